@@ -1,0 +1,62 @@
+"""Controlled videos out of NVIDIA Cosmos Transfer, in bulk: planned, batched, checked.
+
+The names below are loaded when they are first used, so that `import cosmos_batch` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cosmos_batch.errors import CosmosBatchError, InputError, PlanError
+    from cosmos_batch.planning.smart import (
+        SmartBatch,
+        determine_batch_size,
+        get_control_signature,
+        group_runs_for_batching,
+        smart_batch_generation,
+    )
+    from cosmos_batch.planning.transfer1_files import create_minimal_base_spec, to_cosmos_batch_inference_jsonl
+    from cosmos_batch.run import Control, Priority, Run, Sampling
+
+__all__ = [
+    "Control",
+    "CosmosBatchError",
+    "InputError",
+    "PlanError",
+    "Priority",
+    "Run",
+    "Sampling",
+    "SmartBatch",
+    "create_minimal_base_spec",
+    "determine_batch_size",
+    "get_control_signature",
+    "group_runs_for_batching",
+    "smart_batch_generation",
+    "to_cosmos_batch_inference_jsonl",
+]
+
+_HOMES = {
+    "cosmos_batch.errors": {"CosmosBatchError", "InputError", "PlanError"},
+    "cosmos_batch.planning.transfer1_files": {"create_minimal_base_spec", "to_cosmos_batch_inference_jsonl"},
+    "cosmos_batch.run": {"Control", "Priority", "Run", "Sampling"},
+    "cosmos_batch.planning.smart": {
+        "SmartBatch",
+        "determine_batch_size",
+        "get_control_signature",
+        "group_runs_for_batching",
+        "smart_batch_generation",
+    },
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,128 @@
+"""A run: one video to make. The validated request that every other part of cosmos-batch speaks of.
+
+Paths are absolute strings: a million runs fit in memory, and a path is data until somebody opens it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from enum import IntEnum
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+from pydantic.dataclasses import dataclass
+
+Signature = tuple[str, ...]
+"""The sorted names of a run's active controls."""
+
+ControlName = Literal["edge", "vis", "depth", "seg", "keypoint", "hdmap", "lidar", "upscale", "wsm"]
+TRANSFER_CONTROLS: Signature = ("depth", "edge", "seg", "vis")
+"""The four branches that Cosmos Transfer 2.5 and the in-process engine know."""
+
+Strength = Literal["very_low", "low", "medium", "high", "very_high"]
+"""NVIDIA's five presets for the Canny thresholds of edge and the blur of vis."""
+
+# The rules of the fields, once: reading applies them to files, and puts into words which one was broken.
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# A run's id becomes a folder name and a part of file names, so it is held to what is safe everywhere.
+RunId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"),
+    Field(description="1 to 128 letters, digits, '.', '_' or '-', the first a letter, digit or '_'"),
+]
+Prompt = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
+Steps = Annotated[int, Field(ge=1, le=1000)]
+Guidance = Annotated[float, Field(ge=0, le=50, allow_inf_nan=False)]  # g in c + g (c - u)
+Sigma = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Fps = Annotated[float, Field(gt=0, le=240, allow_inf_nan=False)]
+FrameCount = Annotated[int, Field(ge=1, le=5000)]
+Resolution = Annotated[
+    str,
+    StringConstraints(pattern=r"^([1-9][0-9]{1,4}p?|[1-9][0-9]{1,4}x[1-9][0-9]{1,4})$"),
+    Field(description="a height such as '720' or '480p', or 'WIDTHxHEIGHT', in quotes"),
+]
+
+_FROZEN = ConfigDict(extra="forbid")
+
+
+class Priority(IntEnum):
+    """Named places on the priority scale; any integer is a priority, higher goes first."""
+
+    LOW = -10
+    NORMAL = 0
+    HIGH = 10
+    URGENT = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
+class Control:
+    """One conditioning branch of a run."""
+
+    name: ControlName
+    weight: Weight  # strength; 0 means that the branch is not used at all
+    video: str | None = None  # a given control video; None: made from the input video
+    preset: Strength = "medium"  # edge: Canny thresholds; vis: blur
+    prompt: str | None = None  # seg: the things to segment, when its control video is to be made
+    mask: str | None = None  # a video whose white shows where the control counts
+    mask_prompt: str | None = None  # the things where the control counts, to be segmented
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
+class Sampling:
+    """How a video is sampled. None means: as the chosen model says, else as `DEFAULTS` says."""
+
+    num_steps: Steps | None = None
+    guidance: Guidance | None = None
+    sigma_max: Sigma | None = None
+    seed: Seed | None = None
+    fps: Fps | Literal["input"] | None = None  # of the output file; "input": the input video's own
+    num_frames: FrameCount | None = None  # None: as many as the input has
+    resolution: Resolution | None = None  # "720", "480p", or "WIDTHxHEIGHT"
+    negative_prompt: str | None = None
+
+    def over(self, defaults: Sampling) -> Sampling:
+        """These settings, with what is unset taken from `defaults`."""
+        unset = {name: value for name, value in asdict(defaults).items() if getattr(self, name) is None}
+        return replace(self, **unset) if unset else self
+
+
+DEFAULTS = Sampling(
+    num_steps=35, guidance=7.0, sigma_max=70.0, seed=42, fps=8.0, negative_prompt="low quality, blurry"
+)
+"""What a run means that says nothing and whose model says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
+class Run:
+    """One video to make: input video, prompt, controls with weights, sampling settings."""
+
+    id: RunId
+    prompt: Prompt
+    controls: tuple[Control, ...]  # as given; those of weight 0 are kept, and never paid for
+    video: str | None = None  # None only where every active control brings its own video
+    sampling: Sampling = Sampling()
+    priority: int = Priority.NORMAL
+    job_type: Literal["inference", "upscale"] = "inference"
+
+    @property
+    def active(self) -> tuple[Control, ...]:
+        """The controls that count, sorted by name."""
+        return tuple(sorted((c for c in self.controls if c.weight > 0), key=lambda control: control.name))
+
+    @property
+    def signature(self) -> Signature:
+        """The sorted names of the active controls."""
+        return tuple(sorted(control.name for control in self.controls if control.weight > 0))
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest over all that shapes the video (id, priority and inactive controls do not)."""
+        request = asdict(self)
+        for name in ("id", "priority"):
+            del request[name]
+        request["controls"] = [asdict(control) for control in self.active]
+        text = json.dumps(request, sort_keys=True, ensure_ascii=False)
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
