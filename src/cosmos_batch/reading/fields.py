@@ -1,0 +1,52 @@
+"""Field types that several formats share, and the defaults that NVIDIA's formats mean where they say nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+PathText = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]+$"),
+    Field(description="a path, as text"),
+]
+Text = Annotated[str, StringConstraints(max_length=100_000)]
+
+# Both are the argparse and pydantic defaults of NVIDIA's code: cosmos_transfer1/diffusion/inference/transfer.py
+# and cosmos_transfer2/config.py.
+STOCK_PROMPT = (
+    "The video captures a stunning, photorealistic scene with remarkable attention to detail, giving it a "
+    "lifelike appearance that is almost indistinguishable from reality. It appears to be from a high-budget "
+    "4K movie, showcasing ultra-high-definition quality with impeccable resolution."
+)
+STOCK_NEGATIVE_PROMPT = (
+    "The video captures a game playing, with bad crappy graphics and cartoonish frames. It represents a "
+    "recording of old outdated games. The lighting looks very fake. The textures are very raw and basic. The "
+    "geometries are very primitive. The images are very pixelated and of poor CG quality. There are many "
+    "subtitles in the footage. Overall, the video is unrealistic at all."
+)
+_SEG_PROMPT_WORDS = 128  # NVIDIA segments what the first words of the prompt name, unless told otherwise
+
+
+class Strict(BaseModel):
+    """A record that takes no other key, and converts no value to another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def only(default: object, remedy: str) -> AfterValidator:
+    """Accepts nothing but the default (or null): for settings that a run cannot carry."""
+
+    def check(value: Any) -> Any:
+        if value is not None and (value != default or isinstance(value, bool) != isinstance(default, bool)):
+            raise PydanticCustomError("unsupported", "is not supported", {"remedy": remedy})
+        return value
+
+    return AfterValidator(check)
+
+
+def segmented(prompt: str) -> str:
+    """What is segmented for a seg control that names nothing itself."""
+    return " ".join(prompt.split()[:_SEG_PROMPT_WORDS])

@@ -1,0 +1,187 @@
+"""Native run dicts, in every file shape that holds them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cosmos_batch.errors import InputError
+from cosmos_batch.reading import read_files, run_from_dict
+from cosmos_batch.run import Control, Priority, Run, Sampling
+
+FULL: dict[str, Any] = {
+    "id": "snow-1",
+    "prompt": "the street in deep snow",
+    "negative_prompt": "blurry",
+    "inputs": {"video": "street.mp4", "depth": "depth.mp4", "seg": None},
+    "execution_config": {
+        "weights": {"vis": 0.25, "edge": 0.5, "depth": 1, "seg": 0},
+        "num_steps": 20,
+        "guidance": 6,
+        "sigma_max": 80.0,
+        "seed": 7,
+        "fps": 12,
+        "num_frames": 49,
+        "resolution": "480p",
+        "blur_strength": "high",
+        "canny_threshold": "very_low",
+    },
+    "priority": "urgent",
+    "job_type": "batch_inference",
+}
+
+
+def minimal(**changes: Any) -> dict[str, Any]:
+    """The least that a run can say."""
+    least = {
+        "prompt": "the street at night",
+        "inputs": {"video": "street.mp4"},
+        "execution_config": {"weights": {"edge": 0.5}},
+    }
+    return {**least, **changes}
+
+
+def test_a_full_record_arrives_field_by_field(write: Any, tmp_path: Path) -> None:
+    reading = read_files([write("runs.jsonl", [FULL])])
+
+    assert reading.problems == ()
+    assert reading.runs == (
+        Run(
+            id="snow-1",
+            prompt="the street in deep snow",
+            video=str(tmp_path / "street.mp4"),
+            controls=(
+                Control(name="vis", weight=0.25, preset="high"),
+                Control(name="edge", weight=0.5, preset="very_low"),
+                Control(name="depth", weight=1.0, video=str(tmp_path / "depth.mp4")),
+                Control(name="seg", weight=0.0),
+            ),
+            sampling=Sampling(
+                num_steps=20,
+                guidance=6.0,
+                sigma_max=80.0,
+                seed=7,
+                fps=12.0,
+                num_frames=49,
+                resolution="480p",
+                negative_prompt="blurry",
+            ),
+            priority=Priority.URGENT,
+        ),
+    )
+
+
+def test_what_a_record_leaves_out_stays_unset(write: Any) -> None:
+    (run,) = read_files([write("runs.jsonl", [minimal()])]).runs
+
+    assert run.sampling == Sampling()
+    assert (run.priority, run.job_type) == (Priority.NORMAL, "inference")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "ids"),
+    [
+        # An object alone is named after its file; in company its line or place is added.
+        ("night.json", json.dumps(minimal()), ["night"]),
+        ("night.json", json.dumps(minimal(), indent=2), ["night"]),
+        ("list.json", json.dumps([minimal(), minimal()], indent=1), ["list-1", "list-2"]),
+        ("list.json", json.dumps([minimal(), minimal()]), ["list-1", "list-2"]),
+        ("runs.json", json.dumps({"runs": [minimal(), minimal(id="a")]}), ["runs-1", "a"]),
+        ("one.jsonl", json.dumps(minimal()), ["one-1"]),
+        # Lines are told by content: the name does not matter.
+        ("lines.txt", f"{json.dumps(minimal())}\n{json.dumps(minimal())}\n", ["lines-1", "lines-2"]),
+        # Blank lines count, so that an id names the line that an editor shows.
+        ("gaps.jsonl", f"\n{json.dumps(minimal())}\n  \n\n{json.dumps(minimal())}", ["gaps-2", "gaps-5"]),
+        ("crlf.jsonl", f"{json.dumps(minimal())}\r\n{json.dumps(minimal())}\r\n", ["crlf-1", "crlf-2"]),
+        ("bom.jsonl", f"\ufeff{json.dumps(minimal())}\n{json.dumps(minimal())}\n", ["bom-1", "bom-2"]),
+        ("bom.json", f"\ufeff{json.dumps(minimal())}", ["bom"]),
+        ("../straße 1.json", json.dumps(minimal(inputs={"edge": "/dev/null"})), ["stra-e-1"]),
+    ],
+)
+def test_every_shape_of_file_gives_its_runs(write: Any, name: str, content: str, ids: list[str]) -> None:
+    reading = read_files([write(name, content)], check_inputs=False)
+
+    assert reading.problems == ()
+    assert [run.id for run in reading.runs] == ids
+
+
+def test_a_control_that_brings_its_video_needs_no_input_video(write: Any, tmp_path: Path) -> None:
+    record = minimal(inputs={"depth": "depth.mp4"}, execution_config={"weights": {"depth": 1}})
+
+    (run,) = read_files([write("runs.jsonl", [record])]).runs
+
+    assert run.video is None
+    assert run.controls[0].video == str(tmp_path / "depth.mp4")
+
+
+def test_a_control_video_without_a_weight_is_not_used_and_not_looked_for(write: Any) -> None:
+    record = minimal(inputs={"video": "street.mp4", "seg": "not-made-yet.mp4"})
+
+    reading = read_files([write("runs.jsonl", [record])])
+
+    assert (len(reading.runs), reading.problems) == (1, ())
+
+
+def test_an_upscale_job_needs_no_prompt_and_no_weights(write: Any) -> None:
+    record = {"id": "big", "inputs": {"video": "street.mp4"}, "job_type": "upscale"}
+
+    (run,) = read_files([write("runs.jsonl", [record])]).runs
+
+    assert (run.job_type, run.signature) == ("upscale", ("upscale",))
+    assert run.controls[0].weight == 0.5
+    assert run.prompt.startswith("The video captures a stunning")
+
+
+@pytest.mark.parametrize(("priority", "value"), [("low", -10), ("Normal", 0), ("HIGH", 10), (17, 17), (None, 0)])
+def test_priorities_have_names_and_numbers(priority: object, value: int) -> None:
+    assert run_from_dict(minimal(priority=priority)).priority == value
+
+
+def test_equal_settings_are_one_object_over_many_runs(write: Any) -> None:
+    runs = read_files([write("runs.jsonl", [minimal() for _ in range(200)])]).runs
+
+    assert len(runs) == 200
+    assert len({id(run.sampling) for run in runs}) == 1
+    assert len({id(control) for run in runs for control in run.controls}) == 1
+
+
+def test_home_and_absolute_paths(write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    inputs = {"video": "~/street.mp4", "edge": str(tmp_path / "depth.mp4")}
+
+    (run,) = read_files([write("below/runs.jsonl", [minimal(inputs=inputs)])]).runs
+
+    assert run.video == str(tmp_path / "street.mp4")
+    assert run.controls[0].video == str(tmp_path / "depth.mp4")
+
+
+class TestRunFromDict:
+    def test_paths_start_from_the_base_or_the_working_directory(self, tmp_path: Path) -> None:
+        assert run_from_dict(minimal(), base=tmp_path).video == str(tmp_path / "street.mp4")
+        assert run_from_dict(minimal()).video == str(Path.cwd() / "street.mp4")
+
+    def test_files_are_looked_at_only_on_request(self, tmp_path: Path) -> None:
+        record = minimal(inputs={"video": "absent.mp4"})
+
+        assert run_from_dict(record, base=tmp_path).video == str(tmp_path / "absent.mp4")
+        with pytest.raises(InputError, match="does not exist"):
+            run_from_dict(record, base=tmp_path, check_inputs=True)
+
+    def test_equal_records_without_an_id_get_equal_ids(self) -> None:
+        first, again, other = (run_from_dict(minimal(prompt=prompt)).id for prompt in ("a", "a", "b"))
+
+        assert first == again != other
+
+    def test_all_problems_come_in_one_error(self) -> None:
+        with pytest.raises(InputError) as caught:
+            run_from_dict({"id": "../x", "promt": "snow", "execution_config": {"weights": {"edge": 2}}})
+
+        assert {problem.field for problem in caught.value.problems} == {
+            "id",
+            "promt",
+            "prompt",
+            "execution_config.weights.edge",
+        }

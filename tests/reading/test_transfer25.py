@@ -1,0 +1,123 @@
+"""Cosmos-Transfer2.5 specs and JSONL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cosmos_batch.reading import read_files
+from cosmos_batch.reading.fields import STOCK_NEGATIVE_PROMPT
+from cosmos_batch.run import Control, Sampling
+
+
+def sample(**changes: Any) -> dict[str, Any]:
+    """The least that a sample can say."""
+    return {"name": "car", "prompt": "night", "video_path": "street.mp4", "edge": {}} | changes
+
+
+def test_a_full_sample_arrives_field_by_field(write: Any, tmp_path: Path) -> None:
+    content = sample(
+        negative_prompt="blurry",
+        seed=3,
+        guidance=5,
+        resolution="480p",
+        max_frames=50,
+        num_steps=12,
+        edge={"control_weight": 0.4, "preset_edge_threshold": "high", "mask_prompt": "car"},
+        vis={"preset_blur_strength": "low", "mask_path": "depth.mp4"},
+        depth={"control_path": "depth.mp4", "control_weight": 0.0},
+        seg={"control_prompt": "car building tree"},
+    )
+
+    (run,) = read_files([write("car_spec.json", content)]).runs
+
+    depth = str(tmp_path / "depth.mp4")
+    assert (run.id, run.prompt, run.video) == ("car", "night", str(tmp_path / "street.mp4"))
+    assert run.controls == (
+        Control(name="edge", weight=0.4, preset="high", mask_prompt="car"),
+        Control(name="vis", weight=1.0, preset="low", mask=depth),
+        Control(name="depth", weight=0.0, video=depth),
+        Control(name="seg", weight=1.0, prompt="car building tree"),
+    )
+    assert run.sampling == Sampling(
+        num_steps=12, guidance=5.0, seed=3, num_frames=50, resolution="480p", negative_prompt="blurry"
+    )
+
+
+def test_a_sample_means_nvidias_defaults(write: Any) -> None:
+    (run,) = read_files([write("car_spec.json", sample(seg={}))]).runs
+
+    assert run.sampling == Sampling(
+        num_steps=35, guidance=3.0, seed=2025, resolution="720", negative_prompt=STOCK_NEGATIVE_PROMPT
+    )
+    assert run.controls == (Control(name="edge", weight=1.0), Control(name="seg", weight=1.0, prompt="night"))
+
+
+def test_a_jsonl_holds_a_sample_per_line(write: Any) -> None:
+    reading = read_files([write("cars.jsonl", [sample(name=name) for name in ("a", "b", "c")])])
+
+    assert [run.id for run in reading.runs] == ["a", "b", "c"]
+
+
+def test_the_prompt_may_stand_in_a_file(write: Any) -> None:
+    write("specs/prompt.txt", "  the street in snow ❄\n")
+    content = {"name": "car", "prompt_path": "prompt.txt", "video_path": "../street.mp4", "edge": {}}
+
+    (run,) = read_files([write("specs/car.json", content)]).runs
+
+    assert run.prompt == "the street in snow ❄"
+
+
+BAD = [
+    (sample(name=None), "name", "its output is filed under it"),
+    (sample(name="a/b"), "name", "is not of the expected form"),
+    (sample(video_path=None), "video_path", "give the input video"),
+    (sample(video_path="absent.mp4"), "video_path", "does not exist"),
+    (sample(prompt=None), "prompt", "is missing"),
+    (sample(prompt=None, prompt_path="absent.txt"), "prompt_path", "does not exist"),
+    (sample(prompt=None, prompt_path="blank.txt"), "prompt_path", "is a file without text"),
+    (sample(prompt=None, prompt_path="latin.txt"), "prompt_path", "is not UTF-8 text"),
+    (sample(prompt=None, prompt_path="long.txt"), "prompt_path", "is too large for a prompt"),
+    (sample(prompt_path="prompt.txt"), "prompt_path", "keep one of prompt and prompt_path"),
+    (sample(edge=None), "", "has no active control"),
+    (sample(edge={"control_weight": 1.2}), "edge.control_weight", "give a number from 0 to 1"),
+    (sample(edge={"control_path": "absent.mp4"}), "edge.control_path", "does not exist"),
+    (sample(vis={"mask_path": "absent.mp4"}), "vis.mask_path", "does not exist"),
+    (sample(vis={"mask_path": "depth.mp4", "mask_prompt": "car"}), "vis.mask_prompt", "keep one of"),
+    # NVIDIA's code drops unknown keys inside a control.
+    (sample(depth={"preset_edge_threshold": "low"}), "depth.preset_edge_threshold", "is not a known key"),
+    (sample(edge={"contol_weight": 0.5}), "edge.contol_weight", "did you mean 'control_weight'?"),
+    (sample(blur={}), "blur", "is not a known key"),
+    (sample(guidance=3.5), "guidance", "give a whole number from 0 to 7"),
+    (sample(guidance=8), "guidance", "give a whole number from 0 to 7"),
+    (sample(resolution="700"), "resolution", "give one of 1080, 1024, 720"),
+    # What a run cannot say.
+    (sample(sigma_max="70"), "sigma_max", "it has no effect in Transfer2.5"),
+    (sample(guided_generation_mask="mask.mp4"), "guided_generation_mask", "is not supported"),
+    (sample(num_conditional_frames=2), "num_conditional_frames", "is not supported"),
+    (sample(show_input=True), "show_input", "is not supported"),
+    (sample(keep_input_resolution=False), "keep_input_resolution", "outputs keep the input's size"),
+]
+
+
+@pytest.mark.parametrize(("content", "field", "words"), BAD)
+def test_a_bad_sample(write: Any, content: Any, field: str, words: str) -> None:
+    write("prompt.txt", "snow")
+    write("blank.txt", " \n")
+    write("latin.txt", b"caf\xe9")
+    write("long.txt", "x" * 100_001)
+
+    reading = read_files([write("car.json", content)])
+
+    assert reading.runs == ()
+    (problem,) = reading.problems
+    assert problem.field == field
+    assert words in str(problem)
+
+
+def test_what_a_run_cannot_say_may_stand_there_with_its_default(write: Any) -> None:
+    content = sample(guided_generation_step_threshold=25, num_video_frames_per_chunk=93, sigma_max=None)
+
+    assert read_files([write("car.json", content)]).problems == ()
