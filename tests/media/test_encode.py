@@ -1,0 +1,113 @@
+"""Writing videos: what goes in comes back, whole or not at all."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosmos_batch.errors import MediaError, StorageError
+from cosmos_batch.media.encode import write_video
+from cosmos_batch.media.video import Frames, probe, read_frames, read_metadata
+from tests.media.clips import clip, moving
+
+
+def test_lossless_pixels_come_back_exactly(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (4, 33, 47, 3)).astype(np.uint8)
+
+    write_video(tmp_path / "a.mp4", noise, 24, lossless=True)
+
+    assert np.array_equal(read_frames(tmp_path / "a.mp4"), noise)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (63, 48), (64, 47), (63, 47)])
+def test_every_size_is_kept_and_colours_stay_close(tmp_path: Path, size: tuple[int, int]) -> None:
+    frames = moving(5, *size)
+
+    write_video(tmp_path / "a.mp4", frames, 8)
+
+    assert (probe(tmp_path / "a.mp4").width, probe(tmp_path / "a.mp4").height) == size
+    assert np.abs(read_frames(tmp_path / "a.mp4").astype(int) - frames).mean() < 3
+
+
+@pytest.mark.parametrize("count", [1, 2, 17])
+@pytest.mark.parametrize("fps", [8.0, 24, 29.97, Fraction(30000, 1001)])
+def test_rate_and_count_are_kept(tmp_path: Path, count: int, fps: float | Fraction) -> None:
+    write_video(tmp_path / "a.mp4", moving(count), fps)
+
+    facts = probe(tmp_path / "a.mp4")
+
+    assert facts.frames == count
+    assert facts.fps == pytest.approx(float(fps), rel=1e-6)
+
+
+def test_metadata_comes_back(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", moving(2), 8, metadata={"some_key": "1f2e", "comment": "café ☕"})
+
+    assert read_metadata(tmp_path / "a.mp4").items() >= {"some_key": "1f2e", "comment": "café ☕"}.items()
+
+
+def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / name, moving(), 8, metadata={"comment": "x"})
+
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_frames_may_come_one_by_one(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", iter(moving(3)), 8, lossless=True)
+
+    assert np.array_equal(read_frames(tmp_path / "a.mp4"), moving(3))
+
+
+def test_a_failure_midway_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    before = clip(tmp_path / "a.mp4").read_bytes()
+
+    def breaking() -> Iterator[Frames]:
+        yield from moving(3)
+        raise RuntimeError("the sampler fell over")
+
+    with pytest.raises(RuntimeError, match="fell over"):
+        write_video(tmp_path / "a.mp4", breaking(), 8)
+
+    assert (tmp_path / "a.mp4").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (4, 48, 64, 3)).astype(np.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # the kernel refuses what lies beyond
+    try:
+        with pytest.raises(StorageError, match=r"a\.mp4: cannot be written"):
+            write_video(tmp_path / "a.mp4", noise, 8, lossless=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["missing", "file"])
+def test_a_folder_that_is_none_is_said(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StorageError, match="its folder does not exist"):
+        write_video(tmp_path / folder / "a.mp4", moving(), 8)
+
+
+def test_no_frames_are_no_video(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="no frame to write"):
+        write_video(tmp_path / "a.mp4", moving(0), 8)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [moving(2).astype(np.float32), moving(2)[..., 0], [moving(1)[0], moving(1, 32, 32)[0]]],
+)
+def test_what_is_not_a_row_of_rgb_pictures_is_a_mistake_of_the_caller(tmp_path: Path, frames: Frames) -> None:
+    with pytest.raises(ValueError, match="frame"):
+        write_video(tmp_path / "a.mp4", frames, 8)

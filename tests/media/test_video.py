@@ -1,0 +1,137 @@
+"""Reading videos: what is true of them is told, and what is wrong with them is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cosmos_batch.errors import MediaError
+from cosmos_batch.media.facts import VideoFacts
+from cosmos_batch.media.video import probe, read_frames, read_mask
+from tests.media.clips import clip, frameless, moving, rotated_clip, sound, timed_clip
+
+
+def test_a_video_is_probed(tmp_path: Path) -> None:
+    facts = probe(clip(tmp_path / "a.mp4", frames=7, width=64, height=48, fps=8))
+
+    assert facts == VideoFacts(width=64, height=48, frames=7, fps=8.0)
+
+
+def test_frames_are_counted_where_the_container_does_not_say(tmp_path: Path) -> None:
+    video = timed_clip(tmp_path / "a.mkv", [0, 125, 250, 375, 500])
+
+    assert probe(video).frames == 5
+
+
+def test_a_variable_frame_rate_gives_its_frames_as_they_are(tmp_path: Path) -> None:
+    video = timed_clip(tmp_path / "a.mp4", [0, 10, 20, 500, 1000])
+
+    assert len(read_frames(video)) == 5
+    assert probe(video).fps == pytest.approx(4, rel=0.02)  # four intervals in a second
+
+
+@pytest.mark.parametrize(
+    ("degrees", "corner"), [(90, "left, bottom"), (-90, "right, top"), (180, "right, bottom")]
+)
+def test_rotation_is_applied(tmp_path: Path, degrees: int, corner: str) -> None:
+    video = rotated_clip(tmp_path / "a.mp4", degrees)
+
+    frame = read_frames(video)[0]
+
+    assert (probe(video).width, probe(video).height) == (frame.shape[1], frame.shape[0])
+    left = frame[:, :8].max() > 200
+    top = frame[:8].max() > 200
+    assert f"{'left' if left else 'right'}, {'top' if top else 'bottom'}" == corner
+
+
+def test_an_image_is_a_video_of_one_frame(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), moving(1)[0][..., ::-1])
+
+    assert probe(tmp_path / "a.png").frames == 1
+    assert np.array_equal(read_frames(tmp_path / "a.png"), moving(1))
+
+
+def test_frames_are_cut_and_stretched(tmp_path: Path) -> None:
+    video = clip(tmp_path / "a.mp4", frames=6, width=64, height=48)
+
+    assert read_frames(video, count=4, size=(32, 40)).shape == (4, 40, 32, 3)
+    assert read_frames(video, count=2, size=(200, 100)).shape == (2, 100, 200, 3)
+
+
+def test_nearest_invents_no_colours(tmp_path: Path) -> None:
+    video = clip(tmp_path / "a.mp4", frames=1)
+    colours = {tuple(pixel) for pixel in moving(1).reshape(-1, 3)}
+
+    pixels = read_frames(video, size=(23, 17), resample="nearest").reshape(-1, 3)
+
+    assert {tuple(pixel) for pixel in pixels} <= colours
+
+
+def test_a_video_that_is_too_short_is_named_with_both_lengths(tmp_path: Path) -> None:
+    video = clip(tmp_path / "short.mp4", frames=3)
+
+    with pytest.raises(MediaError, match=r"short\.mp4: 5 frames are needed and it has 3"):
+        read_frames(video, count=5)
+
+
+def test_a_mask_goes_from_black_0_to_white_1(tmp_path: Path) -> None:
+    picture = np.zeros((8, 8, 3), np.uint8)
+    picture[:, 4:] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), picture)
+
+    mask = read_mask(tmp_path / "mask.png", count=3, size=(8, 8))
+
+    assert mask.shape == (3, 8, 8)  # the single picture holds for every frame
+    assert mask.dtype == np.float32
+    assert (mask[:, :, :4] == 0).all()
+    assert (mask[:, :, 4:] == 1).all()
+
+
+def _missing(path: Path) -> None:
+    """Make no file at all."""
+
+
+def _cut_short(path: Path) -> None:
+    whole = clip(path).read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+
+
+BAD = [
+    (_missing, "no such file"),
+    (lambda path: path.mkdir(), "a folder, not a file"),
+    (lambda path: path.write_bytes(b""), "cannot be read as a video"),
+    (lambda path: path.write_text("not a video" * 99), "cannot be read as a video"),
+    (_cut_short, "cut short"),
+    (frameless, "not a single frame in it"),
+    (lambda path: frameless(path, "avi"), "not a single frame in it"),
+    (sound, "no video in it, only audio"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "message"), BAD)
+@pytest.mark.parametrize("read", [probe, read_frames])
+def test_bad_files_are_named_with_what_is_wrong(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    spoil: Callable[[Path], object],
+    message: str,
+    read: Callable[[Path], object],
+) -> None:
+    path = tmp_path / "bad.mp4"
+    spoil(path)
+
+    with pytest.raises(MediaError, match=rf"bad\.mp4: .*{message}"):
+        read(path)
+
+    assert capfd.readouterr().err == ""  # libav itself stays silent
+
+
+def test_a_picture_of_absurd_size_is_refused(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((1, 8193, 3), np.uint8))
+
+    with pytest.raises(MediaError, match="8193x1 pixels, and a side may have 8192"):
+        probe(tmp_path / "wide.png")
