@@ -1,0 +1,118 @@
+"""What work costs in seconds and bytes: a linear model with coefficients that are never negative.
+
+A denoising forward takes a fixed time, plus time per token, per token and control branch, and per token squared
+(attention); a batch takes its steps of that, plus a fixed time, plus time per pixel (autoencoder, video files).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run costs depends on this alone."""
+
+    steps: int  # denoising steps over all chunks
+    rows: int  # of a forward pass: 2 where a guided and an unguided pass share it, else 1
+    tokens: int  # of one row: one chunk
+    controls: int  # branches that the run goes through
+    pixels: int  # width * height * frames of the whole video
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens of a forward pass."""
+        return self.rows * self.tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What a launch or a batch costs depends on this alone: sums over its runs, but for `steps`."""
+
+    runs: int = 0
+    branches: int = 0  # control branches that the launch loads
+    steps: int = 0  # denoising steps of the run that takes most
+    tokens: int = 0  # of one forward pass: rows * tokens
+    token_steps: int = 0  # steps * rows * tokens
+    control_steps: int = 0  # steps * rows * tokens * controls
+    attention_steps: int = 0  # steps * rows * tokens^2
+    pixels: int = 0  # width * height * frames
+
+
+def features(works: Iterable[Work], branches: int) -> Features:
+    """The features of a batch of such works, in a launch with so many branches."""
+    all_works = tuple(works)
+    return Features(
+        runs=len(all_works),
+        branches=branches,
+        steps=max((work.steps for work in all_works), default=0),
+        tokens=sum(work.row_tokens for work in all_works),
+        token_steps=sum(work.steps * work.row_tokens for work in all_works),
+        control_steps=sum(work.steps * work.row_tokens * work.controls for work in all_works),
+        attention_steps=sum(work.steps * work.row_tokens * work.tokens for work in all_works),
+        pixels=sum(work.pixels for work in all_works),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement(Features):
+    """What a launch (its model load) or a batch really took."""
+
+    engine: str
+    device: str
+    kind: Literal["launch", "batch"]
+    seconds: float
+    bytes: int | None = None  # peak of the device's memory; None: not known
+    predicted_seconds: float | None = None  # what the model of the time said before; None: it was not asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostModel:
+    """Seconds and bytes of an engine on a device."""
+
+    engine: str
+    device: str
+    load: float  # seconds to load the model without branches
+    load_branch: float  # seconds to load a control branch
+    batch: float  # seconds of a batch, whatever is in it
+    step: float  # seconds of a denoising step, whatever is in it
+    token: float  # seconds of a token in a forward pass through the base
+    control: float  # seconds of a token in a forward pass through one branch
+    attention: float  # seconds of a pair of tokens in a forward pass
+    pixel: float  # seconds of a pixel of a frame: encoding, decoding, video files
+    model_bytes: float  # of the model without branches
+    branch_bytes: float  # of a control branch
+    token_bytes: float  # of a token in a forward pass
+    knee_tokens: int | None = None  # tokens of a forward pass that fill the device; None: not known
+    memory_bytes: int | None = None  # what a batch may take; None: no limit known
+    measured: int = 0  # batches that the coefficients were fitted to
+    error: float | None = None  # median |predicted - measured| / measured of past batches
+
+    def load_seconds(self, branches: int) -> float:
+        """Seconds to load the model with so many control branches."""
+        return self.load + self.load_branch * branches
+
+    def overhead_seconds(self, steps: int) -> float:
+        """Seconds of a batch of so many denoising steps, whatever is in it."""
+        return self.batch + self.step * steps
+
+    def run_seconds(self, work: Work) -> float:
+        """Seconds that a run adds to its batch."""
+        per_token = self.token + self.control * work.controls + self.attention * work.tokens
+        return work.steps * work.row_tokens * per_token + self.pixel * work.pixels
+
+    def batch_seconds(self, batch: Features) -> float:
+        """Seconds of a batch, without the model load."""
+        return (
+            self.overhead_seconds(batch.steps)
+            + self.token * batch.token_steps
+            + self.control * batch.control_steps
+            + self.attention * batch.attention_steps
+            + self.pixel * batch.pixels
+        )
+
+    def peak_bytes(self, tokens: int, branches: int) -> int:
+        """Peak of the device's memory in a forward pass of so many tokens, weights included."""
+        return round(self.model_bytes + self.branch_bytes * branches + self.token_bytes * tokens)

@@ -1,0 +1,119 @@
+"""What two runs must have equal: the values of an engine's keys, with unset settings filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, replace
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
+
+from cosmos_batch.planning.traits import Shape, Traits, VideoFacts
+from cosmos_batch.run import DEFAULTS, Control, Run, Sampling
+
+SETTINGS = tuple(setting.name for setting in fields(Sampling))
+"""The names of a run's sampling settings."""
+
+
+def resolved_defaults(traits: Traits) -> Sampling:
+    """What a run means for this engine that says nothing: as the model says, else as `DEFAULTS` says."""
+    return _over_defaults(traits.defaults)
+
+
+@lru_cache(maxsize=64)
+def _over_defaults(model: Sampling) -> Sampling:
+    return model.over(DEFAULTS)
+
+
+def setting(run: Run, name: str, defaults: Sampling) -> Any:
+    """A sampling setting of a run, or what the defaults say."""
+    own = getattr(run.sampling, name)
+    return getattr(defaults, name) if own is None else own
+
+
+def preset(run: Run, control: str) -> str:
+    """The preset with which this control is to be made; "medium", NVIDIA's own, where it is not to be made."""
+    made = (c.preset for c in run.controls if c.name == control and c.weight > 0 and c.video is None)
+    return next(made, "medium")
+
+
+def is_map(control: Control) -> bool:
+    """Whether the control's weight varies over the picture."""
+    return control.mask is not None or control.mask_prompt is not None
+
+
+_SPECIAL: Mapping[str, Callable[[Run, Shape | None], Any]] = {
+    "weights": lambda run, _: tuple((c.name, c.weight, is_map(c)) for c in run.active),
+    "blur_strength": lambda run, _: preset(run, "vis"),
+    "canny_threshold": lambda run, _: preset(run, "edge"),
+    "input": lambda run, _: run.video is not None,
+    "bucket": lambda _, shape: shape and (shape.width, shape.height),
+    "shape": lambda _, shape: shape,
+}
+
+
+Key = Callable[[Run, Shape | None], tuple[Any, ...]]
+"""From a run and its shape to the values of some keys. The shape may be None where no key asks for it."""
+
+
+@lru_cache(maxsize=64)
+def key_of(names: tuple[str, ...], defaults: Sampling) -> Key:
+    """The function that gives the values of the named keys, in that order, with unset settings filled in."""
+    getters = tuple(_getter(name, defaults) for name in names)
+    return lambda run, shape: tuple([get(run, shape) for get in getters])
+
+
+def _getter(name: str, defaults: Sampling) -> Callable[[Run, Shape | None], Any]:
+    if name in _SPECIAL:
+        return _SPECIAL[name]
+    if name not in SETTINGS:
+        field = attrgetter(name)
+        return lambda run, _: field(run)
+    default, own = getattr(defaults, name), attrgetter(name)
+
+    def value(run: Run, _: Shape | None) -> Any:
+        given = own(run.sampling)
+        return default if given is None else given
+
+    return value
+
+
+def input_facts(run: Run, facts: Mapping[str, VideoFacts]) -> VideoFacts | None:
+    """What is known of a run's input: its video, else its first control video, cut to the shortest of all.
+
+    Masks count, but for a mask of a single frame, which holds for the whole video.
+    """
+    known = None if run.video is None else facts.get(run.video)
+    for control in run.controls:
+        if not control.weight or (control.video is None and control.mask is None):
+            continue
+        video, mask = (facts.get(path) if path else None for path in (control.video, control.mask))
+        known = _cut(known, video) if known else video
+        if mask and mask.frames > 1:
+            known = _cut(known, mask)
+    return known
+
+
+def _cut(known: VideoFacts | None, other: VideoFacts | None) -> VideoFacts | None:
+    if known is None or other is None or known.frames <= other.frames:
+        return known
+    return replace(known, frames=other.frames)
+
+
+def parting(
+    names: tuple[str, ...], keys: Iterable[tuple[Any, ...]]
+) -> dict[tuple[Any, ...], tuple[tuple[str, Any], ...]]:
+    """For every key, the (name, value) pairs that tell it from the others of its signature.
+
+    "signature" itself is never among them; keys without one are compared with all others.
+    """
+    of_signature: dict[Any, list[tuple[Any, ...]]] = {}
+    place = names.index("signature") if "signature" in names else None
+    for each in keys:
+        of_signature.setdefault(None if place is None else each[place], []).append(each)
+    apart = {}
+    for group in of_signature.values():
+        columns = zip(*group, strict=True)
+        differing = [i for i, values in enumerate(columns) if i != place and len(set(values)) > 1]
+        apart.update({each: tuple((names[i], each[i]) for i in differing) for each in group})
+    return apart

@@ -1,0 +1,110 @@
+"""What the planner makes: launches of batches of runs, with what they are expected to cost and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cosmos_batch.planning.traits import Shape
+from cosmos_batch.run import Run, Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Runs that go through the network together, as one tensor."""
+
+    runs: tuple[Run, ...]
+    shape: Shape
+    seconds: float  # predicted, without the model load
+    bytes: int  # predicted peak of the device's memory, weights included
+
+    @property
+    def signature(self) -> Signature:
+        """The sorted names of all controls that some run of the batch uses."""
+        return tuple(sorted({name for run in self.runs for name in run.signature}))
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One start of an engine: one model load, one or more batches."""
+
+    index: int  # 0-based place in the plan
+    controls: Signature  # the branches that it loads
+    batches: tuple[Batch, ...]
+    load_seconds: float  # predicted
+    reason: str  # why these runs are together, and not with others
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Every run of the launch, in the order in which it is executed."""
+        return tuple(run for batch in self.batches for run in batch.runs)
+
+    @property
+    def batch_size(self) -> int:
+        """Runs of its largest batch. Where the engine is not ragged, all batches but the last have this size."""
+        return max(len(batch.runs) for batch in self.batches)
+
+    @property
+    def seconds(self) -> float:
+        """Predicted wall time, model load included."""
+        return self.load_seconds + sum(batch.seconds for batch in self.batches)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Launches in the order of execution, and what that order saves."""
+
+    engine: str
+    launches: tuple[Launch, ...]
+    one_by_one_seconds: float  # predicted: each run its own launch, with its own controls
+    forced_seconds: float  # predicted: each run its own launch, with every control that any run uses
+    error: float | None  # median |predicted - measured| / measured of past batches; None: nothing measured
+
+    @property
+    def seconds(self) -> float:
+        """Predicted wall time of the whole plan on one device."""
+        return sum(launch.seconds for launch in self.launches)
+
+    @property
+    def bytes(self) -> int:
+        """Predicted peak of the device's memory over the whole plan."""
+        return max((batch.bytes for launch in self.launches for batch in launch.batches), default=0)
+
+
+def _batch_to_dict(batch: Batch) -> dict[str, Any]:
+    return {
+        "runs": [run.id for run in batch.runs],
+        "controls": list(batch.signature),
+        "width": batch.shape.width,
+        "height": batch.shape.height,
+        "frames": batch.shape.frames,
+        "seconds": batch.seconds,
+        "bytes": batch.bytes,
+    }
+
+
+def _launch_to_dict(launch: Launch) -> dict[str, Any]:
+    return {
+        "index": launch.index,
+        "controls": list(launch.controls),
+        "reason": launch.reason,
+        "batch_size": launch.batch_size,
+        "load_seconds": launch.load_seconds,
+        "seconds": launch.seconds,
+        "batches": [_batch_to_dict(batch) for batch in launch.batches],
+    }
+
+
+def plan_to_dict(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON-ready values; runs are named by their ids, times are seconds, sizes bytes and pixels."""
+    return {
+        "engine": plan.engine,
+        "runs": sum(len(batch.runs) for launch in plan.launches for batch in launch.batches),
+        "batches": sum(len(launch.batches) for launch in plan.launches),
+        "seconds": plan.seconds,
+        "bytes": plan.bytes,
+        "one_by_one_seconds": plan.one_by_one_seconds,
+        "forced_seconds": plan.forced_seconds,
+        "error": plan.error,
+        "launches": [_launch_to_dict(launch) for launch in plan.launches],
+    }

@@ -1,0 +1,145 @@
+"""Runs, an engine's traits and a cost model in; a plan out. No database, no clock, no engine."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from cosmos_batch.errors import PlanError
+from cosmos_batch.planning.arranging import LaunchDraft, arrange
+from cosmos_batch.planning.cost import CostModel, Work
+from cosmos_batch.planning.filling import Draft
+from cosmos_batch.planning.lots import Kind, Lot, lots_of, refusals
+from cosmos_batch.planning.plan import Batch, Launch, Plan
+from cosmos_batch.planning.reasons import reasons
+from cosmos_batch.planning.sizing import sizing
+from cosmos_batch.planning.traits import Traits, VideoFacts
+from cosmos_batch.run import Run, Signature
+
+_NO_FACTS: Mapping[str, VideoFacts] = {}
+
+
+def plan_runs(
+    runs: Sequence[Run], traits: Traits, cost: CostModel, *, facts: Mapping[str, VideoFacts] = _NO_FACTS
+) -> Plan:
+    """Which runs to execute together, in which order, and what that costs.
+
+    Urgent runs come before all others; then launches follow their highest priority, then the simplest control
+    set, then the order of the runs. `facts` says what is known of the videos, by path; of an input that it does
+    not name, the engine's own size and chunk length are assumed. The same input gives the same plan.
+
+    Raises PlanError, with every reason, if the engine cannot do some of the runs.
+    """
+    with _uncollected():
+        return _plan(runs, traits, cost, facts)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection, which would walk millions of runs and batches time and again, and free none."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _plan(runs: Sequence[Run], traits: Traits, cost: CostModel, facts: Mapping[str, VideoFacts]) -> Plan:
+    lots = lots_of(runs, traits, facts)
+    if any(lot.kind.problems for lot in lots):
+        raise PlanError("\n".join(str(problem) for problem in refusals(runs, traits, facts)))
+    drafts = draft_launches(lots, traits, cost)
+    whys = reasons(drafts, traits)
+    launches = tuple(_launch(i, draft, cost, why) for i, (draft, why) in enumerate(zip(drafts, whys, strict=True)))
+    forced = _union(lots)
+    return Plan(
+        engine=traits.name,
+        launches=launches,
+        one_by_one_seconds=sum(_alone(lot, len(lot.kind.signature), cost) for lot in lots),
+        forced_seconds=sum(_alone(lot, len(forced), cost) for lot in lots),
+        error=cost.error,
+    )
+
+
+def draft_launches(lots: Sequence[Lot], traits: Traits, cost: CostModel) -> list[LaunchDraft]:
+    """The launches to be, in order: urgent runs in launches of their own, the others after them.
+
+    Where the last of the urgent launches can take runs of its kind along at no cost, it does.
+    """
+    by_key: dict[tuple[Any, ...], list[Lot]] = {}
+    for lot in lots:
+        by_key.setdefault(lot.kind.launch_key, []).append(lot)
+    bounds = {key: sizing(traits, cost, _union(group)) for key, group in by_key.items()}
+    drafts: list[LaunchDraft] = []
+    for urgent in (True, False):
+        groups = [[lot for lot in group if lot.urgent is urgent] for group in by_key.values()]
+        loaded = drafts[-1].key if drafts else None
+        for group in sorted(filter(None, groups), key=lambda lots: _launch_place(lots, loaded)):
+            drafts += arrange(group, traits, cost, bounds[group[0].kind.launch_key])
+    return _joined(drafts, traits.ragged)
+
+
+def _launch_place(lots: Sequence[Lot], loaded: tuple[Any, ...] | None) -> tuple[Any, ...]:
+    """Highest priority, then what is loaded already, then the simplest control set, shape, and as they came."""
+    return (
+        -max(lot.priority for lot in lots),
+        lots[0].kind.launch_key != loaded,
+        min(lot.kind.simplicity for lot in lots),
+        min(lot.kind.shape for lot in lots),
+        min(lot.first for lot in lots),
+    )
+
+
+def _joined(drafts: Sequence[LaunchDraft], ragged: bool) -> list[LaunchDraft]:
+    joined: list[LaunchDraft] = []
+    for draft in drafts:
+        if joined and draft.follows(joined[-1], ragged):
+            joined[-1].batches += draft.batches
+        else:
+            joined.append(draft)
+    return joined
+
+
+def _launch(index: int, draft: LaunchDraft, cost: CostModel, reason: str) -> Launch:
+    controls = draft.controls
+    price = _pricer(len(controls), cost)
+    batches = tuple(_batch(batch, price) for batch in draft.batches)
+    return Launch(index, controls, batches, cost.load_seconds(len(controls)), reason)
+
+
+def _batch(draft: Draft, price: Callable[..., tuple[float, int]]) -> Batch:
+    lot, start, stop = draft[0]
+    if len(draft) == 1:
+        return Batch(tuple(lot.runs[start:stop]), lot.kind.shape, *price((lot.kind, stop - start)))
+    runs = tuple(run for portion in draft for run in portion.runs)
+    return Batch(runs, lot.kind.shape, *price(*[(p.lot.kind, p.stop - p.start) for p in draft]))
+
+
+def _pricer(branches: int, cost: CostModel) -> Callable[..., tuple[float, int]]:
+    """Seconds and peak bytes of (kind, runs) pairs in one batch; equal batches are many, so it remembers."""
+
+    @cache
+    def price(*kinds: tuple[Kind, int]) -> tuple[float, int]:
+        seconds = cost.overhead_seconds(max(kind.work.steps for kind, _ in kinds))
+        seconds += sum(count * cost.run_seconds(kind.work) for kind, count in kinds)
+        tokens = sum(count * kind.work.row_tokens for kind, count in kinds)
+        return seconds, cost.peak_bytes(tokens, branches)
+
+    return price
+
+
+def _union(lots: Sequence[Lot]) -> Signature:
+    return tuple(sorted(set[str]().union(*{lot.kind.signature for lot in lots})))
+
+
+def _alone(lot: Lot, controls: int, cost: CostModel) -> float:
+    """Seconds of a lot's runs, each in a launch of its own with so many control branches."""
+    work = lot.kind.work
+    work = Work(work.steps, work.rows, work.tokens, controls, work.pixels)
+    each = cost.load_seconds(controls) + cost.overhead_seconds(work.steps) + cost.run_seconds(work)
+    return len(lot.runs) * each

@@ -1,0 +1,108 @@
+"""The cost model: what it predicts, and how it learns."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from cosmos_batch.errors import PlanError
+from cosmos_batch.planning.cost import Measurement, Work, features
+from cosmos_batch.planning.fitting import fit, nonnegative_ridge
+from cosmos_batch.planning.profiles import FORWARDS, profile
+
+PRIOR = profile("transfer", "h100")
+
+
+def measured(model, *works, factor=1.0, branches=1, predicted=None):
+    batch = features(works, branches)
+    return Measurement(
+        **asdict(batch),
+        engine="transfer",
+        device="h100",
+        kind="batch",
+        seconds=factor * model.batch_seconds(batch),
+        bytes=model.peak_bytes(batch.tokens, branches),
+        predicted_seconds=predicted,
+    )
+
+
+@pytest.mark.parametrize(("tokens", "rows", "controls", "seconds"), FORWARDS)
+def test_the_h100_profile_meets_the_timings_it_was_made_from(tokens, rows, controls, seconds):
+    forward = features([Work(1, rows, tokens, controls, 0)], controls)
+    assert PRIOR.batch_seconds(forward) - PRIOR.batch == pytest.approx(seconds, rel=0.042)
+
+
+def test_a_batch_costs_its_overhead_and_what_each_run_adds():
+    works = [Work(35, 2, 1_920, 1, 1_000_000), Work(20, 1, 1_920, 4, 500_000)]
+    one_by_one = sum(PRIOR.run_seconds(work) for work in works)
+    assert PRIOR.batch_seconds(features(works, 4)) == pytest.approx(PRIOR.overhead_seconds(35) + one_by_one)
+
+
+def test_without_measurements_the_prior_stands():
+    assert fit([], PRIOR) == PRIOR
+
+
+def test_one_measurement_makes_the_whole_prior_slower():
+    slow = measured(PRIOR, Work(35, 2, 5_760, 1, 10**6), factor=3)
+    fitted = fit([slow], PRIOR)
+    assert (fitted.token, fitted.attention) == pytest.approx((3 * PRIOR.token, 3 * PRIOR.attention))
+    assert fitted.measured == 1
+    assert fitted.load == PRIOR.load
+
+
+def test_many_measurements_are_believed():
+    truth = replace(PRIOR, batch=4.0, step=0.03, token=1e-5, control=1e-6, attention=0.0, pixel=3e-7)
+    shapes = [(n, t, c) for n in (1, 2, 4) for t in (300, 1_920, 5_760, 37_440) for c in (0, 1, 4)]
+    works = [
+        [Work(steps, 2, tokens, controls, tokens * 900)] * runs
+        for runs, tokens, controls in shapes
+        for steps in (10, 50)
+    ]
+    fitted = fit([measured(truth, *batch) for batch in works] * 4, PRIOR)
+    errors = [abs(fitted.batch_seconds(features(w, 1)) / truth.batch_seconds(features(w, 1)) - 1) for w in works]
+    assert max(errors) < 0.05
+    assert min(fitted.batch, fitted.step, fitted.token, fitted.control, fitted.attention, fitted.pixel) >= 0
+
+
+def test_loads_and_bytes_are_learnt_too():
+    loads = [
+        Measurement(engine="transfer", device="h100", kind="launch", branches=n, seconds=10 + 2 * n)
+        for n in (1, 2, 4)
+    ]
+    fitted = fit(loads * 20, PRIOR)
+    assert [fitted.load_seconds(n) for n in (1, 4)] == pytest.approx([12, 18], rel=0.03)
+    heavier = replace(
+        PRIOR, model_bytes=2 * PRIOR.model_bytes, branch_bytes=2 * PRIOR.branch_bytes, token_bytes=2e5
+    )
+    assert fit([measured(heavier, Work(1, 2, 5_760, 1, 1))], PRIOR).token_bytes == pytest.approx(2e5)
+
+
+def test_other_engines_and_devices_are_left_out():
+    other = [
+        replace(measured(PRIOR, Work(1, 1, 1, 1, 1), factor=9), **change)
+        for change in ({"engine": "x"}, {"device": "x"})
+    ]
+    assert fit(other, PRIOR) == PRIOR
+
+
+def test_the_error_is_what_past_predictions_missed_by():
+    work = Work(35, 2, 5_760, 1, 10**6)
+    actual = PRIOR.batch_seconds(features([work], 1))
+    batches = [measured(PRIOR, work, predicted=part and part * actual) for part in (None, 1.1, 0.8, 1.0)]
+    assert fit(batches, PRIOR).error == pytest.approx(0.1)
+    assert fit(batches[:1], PRIOR).error is None
+
+
+def test_least_squares_without_negatives():
+    # Without the bound the best x is (2, -1)
+    matrix, target = np.array([[1.0, 1.0], [1.0, 2.0]]), np.array([1.0, 0.0])
+    x = nonnegative_ridge(matrix, target, np.zeros(2), 1e-9)
+    assert x == pytest.approx([0.5, 0.0], abs=1e-6)
+
+
+def test_an_unknown_device_starts_from_the_engines_profile():
+    assert profile("transfer", "a100") == replace(PRIOR, device="a100")
+    with pytest.raises(PlanError, match="no cost profile for engine 'x'; there are some for pocket, transfer"):
+        profile("x", "h100")

@@ -1,0 +1,159 @@
+"""What holds of every plan, whatever the runs."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+from itertools import combinations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cosmos_batch.media.facts import VideoFacts
+from cosmos_batch.planning.catalogue import TRANSFER1, TRANSFER25
+from cosmos_batch.planning.plan import plan_to_dict
+from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.planning.profiles import profile
+from cosmos_batch.planning.sizing import limit
+from cosmos_batch.run import Control, Priority, Run, Sampling
+
+FACTS = {
+    "/in/a.mp4": VideoFacts(1280, 720, 93, 24),
+    "/in/b.mp4": VideoFacts(1280, 720, 200, 24),
+    "/in/c.mp4": VideoFacts(480, 640, 93, 30),
+}
+FEW = settings(deadline=None, max_examples=40)
+SETS = [names for count in range(5) for names in combinations(("depth", "edge", "seg", "vis"), count)]
+
+
+@st.composite
+def run_lists(draw, resolution):
+    """Up to forty runs out of few values, so that many have something in common."""
+    runs = []
+    for index in range(draw(st.integers(0, 40))):
+        names = draw(st.sampled_from(SETS[:8]))
+        weights = st.sampled_from((0.0, 0.5, 1.0))
+        runs.append(
+            Run(
+                id=f"r{index}",
+                prompt="p",
+                video=draw(st.sampled_from(("/in/a.mp4", "/in/b.mp4", "/in/c.mp4", "/in/unknown.mp4"))),
+                controls=tuple(Control(name=name, weight=draw(weights)) for name in names),
+                sampling=Sampling(
+                    seed=draw(st.sampled_from((None, 42, 7))),
+                    num_steps=draw(st.sampled_from((None, 10))),
+                    guidance=draw(st.sampled_from((None, 0.0))),
+                    resolution=draw(resolution),
+                ),
+                priority=draw(st.sampled_from((0, 0, 0, 10, 100, 200))),
+                job_type="inference",
+            )
+        )
+    return runs
+
+
+# Table only: no knee and no memory limit; and a device on which batches pay, so that splits are worth while
+TABLE_ONLY = replace(profile("transfer1", "h100"), knee_tokens=None, memory_bytes=None)
+BATCHES_PAY = replace(TABLE_ONLY, load=1.0, load_branch=0.0, batch=10.0)
+TRANSFER1_COSTS = st.sampled_from((profile("transfer1", "h100"), TABLE_ONLY, BATCHES_PAY))
+MEASURED = replace(profile("transfer", "h100"), measured=9, memory_bytes=30 * 2**30)
+TRANSFER_COSTS = st.sampled_from((profile("transfer", "h100"), MEASURED))
+SMALL = st.sampled_from(("256", "256", "128x64"))
+CASES = st.one_of(
+    st.tuples(st.just(TRANSFER1), TRANSFER1_COSTS, run_lists(st.none())),
+    st.tuples(st.just(TRANSFER25), TRANSFER_COSTS, run_lists(SMALL)),
+)
+
+
+def planned(case):
+    traits, cost, runs = case
+    return plan_runs(runs, traits, cost, facts=FACTS)
+
+
+def batches_of(plan):
+    return [batch for launch in plan.launches for batch in launch.batches]
+
+
+@given(CASES)
+@FEW
+def test_every_run_is_planned_once(case):
+    ids = [run.id for batch in batches_of(planned(case)) for run in batch.runs]
+    assert Counter(ids) == Counter(run.id for run in case[2])
+
+
+@given(CASES)
+@FEW
+def test_no_launch_loads_a_branch_that_none_of_its_runs_uses(case):
+    for launch in planned(case).launches:
+        assert launch.controls == tuple(sorted({name for run in launch.runs for name in run.signature}))
+
+
+@given(CASES)
+@FEW
+def test_no_batch_mixes_what_its_engine_needs_equal(case):
+    traits, _, _ = case
+    for launch in planned(case).launches:
+        if traits is TRANSFER1:
+            assert (
+                len({(run.signature, run.sampling.seed or 42, run.sampling.num_steps) for run in launch.runs}) == 1
+            )
+        for batch in launch.batches:
+            assert {traits.shape(run, FACTS.get(run.video)) for run in batch.runs} == {batch.shape}
+            if traits is TRANSFER1:
+                assert len({tuple((c.name, c.weight) for c in run.active) for run in batch.runs}) == 1
+
+
+@given(CASES)
+@FEW
+def test_batches_keep_to_the_bounds(case):
+    traits, cost, _ = case
+    for batch in batches_of(planned(case)):
+        rows = sum(1 if run.sampling.guidance == 0 else 2 for run in batch.runs)
+        if len(batch.runs) > 1:
+            assert cost.measured or len(batch.runs) <= limit(len(batch.signature))
+            assert cost.knee_tokens is None or rows * traits.tokens(batch.shape) <= cost.knee_tokens
+            assert cost.memory_bytes is None or batch.bytes <= cost.memory_bytes
+
+
+@given(CASES)
+@FEW
+def test_no_urgent_run_comes_after_one_that_is_not(case):
+    urgent = [run.priority >= Priority.URGENT for batch in batches_of(planned(case)) for run in batch.runs]
+    assert urgent == sorted(urgent, reverse=True)
+
+
+@given(CASES)
+@FEW
+def test_transfer1_cuts_a_launch_into_the_planned_batches(case):
+    if case[0].ragged:
+        return
+    for launch in planned(case).launches:
+        runs, size = launch.runs, launch.batch_size
+        cut = tuple(runs[i : i + size] for i in range(0, len(runs), size))
+        assert cut == tuple(batch.runs for batch in launch.batches)
+
+
+@given(CASES, st.randoms(use_true_random=False))
+@FEW
+def test_the_order_of_the_runs_decides_only_between_equals(case, rng: random.Random):
+    traits, cost, runs = case
+    plan, again = planned(case), planned(case)
+    shuffled = plan_runs(rng.sample(runs, len(runs)), traits, cost, facts=dict(reversed(FACTS.items())))
+    assert plan_to_dict(plan) == plan_to_dict(again)
+    assert Counter((x.controls, len(x.runs)) for x in plan.launches) == Counter(
+        (x.controls, len(x.runs)) for x in shuffled.launches
+    )
+    assert shuffled.one_by_one_seconds == pytest.approx(plan.one_by_one_seconds)
+
+
+@given(CASES)
+@FEW
+def test_the_predicted_sums_agree(case):
+    plan = planned(case)
+    parts = [launch.load_seconds + sum(batch.seconds for batch in launch.batches) for launch in plan.launches]
+    assert plan.seconds == pytest.approx(sum(parts))
+    assert plan.bytes == max((batch.bytes for batch in batches_of(plan)), default=0)
+    assert plan.seconds <= plan.one_by_one_seconds * (1 + 1e-9) <= plan.forced_seconds * (1 + 2e-9)
+    assert sum(len(launch["batches"]) for launch in plan_to_dict(plan)["launches"]) == len(batches_of(plan))

@@ -1,0 +1,243 @@
+"""The functions that users of Cosmos batch generation know by name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import cosmos_batch
+from cosmos_batch import (
+    Control,
+    InputError,
+    PlanError,
+    create_minimal_base_spec,
+    determine_batch_size,
+    get_control_signature,
+    group_runs_for_batching,
+    smart_batch_generation,
+    to_cosmos_batch_inference_jsonl,
+)
+from cosmos_batch.media.facts import VideoFacts
+
+
+def test_every_exported_name_is_there():
+    assert all(getattr(cosmos_batch, name) for name in cosmos_batch.__all__)
+    assert set(dir(cosmos_batch)) == set(cosmos_batch.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = cosmos_batch.nonsense
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    code = (
+        "import sys, cosmos_batch; cosmos_batch.smart_batch_generation; "
+        "print(sorted({'torch', 'av', 'cv2', 'sqlalchemy', 'numpy'} & set(sys.modules)))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert printed.strip() == "[]"
+
+
+def test_a_signature_is_the_sorted_controls_that_count(make_run):
+    run = make_run(
+        controls=(Control(name="vis", weight=1), Control(name="seg", weight=0), Control(name="edge", weight=0.1))
+    )
+    assert get_control_signature(run) == ("edge", "vis")
+    assert get_control_signature(make_run()) == ()
+
+
+def test_run_dicts_are_taken_as_well_and_come_back_as_given():
+    given = {
+        "id": "a",
+        "prompt": "rain",
+        "inputs": {"video": "a.mp4"},
+        "execution_config": {"weights": {"edge": 0.5, "vis": 0}},
+    }
+    assert get_control_signature(given) == ("edge",)
+    assert group_runs_for_batching([given])[("edge",)][0] is given
+    assert smart_batch_generation([given])[0].runs[0] is given
+    with pytest.raises(InputError):
+        get_control_signature({"id": "a", "prompt": "rain", "execution_config": {"weights": {"edge": -1}}})
+
+
+def test_groups_are_by_signature_simplest_first(standard):
+    groups = group_runs_for_batching(list(reversed(standard)))
+    assert list(groups) == [("edge",), ("depth", "edge"), ("depth", "edge", "seg", "vis")]
+    assert [len(runs) for runs in groups.values()] == [6, 3, 1]
+
+
+def test_only_settings_that_differ_enter_a_groups_key(make_run):
+    runs = [
+        make_run("edge", seed=42),
+        make_run("edge"),
+        make_run("edge", seed=7),
+        make_run("vis", seed=1, num_steps=10),
+    ]
+    groups = group_runs_for_batching(runs)
+    # An unset seed is the default, 42; vis has a group of its own, in which nothing differs
+    assert {key: len(group) for key, group in groups.items()} == {
+        ("edge", ("seed", 42)): 2,
+        ("edge", ("seed", 7)): 1,
+        ("vis",): 1,
+    }
+
+
+def test_presets_part_runs_only_where_the_control_is_to_be_made(make_run):
+    low, medium = Control(name="vis", weight=1, preset="low"), Control(name="vis", weight=1)
+    given = Control(name="vis", weight=1, preset="high", video="/in/blurred.mp4")
+    groups = group_runs_for_batching([make_run(controls=(c,)) for c in (low, medium, given)])
+    assert {key: len(group) for key, group in groups.items()} == {
+        ("vis", ("blur_strength", "low")): 1,
+        ("vis", ("blur_strength", "medium")): 2,
+    }
+
+
+def test_an_engine_that_takes_mixed_control_sets_has_one_group(standard):
+    assert list(group_runs_for_batching(standard, "transfer")) == [("depth", "edge", "seg", "vis")]
+    with pytest.raises(PlanError, match="'transfer9' is not known; known are transfer1, transfer"):
+        group_runs_for_batching(standard, "transfer9")
+
+
+def test_a_base_spec_spells_out_every_process_setting(make_run):
+    unused = (Control(name="edge", weight=0.4), Control(name="depth", weight=0))
+    assert create_minimal_base_spec([make_run(controls=unused), make_run("seg", video="/in/b.mp4")]) == {
+        "negative_prompt": "low quality, blurry",
+        "num_steps": 35,
+        "guidance": 7.0,
+        "sigma_max": 70.0,
+        "seed": 42,
+        "fps": 8.0,
+        "blur_strength": "medium",
+        "canny_threshold": "medium",
+        "input_video_path": "/in/a.mp4",
+        "edge": {"control_weight": 0},
+        "seg": {"control_weight": 0},
+    }
+
+
+def test_a_base_spec_refuses_settings_that_differ(make_run):
+    with pytest.raises(PlanError, match=r"guidance must be equal .* 7.0 in run r1, 5.0 in run r2"):
+        create_minimal_base_spec([make_run("edge"), make_run("edge", guidance=5)])
+    with pytest.raises(PlanError, match="fps = 'input': a base spec needs a number"):
+        create_minimal_base_spec([make_run("edge", fps="input")])
+    with pytest.raises(PlanError, match="at least one run"):
+        create_minimal_base_spec([])
+
+
+@pytest.mark.parametrize(("controls", "size"), [(0, 1), (1, 8), (2, 4), (3, 2), (4, 2), (5, 1), (9, 1)])
+def test_batch_sizes_by_control_count(controls, size):
+    assert determine_batch_size(controls) == size
+    assert determine_batch_size(controls, job_type="upscale") == 1
+
+
+def test_batch_sizes_of_signatures_and_runs(make_run):
+    assert determine_batch_size(("depth", "edge")) == 4
+    assert determine_batch_size(("upscale",)) == 1
+    assert determine_batch_size(make_run("edge")) == 8
+    assert determine_batch_size(make_run("edge", job_type="upscale")) == 1
+
+
+def test_a_line_overrides_every_control_so_nothing_is_inherited(make_run):
+    controls = (
+        Control(name="edge", weight=0.7, video="/in/edge.mp4"),
+        Control(name="seg", weight=0.2, prompt="the robot arm", mask_prompt="the cup"),
+        Control(name="vis", weight=0),
+    )
+    assert to_cosmos_batch_inference_jsonl([make_run(controls=controls)]) == [
+        {
+            "visual_input": "/in/a.mp4",
+            "prompt": "prompt 1",
+            "control_overrides": {
+                "edge": {"control_weight": 0.7, "input_control": "/in/edge.mp4"},
+                "seg": {
+                    "control_weight": 0.2,
+                    "input_control": None,
+                    "input_control_prompt": "the robot arm",
+                    "control_weight_prompt": "the cup",
+                },
+            },
+        }
+    ]
+
+
+def test_smart_batches_of_the_standard_scenario(standard):
+    batches = smart_batch_generation(standard)
+    assert [(b.signature, b.batch_size, b.control_count, b.launch) for b in batches] == [
+        (("edge",), 6, 1, 0),
+        (("depth", "edge"), 3, 2, 1),
+        (("depth", "edge", "seg", "vis"), 1, 4, 2),
+    ]
+    first = batches[0]
+    assert first["runs"] == first.runs == tuple(standard[:6])
+    assert dict(first)["base_spec"]["edge"] == {"control_weight": 0}
+    assert len(first["batch_jsonl"]) == 6
+    with pytest.raises(KeyError):
+        first["nonsense"]
+
+
+def test_smart_batches_keep_to_the_size_limits_and_share_a_base_spec(make_run):
+    batches = smart_batch_generation([make_run("edge") for _ in range(19)])
+    assert [b.batch_size for b in batches] == [8, 8, 3]
+    assert {b.launch for b in batches} == {0}
+    assert batches[0].base_spec is batches[2].base_spec
+
+
+def test_a_transfer1_batch_has_one_set_of_weights(make_run):
+    # Transfer1 gives every video of a tensor batch the first one's weights
+    batches = smart_batch_generation([make_run("edge", weight=w) for w in (0.5, 0.9, 0.5, 0.9, 0.5)])
+    assert [[line["control_overrides"]["edge"]["control_weight"] for line in b.batch_jsonl] for b in batches] == [
+        [0.5, 0.5, 0.5],
+        [0.9, 0.9],
+    ]
+    assert {b.launch for b in batches} == {0}
+
+
+def test_a_transfer1_batch_has_one_video_size_and_length(make_run):
+    facts = {"/in/a.mp4": VideoFacts(1280, 720, 121, 24), "/in/b.mp4": VideoFacts(720, 1280, 121, 24)}
+    runs = [make_run("edge", video=f"/in/{name}.mp4") for name in "aabb"]
+    assert [b.batch_size for b in smart_batch_generation(runs)] == [4]
+    assert [b.batch_size for b in smart_batch_generation(runs, facts=facts)] == [2, 2]
+
+
+def test_urgent_runs_come_first_and_alone(make_run):
+    runs = [make_run("edge"), make_run("edge"), make_run("edge", "seg", id="now", priority=100)]
+    batches = smart_batch_generation(runs)
+    assert [[run.id for run in b.runs] for b in batches] == [["now"], ["r1", "r2"]]
+
+
+def test_upscaling_goes_one_by_one_in_a_launch_of_its_own(make_run):
+    runs = [
+        make_run("edge"),
+        make_run(job_type="upscale"),
+        make_run("upscale", job_type="upscale"),
+        make_run("edge"),
+    ]
+    batches = smart_batch_generation(runs)
+    upscaled = [b for b in batches if any(run.job_type == "upscale" for run in b.runs)]
+    assert [b.batch_size for b in upscaled] == [1, 1]
+    assert not {b.launch for b in upscaled} & {b.launch for b in batches if b not in upscaled}
+    assert all("upscale" in b.base_spec and "upscale" in b.batch_jsonl[0]["control_overrides"] for b in upscaled)
+
+
+def test_an_engine_that_takes_mixed_settings_gets_the_shared_ones_as_base(make_run):
+    runs = [make_run("edge", seed=1), make_run("vis", seed=2)]
+    (batch,) = smart_batch_generation(runs, "transfer")
+    assert batch.signature == ("edge", "vis")
+    assert "seed" not in batch.base_spec
+    assert "fps" not in smart_batch_generation([make_run("edge", fps="input")], "transfer")[0].base_spec
+    assert batch.base_spec["num_steps"] == 35
+    assert [sorted(line["control_overrides"]) for line in batch.batch_jsonl] == [["edge"], ["vis"]]
+
+
+def test_what_an_engine_cannot_do_is_refused_with_every_reason(make_run):
+    runs = [make_run("wsm", id="a"), make_run("edge", id="b", num_frames=10), make_run("edge", id="c")]
+    with pytest.raises(PlanError) as refused:
+        smart_batch_generation(runs)
+    assert "a: controls.wsm: engine transfer1 has no such control" in str(refused.value)
+    assert "b: num_frames = 10" in str(refused.value)
+
+
+def test_nothing_in_is_nothing_out():
+    assert smart_batch_generation([]) == []
+    assert group_runs_for_batching([]) == {}
+    assert to_cosmos_batch_inference_jsonl([]) == []
