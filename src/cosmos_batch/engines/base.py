@@ -1,0 +1,100 @@
+"""The protocol of an engine: how runs are handed in, how they go forward, and what can come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from cosmos_batch.planning.plan import Launch
+from cosmos_batch.planning.traits import Traits
+from cosmos_batch.run import Run
+
+
+class Outcome(StrEnum):
+    """How an attempt at a run ended."""
+
+    SUCCEEDED = "succeeded"
+    BLOCKED = "blocked"  # the guardrail refused the prompt or the video
+    FAILED = "failed"
+    PREEMPTED = "preempted"  # set aside with its state saved; it will go on
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt at one run, as an engine gets it."""
+
+    run: Run  # with every sampling setting filled in
+    folder: Path  # private to this attempt: the engine leaves output.mp4 and control_<name>.mp4 here
+    state: Path  # where the mid-denoise state is kept; a file that exists is resumed from
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A run went one step further."""
+
+    run_id: str
+    step: int  # denoising steps done, over all chunks
+    steps: int  # in all
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run came to an end. If it succeeded, its files lie in the job's folder, whole."""
+
+    run_id: str
+    outcome: Outcome
+    cause: str = ""  # why it did not succeed
+    retryable: bool = False  # whether trying again, unchanged, can help
+
+
+Event = Progress | Result
+
+
+def maker_of(run: Run, identity: Mapping[str, str]) -> tuple[str, ...]:
+    """What of an engine's identity shapes a run's video. Versions do not: an update makes no video stale."""
+    branches = (identity.get(f"weights_{name}", "") for name in run.signature)
+    return (identity["engine"], identity["weights"], *branches)
+
+
+class Session(Protocol):
+    """A launched engine. Errors that concern one run come as its `Result`, never as an exception."""
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """Ids of the runs that have joined and not ended."""
+
+    def join(self, job: Job) -> Iterable[Event]:
+        """Take a run in, at its own first (or saved) step. A run that cannot start ends at once."""
+
+    def advance(self) -> Iterable[Event]:
+        """Take every active run one step further. Raises OutOfMemory, with every run as before the step."""
+
+    def save(self, run_id: str) -> None:
+        """Write the run's state to its job's state file, atomically."""
+
+    def leave(self, run_id: str) -> None:
+        """Take the run out. Its state is what was last saved."""
+
+    def close(self) -> None:
+        """Free what the session holds."""
+
+
+class Engine(Protocol):
+    """A way of executing batches."""
+
+    @property
+    def traits(self) -> Traits:
+        """What it needs equal and what it can do."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What makes the videos, for their records: engine, model, digests of the weights, versions.
+
+        "weights" counts for every run, "weights_<control>" for those that use the control (see `maker_of`).
+        """
+
+    def open(self, launch: Launch) -> Session:
+        """Start on a launch: load the model with the launch's control branches."""

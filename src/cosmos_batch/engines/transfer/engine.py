@@ -1,0 +1,177 @@
+"""The in-process engine: runs join a batch at any denoising step, and every one leaves with its own video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+
+from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result, maker_of
+from cosmos_batch.engines.transfer.batch import Batch
+from cosmos_batch.engines.transfer.guardrail import check_prompts
+from cosmos_batch.engines.transfer.model import Model
+from cosmos_batch.engines.transfer.outputs import write_outputs
+from cosmos_batch.engines.transfer.task import Task
+from cosmos_batch.errors import CosmosBatchError, OutOfMemory, StorageError
+from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.planning.plan import Launch
+from cosmos_batch.planning.traits import Traits
+
+
+@contextmanager
+def _memory_errors(device: torch.device) -> Iterator[None]:
+    """Map the device's out-of-memory error to ours."""
+    try:
+        yield
+    except torch.OutOfMemoryError as exc:
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        raise OutOfMemory(str(exc).split("\n", maxsplit=1)[0]) from exc
+
+
+class TransferSession:
+    """A launched in-process engine; see `engines.base.Session`."""
+
+    def __init__(self, model: Model, cache: ControlCache, identity: Mapping[str, str]) -> None:
+        self._model = model
+        self._cache = cache
+        self._identity = identity
+        self._tasks: dict[str, Task] = {}
+        self._batches: dict[tuple[int, int], Batch] = {}
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """Ids of the runs that have joined and not ended."""
+        return tuple(self._tasks)
+
+    def join(self, job: Job) -> list[Event]:
+        """Take a run in, at its own first (or saved) step. A run that cannot start ends at once."""
+        with _memory_errors(self._model.device):
+            return list(self._ended_by_error(job.run.id, self._start(job)))
+
+    def advance(self) -> Iterator[Event]:
+        """Take every active run one step further. Raises OutOfMemory, with every run as before the step."""
+        for batch in list(self._batches.values()):
+            yield from self._finish_done(batch)  # those that ran out of memory when they were last decoded
+            if not batch.keys:
+                continue
+            with _memory_errors(self._model.device):
+                batch.step()
+            for run_id in batch.keys:
+                yield self._progress(run_id, batch)
+            yield from self._finish_done(batch)
+
+    def save(self, run_id: str) -> None:
+        """Write the run's state to its job's state file, atomically."""
+        task = self._tasks[run_id]
+        memory, step = self._batches[task.size].state(run_id)
+        task.save(memory, step)
+
+    def leave(self, run_id: str) -> None:
+        """Take the run out. Its state is what was last saved."""
+        task = self._tasks.pop(run_id)
+        batch = self._batches[task.size]
+        if run_id in batch.keys:
+            batch.leave(run_id)
+        if not batch.keys:
+            del self._batches[task.size]
+
+    def close(self) -> None:
+        """Free what the session holds; the model stays loaded for the next launch."""
+        self._tasks.clear()
+        self._batches.clear()
+
+    def _ended_by_error(self, run_id: str, work: Iterator[Event]) -> Iterator[Event]:
+        """What `work` yields; an error of this run alone becomes its result, and the run leaves."""
+        try:
+            yield from work
+        except (OutOfMemory, StorageError):  # no run's fault: whoever drives the session decides
+            raise
+        except CosmosBatchError as exc:
+            if run_id in self._tasks:
+                self.leave(run_id)
+            yield Result(run_id, Outcome.FAILED, str(exc))
+
+    def _finish_done(self, batch: Batch) -> Iterator[Event]:
+        for run_id in [run_id for run_id in batch.keys if batch.done(run_id)]:
+            yield from self._ended_by_error(run_id, self._chunk_done(run_id))
+
+    def _start(self, job: Job) -> Iterator[Event]:
+        run = job.run
+        refused = check_prompts(self._model.guardrail, run.prompt, run.sampling.negative_prompt)
+        if refused is not None:
+            yield Result(run.id, Outcome.BLOCKED, refused)
+            return
+        task = Task.prepare(
+            job, self._model, self._cache, " ".join((run.fingerprint, *maker_of(run, self._identity)))
+        )
+        resumed = task.resume()
+        conditions = task.conditions()
+        memory, step = resumed or (task.start(conditions), 0)
+        batch = self._batches.get(task.size) or self._new_batch()
+        batch.join(job.run.id, conditions, memory, step)
+        self._batches[task.size] = batch
+        self._tasks[job.run.id] = task
+        if batch.done(job.run.id):  # saved between a chunk's last step and its decoding
+            yield from self._chunk_done(job.run.id)
+
+    def _new_batch(self) -> Batch:
+        return Batch(self._model.base, self._model.branch, self._model.read, self._model.device)
+
+    def _progress(self, run_id: str, batch: Batch) -> Progress:
+        task = self._tasks[run_id]
+        return Progress(run_id, task.chunk * task.steps + batch.steps_done(run_id), task.total_steps)
+
+    def _chunk_done(self, run_id: str) -> Iterator[Event]:
+        task = self._tasks[run_id]
+        batch = self._batches[task.size]
+        memory, _ = batch.state(run_id)
+        with _memory_errors(self._model.device):
+            last = task.finish_chunk(memory.sample)
+            if not last:
+                conditions = task.conditions()
+                start = task.start(conditions)
+        batch.leave(run_id)
+        if not last:
+            batch.join(run_id, conditions, start)
+            return
+        frames = self._model.guardrail.check_video(task.output())
+        if frames is None:
+            result = Result(run_id, Outcome.BLOCKED, "the guardrail blocked the video")
+        else:
+            write_outputs(task.job, frames, task.controls)
+            result = Result(run_id, Outcome.SUCCEEDED)
+        self.leave(run_id)
+        yield result
+
+
+class TransferEngine:
+    """Cosmos Transfer2.5's architecture in this process, with whatever weights the model holds."""
+
+    def __init__(self, model: Model, traits: Traits, cache: ControlCache, identity: Mapping[str, str]) -> None:
+        self._model = model
+        self._traits = traits
+        self._cache = cache
+        self._identity = dict(identity)
+
+    @property
+    def traits(self) -> Traits:
+        """What it needs equal and what it can do."""
+        return self._traits
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What made a video, for its record: engine, model, digest of the weights, versions."""
+        return self._identity
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """The control branches that are in memory."""
+        return self._model.loaded
+
+    def open(self, launch: Launch) -> TransferSession:
+        """Start on a launch: load the branches of its controls, and free all others."""
+        with _memory_errors(self._model.device):
+            self._model.keep_only(launch.controls)
+        return TransferSession(self._model, self._cache, self._identity)

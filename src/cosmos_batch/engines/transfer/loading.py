@@ -1,0 +1,127 @@
+"""From a folder or hub id to an engine that is ready to launch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from cosmos_batch.engines.transfer.engine import TransferEngine
+from cosmos_batch.engines.transfer.guardrail import Guardrail, NoGuardrail, NvidiaGuardrail
+from cosmos_batch.engines.transfer.hub import ModelFolders, resolve
+from cosmos_batch.engines.transfer.model import Model
+from cosmos_batch.engines.transfer.settings import traits_of
+from cosmos_batch.engines.transfer.text.base import TextEncoder
+from cosmos_batch.engines.transfer.text.qwen import QwenEncoder
+from cosmos_batch.engines.transfer.text.trigram import TrigramText
+from cosmos_batch.engines.transfer.vae.base import Vae
+from cosmos_batch.engines.transfer.vae.folded import FoldedVae
+from cosmos_batch.engines.transfer.vae.wan import WanVae
+from cosmos_batch.engines.transfer.weights import read_config
+from cosmos_batch.errors import ModelError
+from cosmos_batch.media.cache import ControlCache
+
+_SAMPLE = 1 << 20
+"""Bytes of each large file, from its begin and its end, that go into the digest of a model."""
+
+
+def pick_device() -> torch.device:
+    """The first CUDA device, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_engine(
+    model: str,
+    controls: Iterable[str],
+    cache: ControlCache,
+    *,
+    device: torch.device | None = None,
+    guardrail: Guardrail | None = None,
+) -> TransferEngine:
+    """An engine for a model: a folder in the diffusers layout, or a hub id.
+
+    Args:
+        model: path or hub id.
+        controls: the branches that may be asked of it; branches load at the launches that use them.
+        cache: where control videos that are made from input videos are kept.
+        device: default: the first CUDA device, else the CPU. bfloat16 on CUDA, float32 on the CPU.
+        guardrail: default: the one that the model asks for.
+
+    Raises ModelError naming all that is missing, and MissingExtra.
+    """
+    folders = resolve(model, controls)
+    place = device or pick_device()
+    dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
+    loaded = Model(
+        folders,
+        vae=_vae(folders.vae, place, dtype),
+        text=_text(folders, place, dtype),
+        guardrail=guardrail or _own_guardrail(folders),
+        device=place,
+        dtype=dtype,
+    )
+    return TransferEngine(loaded, traits_of(folders.settings, loaded.controls), cache, identity(folders, place))
+
+
+def identity(folders: ModelFolders, device: torch.device) -> dict[str, str]:
+    """What makes the videos, for their records. The weights of a branch count for the runs that use it."""
+    branches = {f"weights_{name}": digest(folder) for name, folder in sorted(folders.controls.items())}
+    return {
+        "engine": "transfer",
+        "model": folders.settings.name,
+        "weights": digest(folders.transformer, folders.vae, folders.text_encoder),
+        **branches,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "cosmos-batch": version("cosmos-batch"),
+        "torch": torch.__version__,
+    }
+
+
+def digest(*folders: Path) -> str:
+    """Hex digest of the files of a model's parts: names, sizes, and the first and last MiB of each.
+
+    Reading all bytes of a large model would take longer than loading it; a file that was trained, converted or
+    cut differs at its ends or in its size.
+    """
+    state = hashlib.blake2b(digest_size=16)
+    for folder in folders:
+        for file in sorted(path for path in folder.iterdir() if path.is_file()):
+            state.update(f"{folder.name}/{file.name} {file.stat().st_size}\n".encode())
+            state.update(_ends(file))
+    return state.hexdigest()
+
+
+def _ends(file: Path) -> bytes:
+    with file.open("rb") as handle:
+        begin = handle.read(_SAMPLE)
+        handle.seek(max(file.stat().st_size - _SAMPLE, len(begin)))
+        return begin + handle.read()
+
+
+def _class_of(folder: Path, known: Mapping[str, object]) -> str:
+    name = read_config(folder).get("_class_name", "")
+    if name not in known:
+        raise ModelError(f"{folder}/config.json: _class_name = {name!r}; known are {', '.join(sorted(known))}")
+    return str(name)
+
+
+def _vae(folder: Path, device: torch.device, dtype: torch.dtype) -> Vae:
+    kinds: dict[str, Callable[[Path], FoldedVae | WanVae]] = {
+        "AutoencoderKLWan": WanVae.load,
+        "FoldedVae": FoldedVae.load,
+    }
+    return kinds[_class_of(folder, kinds)](folder).to(device, dtype).eval().requires_grad_(False)
+
+
+def _text(folders: ModelFolders, device: torch.device, dtype: torch.dtype) -> TextEncoder:
+    config = read_config(folders.text_encoder)
+    if config.get("_class_name") == "TrigramText":
+        return TrigramText.load(folders.text_encoder).to(device, dtype).eval().requires_grad_(False)
+    return QwenEncoder.load(folders.tokenizer, folders.text_encoder, device, dtype)
+
+
+def _own_guardrail(folders: ModelFolders) -> Guardrail:
+    return NvidiaGuardrail() if folders.settings.guardrail == "nvidia" else NoGuardrail()

@@ -1,0 +1,96 @@
+"""Noise schedules and the UniPC solver on flow sigmas, as tables of coefficients.
+
+A sample x at noise level s is (1 - s) * clean + s * noise; the network predicts the velocity noise - clean.
+UniPC (Zhao et al. 2023, arXiv 2302.04867), order 2, B(h) = expm1(h), predicting the clean sample, is linear in
+what it remembers, so each step of a schedule is seven numbers; a batch whose samples stand at different steps of
+different schedules gathers its rows of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+SIGMA_MAX = 200.0
+SIGMA_MIN = 0.01
+"""Ends of the published checkpoint's schedule, before the change to flow sigmas s / (1 + s)."""
+
+_RHO = 7.0  # Karras et al. 2022 (arXiv 2206.00364), equation 5
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """All steps of one run: noise levels and solver coefficients."""
+
+    sigmas: Tensor  # [steps + 1] float64, falling, the last one 0
+    corrector: Tensor  # [steps, 4] float64: last sample, older clean, newer clean, this step's clean
+    predictor: Tensor  # [steps, 3] float64: sample, this step's clean, the one before
+
+    @property
+    def steps(self) -> int:
+        """Denoising steps."""
+        return len(self.predictor)
+
+
+def flow_sigmas(steps: int, sigma_max: float = SIGMA_MAX) -> list[float]:
+    """Karras-spaced noise levels from `sigma_max` to SIGMA_MIN as flow sigmas, and a final 0."""
+    low, high = SIGMA_MIN ** (1 / _RHO), max(sigma_max, SIGMA_MIN) ** (1 / _RHO)
+    ramp = [i / max(steps - 1, 1) for i in range(steps)]
+    levels = [(high + part * (low - high)) ** _RHO for part in ramp]
+    return [level / (level + 1) for level in levels] + [0.0]
+
+
+def _half_log_snr(sigma: float) -> float:
+    return math.log(1 - sigma) - math.log(sigma)
+
+
+def _predict(sigmas: list[float], step: int, order: int) -> tuple[float, float, float]:
+    """Coefficients of (sample, clean, clean of the step before) for going from `step` to the next."""
+    here, there = sigmas[step], sigmas[step + 1]
+    if there == 0.0:  # the last step lands on the predicted clean sample
+        return 0.0, 1.0, 0.0
+    h = _half_log_snr(there) - _half_log_snr(here)
+    growth = math.expm1(-h)
+    sample, clean = there / here, -(1 - there) * growth
+    if order == 1:
+        return sample, clean, 0.0
+    ratio = (_half_log_snr(sigmas[step - 1]) - _half_log_snr(here)) / h
+    bend = -(1 - there) * growth * 0.5 / ratio
+    return sample, clean - bend, bend
+
+
+def _correct(sigmas: list[float], step: int, order: int) -> tuple[float, float, float, float]:
+    """Coefficients of (last sample, clean two steps back, clean one step back, clean now) for redoing a step."""
+    here, there = sigmas[step - 1], sigmas[step]
+    h = _half_log_snr(there) - _half_log_snr(here)
+    growth = math.expm1(-h)
+    sample, scale = there / here, -(1 - there) * growth
+    if order == 1:
+        return sample, 0.0, scale * 0.5, scale * 0.5
+    ratio = (_half_log_snr(sigmas[step - 2]) - _half_log_snr(here)) / h
+    # Solve [[1, 1], [ratio, 1]] (older, newer) = (b1, b2), the conditions of UniC of order 2
+    first = growth / -h - 1
+    second = first / -h - 0.5
+    b1, b2 = first / growth, second * 2 / growth
+    older = (b1 - b2) / (1 - ratio)
+    newer = b1 - older
+    return sample, scale * older / ratio, scale * (1 - older / ratio - newer), scale * newer
+
+
+@lru_cache(maxsize=256)
+def make_schedule(steps: int, sigma_max: float = SIGMA_MAX) -> Schedule:
+    """The schedule of a run of `steps` denoising steps that starts at `sigma_max`."""
+    sigmas = flow_sigmas(steps, sigma_max)
+    orders = [min(2, steps - step, step + 1) for step in range(steps)]
+    predictor = [_predict(sigmas, step, orders[step]) for step in range(steps)]
+    corrector = [(0.0, 0.0, 0.0, 0.0)]  # nothing to correct at the first step
+    corrector += [_correct(sigmas, step, orders[step - 1]) for step in range(1, steps)]
+    return Schedule(
+        torch.tensor(sigmas, dtype=torch.float64),
+        torch.tensor(corrector, dtype=torch.float64),
+        torch.tensor(predictor, dtype=torch.float64),
+    )

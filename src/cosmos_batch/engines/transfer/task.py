@@ -1,0 +1,174 @@
+"""One run on its way through the engine: its chunks, what conditions them, what came out so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cosmos_batch.engines.base import Job
+from cosmos_batch.engines.transfer.batch import Conditions, Guide
+from cosmos_batch.engines.transfer.inputs import (
+    chunk_of,
+    chunk_starts,
+    noise,
+    normalised,
+    to_frames,
+    token_weight,
+)
+from cosmos_batch.engines.transfer.model import Model
+from cosmos_batch.engines.transfer.sampler import Memory
+from cosmos_batch.engines.transfer.schedule import make_schedule
+from cosmos_batch.engines.transfer.state import SavedState, load_state, save_state
+from cosmos_batch.errors import EngineError
+from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.prepare import prepare_control, prepare_input, prepare_mask
+from cosmos_batch.media.video import Frames
+from cosmos_batch.run import Control, Run
+
+PURE_NOISE = 80.0
+"""A run whose sigma_max is at least this starts from pure noise; below, from its input video noised to that level
+(Transfer1's rule)."""
+
+Mask = NDArray[np.float32]
+Size = tuple[int, int]
+T = TypeVar("T")
+
+
+def run_size(run: Run) -> Size:
+    """Width and height of a settled run."""
+    width, _, height = (run.sampling.resolution or "").partition("x")
+    return int(width), int(height)
+
+
+def _settled(value: T | None, name: str, run: Run) -> T:
+    if value is None:
+        raise EngineError(f"run {run.id} reached the engine without {name}; settle its sampling first")
+    return value
+
+
+@dataclass(slots=True)
+class Task:
+    """A run's work. Only `chunk` and `made` change."""
+
+    job: Job
+    model: Model
+    owner: str  # for which request and weights a saved state of this run is valid
+    size: Size
+    steps: int  # denoising steps of one chunk
+    starts: list[int]  # first frame of each chunk
+    controls: dict[str, Frames]
+    masks: dict[str, Mask | None]
+    source: Frames | None  # the input video, where the run starts from it
+    chunk: int = 0
+    made: list[Frames] = field(default_factory=list)  # frames of the finished chunks, without overlaps
+    tail: Tensor | None = None  # the last frames of the chunk before, as decoded, [1, 3, overlap, height, width]
+
+    @classmethod
+    def prepare(cls, job: Job, model: Model, cache: ControlCache, owner: str) -> Task:
+        """Read and make all that the run needs. Raises MediaError and EngineError."""
+        run, sampling = job.run, job.run.sampling
+        count, size = _settled(sampling.num_frames, "num_frames", run), run_size(run)
+        settings = model.settings
+        sigma_max = _settled(sampling.sigma_max, "sigma_max", run)
+        return cls(
+            job=job,
+            model=model,
+            owner=owner,
+            size=size,
+            steps=_settled(sampling.num_steps, "num_steps", run),
+            starts=chunk_starts(count, settings.chunk_frames, settings.overlap),
+            controls={c.name: prepare_control(run, c, count=count, size=size, cache=cache) for c in run.active},
+            masks={c.name: prepare_mask(run, c, count=count, size=size, cache=cache) for c in run.active},
+            source=prepare_input(run, count=count, size=size) if sigma_max < PURE_NOISE else None,
+        )
+
+    @property
+    def total_steps(self) -> int:
+        """Denoising steps of all chunks."""
+        return self.steps * len(self.starts)
+
+    def conditions(self) -> Conditions:
+        """What the present chunk is made from."""
+        run, sampling = self.job.run, self.job.run.sampling
+        known, given = self._given()
+        pure = noise(_settled(sampling.seed, "seed", run), self.chunk, given.shape[1:])
+        weights = normalised({c.name: self._weight(c) for c in run.active})
+        guides = {name: Guide(self._encode(frames), weights[name]) for name, frames in self.controls.items()}
+        return Conditions(
+            schedule=make_schedule(self.steps, _settled(sampling.sigma_max, "sigma_max", run)),
+            guidance=_settled(sampling.guidance, "guidance", run),
+            prompt=run.prompt,
+            negative=_settled(sampling.negative_prompt, "negative_prompt", run),
+            guides=guides,
+            known=known,
+            given=given,
+            noise=pure,
+        )
+
+    def start(self, conditions: Conditions) -> Memory:
+        """The memory that the present chunk starts with."""
+        if self.source is None:
+            return Memory.start(conditions.noise)
+        sigma = float(conditions.schedule.sigmas[0])
+        return Memory.start((1 - sigma) * self._encode(self.source).cpu() + sigma * conditions.noise)
+
+    def finish_chunk(self, latents: Tensor) -> bool:
+        """Take a denoised chunk [1, C, T, H, W] in; True if it was the last."""
+        overlap = self.model.settings.overlap
+        video = self.model.decode(latents)
+        self.made.append(to_frames(video)[overlap if self.chunk else 0 :])
+        self.tail = video[:, :, video.shape[2] - overlap :].cpu()
+        self.chunk += 1
+        return self.chunk == len(self.starts)
+
+    def output(self) -> Frames:
+        """All frames of the finished run."""
+        return np.concatenate(self.made)[: self.job.run.sampling.num_frames]
+
+    def save(self, memory: Memory, step: int) -> None:
+        """Write where the run stands to its job's state file."""
+        width, height = self.size
+        nothing = np.zeros((0, height, width, 3), dtype=np.uint8)
+        frames = np.concatenate(self.made) if self.made else nothing
+        save_state(self.job.state, SavedState(self.chunk, step, memory, frames, self.tail), self.owner)
+
+    def resume(self) -> tuple[Memory, int] | None:
+        """Go back to where the run's saved state stands; None if there is no valid one."""
+        state = load_state(self.job.state, self.owner)
+        if state is None or state.chunk >= len(self.starts) or state.step > self.steps:
+            return None
+        self.chunk, self.made = state.chunk, [state.frames] if len(state.frames) else []
+        self.tail = state.tail
+        return state.memory, state.step
+
+    def _given(self) -> tuple[Tensor, Tensor]:
+        """Which latent frames of the present chunk are given by the one before, and their latents."""
+        settings, vae = self.model.settings, self.model.vae
+        frames = 1 + (settings.chunk_frames - 1) // vae.temporal
+        width, height = (side // vae.spatial for side in self.size)
+        known = torch.zeros(1, frames)
+        given = torch.zeros(1, vae.latent_channels, frames, height, width)
+        if self.tail is not None and settings.overlap:
+            latents = vae.encode(self.tail.to(self.model.device, self.model.dtype)).float().cpu()
+            count = latents.shape[2]
+            known[:, :count] = 1
+            given[:, :, :count] = latents
+        return known, given
+
+    def _weight(self, control: Control) -> Tensor:
+        mask = self.masks[control.name]
+        if mask is None:
+            return torch.tensor(control.weight)
+        start, frames = self.starts[self.chunk], self.model.settings.chunk_frames
+        index = np.minimum(np.arange(start, start + frames), len(mask) - 1)
+        vae, patch = self.model.vae, self.model.config.patch
+        return control.weight * token_weight(mask[index], vae.spatial * patch, vae.temporal)
+
+    def _encode(self, frames: Frames) -> Tensor:
+        """Latents of the present chunk of a whole video."""
+        return self.model.encode(chunk_of(frames, self.starts[self.chunk], self.model.settings.chunk_frames))

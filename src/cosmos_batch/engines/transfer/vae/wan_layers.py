@@ -1,0 +1,154 @@
+"""Layers of the Wan 2.1 video autoencoder, for evaluation one group of frames after the other.
+
+The autoencoder is causal: a frame depends on itself and on earlier frames only. So a long video goes through
+in small groups, and each layer that looks back keeps the last frames that it saw in a `Past`. A new video
+starts with an empty one. Names of modules are those of diffusers' AutoencoderKLWan, so that the published
+weights load as they are.
+
+Shapes are [B, C, T, H, W] throughout.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Past = dict[nn.Module, Tensor]
+"""The last frames that each layer with a look-back saw: [B, C, 1 or 2, H, W]."""
+
+
+class CausalConv3d(nn.Conv3d):
+    """A convolution over pixels and over the current and earlier frames."""
+
+    def __init__(self, inside: int, outside: int, frames: int = 3, pixels: int = 3) -> None:
+        super().__init__(inside, outside, (frames, pixels, pixels), padding=(0, pixels // 2, pixels // 2))
+
+    def step(self, x: Tensor, past: Past) -> Tensor:
+        """Convolve a group of frames. Before the first frame of a video there are zeros."""
+        look_back = self.kernel_size[0] - 1
+        if look_back:
+            before = past.get(self)
+            if before is None:
+                before = x.new_zeros(*x.shape[:2], look_back, *x.shape[3:])
+            x = torch.cat((before, x), dim=2)
+            past[self] = x[:, :, -look_back:].clone()
+        return self(x)
+
+
+def _per_frame(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a layer for images [B * T, C, H, W] to every frame."""
+    made = layer(x.transpose(1, 2).flatten(0, 1))
+    return made.view(x.shape[0], -1, *made.shape[1:]).transpose(1, 2)
+
+
+class RmsNorm(nn.Module):
+    """Each pixel's channels scaled to a root mean square of gamma."""
+
+    def __init__(self, channels: int, dims: int) -> None:
+        super().__init__()
+        self.scale = math.sqrt(channels)
+        self.gamma = nn.Parameter(torch.ones(channels, *[1] * dims))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, C, ...] with as many dims after C as given -> the same shape."""
+        return F.normalize(x.float(), dim=1).to(x.dtype) * self.scale * self.gamma
+
+
+class Residual(nn.Module):
+    """Two normalised convolutions beside a shortcut."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.norm1 = RmsNorm(inside, 3)
+        self.conv1 = CausalConv3d(inside, outside)
+        self.norm2 = RmsNorm(outside, 3)
+        self.conv2 = CausalConv3d(outside, outside)
+        self.conv_shortcut = nn.Conv3d(inside, outside, 1) if inside != outside else nn.Identity()
+
+    def step(self, x: Tensor, past: Past) -> Tensor:
+        """A group of frames -> the same frames."""
+        y = self.conv1.step(F.silu(self.norm1(x)), past)
+        y = self.conv2.step(F.silu(self.norm2(y)), past)
+        return y + self.conv_shortcut(x)
+
+
+class Attention(nn.Module):
+    """One head of attention among the pixels of each frame."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = RmsNorm(channels, 2)
+        self.to_qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.proj = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, C, T, H, W] -> the same shape."""
+        return x + _per_frame(self._attend, x)
+
+    def _attend(self, frames: Tensor) -> Tensor:
+        pixels = self.to_qkv(self.norm(frames)).flatten(2).transpose(1, 2)
+        q, k, v = pixels.unsqueeze(1).chunk(3, dim=-1)
+        mixed = F.scaled_dot_product_attention(q, k, v).squeeze(1)
+        return self.proj(mixed.transpose(1, 2).view_as(frames))
+
+
+class Down(nn.Module):
+    """Half the height and width and, with `time`, half the frames after the first."""
+
+    def __init__(self, channels: int, time: bool) -> None:
+        super().__init__()
+        # Padding right and below alone is how the published weights were trained
+        self.resample = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(channels, channels, 3, stride=2))
+        self.time_conv = nn.Conv3d(channels, channels, (3, 1, 1), stride=(2, 1, 1)) if time else None
+
+    def step(self, x: Tensor, past: Past) -> Tensor:
+        """The first frame of a video goes through alone; after it an even number of frames."""
+        x = _per_frame(self.resample, x)
+        if self.time_conv is None:
+            return x
+        before, past[self] = past.get(self), x[:, :, -1:].clone()
+        return x if before is None else self.time_conv(torch.cat((before, x), dim=2))
+
+
+class Up(nn.Module):
+    """Twice the height and width, half the channels and, with `time`, twice the frames after the first."""
+
+    def __init__(self, channels: int, time: bool) -> None:
+        super().__init__()
+        self.resample = nn.Sequential(
+            nn.Upsample(scale_factor=2.0, mode="nearest-exact"),
+            nn.Conv2d(channels, channels // 2, 3, padding=1),
+        )
+        self.time_conv = CausalConv3d(channels, 2 * channels, pixels=1) if time else None
+
+    def step(self, x: Tensor, past: Past) -> Tensor:
+        """The first frame of a video goes through alone."""
+        if self.time_conv is not None:
+            x = self._double(self.time_conv, x, past)
+        return _per_frame(self.resample, x)
+
+    def _double(self, conv: CausalConv3d, x: Tensor, past: Past) -> Tensor:
+        if conv not in past:  # the first frame stays single, and those after it do not look back at it
+            past[conv] = x.new_zeros(*x.shape[:2], 2, *x.shape[3:])
+            return x
+        pairs = conv.step(x, past).view(x.shape[0], 2, *x.shape[1:])  # B, 2, C, T, H, W
+        return pairs.permute(0, 2, 3, 1, 4, 5).flatten(2, 3)
+
+
+class Middle(nn.Module):
+    """Residual, attention, residual at the smallest size."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.resnets = nn.ModuleList(Residual(channels, channels) for _ in range(2))
+        self.attentions = nn.ModuleList([Attention(channels)])
+
+    def step(self, x: Tensor, past: Past) -> Tensor:
+        """A group of frames -> the same frames."""
+        first, second = self.resnets
+        x = self.attentions[0](first.step(x, past))  # type: ignore[operator]
+        return second.step(x, past)  # type: ignore[operator]
