@@ -1,0 +1,168 @@
+"""The command line: its commands, their options, and what a user sees of an error."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cosmos_batch.cli.text import safe
+from cosmos_batch.cli.wiring import BuiltIn, Choice, Engines
+from cosmos_batch.errors import CosmosBatchError, InputError, MissingExtra, ModelError, PlanError
+
+OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130
+
+app = typer.Typer(
+    help="Controlled videos out of NVIDIA Cosmos Transfer, in bulk: planned, batched, checked.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Files = Annotated[list[Path], typer.Argument(metavar="FILES...", help="Runs: JSON or JSONL, of any known format.")]
+Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The output folder.")]
+EngineName = Annotated[
+    str | None, typer.Option("--engine", help="pocket (default), transfer; to plan for: transfer1.")
+]
+ModelName = Annotated[str | None, typer.Option("--model", help="Weights: a folder or a Hugging Face id.")]
+SkipInvalid = Annotated[bool, typer.Option("--skip-invalid", help="Report what is wrong, and take the rest.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cosmos-batch {version('cosmos-batch')}")
+        raise typer.Exit(OK)
+
+
+@app.callback()
+def _common(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Controlled videos out of NVIDIA Cosmos Transfer, in bulk: planned, batched, checked."""
+
+
+@app.command()
+def plan(
+    context: typer.Context,
+    files: Files,
+    engine: EngineName = None,
+    model: ModelName = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Learn from what was measured there.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan as JSON.")] = False,
+    skip_invalid: SkipInvalid = False,
+) -> None:
+    """Show launches, batches, time and memory, and what batching saves. Makes nothing."""
+    from cosmos_batch.cli.planning import plan_command
+
+    choice = Choice(engine, model)
+    raise typer.Exit(
+        plan_command(_engines(context), files, choice, output, as_json=as_json, skip_invalid=skip_invalid)
+    )
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    files: Files,
+    output: Folder,
+    engine: EngineName = None,
+    model: ModelName = None,
+    skip_invalid: SkipInvalid = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
+    max_batch: Annotated[int | None, typer.Option(min=1, help="Runs of a batch at most.")] = None,
+    max_failures: Annotated[
+        int, typer.Option(min=1, help="Attempts at a run that failed in a way that a retry can help.")
+    ] = 3,
+    save_every: Annotated[float, typer.Option(min=0, help="Seconds between saves of unfinished runs.")] = 20.0,
+) -> None:
+    """Make the videos that are missing in DIR. The same command again goes on where it ended."""
+    from cosmos_batch.cli.running import Order, run_command
+    from cosmos_batch.dispatch.watching import Settings
+
+    settings = Settings(save_every=save_every, max_failures=max_failures, max_batch=max_batch)
+    order = Order(files, output, Choice(engine, model), settings, skip_invalid=skip_invalid, plain=plain)
+    with unexpected_errors(output):
+        code = run_command(_engines(context), order)
+    raise typer.Exit(code)
+
+
+@app.command()
+def status(
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="The same as DIR.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every run as JSON.")] = False,
+) -> None:
+    """Show how every run of an output folder stands, also while a command is at work in it."""
+    from cosmos_batch.cli.standing import status_command
+
+    place = output or folder
+    if place is None:
+        raise typer.BadParameter("name the output folder: cosmos-batch status DIR")
+    raise typer.Exit(status_command(place, as_json=as_json))
+
+
+@app.command()
+def check(context: typer.Context, files: Files, engine: EngineName = None, model: ModelName = None) -> None:
+    """Read every file and look into every video; report all problems. With an engine: also what it cannot do."""
+    from cosmos_batch.cli.planning import check_command
+
+    choice = Choice(engine, model) if engine or model else None
+    raise typer.Exit(check_command(_engines(context), files, choice))
+
+
+def _engines(context: typer.Context) -> Engines:
+    engines: Engines = context.obj
+    return engines
+
+
+@contextmanager
+def unexpected_errors(folder: Path | None) -> Iterator[None]:
+    """Turn an error that is no message of ours into one that says where its traceback was written."""
+    try:
+        yield
+    except (CosmosBatchError, typer.Exit):
+        raise
+    except Exception as exc:
+        place = _write_traceback(exc, folder)
+        line = f"this should not have happened: {type(exc).__name__}: {exc}; the details are in {place}"
+        raise CosmosBatchError(line) from exc
+
+
+def _write_traceback(exc: Exception, folder: Path | None) -> Path:
+    """Into the output folder where there is one that can be written, else among the temporary files."""
+    home = folder / ".cosmos-batch" if folder else None
+    for place in (home, None):
+        with suppress(OSError):
+            handle, name = tempfile.mkstemp(".txt", "error-", place)
+            with open(handle, "w", encoding="utf-8", errors="replace") as stream:
+                traceback.print_exception(exc, file=stream)
+            return Path(name)
+    return Path("/dev/null")
+
+
+def main(engines: Engines | None = None) -> None:
+    """The `cosmos-batch` command. Every way out is an exit code: no traceback reaches a user."""
+    try:
+        with unexpected_errors(None):
+            app(obj=engines or BuiltIn())
+    except InputError as exc:
+        for problem in exc.problems:
+            typer.echo(safe(str(problem)), err=True)
+        sys.exit(USAGE)
+    except CosmosBatchError as exc:
+        typer.echo(f"cosmos-batch: {safe(str(exc))}", err=True)
+        sys.exit(USAGE if isinstance(exc, (PlanError, ModelError, MissingExtra)) else FAILED)
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)

@@ -1,0 +1,127 @@
+"""Which engine a name stands for. What imports torch is imported only when an engine is really loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cosmos_batch.engines.base import Engine
+from cosmos_batch.engines.transfer.settings import TRANSFER25, read_settings, traits_of
+from cosmos_batch.errors import ModelError, PlanError
+from cosmos_batch.planning.catalogue import ENGINES
+from cosmos_batch.planning.cost import CostModel
+from cosmos_batch.planning.profiles import profile
+from cosmos_batch.planning.traits import Traits
+from cosmos_batch.pocket import MODEL
+from cosmos_batch.run import TRANSFER_CONTROLS
+
+POCKET = "pocket"
+TRANSFER = "transfer"
+HUB_ID = "nvidia/Cosmos-Transfer2.5-2B"
+"""What the transfer engine loads where no other model is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the user wants the runs to be made with."""
+
+    engine: str | None = None  # None: transfer if a model is named, else pocket
+    model: str | None = None  # a folder or a hub id
+
+    @property
+    def name(self) -> str:
+        """The engine's name."""
+        return self.engine or (TRANSFER if self.model else POCKET)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """An engine as the planner needs it."""
+
+    traits: Traits
+    prior: CostModel  # what it is believed to cost before anything is measured
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An engine that can run."""
+
+    engine: Engine
+    prior: CostModel
+
+
+class Engines(Protocol):
+    """Where the commands get engines from."""
+
+    def preview(self, choice: Choice) -> Preview:
+        """An engine's traits and cost. Raises PlanError for an unknown one, ModelError for a broken model."""
+
+    def load(self, choice: Choice, controls: Iterable[str]) -> Loaded:
+        """An engine with the branches of these controls. Raises EngineError and PlanError."""
+
+
+class BuiltIn:
+    """The engines that come with cosmos-batch."""
+
+    def preview(self, choice: Choice) -> Preview:
+        """Traits and cost by name; of a model in a folder, what its own settings say."""
+        _refuse_model(choice)
+        if choice.name == POCKET:
+            return Preview(_traits_in(MODEL), profile(POCKET, "cpu"))
+        if choice.name == TRANSFER:
+            return Preview(_transfer_traits(choice.model), profile(TRANSFER, "h100"))
+        if choice.name not in ENGINES:
+            raise PlanError(f"engine {choice.name!r} is not known; known are {', '.join((POCKET, *ENGINES))}")
+        return Preview(ENGINES[choice.name], profile(choice.name, "h100"))
+
+    def load(self, choice: Choice, controls: Iterable[str]) -> Loaded:
+        """Load the pocket model, or weights from a folder or a hub."""
+        _refuse_model(choice)
+        if choice.name == POCKET:
+            return _load(POCKET, str(MODEL), TRANSFER_CONTROLS)
+        if choice.name == TRANSFER:
+            return _load(TRANSFER, choice.model or HUB_ID, controls)
+        raise PlanError(f"engine {choice.name!r} can be planned for, not run; {POCKET} and {TRANSFER} run")
+
+
+def _refuse_model(choice: Choice) -> None:
+    if choice.model is not None and choice.name != TRANSFER:
+        raise PlanError(f"engine {choice.name!r} takes no --model; leave it out, or say --engine {TRANSFER}")
+
+
+def _load(name: str, model: str, controls: Iterable[str]) -> Loaded:
+    from cosmos_batch.engines.transfer.loading import load_engine
+    from cosmos_batch.media.cache import ControlCache
+
+    engine = load_engine(model, controls, ControlCache(cache_folder() / "controls"))
+    return Loaded(engine, profile(name, _device(engine)))
+
+
+def _transfer_traits(model: str | None) -> Traits:
+    """What a local model says of itself; of one on a hub, what the published one does, until it is loaded."""
+    folder = Path(model).expanduser() if model else None
+    if folder and folder.is_dir():
+        return _traits_in(folder)
+    return traits_of(TRANSFER25, frozenset(TRANSFER_CONTROLS))
+
+
+def _traits_in(folder: Path) -> Traits:
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such folder; install cosmos-batch anew, or name a model with --model")
+    return traits_of(read_settings(folder), frozenset(TRANSFER_CONTROLS))
+
+
+def _device(engine: Engine) -> str:
+    """The device as the cost profiles name it."""
+    name = engine.identity.get("device", "cpu")
+    return "h100" if "H100" in name else name
+
+
+def cache_folder() -> Path:
+    """Where made control videos are kept between commands, after the XDG base directory specification."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    root = Path(base) if base.startswith("/") else Path.home() / ".cache"
+    return root / "cosmos-batch"

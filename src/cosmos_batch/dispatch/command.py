@@ -1,0 +1,92 @@
+"""Everything that one command needs, put together: folder, ledger, cost model, executor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cosmos_batch.dispatch.executor import Executor, Planner
+from cosmos_batch.dispatch.folder import OUTPUT, OutputFolder
+from cosmos_batch.dispatch.provenance import InputDigests
+from cosmos_batch.dispatch.recorder import CheckOutput, Tools
+from cosmos_batch.dispatch.watching import Settings, Stop, Watcher
+from cosmos_batch.engines.base import Engine, Job
+from cosmos_batch.errors import EngineError
+from cosmos_batch.ledger import Ledger, Standing
+from cosmos_batch.media.check import check_video
+from cosmos_batch.planning.cost import CostModel
+from cosmos_batch.planning.fitting import fit
+from cosmos_batch.planning.plan import Plan
+from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.planning.settle import leading_facts
+from cosmos_batch.planning.traits import Shape, VideoFacts
+from cosmos_batch.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Runs to be made by an engine."""
+
+    runs: Sequence[Run]  # settled
+    engine: Engine
+    prior: CostModel  # what is believed of the engine's cost before anything is measured
+    facts: Mapping[str, VideoFacts]  # of every video of the runs, by path
+    settings: Settings = field(default_factory=Settings)
+
+
+def check_output(run: Run, shape: Shape, job: Job) -> None:
+    """Open a finished output and compare it with what its run asked for. Raises OutputError."""
+    fps = run.sampling.fps
+    if not isinstance(fps, float):
+        raise EngineError(f"run {run.id} was dispatched without fps; settle its sampling first")
+    check_video(
+        job.folder / OUTPUT,
+        frames=shape.frames,
+        width=shape.width,
+        height=shape.height,
+        fps=fps,
+        fingerprint=run.fingerprint,
+    )
+
+
+def execute(
+    command: Command,
+    folder: OutputFolder,
+    watcher: Watcher,
+    stop: Stop,
+    check: CheckOutput = check_output,
+) -> list[Standing]:
+    """Make what is missing of the command's runs in the folder; return how each of them stands.
+
+    `check` opens every output before its run counts as succeeded.
+
+    Raises InputError, StorageError, LedgerError and EngineError; what was finished or saved is kept, and the same
+    command goes on from there.
+    """
+    ledger = Ledger(folder.ledger)
+    try:
+        tools = Tools(
+            folder=folder,
+            ledger=ledger,
+            identity=command.engine.identity,
+            costed_as=(command.prior.engine, command.prior.device),
+            digest=InputDigests(),
+            shape=lambda run: command.engine.traits.shape(run, leading_facts(run, command.facts)),
+            check=check,
+            settings=command.settings,
+            watcher=watcher,
+        )
+        return Executor(command.engine, _planner(command, ledger), tools, stop).execute(command.runs)
+    finally:
+        ledger.close()
+
+
+def _planner(command: Command, ledger: Ledger) -> Planner:
+    """Plans with what has been learnt up to the moment of planning."""
+
+    def plan(runs: Sequence[Run]) -> Plan:
+        measured = ledger.measurements(command.prior.engine, command.prior.device)
+        cost = fit(measured, command.prior)
+        return plan_runs(runs, command.engine.traits, cost, facts=command.facts)
+
+    return plan

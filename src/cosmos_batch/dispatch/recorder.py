@@ -1,0 +1,151 @@
+"""What becomes of a run's attempt: its output checked and published, its end in the ledger, the user told."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cosmos_batch.dispatch.flight import Seat
+from cosmos_batch.dispatch.folder import OutputFolder, folder_errors
+from cosmos_batch.dispatch.provenance import (
+    Circumstances,
+    Digest,
+    Identity,
+    describe,
+    request_key,
+    write_description,
+)
+from cosmos_batch.dispatch.watching import SavePace, Settings, Watcher
+from cosmos_batch.engines.base import Job, Outcome, Result
+from cosmos_batch.errors import OutputError
+from cosmos_batch.ledger import Ledger, State
+from cosmos_batch.planning.traits import Shape
+from cosmos_batch.run import Run
+
+PROGRESS_SECONDS = 1.0  # between two writings of denoising steps into the ledger
+
+
+class CheckOutput(Protocol):
+    """Opens a run's output and raises OutputError where it is not the video that was asked for."""
+
+    def __call__(self, run: Run, shape: Shape, job: Job) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What dispatching needs of the world."""
+
+    folder: OutputFolder
+    ledger: Ledger
+    identity: Identity  # of the engine
+    costed_as: tuple[str, str]  # engine and device, as the cost model names them
+    digest: Digest
+    shape: Callable[[Run], Shape]  # what a run's output must measure
+    check: CheckOutput
+    settings: Settings
+    watcher: Watcher
+    clock: Callable[[], float] = time.time
+
+
+class BatchRecorder:
+    """The recorder of one flight."""
+
+    def __init__(self, tools: Tools, batch: int, failures: dict[str, int]) -> None:
+        """`failures` holds, by run id, the attempts that a run has made fail so far, and is kept up to date."""
+        self._tools = tools
+        self._batch = batch
+        self._failures = failures
+        self._company: tuple[str, ...] = ()
+        self._pace = SavePace(PROGRESS_SECONDS, tools.clock)
+
+    def seat(self, run: Run, attempt: int) -> Seat:
+        """A place for the attempt, with its folder made. Raises OSError where an input cannot be read."""
+        tools = self._tools
+        key = request_key(run, tools.identity, tools.digest)
+        state = tools.folder.state(run.id, key)
+        job = Job(run, tools.folder.work(attempt), state)
+        self._company += (run.id,)
+        return Seat(job, attempt, resumed=state.exists(), started=tools.clock())
+
+    def stepped(self, seat: Seat, seats: Sequence[Seat]) -> None:
+        """Show a step at once, and write all of them down now and then, which renews the lease."""
+        self._tools.watcher.stepped(seat.id, seat.step, seat.steps)
+        if self._pace.due():
+            started = self._tools.clock()
+            steps = {other.attempt: (other.step, other.steps) for other in seats if not other.landed}
+            self._tools.ledger.progress(steps, self._tools.settings.lease)
+            self._pace.spent(self._tools.clock() - started)
+
+    def noted(self, message: str) -> None:
+        """Tell the user."""
+        self._tools.watcher.noted(message)
+
+    def ended(self, seat: Seat, result: Result) -> None:
+        """Act on what the engine says. Raises StorageError and LedgerError."""
+        match result.outcome:
+            case Outcome.SUCCEEDED:
+                self._succeeded(seat)
+            case Outcome.BLOCKED:
+                self._close(seat, State.BLOCKED, result.cause)
+                self._forget_state(seat)
+            case Outcome.PREEMPTED:
+                self.put_back(seat, result.cause)
+            case Outcome.FAILED:
+                self.failed(seat, result.cause, result.retryable)
+
+    def _succeeded(self, seat: Seat) -> None:
+        tools = self._tools
+        run = seat.job.run
+        try:
+            tools.check(run, tools.shape(run), seat.job)
+            self._describe(seat)
+            tools.folder.publish(seat.job.folder, run.id)
+        except OutputError as exc:
+            self.failed(seat, f"its output does not hold: {exc}", retryable=True)
+        else:
+            self._close(seat, State.SUCCEEDED, "")
+            self._forget_state(seat)
+
+    def _describe(self, seat: Seat) -> None:
+        tools = self._tools
+        circumstances = Circumstances(
+            seat.attempt, self._batch, self._company, seat.started, tools.clock(), seat.resumed
+        )
+        with folder_errors(tools.folder.root):
+            made = describe(seat.job.run, seat.job.folder, tools.identity, tools.digest, circumstances)
+            write_description(seat.job.folder, made)
+
+    def failed(self, seat: Seat, cause: str, retryable: bool) -> None:
+        """Count a failure against the run, unless the output folder is what is wrong.
+
+        What failed from a saved state is tried again from its start: the state may be the reason.
+        """
+        self._tools.folder.probe()
+        self._forget_state(seat)
+        count = self._failures[seat.id] = self._failures.get(seat.id, 0) + 1
+        again = (retryable or seat.resumed) and count < self._tools.settings.max_failures
+        self._close(seat, State.QUEUED if again else State.FAILED, cause, failure=True)
+
+    def refused(self, run: Run, attempt: int, cause: str) -> None:
+        """Fail a run that could not even be seated."""
+        self._tools.ledger.finish(attempt, State.FAILED, cause, failure=True)
+        self._tools.watcher.changed(run.id, State.FAILED, cause)
+
+    def put_back(self, seat: Seat, reason: str) -> None:
+        """Let a run wait again, from its saved state where there is one. It is not the run's fault."""
+        self._close(seat, State.PREEMPTED if seat.job.state.exists() else State.QUEUED, reason)
+
+    def _close(self, seat: Seat, state: State, cause: str, *, failure: bool = False) -> None:
+        ledger, steps = self._tools.ledger, {seat.attempt: (seat.step, seat.steps)}
+        ledger.progress(steps, self._tools.settings.lease)
+        ledger.finish(seat.attempt, state, cause, failure=failure)
+        seat.landed = True
+        self._tools.watcher.changed(seat.id, state, cause)
+        shutil.rmtree(seat.job.folder, ignore_errors=True)
+
+    def _forget_state(self, seat: Seat) -> None:
+        with folder_errors(self._tools.folder.root):
+            seat.job.state.unlink(missing_ok=True)

@@ -1,0 +1,121 @@
+"""Opening the ledger's database: what SQLite needs said, migrations, and errors a user can read."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic.command import upgrade
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from cosmos_batch.errors import LedgerError
+
+BUSY_SECONDS = 15.0  # how long a writer waits for another to finish before it gives up
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+# What SQLite and its drivers say, and what that means to whoever reads it.
+_MEANINGS = (
+    ("malformed", "is damaged; move it away: finished outputs are found again by their run.json"),
+    ("not a database", "is not a ledger; move it away: finished outputs are found again by their run.json"),
+    (
+        "locked",
+        "has been locked by another process for too long; end that process, or wait for it",
+    ),
+    ("readonly", "cannot be written; make it and its folder writable"),
+    ("read-only", "cannot be written; make it and its folder writable"),
+    ("unable to open", "cannot be opened; make its folder exist and be writable"),
+    ("full", "cannot grow: the disk is full; free some space"),
+    ("disk i/o", "cannot be read or written: the disk reports an error, is full or is gone"),
+)
+
+
+def sqlite_url(path: Path) -> URL:
+    """The URL of a ledger in a file."""
+    return URL.create("sqlite", database=str(path))
+
+
+@contextmanager
+def ledger_errors(name: str) -> Iterator[None]:
+    """Turn whatever the database raises into a LedgerError that says what would do."""
+    try:
+        yield
+    except SQLAlchemyError as exc:
+        origin = str(exc.orig if isinstance(exc, DBAPIError) else exc)
+        raise LedgerError(_explain(name, origin)) from exc
+    except sqlite3.Error as exc:  # raised while a connection is being set up
+        raise LedgerError(_explain(name, str(exc))) from exc
+
+
+def _explain(name: str, origin: str) -> str:
+    meaning = next((text for sign, text in _MEANINGS if sign in origin.lower()), None)
+    return f"the ledger {name} {meaning} ({origin})" if meaning else f"the ledger {name} failed: {origin}"
+
+
+def connect(url: URL, busy: float = BUSY_SECONDS) -> Engine:
+    """An engine on the database, its schema brought up to date. Raises LedgerError.
+
+    `busy`: how long, in seconds, a writer waits for SQLite's lock.
+    """
+    engine = create_engine(url, connect_args=_arguments(url, busy))
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    try:
+        with ledger_errors(readable(url)):
+            _migrate(engine, readable(url))
+    except LedgerError:
+        engine.dispose()
+        raise
+    return engine
+
+
+def readable(url: URL) -> str:
+    """How messages name the database: without a password."""
+    return url.database or "" if url.drivername == "sqlite" else url.render_as_string(hide_password=True)
+
+
+def _arguments(url: URL, busy: float) -> dict[str, Any]:
+    return {"timeout": busy} if url.drivername == "sqlite" else {}
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver begins no transaction by itself: _begin_sqlite does
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails at once when another wrote in between; one that
+    # says from the start that it will write waits for its turn.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _migrate(engine: Engine, name: str) -> None:
+    """Bring the schema up to date, in one transaction, so that two processes cannot both do it."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    with engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current == ScriptDirectory.from_config(config).get_current_head():
+        return
+    try:
+        with engine.execution_options(writes=True).begin() as connection:
+            config.attributes["connection"] = connection
+            upgrade(config, "head")
+    except CommandError as exc:
+        raise LedgerError(
+            f"the ledger {name} is of a version that this cosmos-batch does not know ({exc})"
+        ) from exc

@@ -1,0 +1,235 @@
+"""The commands as a user meets them: what they print, what they leave behind, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cosmos_batch.cli.app import main
+from cosmos_batch.dispatch.folder import OutputFolder
+from tests.cli.launcher import ReplayEngines
+from tests.dispatch.world import make_input
+
+
+@pytest.fixture
+def runs_file(tmp_path: Path) -> Path:
+    """Three good runs."""
+    make_input(tmp_path / "in.mp4")
+    return write_runs(tmp_path / "runs.jsonl", ["a", "b", "c"])
+
+
+def write_runs(path: Path, ids: list[str], **fields: object) -> Path:
+    weights = {"execution_config": {"weights": {"edge": 0.5}}}
+    records = [{"id": id_, "prompt": f"street {id_}", "inputs": {"video": "in.mp4"}, **weights} for id_ in ids]
+    path.write_text("".join(json.dumps(record | fields) + "\n" for record in records))
+    return path
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+    monkeypatch.setattr("sys.argv", ["cosmos-batch", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main(ReplayEngines())
+    return int(ended.value.code or 0)
+
+
+def test_run_makes_everything_and_says_so(
+    tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+
+    assert call(monkeypatch, "run", runs_file, "-o", out) == 0
+
+    printed = capsys.readouterr().out
+    assert "3 runs: 3 succeeded" in printed
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".cosmos-batch",
+        "a",
+        "b",
+        "c",
+        "contact_sheet.png",
+        "manifest.jsonl",
+    ]
+    assert call(monkeypatch, "run", runs_file, "-o", out) == 0
+    assert "batch 2" not in capsys.readouterr().out
+
+
+def test_a_failed_or_blocked_run_is_exit_code_1(
+    tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REPLAY_FAULTS", "a=FAIL b=BLOCK")
+
+    assert call(monkeypatch, "run", runs_file, "-o", tmp_path / "out") == 1
+
+    assert "1 succeeded, 1 failed, 1 blocked" in capsys.readouterr().out
+    assert call(monkeypatch, "status", tmp_path / "out") == 0
+    assert "1 succeeded, 1 failed, 1 blocked" in capsys.readouterr().out
+
+
+def test_status_as_json_names_every_run(
+    tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(monkeypatch, "run", runs_file, "-o", tmp_path / "out")
+    capsys.readouterr()
+
+    assert call(monkeypatch, "status", tmp_path / "out", "--json") == 0
+
+    standings = json.loads(capsys.readouterr().out)
+    assert {standing["id"]: standing["state"] for standing in standings} == dict.fromkeys("abc", "succeeded")
+
+
+def test_status_of_a_folder_without_runs_is_bad_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "status", tmp_path) == 2
+    assert "nothing was run in it" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_problem_is_reported_in_a_line_of_its_own_and_nothing_is_done(
+    tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = runs_file.read_text().splitlines()
+    (tmp_path / "noise.mp4").write_bytes(b"no video at all")
+    bad = [
+        lines[0].replace('"a"', '"../a"'),
+        lines[1].replace("0.5", "-1"),
+        lines[2].replace("in.mp4", "noise.mp4"),
+        lines[2].replace('"c"', '"d"'),
+    ]
+    runs_file.write_text("\n".join(bad) + "\n")
+    out = tmp_path / "out"
+
+    assert call(monkeypatch, "run", runs_file, "-o", out) == 2
+
+    errors = capsys.readouterr().err
+    assert "../a" in errors
+    assert "execution_config.weights.edge" in errors
+    assert "noise.mp4" in errors
+    assert not (out / "d").exists()
+    assert call(monkeypatch, "check", runs_file) == 2
+    assert "noise.mp4" in capsys.readouterr().err
+    assert call(monkeypatch, "run", runs_file, "-o", out, "--skip-invalid") == 0
+    assert (out / "d" / "output.mp4").exists()
+
+
+def test_check_passes_good_input(
+    runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "check", runs_file) == 0
+    assert "3 runs, no problem" in capsys.readouterr().out
+
+
+def test_plan_shows_batches_savings_and_reasons(
+    runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "plan", runs_file) == 0
+
+    printed = capsys.readouterr().out
+    assert "3 runs in 1 batch in 1 launch" in printed
+    assert "one by one" in printed
+    assert "every control forced" in printed
+    assert "estimates" in printed
+    assert call(monkeypatch, "plan", runs_file, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["launches"][0]["batches"][0]["runs"] == ["a", "b", "c"]
+
+
+def test_a_plan_learns_from_an_output_folder(
+    tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(monkeypatch, "run", runs_file, "-o", tmp_path / "out")
+
+    assert call(monkeypatch, "plan", runs_file, "-o", tmp_path / "out") == 0
+
+    assert "learnt from 1 batch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "runs.jsonl"], "--output"),
+        (["run", "runs.jsonl", "-o", "out", "--max-batch", "0"], "--max-batch"),
+        (["run", "runs.jsonl", "-o", "out", "--engine", "steam"], "steam"),
+        (["run", "absent.jsonl", "-o", "out"], "absent.jsonl"),
+        (["run", "runs.jsonl", "-o", "runs.jsonl"], "is not a folder"),
+        (["fly"], "fly"),
+        (["status"], "DIR"),
+    ],
+)
+def test_bad_usage_is_exit_code_2(
+    tmp_path: Path,
+    runs_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(runs_file.parent)
+
+    assert call(monkeypatch, *arguments) == 2
+
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out" / "a").exists()
+
+
+def test_a_second_command_on_the_same_folder_is_refused(
+    tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OutputFolder(tmp_path / "out"):
+        assert call(monkeypatch, "run", runs_file, "-o", tmp_path / "out") == 2
+
+    assert "is in use by process" in capsys.readouterr().err
+
+
+def test_a_damaged_ledger_says_what_to_do(
+    tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    call(monkeypatch, "run", runs_file, "-o", out)
+    for file in (out / ".cosmos-batch").glob("ledger.sqlite*"):
+        file.unlink()
+    (out / ".cosmos-batch" / "ledger.sqlite").write_bytes(b"garbage" * 1000)
+    capsys.readouterr()
+
+    assert call(monkeypatch, "run", runs_file, "-o", out) == 1
+
+    assert "move it away" in capsys.readouterr().err
+
+
+def test_user_text_cannot_reach_the_terminal_unescaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_input(tmp_path / "in.mp4")
+    file = write_runs(tmp_path / "runs.jsonl", ["x"], surprise="\x1b[31m[bold]red")
+    file.write_text(file.read_text() + json.dumps({"id": "\x1b[2J", "prompt": "[red]p"}) + "\n")
+
+    call(monkeypatch, "check", file)
+
+    errors = capsys.readouterr().err
+    assert "\x1b" not in errors
+    assert errors.strip()
+
+
+def test_an_unexpected_error_is_a_line_and_a_file(
+    tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken(ReplayEngines):
+        def load(self, *_arguments: object) -> object:  # type: ignore[override]
+            raise RuntimeError("wires crossed")
+
+    monkeypatch.setattr("sys.argv", ["cosmos-batch", "run", str(runs_file), "-o", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as ended:
+        main(Broken())  # type: ignore[arg-type]
+
+    assert ended.value.code == 1
+    errors = capsys.readouterr().err
+    assert "wires crossed" in errors
+    assert "Traceback" not in errors
+    report = next((tmp_path / "out" / ".cosmos-batch").glob("error-*.txt"))
+    assert "Traceback" in report.read_text()
+
+
+def test_the_version_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out.startswith("cosmos-batch 0.")

@@ -1,0 +1,91 @@
+"""How far a command is, on a terminal and in plain lines."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from cosmos_batch.cli.progress import LiveProgress, PlainProgress, headline
+from cosmos_batch.cli.tally import Tally
+from cosmos_batch.engines.replay import VirtualClock
+from cosmos_batch.ledger import State
+from cosmos_batch.planning.plan import Batch, Launch, Plan
+from cosmos_batch.planning.traits import Shape
+from cosmos_batch.run import Control, Run
+
+
+def a_plan(*ids: str) -> Plan:
+    """One batch of ten predicted seconds for each run."""
+    runs = tuple(Run(id=id_, prompt="p", controls=(Control(name="edge", weight=1),), video="/v") for id_ in ids)
+    batch = Batch(runs, Shape(32, 32, 5), seconds=10.0 * len(runs), bytes=1 << 20)
+    return Plan("replay", (Launch(0, ("edge",), (batch,), 1.0, "they are alike"),), 50.0, 60.0, None)
+
+
+def test_time_left_is_predicted_at_first_and_then_follows_the_pace() -> None:
+    clock = VirtualClock()
+    tally = Tally(clock.now, 2)
+    assert tally.left is None
+    tally.plan(a_plan("a", "b"))
+    assert tally.left == 20
+
+    tally.begin(["a", "b"])
+    for step in (1, 2):
+        clock.sleep(10)  # twice as long as predicted: a quarter of 20 s of work
+        tally.step("a", step, 4)
+        tally.step("b", step, 4)
+
+    assert headline(tally) == "0 of 2 runs done, about 20 s left"
+    tally.change("a", State.SUCCEEDED)
+    tally.change("b", State.FAILED)
+    assert headline(tally) == "2 of 2 runs done, 1 failed, about 0.0 s left"
+
+
+def test_a_run_that_waits_again_is_not_counted_as_done() -> None:
+    tally = Tally(VirtualClock().now, 1)
+    tally.plan(a_plan("a"))
+    tally.begin(["a"])
+
+    tally.change("a", State.PREEMPTED)
+
+    assert tally.ended == 0
+    assert tally.at_work == {}
+
+
+def test_plain_lines_come_every_few_seconds_and_for_everything_that_ends() -> None:
+    clock, stream = VirtualClock(), io.StringIO()
+    with PlainProgress(stream, Tally(clock.now, 2), clock.now) as progress:
+        progress.planned(a_plan("a", "b"))
+        progress.launched("they are alike", 2)
+        progress.began(1, ["a", "b"])
+        for step in range(1, 5):
+            clock.sleep(3)
+            progress.stepped("a", step, 4)
+        progress.changed("a", State.SUCCEEDED, "")
+        progress.changed("b", State.FAILED, "\x1b[2Jbroken")
+
+    lines = stream.getvalue().splitlines()
+    assert lines[:3] == [
+        "2 runs in 1 batch in 1 launch, about 21 s",
+        "a launch of 2 runs: they are alike",
+        "batch 1: a, b",
+    ]
+    assert next(line for line in lines if "a step" in line).endswith("a step 2 of 4, b starting")
+    assert lines[-2:] == ["a: succeeded", "b: failed: \\x1b[2Jbroken"]
+
+
+def test_the_live_display_shows_runs_and_steps() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100, markup=False)
+    with LiveProgress(console, Tally(VirtualClock().now, 2)) as progress:
+        progress.planned(a_plan("a", "[red]b"[5:]))
+        progress.launched("they are alike", 2)
+        progress.began(1, ["a", "b"])
+        progress.stepped("a", 3, 4)
+        progress.changed("b", State.BLOCKED, "the guardrail")
+        progress.noted("a batch of 2 is halved")
+
+    shown = screen.getvalue()
+    assert "step 3 of 4" in shown
+    assert "b: blocked: the guardrail" in shown
+    assert "a batch of 2 is halved" in shown

@@ -1,0 +1,74 @@
+"""The output folder: what it refuses, and what its errors say."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from cosmos_batch.dispatch.folder import OutputFolder, folder_errors, in_use
+from cosmos_batch.errors import OutputError, StorageError
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "full disk"),
+        (errno.EDQUOT, "quota"),
+        (errno.EROFS, "cannot be written"),
+        (errno.EACCES, "cannot be written"),
+        (errno.ENOENT, "is gone"),
+        (errno.ENOTDIR, "not a folder"),
+        (errno.EIO, "reports errors"),
+        (errno.EMFILE, "cannot be used"),
+    ],
+)
+def test_a_disks_error_says_what_would_do(number: int, message: str) -> None:
+    with pytest.raises(StorageError, match=message), folder_errors(Path("out")):
+        raise OSError(number, os.strerror(number))
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("x")
+
+    with pytest.raises(StorageError, match="not a folder"):
+        OutputFolder(tmp_path / "out")
+
+
+def test_a_folder_is_in_use_as_long_as_its_process_has_it(tmp_path: Path) -> None:
+    assert not in_use(tmp_path / "out")
+    with OutputFolder(tmp_path / "out"):
+        assert in_use(tmp_path / "out")
+    assert not in_use(tmp_path / "out")
+
+
+def test_a_finished_run_appears_whole_and_replaces_what_an_older_request_left(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path / "out") as folder:
+        for attempt, text in ((1, "old"), (2, "new")):
+            work = folder.work(attempt)
+            (work / "run.json").write_text('{"fingerprint": ""}')
+            (work / "output.mp4").write_text(text)
+            folder.publish(work, "a")
+
+        assert (folder.published("a") / "output.mp4").read_text() == "new"
+        assert list((folder.home / "replaced").iterdir()) == []
+        assert list((folder.home / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("run_id", ["manifest.jsonl", "contact_sheet.png", "contact_sheet_12.png"])
+def test_the_names_of_the_folders_own_files_are_no_run_ids(tmp_path: Path, run_id: str) -> None:
+    with OutputFolder(tmp_path / "out") as folder:
+        assert "is the name of a file" in folder.obstacle(run_id)
+        assert folder.obstacle("manifest") == ""
+        with pytest.raises(OutputError, match="move it elsewhere"):
+            folder.publish(folder.work(1), run_id)
+
+
+def test_what_a_dead_process_left_unfinished_goes(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path / "out") as folder:
+        (folder.work(1) / "half.mp4").write_text("half a vid")
+
+    with OutputFolder(tmp_path / "out") as folder:
+        assert list((folder.home / "work").iterdir()) == []

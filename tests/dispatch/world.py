@@ -1,0 +1,147 @@
+"""A small world for the dispatcher: real input files of two frames, and the replay engine that answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cosmos_batch.dispatch.command import Command, check_output, execute
+from cosmos_batch.dispatch.folder import OutputFolder
+from cosmos_batch.dispatch.recorder import CheckOutput
+from cosmos_batch.dispatch.watching import Settings, Stop
+from cosmos_batch.engines.base import Job
+from cosmos_batch.engines.replay import Clock, Fault, ReplayEngine, Script, VirtualClock, Write
+from cosmos_batch.ledger import Standing, State
+from cosmos_batch.media.check import FINGERPRINT
+from cosmos_batch.media.encode import write_video
+from cosmos_batch.media.facts import VideoFacts
+from cosmos_batch.planning.catalogue import transfer_traits
+from cosmos_batch.planning.cost import CostModel
+from cosmos_batch.planning.plan import Plan
+from cosmos_batch.planning.settle import settle
+from cosmos_batch.planning.traits import Shape
+from cosmos_batch.run import Control, Run, Sampling
+
+TRAITS = transfer_traits(
+    "replay",
+    sizes={"32": {(1, 1): (32, 32)}},
+    defaults=Sampling(resolution="32", num_steps=4, fps=8.0),
+    chunk_frames=5,
+)
+PRIOR = CostModel(
+    engine="replay",
+    device="virtual",
+    load=1.0,
+    load_branch=0.0,
+    batch=0.0,
+    step=0.1,
+    token=1e-3,
+    control=0.0,
+    attention=0.0,
+    pixel=0.0,
+    model_bytes=0,
+    branch_bytes=0,
+    token_bytes=0,
+)
+FACTS = VideoFacts(width=32, height=32, frames=2, fps=8.0)
+
+
+def make_input(path: Path) -> Path:
+    """A grey video of two frames."""
+    write_video(path, np.full((FACTS.frames, FACTS.height, FACTS.width, 3), 128, np.uint8), FACTS.fps)
+    return path
+
+
+def make_run(run_id: str, video: Path, *, prompt: str = "a street", steps: int | None = None) -> Run:
+    """A settled run over the video."""
+    run = Run(
+        id=run_id,
+        prompt=prompt,
+        controls=(Control(name="edge", weight=1.0),),
+        video=str(video),
+        sampling=Sampling(num_steps=steps),
+    )
+    return settle(run, TRAITS, {str(video): FACTS})
+
+
+def write_answer(job: Job, shape: Shape) -> None:
+    """An output whose colour is the run's own, and whose metadata says whose it is."""
+    colour = np.frombuffer(bytes.fromhex(job.run.fingerprint[:6]), np.uint8)
+    frames = np.broadcast_to(colour, (shape.frames, shape.height, shape.width, 3))
+    fps = job.run.sampling.fps
+    assert isinstance(fps, float)
+    write_video(job.folder / "output.mp4", frames, fps, metadata={FINGERPRINT: job.run.fingerprint})
+
+
+@dataclass
+class Heard:
+    """A watcher that keeps what it hears."""
+
+    batches: list[tuple[str, ...]] = field(default_factory=list)
+    changes: list[tuple[str, State, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    steps: list[tuple[str, int]] = field(default_factory=list)
+    stop: Stop = field(default_factory=Stop)
+    stop_after: int | None = None  # steps heard until a stop is wanted
+
+    def planned(self, plan: Plan) -> None:
+        """Nothing to keep."""
+
+    def launched(self, reason: str, runs: int) -> None:
+        """Nothing to keep."""
+
+    def began(self, batch: int, run_ids: Sequence[str]) -> None:
+        """Keep the batch's company."""
+        assert batch > 0
+        self.batches.append(tuple(run_ids))
+
+    def stepped(self, run_id: str, step: int, steps: int) -> None:
+        """Keep the step, and stop if that was agreed."""
+        assert 0 < step <= steps
+        self.steps.append((run_id, step))
+        if self.stop_after is not None and len(self.steps) >= self.stop_after:
+            self.stop.wanted = True
+
+    def changed(self, run_id: str, state: State, cause: str) -> None:
+        """Keep the change."""
+        self.changes.append((run_id, state, cause))
+
+    def noted(self, message: str) -> None:
+        """Keep the message."""
+        self.notes.append(message)
+
+
+def dispatch(
+    runs: Sequence[Run],
+    root: Path,
+    *,
+    faults: Mapping[str, Fault] | None = None,
+    most: int | None = None,
+    settings: Settings | None = None,
+    heard: Heard | None = None,
+    clock: Clock | None = None,
+    write: Write = write_answer,
+    check: CheckOutput = check_output,
+) -> dict[str, Standing]:
+    """One command over the runs with a replay engine; how each of them stands, by id."""
+    script = Script(write=write, most=most, faults=faults or {})
+    engine = ReplayEngine(TRAITS, script, clock or VirtualClock())
+    facts = dict.fromkeys(videos(runs), FACTS)
+    heard = heard or Heard()
+    command = Command(runs, engine, PRIOR, facts, settings or Settings())
+    with OutputFolder(root) as folder:
+        standings = execute(command, folder, heard, heard.stop, check)
+    return {standing.id: standing for standing in standings}
+
+
+def videos(runs: Iterable[Run]) -> set[str]:
+    """The input videos of the runs."""
+    return {run.video for run in runs if run.video is not None}
+
+
+def states(standings: Mapping[str, Standing]) -> dict[str, State]:
+    """The state of every run."""
+    return {id_: standing.state for id_, standing in standings.items()}

@@ -1,0 +1,241 @@
+"""The ledger: what it keeps, who gets which run, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from cosmos_batch.errors import LedgerError
+from cosmos_batch.ledger import BatchFacts, Claim, Ledger, State, Submitted
+from cosmos_batch.ledger.connect import sqlite_url
+from cosmos_batch.ledger.tables import metadata
+from cosmos_batch.planning.cost import Measurement
+from cosmos_batch.planning.traits import Shape
+from cosmos_batch.run import Control, Priority, Run, Sampling
+
+SHAPE = Shape(160, 96, 17)
+FACTS = BatchFacts("pocket", SHAPE, predicted_seconds=6.0, predicted_bytes=1 << 33)
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    opened = Ledger(tmp_path / "ledger.sqlite", clock)
+    yield opened
+    opened.close()
+
+
+def a_run(run_id: str, *, prompt: str = "a street", priority: int = Priority.NORMAL) -> Run:
+    control = Control(name="edge", weight=0.5, video="/in/edge.mp4")
+    return Run(id=run_id, prompt=prompt, controls=(control,), priority=priority, sampling=Sampling(seed=2**62))
+
+
+def claim(ledger: Ledger, *ids: str, worker: str = "w1") -> Claim:
+    claimed = ledger.claim(ids, FACTS, worker, lease=60)
+    assert claimed is not None
+    return claimed
+
+
+def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path).close()
+    engine = create_engine(sqlite_url(path))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_runs_come_back_as_they_were_submitted_most_urgent_first(ledger: Ledger, clock: Clock) -> None:
+    emoji = a_run("late", prompt="snow \N{SNOWMAN} 🚗\nsecond line")
+    ledger.submit([a_run("early")])
+    clock.now += 1
+    ledger.submit([emoji, a_run("urgent", priority=Priority.URGENT)])
+
+    waiting = ledger.waiting()
+
+    assert [record.id for record in waiting] == ["urgent", "early", "late"]
+    assert waiting[2].run == emoji
+    assert [record.id for record in ledger.waiting({"late"})] == ["late"]
+
+
+def test_the_same_request_again_changes_nothing_and_another_is_queued_anew(ledger: Ledger) -> None:
+    ledger.submit([a_run("a"), a_run("b")])
+    ledger.settle(["a", "b"], State.SUCCEEDED, "made")
+
+    again = ledger.submit([a_run("a"), a_run("b", prompt="other"), a_run("c")])
+
+    assert again == Submitted(new=1, changed=1, known=1)
+    assert {s.id: s.state for s in ledger.standings()} == {
+        "a": State.SUCCEEDED,
+        "b": State.QUEUED,
+        "c": State.QUEUED,
+    }
+
+
+def test_a_new_priority_of_a_known_request_counts(ledger: Ledger) -> None:
+    ledger.submit([a_run("a"), a_run("b")])
+
+    ledger.submit([a_run("b", priority=Priority.HIGH)])
+
+    assert [record.id for record in ledger.waiting()] == ["b", "a"]
+
+
+def test_a_run_is_claimed_once(tmp_path: Path, ledger: Ledger) -> None:
+    ledger.submit([a_run("a"), a_run("b"), a_run("c")])
+    other = Ledger(tmp_path / "ledger.sqlite")
+
+    first = claim(ledger, "a", "b")
+    second = other.claim(["b", "c"], FACTS, "w2", lease=60)
+    third = other.claim(["a", "b"], FACTS, "w2", lease=60)
+
+    assert set(first.attempts) == {"a", "b"}
+    assert second is not None
+    assert set(second.attempts) == {"c"}
+    assert third is None
+    assert ledger.waiting() == []
+    other.close()
+
+
+def test_an_attempt_ends_once(ledger: Ledger) -> None:
+    ledger.submit([a_run("a")])
+    attempt = claim(ledger, "a").attempts["a"]
+
+    assert ledger.finish(attempt, State.FAILED, "broke", failure=True)
+    assert not ledger.finish(attempt, State.SUCCEEDED)
+
+    record = ledger.get("a")
+    assert record is not None
+    assert (record.state, record.cause, record.failures) == (State.FAILED, "broke", 1)
+
+
+def test_a_lapsed_lease_gives_the_run_back_and_its_worker_is_not_believed_any_more(
+    ledger: Ledger, clock: Clock
+) -> None:
+    ledger.submit([a_run("a"), a_run("b")])
+    lapsed, renewed = claim(ledger, "a").attempts["a"], claim(ledger, "b").attempts["b"]
+    clock.now += 50
+    ledger.progress({renewed: (3, 35)}, lease=60)
+    clock.now += 20
+
+    assert ledger.reclaim("its lease ran out") == ["a"]
+
+    assert not ledger.finish(lapsed, State.SUCCEEDED)
+    assert ledger.finish(renewed, State.SUCCEEDED)
+    assert ledger.states() == {State.QUEUED: 1, State.SUCCEEDED: 1}
+
+
+def test_every_run_of_dead_workers_comes_back_at_once(ledger: Ledger) -> None:
+    ledger.submit([a_run("a"), a_run("b"), a_run("c")])
+    claim(ledger, "a", "b")
+    ledger.begin(["a"])
+
+    assert ledger.reclaim("gone", everyone=True) == ["a", "b"]
+
+    assert ledger.states() == {State.QUEUED: 3}
+
+
+def test_every_change_is_kept_with_its_reason_and_time(ledger: Ledger, clock: Clock) -> None:
+    ledger.submit([a_run("a")])
+    attempt = claim(ledger, "a").attempts["a"]
+    clock.now += 5
+    ledger.begin(["a"])
+    ledger.progress({attempt: (35, 35)}, lease=60)
+    clock.now += 30
+    ledger.finish(attempt, State.BLOCKED, "the guardrail refused the prompt")
+    ledger.end_batch(1)
+
+    assert [(change.state, change.reason, change.at) for change in ledger.history("a")] == [
+        (State.QUEUED, "submitted", 1000),
+        (State.LEASED, "in batch 1", 1000),
+        (State.RUNNING, "joined", 1005),
+        (State.BLOCKED, "the guardrail refused the prompt", 1035),
+    ]
+    (kept,) = ledger.attempts("a")
+    assert (kept.worker, kept.step, kept.steps, kept.outcome) == ("w1", 35, 35, State.BLOCKED)
+    (standing,) = ledger.standings()
+    assert (standing.seconds, standing.step, standing.steps) == (35, 35, 35)
+
+
+def test_measurements_and_limits_belong_to_an_engine_on_a_device(ledger: Ledger) -> None:
+    measured = Measurement(engine="pocket", device="cpu", kind="batch", seconds=3.5, runs=2, predicted_seconds=3.0)
+    ledger.add_measurement(measured)
+    ledger.add_limit("pocket", "cpu", SHAPE, 4)
+    ledger.add_limit("pocket", "cpu", SHAPE, 2)
+
+    assert ledger.measurements("pocket", "cpu") == [measured]
+    assert ledger.measurements("pocket", "h100") == []
+    assert ledger.limits("pocket", "cpu") == {SHAPE: 2}
+    assert ledger.limits("transfer", "cpu") == {}
+
+
+def test_many_runs_go_through(ledger: Ledger) -> None:
+    runs = [a_run(f"r{index}") for index in range(1201)]  # more than two statements' worth
+
+    assert ledger.submit(runs) == Submitted(1201, 0, 0)
+    ledger.settle([run.id for run in runs], State.CANCELLED, "not wanted any more")
+
+    assert ledger.states() == {State.CANCELLED: 1201}
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(b"not a database, but long enough to be one " * 100)
+
+
+def make_newer(path: Path) -> None:
+    Ledger(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+
+
+def put_a_folder_there(path: Path) -> None:
+    os.mkdir(path)  # noqa: PTH102 - reads like the others
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [(damage, "move it away"), (make_newer, "does not know"), (put_a_folder_there, "cannot be opened")],
+)
+def test_an_unusable_ledger_says_what_would_do(tmp_path: Path, prepare: object, message: str) -> None:
+    path = tmp_path / "ledger.sqlite"
+    assert callable(prepare)
+    prepare(path)
+
+    with pytest.raises(LedgerError, match=message):
+        Ledger(path)
+
+
+def test_a_ledger_that_another_process_keeps_locked_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(path, busy=0.05)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(LedgerError, match="locked by another process"):
+        ledger.submit([a_run("a")])
+
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert ledger.submit([a_run("a")]) == Submitted(1, 0, 0)
+    ledger.close()
