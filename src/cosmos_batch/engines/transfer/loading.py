@@ -47,7 +47,9 @@ def load_engine(
         model: path or hub id.
         controls: the branches that may be asked of it; branches load at the launches that use them.
         cache: where control videos that are made from input videos are kept.
-        device: default: the first CUDA device, else the CPU. bfloat16 on CUDA, float32 on the CPU.
+        device: default: the first CUDA device, else the CPU. On CUDA all is bfloat16. On the CPU the network is
+            float64 and the rest float32: a matrix product's rounding depends on how many rows it has, and in
+            float64 what is left of that vanishes when latents and pixels are rounded.
         guardrail: default: the one that the model asks for.
 
     Raises ModelError naming all that is missing, and MissingExtra.
@@ -55,6 +57,7 @@ def load_engine(
     folders = resolve(model, controls)
     place = device or pick_device()
     dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
+    network_dtype = torch.bfloat16 if place.type == "cuda" else torch.float64
     loaded = Model(
         folders,
         vae=_vae(folders.vae, place, dtype),
@@ -62,6 +65,7 @@ def load_engine(
         guardrail=guardrail or _own_guardrail(folders),
         device=place,
         dtype=dtype,
+        network_dtype=network_dtype,
     )
     return TransferEngine(loaded, traits_of(folders.settings, loaded.controls), cache, identity(folders, place))
 

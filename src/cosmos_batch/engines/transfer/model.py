@@ -51,12 +51,14 @@ class Model:
         guardrail: Guardrail,
         device: torch.device,
         dtype: torch.dtype,
+        network_dtype: torch.dtype,
     ) -> None:
         self.folders = folders
         self.vae = vae
         self.guardrail = guardrail
         self.device = device
         self.dtype = dtype
+        self._network_dtype = network_dtype
         self._text = text
         self._texts = FeatureCache[Text](max_bytes=4 << 30)
         self._latents = FeatureCache[Tensor](max_bytes=1 << 30)
@@ -132,7 +134,7 @@ class Model:
 
     def _read(self, network: str, features: Tensor) -> Text:
         stem = self.base if network == "base" else self.branch(network)
-        return stem.read(features.to(self.device, self.dtype).unsqueeze(0))
+        return stem.read(features.to(self.device, self._network_dtype).unsqueeze(0))
 
     def _network_config(self) -> NetworkConfig:
         folder = next(iter(self.folders.controls.values()), None)
@@ -146,4 +148,4 @@ class Model:
         tensors = load_tensors(folder)
         convert = base_from_diffusers if isinstance(network, Transformer) else branch_from_diffusers
         fill(network, convert(tensors, self.config), folder)
-        return network.to(self.device, self.dtype).eval().requires_grad_(False)
+        return network.to(self.device, self._network_dtype).eval().requires_grad_(False)

@@ -57,7 +57,8 @@ def rotary(config: NetworkConfig, frames: int, height: int, width: int, device: 
 def _rotate(x: Tensor, table: Rotary) -> Tensor:
     real, imaginary = x.chunk(2, dim=-1)
     turned = torch.cat((-imaginary, real), dim=-1)
-    return (x.float() * table.cos + turned.float() * table.sin).to(x.dtype)
+    wide = torch.promote_types(x.dtype, torch.float32)
+    return (x.to(wide) * table.cos + turned.to(wide) * table.sin).to(x.dtype)
 
 
 class SelfAttention(nn.Module):

@@ -24,7 +24,7 @@ class FeatureCache(Generic[Value]):
         return self._entries[key][0]
 
     def put(self, key: str, value: Value, size: int) -> None:
-        """Hold a value of `size` bytes, dropping the least recently used. One larger than the bound is not held."""
+        """Hold a value of `size` bytes, dropping the least recently used; a larger one than fits is not held."""
         if size > self._max_bytes:
             return
         self._drop(key)

@@ -88,9 +88,9 @@ class TrigramText(nn.Module):
         there = (counts > 0).to(words.dtype)
         whole = (words * there).sum(1, keepdim=True) / there.sum(1, keepdim=True)
         mixed = torch.cat((words, whole.expand_as(words)), dim=-1)
-        return words + self.out(F.silu(self.hidden(mixed)))  # type: ignore[no-any-return]
+        return words + self.out(F.silu(self.hidden(mixed)))
 
     @torch.no_grad()
     def encode(self, prompt: str) -> Tensor:
         """A prompt -> features [L, features], at most `max_words` of them; the empty prompt has one."""
-        return self(self.tokens(prompt).to(self.table.weight.device).unsqueeze(0))[0]  # type: ignore[no-any-return]
+        return self(self.tokens(prompt).to(self.table.weight.device).unsqueeze(0))[0]

@@ -49,7 +49,7 @@ class _Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[G, width, h, w] to the same."""
         y = self.conv1(F.silu(self.norm1(x)))
-        return x + self.conv2(F.silu(self.norm2(y)))  # type: ignore[no-any-return]
+        return x + self.conv2(F.silu(self.norm2(y)))
 
 
 class _Neighbours(nn.Module):
@@ -64,7 +64,7 @@ class _Neighbours(nn.Module):
         """[B * frames, width, h, w] to the same."""
         rows = F.silu(self.norm(x)).unflatten(0, (-1, frames)).transpose(1, 2)
         rows = torch.cat((rows[:, :, :1], rows, rows[:, :, -1:]), dim=2)
-        return x + self.mix(rows).transpose(1, 2).flatten(0, 1)  # type: ignore[no-any-return]
+        return x + self.mix(rows).transpose(1, 2).flatten(0, 1)
 
 
 def _head(width: int, out: int) -> nn.Sequential:
@@ -147,7 +147,7 @@ class FoldedVae(nn.Module):
         groups = torch.cat((first, video[:, :, 1:]), dim=2).unflatten(2, (-1, _GROUP))
         pictures = groups.permute(0, 2, 1, 3, 4, 5).flatten(2, 3).flatten(0, 1)
         latents = self.encoder(F.pixel_unshuffle(pictures, _FOLD))
-        return latents.unflatten(0, (len(video), -1)).transpose(1, 2)  # type: ignore[no-any-return]
+        return latents.unflatten(0, (len(video), -1)).transpose(1, 2)
 
     def unraw(self, latents: Tensor) -> Tensor:
         """Latents that are not normalised -> video [B, 3, F, height, width], not clamped."""

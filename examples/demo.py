@@ -1,0 +1,168 @@
+"""`make demo`: the standard scenario through the embedded model, and what smart batching saved.
+
+Makes demo/runs.jsonl and its input videos, plans and makes the ten videos into demo/videos, then makes them twice
+more, one by one: with each run's own controls, and with all four controls forced on every run. All three in this
+process, each with an engine of its own that has warmed up, and caches that start empty.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from cosmos_batch import pocket
+from cosmos_batch.cli.progress import LiveProgress, PlainProgress
+from cosmos_batch.cli.reports import print_plan, print_standings
+from cosmos_batch.cli.requests import Requests, gather
+from cosmos_batch.cli.sheet import write_contact_sheets
+from cosmos_batch.cli.tally import Tally
+from cosmos_batch.dispatch.command import Command, execute
+from cosmos_batch.dispatch.folder import OutputFolder
+from cosmos_batch.dispatch.watching import Settings, Stop
+from cosmos_batch.engines.base import Engine
+from cosmos_batch.engines.transfer.loading import load_engine
+from cosmos_batch.ledger import Standing, State
+from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.video import read_frames
+from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.planning.profiles import profile
+from cosmos_batch.run import TRANSFER_CONTROLS
+from examples.scenario import forced, write_scenario
+
+DEMO = Path("demo")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of making the ten videos."""
+
+    name: str
+    folder: Path
+    file: Path
+    max_batch: int | None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of it."""
+
+    way: Way
+    seconds: float
+    standings: list[Standing]
+    requests: Requests
+
+
+def warm_engine(scratch: Path) -> Engine:
+    """An engine that has loaded every branch and made a video of two steps, with an empty cache of controls."""
+    engine = load_engine(str(pocket.MODEL), TRANSFER_CONTROLS, ControlCache(scratch / "controls"))
+    lines = [json.loads(line) for line in (DEMO / "runs.jsonl").read_text().splitlines()]
+    lines[-1]["execution_config"] |= {"num_steps": 2, "seed": 999}
+    warm_up = DEMO / "warm_up.json"
+    warm_up.write_text(json.dumps(lines[-1]))
+    make(engine, Way("warm-up", scratch / "videos", warm_up, None), show=False)
+    warm_up.unlink()
+    return engine
+
+
+def make(engine: Engine, way: Way, *, show: bool) -> Made:
+    """Make the runs of a way; the time is what dispatching takes, from admission to the last record."""
+    requests = gather([way.file], engine.traits)
+    assert not requests.problems, requests.problems
+    tally = Tally(time.monotonic, len(requests.runs))
+    live = show and sys.stdout.isatty()
+    quiet = open("/dev/null", "w")  # noqa: SIM115 - lives as long as the display
+    plain = PlainProgress(sys.stdout if show else quiet, tally, time.monotonic)
+    command = Command(
+        requests.settled(engine.traits),
+        engine,
+        profile("pocket", "cpu"),
+        requests.facts,
+        Settings(max_batch=way.max_batch),
+    )
+    with LiveProgress(Console(), tally) if live else plain as progress, OutputFolder(way.folder) as folder:
+        started = time.monotonic()
+        standings = execute(command, folder, progress, Stop())
+        seconds = time.monotonic() - started
+    quiet.close()
+    return Made(way, seconds, standings, requests)
+
+
+def show_plan(engine: Engine, file: Path) -> None:
+    """What `cosmos-batch plan` prints."""
+    requests = gather([file], engine.traits)
+    cost = profile("pocket", "cpu")
+    print_plan(Console(), plan_runs(requests.runs, engine.traits, cost, facts=requests.facts), measured=0)
+
+
+def write_forced(file: Path) -> Path:
+    """The runs with all four controls on every one of them."""
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    # Runs that lack a control video borrow one: it is loaded, encoded and run through its branch like their own
+    lender = lines[-1]["inputs"]
+    controls = {name: lender[name] for name in ("depth", "seg")}
+    target = file.with_name("forced.jsonl")
+    target.write_text("".join(json.dumps(forced(line, controls)) + "\n" for line in lines))
+    return target
+
+
+def largest_difference(ids: Sequence[str], one: Path, other: Path) -> int:
+    """The largest difference of any pixel of any frame, of 255."""
+    return max(int(np.abs(_output(one, id_).astype(int) - _output(other, id_).astype(int)).max()) for id_ in ids)
+
+
+def _output(folder: Path, run_id: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return read_frames(folder / run_id / "output.mp4")
+
+
+def print_savings(made: Sequence[Made]) -> None:
+    """The table of the three ways."""
+    smart = made[0]
+    table = Table(title="The same ten videos, three ways, in one process", title_justify="left")
+    for heading in ("", "seconds", "times smart batching", "largest pixel difference"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for one in made:
+        ids = [standing.id for standing in one.standings]
+        difference = largest_difference(ids, smart.way.folder, one.way.folder)
+        against = "" if one is smart else f"{difference}/255"
+        table.add_row(one.way.name, f"{one.seconds:.1f}", f"{one.seconds / smart.seconds:.2f}", against)
+    Console().print(table)
+
+
+def main() -> int:
+    """Run the demo; 0 if every video was made."""
+    shutil.rmtree(DEMO, ignore_errors=True)
+    file = write_scenario(DEMO)
+    print(f"ten runs in {file}, their videos in {DEMO / 'inputs'}")
+    with tempfile.TemporaryDirectory() as scratch:
+        ways = [
+            Way("smart batching", DEMO / "videos", file, None),
+            Way("one by one, own controls", Path(scratch) / "own", file, 1),
+            Way("one by one, all controls forced", Path(scratch) / "forced", write_forced(file), 1),
+        ]
+        made = []
+        for index, way in enumerate(ways):
+            engine = warm_engine(Path(scratch) / str(index))
+            if index == 0:
+                show_plan(engine, file)
+            print(f"\n{way.name}")
+            made.append(make(engine, way, show=index == 0))
+        smart = made[0]
+        sheets = write_contact_sheets(smart.way.folder, smart.requests.runs, smart.standings)
+        print_standings(Console(), smart.standings, everything=True)
+        print_savings(made)
+    print(f"videos: {smart.way.folder}/<run>/output.mp4; all of them at a glance: {sheets[0]}")
+    return 0 if all(standing.state is State.SUCCEEDED for one in made for standing in one.standings) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
