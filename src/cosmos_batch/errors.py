@@ -6,10 +6,13 @@ CosmosBatchError
 │   └── StorageError    the disk is full, gone, in use, or may not be written: no run's fault
 ├── PlanError           runs that the chosen engine cannot do
 ├── LedgerError         the database cannot be used
+├── ConflictError       what is asked for contradicts what was asked for before
 ├── OutputError         a result is missing, damaged, or another run's
 └── EngineError         an engine cannot do its work
     ├── ModelError      weights or configuration of a model are missing or do not fit
+    ├── EngineLost      the engine's process is not to be trusted any more; a fresh one is
     ├── OutOfMemory     a batch did not fit; a smaller one may
+    ├── Unavailable     what executes it does not start, or is out of reach: no run's fault
     └── MissingExtra    an optional dependency is not installed
 """
 
@@ -66,6 +69,10 @@ class LedgerError(CosmosBatchError):
     """The ledger cannot be opened, read or written."""
 
 
+class ConflictError(CosmosBatchError):
+    """What is asked for contradicts what was asked for before: a key or an id used twice."""
+
+
 class OutputError(CosmosBatchError):
     """An output is missing, damaged, or belongs to another run."""
 
@@ -78,8 +85,16 @@ class ModelError(EngineError):
     """A model's weights or configuration are missing or do not fit."""
 
 
+class EngineLost(EngineError):  # noqa: N818
+    """An engine broke in a way that may have harmed its process; a fresh process is needed."""
+
+
 class OutOfMemory(EngineError):  # noqa: N818 - the field's own word
     """A batch did not fit in memory; a smaller one may."""
+
+
+class Unavailable(EngineError):  # noqa: N818
+    """What an engine needs does not start or is out of reach: no run's fault, and every run's trouble."""
 
 
 class MissingExtra(EngineError):  # noqa: N818

@@ -25,9 +25,9 @@ def test_the_published_model_is_planned_for_without_its_weights() -> None:
     assert preview.prior.engine == "transfer"
 
 
-def test_transfer1_can_be_planned_for_and_not_run() -> None:
+def test_transfer1_can_be_planned_for_but_runs_only_with_a_configuration() -> None:
     assert BuiltIn().preview(Choice(engine="transfer1")).traits.name == "transfer1"
-    with pytest.raises(PlanError, match="not run"):
+    with pytest.raises(PlanError, match="--config FILE"):
         BuiltIn().load(Choice(engine="transfer1"), ["edge"])
 
 

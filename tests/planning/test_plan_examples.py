@@ -54,8 +54,8 @@ def test_the_standard_scenario_in_process_is_one_launch_in_all(standard):
         TRANSFER25,
         TRANSFER_COST,
     )
-    # 1,920 tokens and two rows a run: two runs fill the device, whatever their controls
-    assert sizes(plan) == [[2, 2, 2, 2, 2]]
+    # 1,920 tokens and two rows a run: one run fills the device, whatever its controls
+    assert sizes(plan) == [[1] * 10]
     assert plan.launches[0].reason == "10 runs of 3 control sets, which transfer takes side by side in one launch"
 
 
@@ -73,7 +73,7 @@ def test_the_static_table_holds_until_something_was_measured(make_run):
 
 def test_memory_bounds_a_batch(make_run):
     runs = [make_run("edge", resolution="64x64", num_frames=1) for _ in range(4)]
-    three = TRANSFER_COST.peak_bytes(3 * 2 * 16, branches=1)
+    three = TRANSFER_COST.peak_bytes(3 * 2 * 16, branches=1, rows=3 * 2)
     assert sizes(plan_runs(runs, TRANSFER25, replace(TRANSFER_COST, memory_bytes=three))) == [[3, 1]]
 
 

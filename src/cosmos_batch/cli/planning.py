@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos_batch.cli.output import complain, console, print_problems
 from cosmos_batch.cli.reports import print_plan
 from cosmos_batch.cli.requests import Requests, gather
-from cosmos_batch.cli.text import times
-from cosmos_batch.cli.wiring import Choice, Engines
+from cosmos_batch.cli.text import safe, times
+from cosmos_batch.cli.wiring import Choice, Engines, cache_folder
 from cosmos_batch.planning.cost import CostModel
-from cosmos_batch.planning.plan import plan_to_dict
+from cosmos_batch.planning.plan import Plan, plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
 
 
@@ -28,27 +29,40 @@ def usable(requests: Requests, skip_invalid: bool) -> bool:
     return True
 
 
-def plan_command(
-    engines: Engines,
-    files: Sequence[Path],
-    choice: Choice,
-    output: Path | None,
-    *,
-    as_json: bool,
-    skip_invalid: bool,
-) -> int:
-    """Plan the runs of the files; returns the exit code. Raises PlanError and EngineError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """What else `cosmos-batch plan` is asked for."""
+
+    measured_in: Path | None  # an output folder to learn costs from
+    emit_to: Path | None  # where to write the files of the engine's script
+    as_json: bool
+    skip_invalid: bool
+
+
+def plan_command(engines: Engines, files: Sequence[Path], choice: Choice, ways: Ways) -> int:
+    """Plan the runs of the files; returns the exit code. Raises CosmosBatchError."""
     preview = engines.preview(choice)
     requests = gather(files, preview.traits)
-    if not usable(requests, skip_invalid):
+    if not usable(requests, ways.skip_invalid):
         return 2
-    cost = _learnt(preview.prior, output)
+    cost = _learnt(preview.prior, ways.measured_in)
     plan = plan_runs(requests.settled(preview.traits), preview.traits, cost, facts=requests.facts)
-    if as_json:
+    written = _emitted(plan, ways.emit_to) if ways.emit_to else ""
+    if ways.as_json:
         print(json.dumps(plan_to_dict(plan), ensure_ascii=False))
     else:
         print_plan(console(), plan, cost.measured)
+        print(written, end="")
     return 0
+
+
+def _emitted(plan: Plan, folder: Path) -> str:
+    """Write the files of a plan; returns a line that says where they are."""
+    from cosmos_batch.engines.nvidia.writing import emit
+    from cosmos_batch.media.cache import ControlCache
+
+    emit(plan, folder, cache=ControlCache(cache_folder() / "controls"))
+    return f"\nwritten to {safe(str(folder))}: {times(len(plan.launches), 'command')} in commands.txt\n"
 
 
 def _learnt(prior: CostModel, output: Path | None) -> CostModel:

@@ -12,7 +12,7 @@ from cosmos_batch.media.facts import VideoFacts, frame_count, videos_of
 from cosmos_batch.planning.lots import refusals_by_run
 from cosmos_batch.planning.settle import settle
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.reading import read_files
+from cosmos_batch.reading import Reading, read_files
 from cosmos_batch.run import Run
 
 PROBES = 8  # files that are looked into at the same time
@@ -38,14 +38,13 @@ def gather(files: Sequence[Path], traits: Traits | None) -> Requests:
     problems = list(reading.problems)
     runs = []
     for run in reading.runs:
-        found = [_problem(run, "", damaged[path]) for path in videos_of(run) if path in damaged]
-        found = found or _objections(run, traits, facts)
-        problems += found
+        found = [damaged[path] for path in videos_of(run) if path in damaged] or _objections(run, traits, facts)
+        problems += [_problem(reading, run, message) for message in found]
         if not found:
             runs.append(run)
     refused = refusals_by_run(runs, traits, facts) if traits else {}
     for run in runs:
-        problems += [_problem(run, problem.field, str(problem)) for problem in refused.get(run.id, ())]
+        problems += [_problem(reading, run, str(problem)) for problem in refused.get(run.id, ())]
     return Requests(tuple(run for run in runs if run.id not in refused), facts, tuple(problems))
 
 
@@ -66,7 +65,7 @@ def look_into(paths: Iterable[str]) -> tuple[dict[str, VideoFacts], dict[str, st
     return facts, {path: what for path, what in found.items() if isinstance(what, str)}
 
 
-def _objections(run: Run, traits: Traits | None, facts: Mapping[str, VideoFacts]) -> list[Problem]:
+def _objections(run: Run, traits: Traits | None, facts: Mapping[str, VideoFacts]) -> list[str]:
     """Why the run cannot be settled."""
     try:
         if traits is None:
@@ -74,9 +73,11 @@ def _objections(run: Run, traits: Traits | None, facts: Mapping[str, VideoFacts]
         else:
             settle(run, traits, facts)
     except CosmosBatchError as exc:
-        return [_problem(run, "", str(exc))]
+        return [str(exc)]
     return []
 
 
-def _problem(run: Run, field: str, message: str) -> Problem:
-    return Problem(f"run {run.id}", None, "" if field in message else field, "", message, "")
+def _problem(reading: Reading, run: Run, message: str) -> Problem:
+    place = reading.place_of(run)
+    name = f"run {run.id}"
+    return Problem(place.file, place.line, "", "", message if name in message else f"{name}: {message}", "")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from cosmos_batch.cli.kept import kept_profile
 from cosmos_batch.engines.base import Engine
 from cosmos_batch.engines.transfer.settings import TRANSFER25, read_settings, traits_of
 from cosmos_batch.errors import ModelError, PlanError
@@ -30,6 +31,7 @@ class Choice:
 
     engine: str | None = None  # None: transfer if a model is named, else pocket
     model: str | None = None  # a folder or a hub id
+    config: Path | None = None  # of NVIDIA's scripts: where and how they run
 
     @property
     def name(self) -> str:
@@ -70,9 +72,9 @@ class BuiltIn:
         """Traits and cost by name; of a model in a folder, what its own settings say."""
         _refuse_model(choice)
         if choice.name == POCKET:
-            return Preview(_traits_in(MODEL), profile(POCKET, "cpu"))
+            return Preview(_traits_in(MODEL), _believed(POCKET, "cpu"))
         if choice.name == TRANSFER:
-            return Preview(_transfer_traits(choice.model), profile(TRANSFER, "h100"))
+            return Preview(_transfer_traits(choice.model), _believed(TRANSFER, "h100"))
         if choice.name not in ENGINES:
             raise PlanError(f"engine {choice.name!r} is not known; known are {', '.join((POCKET, *ENGINES))}")
         return Preview(ENGINES[choice.name], profile(choice.name, "h100"))
@@ -84,20 +86,48 @@ class BuiltIn:
             return _load(POCKET, str(MODEL), TRANSFER_CONTROLS)
         if choice.name == TRANSFER:
             return _load(TRANSFER, choice.model or HUB_ID, controls)
-        raise PlanError(f"engine {choice.name!r} can be planned for, not run; {POCKET} and {TRANSFER} run")
+        return _script(choice)
 
 
 def _refuse_model(choice: Choice) -> None:
     if choice.model is not None and choice.name != TRANSFER:
         raise PlanError(f"engine {choice.name!r} takes no --model; leave it out, or say --engine {TRANSFER}")
+    if choice.config is not None and choice.name in (POCKET, TRANSFER):
+        scripts = ", ".join(name for name in ENGINES if name != TRANSFER)
+        raise PlanError(f"engine {choice.name!r} takes no --config; leave it out, or say --engine: {scripts}")
 
 
 def _load(name: str, model: str, controls: Iterable[str]) -> Loaded:
     from cosmos_batch.engines.transfer.loading import load_engine
     from cosmos_batch.media.cache import ControlCache
 
-    engine = load_engine(model, controls, ControlCache(cache_folder() / "controls"))
-    return Loaded(engine, profile(name, _device(engine)))
+    cache = ControlCache(cache_folder() / "controls")
+    engine = load_engine(model, controls, cache, compiled=cache_folder() / "compiled")
+    device = _device(engine)
+    prior = _believed(name, device)
+    prior = prior if prior.device == device else profile(name, device)
+    return Loaded(engine, replace(prior, memory_bytes=engine.memory_bytes))
+
+
+def _believed(engine: str, device: str) -> CostModel:
+    """What was measured on this machine, on whatever device it has, else the profile of a device."""
+    return kept_profile(profile_folder(), engine) or profile(engine, device)
+
+
+def _script(choice: Choice) -> Loaded:
+    """One of NVIDIA's own scripts."""
+    from cosmos_batch.engines.nvidia.config import read_config
+    from cosmos_batch.engines.nvidia.engine import ScriptEngine
+    from cosmos_batch.media.cache import ControlCache
+
+    if choice.name not in ENGINES:
+        raise PlanError(f"engine {choice.name!r} is not known; known are {', '.join((POCKET, *ENGINES))}")
+    if choice.config is None:
+        raise PlanError(f"engine {choice.name!r} runs NVIDIA's script: say where that is, with --config FILE")
+    config = read_config(choice.config, choice.name)
+    cache = ControlCache(cache_folder() / "controls")
+    engine = ScriptEngine(choice.name, config, cache, cache_folder() / "launches")
+    return Loaded(engine, profile(choice.name, "h100"))
 
 
 def _transfer_traits(model: str | None) -> Traits:
@@ -118,6 +148,11 @@ def _device(engine: Engine) -> str:
     """The device as the cost profiles name it."""
     name = engine.identity.get("device", "cpu")
     return "h100" if "H100" in name else name
+
+
+def profile_folder() -> Path:
+    """Where calibration keeps what it measured."""
+    return cache_folder() / "profiles"
 
 
 def cache_folder() -> Path:

@@ -20,6 +20,7 @@ from cosmos_batch.media.video import Frames
 # A fixed number of encoder threads: x264 gives equal bytes for equal input at equal thread counts.
 _QUALITY = {"crf": "15", "preset": "medium", "threads": "4"}
 _LOSSLESS = {"crf": "0", "preset": "veryfast", "threads": "4"}
+_MP4 = {"movflags": "+faststart+use_metadata_tags"}
 _BT709 = 1  # the number of ITU-R BT.709 in ISO/IEC 23091-2, for matrix, primaries and transfer alike
 
 
@@ -43,16 +44,42 @@ def write_video(
     if first is None:
         raise MediaError(f"{path}: there is no frame to write")
     rate = Fraction(fps).limit_denominator(1001)
-    options = {"movflags": "+faststart+use_metadata_tags"}
     with replacing(path) as part:
         try:
-            with av.open(str(part.absolute()), "w", format="mp4", options=options) as container:
+            with av.open(str(part.absolute()), "w", format="mp4", options=_MP4) as container:
                 container.metadata.update(metadata or {})
                 _encode(container, first, pictures, rate, lossless)
         except av.error.FFmpegError as error:
             if isinstance(error, OSError):
                 raise  # the disk's fault: `replacing` says which
             raise MediaError(f"{path}: cannot be encoded ({error.strerror})") from error
+
+
+def tag_video(source: str | Path, target: str | Path, metadata: Mapping[str, str]) -> None:
+    """Write a copy of a video's pictures, as they are encoded, with this metadata, as MP4.
+
+    Nothing is decoded, so a source that is damaged within may pass. The copy appears whole or not at all. Raises
+    MediaError if the source is no video, or one that MP4 does not hold.
+    """
+    source, target = Path(source), Path(target)
+    with replacing(target) as part:
+        try:
+            with (
+                av.open(str(source.absolute()), options={"protocol_whitelist": "file"}) as old,
+                av.open(str(part.absolute()), "w", format="mp4", options=_MP4) as new,
+            ):
+                if not old.streams.video:
+                    raise MediaError(f"{source}: no video in it")
+                new.metadata.update(metadata)
+                stream = new.add_stream_from_template(old.streams.video[0])
+                for packet in old.demux(old.streams.video[0]):
+                    if packet.dts is not None:
+                        packet.stream = stream
+                        new.mux(packet)
+        except (av.error.FFmpegError, ValueError) as error:
+            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                raise  # the disk's fault: `replacing` says which
+            raise MediaError(f"{source}: cannot be copied as a video ({error})") from error
 
 
 def _encode(

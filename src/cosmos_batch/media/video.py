@@ -134,6 +134,12 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         return dict(container.metadata)
 
 
+def coding_of(path: str | Path) -> tuple[str, str]:
+    """How a video's pictures are coded: codec and pixel format, such as ("h264", "yuv420p"). Raises MediaError."""
+    with _opened(path) as (_, stream):
+        return stream.codec_context.name, stream.codec_context.pix_fmt or ""
+
+
 @contextmanager
 def _opened(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its video stream; whatever libav raises until the end becomes a MediaError."""

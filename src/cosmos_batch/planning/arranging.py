@@ -7,16 +7,18 @@ size, and only its last batch may be smaller.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cosmos_batch.planning.cost import CostModel
-from cosmos_batch.planning.filling import Draft, Portion, fill, size_of
-from cosmos_batch.planning.lots import Lot
+from cosmos_batch.planning.filling import Draft, Portion, fill, mixes_weights, size_of
+from cosmos_batch.planning.lots import Kind, Lot
 from cosmos_batch.planning.sizing import Load, Sizing
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import Signature
+
+_SIZES_TRIED = 32  # every size up to this is tried; larger ones only where a group's runs allow no more
 
 
 @dataclass(slots=True)
@@ -62,27 +64,51 @@ class LaunchDraft:
 
 def arrange(lots: Sequence[Lot], traits: Traits, cost: CostModel, sizing: Sizing) -> list[LaunchDraft]:
     """Launches for lots that agree in their launch key, in the order of execution."""
-    groups = _uniform_groups(lots)
+    groups = _groups(lots, lambda kind: kind.batch_key)
     key = lots[0].kind.launch_key
     if not traits.ragged:
-        return _cheapest(key, [_Group(group, sizing) for group in groups], cost)
+        drafts = _cheapest(key, [_Group(group, sizing) for group in groups], cost)
+        return drafts if traits.loose_batch_keys is None else _with_maps(drafts, lots, cost, sizing)
     batches = [draft for group in groups for draft in fill(group, sizing.room)]
     batches.sort(key=lambda draft: -draft[0].lot.priority)  # a batch's first portion has its highest
     return [LaunchDraft(key, batches)]
 
 
-def _uniform_groups(lots: Sequence[Lot]) -> list[list[Lot]]:
-    """Lots by batch key: highest priority first, then the simplest controls, then by shape, then as they came."""
+def _with_maps(
+    uniform: list[LaunchDraft], lots: Sequence[Lot], cost: CostModel, sizing: Sizing
+) -> list[LaunchDraft]:
+    """The launches with weights as maps wherever a batch mixes them, if that is cheaper than the uniform ones.
+
+    Lots of equal weights stand side by side, so only the batches at their borders mix.
+    """
+    groups = [_Group(group, sizing) for group in _groups(lots, lambda kind: kind.loose_key or ())]
+    mixed = _cheapest(uniform[0].key, groups, cost)
+    return min(uniform, mixed, key=lambda drafts: _extra_seconds(drafts, cost))
+
+
+def _extra_seconds(drafts: Sequence[LaunchDraft], cost: CostModel) -> float:
+    """Seconds beside what the runs themselves take: model loads, batches, weight maps."""
+    seconds = 0.0
+    for launch in drafts:
+        seconds += cost.load_seconds(len(launch.controls))
+        for draft in launch.batches:
+            seconds += cost.overhead_seconds(max(lot.kind.work.steps for lot, _, _ in draft))
+            seconds += cost.weight_map * size_of(draft) if mixes_weights(draft) else 0.0
+    return seconds
+
+
+def _groups(lots: Sequence[Lot], key: Callable[[Kind], tuple[Any, ...]]) -> list[list[Lot]]:
+    """Lots by key: highest priority first, then the simplest controls, then by shape, then as they came."""
     groups: dict[tuple[Any, ...], list[Lot]] = {}
     for lot in lots:
-        groups.setdefault(lot.kind.batch_key, []).append(lot)
+        groups.setdefault(key(lot.kind), []).append(lot)
     for group in groups.values():
         group.sort(key=_place)
     return sorted(groups.values(), key=lambda group: _group_place(group[0]))
 
 
 def _place(lot: Lot) -> tuple[Any, ...]:
-    """Within a batch key: runs of equal controls and steps side by side, so that batch mates end together."""
+    """Within a group: runs of equal controls and steps side by side, so that batch mates end together."""
     return (-lot.priority, lot.kind.simplicity, lot.kind.work.steps, lot.first)
 
 
@@ -124,11 +150,14 @@ class _Split:
 
 
 def _cheapest(key: tuple[Any, ...], groups: list[_Group], cost: CostModel) -> list[LaunchDraft]:
-    """The cheapest split; of equally cheap ones that with the smaller batches."""
+    """The cheapest split; of equals one of a size that some group takes at most, then that with the smaller."""
     load = cost.load_seconds(len(groups[0].lots[0].kind.signature))
     overheads = [cost.overhead_seconds(group.steps) for group in groups]
-    splits = [_split(groups, overheads, load, size) for size in sorted({group.cap for group in groups} | {1})]
-    return _carry_out(key, groups, min(splits, key=lambda split: split.seconds))
+    caps = {group.cap for group in groups}
+    sizes = sorted(caps.union(range(1, min(max(caps), _SIZES_TRIED) + 1)))
+    splits = [_split(groups, overheads, load, size) for size in sizes]
+    best = min(splits, key=lambda split: (split.seconds, split.size not in caps, split.size))
+    return _carry_out(key, groups, best)
 
 
 def _split(groups: list[_Group], overheads: list[float], load: float, size: int) -> _Split:

@@ -32,6 +32,11 @@ def size_of(draft: Draft) -> int:
     return sum([stop - start for _, start, stop in draft])
 
 
+def mixes_weights(draft: Draft) -> bool:
+    """Whether its runs are together only because they bring their weights as maps."""
+    return len(draft) > 1 and len({lot.kind.batch_key for lot, _, _ in draft}) > 1
+
+
 def fill(lots: Iterable[Lot], room: Callable[[Kind, Load], int]) -> Iterator[Draft]:
     """Batches filled across lots, in order; `room` says how many more runs of a kind fit beside a load.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any
@@ -21,6 +21,7 @@ class Kind:
     signature: Signature
     launch_key: tuple[Any, ...]
     batch_key: tuple[Any, ...]  # includes the launch key
+    loose_key: tuple[Any, ...] | None  # the same where weights come as maps; None: the engine knows no maps
     shape: Shape
     work: Work
     upscale: bool  # goes through the network alone, whatever the limits
@@ -69,7 +70,7 @@ def lots_of(runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoFacts]
 
 def _alike(traits: Traits) -> Callable[[Run], Hashable]:
     """A function whose value is equal for runs that this engine's keys, shape and objections cannot tell apart."""
-    keys = traits.launch_keys + traits.batch_keys
+    keys = traits.launch_keys + traits.batch_keys + traits.looks_at
     wanted = {"num_steps", "guidance", "num_frames", "resolution", *keys}
     settings: Callable[[Any], Hashable] = attrgetter(*(name for name in SETTINGS if name in wanted))
     weights, presets = "weights" in keys, not {"blur_strength", "canny_threshold"}.isdisjoint(keys)
@@ -103,6 +104,8 @@ class _Judge:
         self._defaults = resolved_defaults(traits)
         self._launch_key = key_of(traits.launch_keys, self._defaults)
         self._batch_key = key_of(traits.batch_keys, self._defaults)
+        loose = traits.loose_batch_keys
+        self._loose_key = None if loose is None else key_of(loose, self._defaults)
 
     def kind(self, run: Run, facts: VideoFacts | None) -> Kind:
         """What the planner wants to know of a run whose input is like that."""
@@ -118,6 +121,7 @@ class _Judge:
             signature=signature,
             launch_key=launch_key,
             batch_key=launch_key + self._batch_key(run, shape),
+            loose_key=None if self._loose_key is None else launch_key + self._loose_key(run, shape),
             shape=shape,
             work=_work(run, shape, len(signature), traits, self._defaults),
             upscale=run.job_type == "upscale" or "upscale" in signature,
@@ -153,12 +157,47 @@ def _unsupported(run: Run, signature: Signature, traits: Traits) -> list[Problem
     return problems
 
 
+def _named_videos(run: Run) -> Iterator[tuple[str, str]]:
+    """The input and control videos that a run brings, each with its field."""
+    if run.video is not None:
+        yield "video", run.video
+    yield from ((f"controls.{c.name}.video", c.video) for c in run.active if c.video is not None)
+
+
+def _misnamed(run: Run, traits: Traits) -> Iterator[Problem]:
+    """Videos whose names end in a way that the engine does not know."""
+    if traits.suffixes is None:
+        return
+    for field_name, path in _named_videos(run):
+        if not path.endswith(tuple(traits.suffixes)):
+            known = ", ".join(sorted(traits.suffixes))
+            message = f"engine {traits.name} does not read a file of such a name"
+            yield Problem("", None, field_name, path, message, f"it takes names that end in {known}")
+
+
+def _of_many_sizes(run: Run, traits: Traits, facts: Mapping[str, VideoFacts]) -> Iterator[Problem]:
+    """Control videos that the engine would bring to another size than the run's first video."""
+    if traits.frame_size is None:
+        return
+    known = [(name, traits.frame_size(facts[path])) for name, path in _named_videos(run) if path in facts]
+    for name, size in known[1:]:
+        if size != known[0][1]:
+            found = "{}x{}".format(*size)
+            wanted = "{}x{}".format(*known[0][1])
+            message = f"engine {traits.name} brings it to another size than the {known[0][0]}, which gets {wanted}"
+            yield Problem("", None, name, found, message, "give videos of one aspect ratio")
+
+
 def refusals_by_run(
     runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoFacts] | None = None
 ) -> dict[str, tuple[Problem, ...]]:
     """The runs that the engine cannot do, by id in the order of the runs, each with all the reasons."""
     refused = [lot for lot in lots_of(runs, traits, facts or {}) if lot.kind.problems]
     reasons = {run.id: lot.kind.problems for lot in refused for run in lot.runs}
+    if traits.suffixes is not None or traits.frame_size is not None:
+        for run in runs:
+            if found := (*_misnamed(run, traits), *_of_many_sizes(run, traits, facts or {})):
+                reasons[run.id] = (*reasons.get(run.id, ()), *found)
     return {run.id: reasons[run.id] for run in runs if run.id in reasons} if reasons else {}
 
 

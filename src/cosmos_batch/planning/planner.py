@@ -11,7 +11,7 @@ from typing import Any
 from cosmos_batch.errors import PlanError
 from cosmos_batch.planning.arranging import LaunchDraft, arrange
 from cosmos_batch.planning.cost import CostModel, Work
-from cosmos_batch.planning.filling import Draft
+from cosmos_batch.planning.filling import Draft, mixes_weights
 from cosmos_batch.planning.lots import Kind, Lot, lots_of, refusals
 from cosmos_batch.planning.plan import Batch, Launch, Plan
 from cosmos_batch.planning.reasons import reasons
@@ -108,16 +108,18 @@ def _joined(drafts: Sequence[LaunchDraft], ragged: bool) -> list[LaunchDraft]:
 def _launch(index: int, draft: LaunchDraft, cost: CostModel, reason: str) -> Launch:
     controls = draft.controls
     price = _pricer(len(controls), cost)
-    batches = tuple(_batch(batch, price) for batch in draft.batches)
+    batches = tuple(_batch(batch, price, cost.weight_map) for batch in draft.batches)
     return Launch(index, controls, batches, cost.load_seconds(len(controls)), reason)
 
 
-def _batch(draft: Draft, price: Callable[..., tuple[float, int]]) -> Batch:
+def _batch(draft: Draft, price: Callable[..., tuple[float, int]], weight_map: float) -> Batch:
     lot, start, stop = draft[0]
     if len(draft) == 1:
         return Batch(tuple(lot.runs[start:stop]), lot.kind.shape, *price((lot.kind, stop - start)))
     runs = tuple(run for portion in draft for run in portion.runs)
-    return Batch(runs, lot.kind.shape, *price(*[(p.lot.kind, p.stop - p.start) for p in draft]))
+    seconds, peak = price(*[(p.lot.kind, p.stop - p.start) for p in draft])
+    maps = weight_map * len(runs) if mixes_weights(draft) else 0.0
+    return Batch(runs, lot.kind.shape, seconds + maps, peak)
 
 
 def _pricer(branches: int, cost: CostModel) -> Callable[..., tuple[float, int]]:
@@ -128,7 +130,8 @@ def _pricer(branches: int, cost: CostModel) -> Callable[..., tuple[float, int]]:
         seconds = cost.overhead_seconds(max(kind.work.steps for kind, _ in kinds))
         seconds += sum(count * cost.run_seconds(kind.work) for kind, count in kinds)
         tokens = sum(count * kind.work.row_tokens for kind, count in kinds)
-        return seconds, cost.peak_bytes(tokens, branches)
+        rows = sum(count * kind.work.rows for kind, count in kinds)
+        return seconds, cost.peak_bytes(tokens, branches, rows)
 
     return price
 

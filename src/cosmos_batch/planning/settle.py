@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from cosmos_batch.media.facts import VideoFacts, frame_count
+from cosmos_batch.planning.keys import resolved_defaults
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import DEFAULTS, Run
+from cosmos_batch.run import Run
 
 UNKNOWN_FPS = 24.0
 """Frames per second where a run asks for its input's, and its input says none."""
@@ -25,12 +26,12 @@ def settle(run: Run, traits: Traits, facts: Mapping[str, VideoFacts]) -> Run:
     An engine makes the same video of it on any machine. `facts` must hold every video of the run. Raises
     PlanError where the engine has no such resolution, MediaError where the videos are shorter than asked for.
     """
-    sampling = run.sampling.over(traits.defaults).over(DEFAULTS)
+    sampling = run.sampling.over(resolved_defaults(traits))
     lead = leading_facts(run, facts)
     shape = traits.shape(replace(run, sampling=sampling), lead)
     fps = sampling.fps
     if fps == "input":
-        fps = lead.fps if lead else UNKNOWN_FPS
+        fps = traits.input_fps(lead.fps if lead else UNKNOWN_FPS)
     made = replace(
         sampling, resolution=f"{shape.width}x{shape.height}", num_frames=frame_count(run, facts), fps=fps
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from cosmos_batch.planning.catalogue import traits_of
+from cosmos_batch.planning.catalogue import TRANSFER1, traits_of
 from cosmos_batch.planning.cost import CostModel
 from cosmos_batch.planning.inputs import RunLike, as_run, as_runs
 from cosmos_batch.planning.keys import key_of, parting, resolved_defaults
@@ -79,7 +79,7 @@ def group_runs_for_batching(
     differ follow: ("edge", ("seed", 7)). An engine that takes mixed control sets has them in one group, under the
     sorted names of all its controls. Raises InputError for a dict that is no run, PlanError for an unknown engine.
     """
-    traits = traits_of(engine)
+    traits = _undriven(engine)
     key = key_of(traits.launch_keys, resolved_defaults(traits))
     groups: dict[tuple[Any, ...], list[tuple[Run, Given]]] = {}
     for given in runs:
@@ -89,6 +89,11 @@ def group_runs_for_batching(
     signatures = {name: _union(run for run, _ in members) for name, members in groups.items()}
     order = sorted(groups, key=lambda name: (len(signatures[name]), signatures[name]))
     return {(*signatures[name], *apart[name]): [given for _, given in groups[name]] for name in order}
+
+
+def _undriven(engine: str | Traits) -> Traits:
+    """The engine's traits; of Transfer1 as it is by itself, since here it may make edge and vis videos."""
+    return TRANSFER1 if engine == TRANSFER1.name else traits_of(engine)
 
 
 def _union(runs: Iterator[Run]) -> Signature:
@@ -121,7 +126,7 @@ def smart_batch_generation(
     launch agree on. Raises InputError for a dict that is no run, and PlanError for an unknown engine or runs that
     the engine cannot do.
     """
-    traits = traits_of(engine)
+    traits = _undriven(engine)
     valid = as_runs(runs)
     given = {id(run): each for run, each in zip(valid, runs, strict=True)}
     plan = plan_runs(valid, traits, _UNMEASURED, facts=facts)

@@ -26,6 +26,10 @@ def _no_objections(_run: Run, _facts: VideoFacts | None) -> tuple[Problem, ...]:
     return ()
 
 
+def _unchanged(fps: float) -> float:
+    return fps
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
     """An engine, as the planner sees it.
@@ -36,9 +40,9 @@ class Traits:
     "blur_strength" and "canny_threshold" (the presets with which vis and edge are to be made),
     "input" (whether there is an input video), "bucket" (width and height), "shape" (those and the frames).
 
-    `shape` and `objections` may look at what the keys name, at steps, guidance, frames and resolution, at the
-    facts, and at what each active control brings along; never at a prompt or a path. So the planner asks once
-    for all runs that are alike in these.
+    `shape` and `objections` may look at what the keys and `looks_at` name, at steps, guidance, frames and
+    resolution, at the facts, and at what each active control brings along; never at a prompt or a path. So the
+    planner asks once for all runs that are alike in these.
     """
 
     name: str
@@ -57,6 +61,26 @@ class Traits:
     """Runs of a batch by control count before anything was measured; counts that are not named take 1."""
     objections: Callable[[Run, VideoFacts | None], tuple[Problem, ...]] = _no_objections
     """What else in a run the engine cannot do, beside controls, job types and shapes."""
+    most: int | None = None
+    """Runs of a batch at most, whatever was measured; None: no such bound."""
+    looks_at: tuple[str, ...] = ()
+    """What `shape` and `objections` look at beside the keys, named like those."""
+    loose_batch_keys: tuple[str, ...] | None = None
+    """The batch keys where every run brings its weights as maps, at extra cost; None: the engine knows no maps."""
+    suffixes: frozenset[str] | None = None
+    """How the file names of input and control videos may end; None: anyhow."""
+    frame_size: Callable[[VideoFacts], tuple[int, int]] | None = None
+    """The size that the engine brings any single video to, where all videos of a run must come to the same."""
+    steps: bool = True
+    """Whether runs can join, be set aside and be dropped between two denoising steps; else between launches."""
+    input_fps: Callable[[float], float] = _unchanged
+    """The rate at which the engine writes, from that of the input, where a run asks for its input's."""
+    output: Callable[[Run, VideoFacts | None], Shape] | None = None
+    """Size and frames of the finished video; None: those of `shape`."""
+
+    def finished(self, run: Run, facts: VideoFacts | None) -> Shape:
+        """Size and frames of a run's finished video."""
+        return (self.output or self.shape)(run, facts)
 
     def missing(self, signature: Signature) -> Signature:
         """Those of a signature's controls that this engine lacks."""

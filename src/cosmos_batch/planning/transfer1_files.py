@@ -71,7 +71,8 @@ def to_cosmos_batch_inference_jsonl(runs: Sequence[RunLike]) -> list[dict[str, A
     """The lines of a Transfer1 batch file, one dict per run.
 
     Every active control is overridden with the run's own weight and video; a video of null has Transfer1 make it
-    from the run's input, so nothing is inherited from the base spec.
+    from the run's input, so nothing is inherited from the base spec. upscale takes the input itself, and fails on
+    a null.
     """
     return [_line(as_run(run)) for run in runs]
 
@@ -84,7 +85,9 @@ def _line(run: Run) -> dict[str, Any]:
 def _override(control: Control) -> dict[str, Any]:
     """A weight map (a .pt file) stands in the weight's place, as Transfer1 reads it."""
     weight = control.weight if control.mask is None else control.mask
-    override: dict[str, Any] = {"control_weight": weight, "input_control": control.video}
+    override: dict[str, Any] = {"control_weight": weight}
+    if control.name != "upscale":
+        override["input_control"] = control.video
     if control.prompt is not None and control.video is None:
         override["input_control_prompt"] = control.prompt
     if control.mask_prompt is not None:

@@ -1,4 +1,4 @@
-"""Files that people already have become validated runs: native JSON, Transfer1 and Transfer2.5 specs."""
+"""Files that people already have become validated runs: native JSON, Transfer1, Transfer2.5 and Cosmos 3 specs."""
 
 from cosmos_batch.reading.reader import Reading, read_files, run_from_dict
 

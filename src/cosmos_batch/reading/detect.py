@@ -17,14 +17,17 @@ class Format(Enum):
     SPEC = "Transfer1 controlnet spec"
     SAMPLES = "Transfer1 batch"
     TRANSFER25 = "Transfer2.5"
+    COSMOS3 = "Cosmos 3"
 
 
 _MARKS = (
     (Format.NATIVE, frozenset({"execution_config", "inputs", "job_type", "priority", "id"})),
     (Format.SAMPLES, frozenset({"visual_input", "control_overrides"})),
-    (Format.TRANSFER25, frozenset({"name", "video_path", "prompt_path"})),
+    (Format.TRANSFER25, frozenset({"video_path"})),
+    (Format.COSMOS3, frozenset({"vision_path", "blur", "wsm", "aspect_ratio", "control_guidance", "model_mode"})),
     (Format.SPEC, frozenset({"input_video_path"})),
 )
+_NAMED = frozenset({"name", "prompt_path"})  # of Transfer2.5, and of Cosmos 3 where nothing else tells
 _BRANCHES = frozenset({"edge", "vis", "depth", "seg", "keypoint", "upscale", "hdmap", "lidar"})
 _TRANSFER25_BRANCH = frozenset({"control_path", "mask_path", "mask_prompt", "control_prompt"})
 
@@ -40,6 +43,8 @@ def _mark(record: Mapping[str, object]) -> Format | None:
         if not keys.isdisjoint(record):
             return shape
     branches = [value for key, value in record.items() if key in _BRANCHES and isinstance(value, dict)]
-    if any(not _TRANSFER25_BRANCH.isdisjoint(branch) for branch in branches):
+    if any("weight" in branch for branch in branches):
+        return Format.COSMOS3
+    if not _NAMED.isdisjoint(record) or any(not _TRANSFER25_BRANCH.isdisjoint(branch) for branch in branches):
         return Format.TRANSFER25
     return Format.SPEC if branches else None

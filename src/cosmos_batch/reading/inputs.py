@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ Faults = dict[str, str | None]
 """What is wrong with a file by its path, None where nothing is; shared by all files of a reading."""
 
 
+_REDUNDANT = re.compile(r"//|/\.(?:/|$)|/$")  # what a Path leaves out
 _PROMPT_BYTES = 100_000  # of a prompt's file; a prompt has at most as many characters
 
 
@@ -67,6 +69,8 @@ class Locator:
             return PromptFault(f"cannot be read ({error.strerror})", "supply a file that can be read")
 
     def _located(self, text: str) -> str:
+        if text.startswith("/") and not _REDUNDANT.search(text):
+            return text  # as a Path would give it back
         path = _expanded(text)
         if self.also and not path.is_absolute() and not exists(self.base / path):
             second = self.also / path

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from cosmos_batch.errors import InputError, Problem
-from cosmos_batch.reading import native, transfer1, transfer25
+from cosmos_batch.reading import cosmos3, native, transfer1, transfer25
 from cosmos_batch.reading.detect import SAMPLE_SIZE, Format, format_of
 from cosmos_batch.reading.files import Made, Record, RecordFile, Shortcut
 from cosmos_batch.reading.inputs import Faults, Locator, exists
@@ -19,7 +19,13 @@ from cosmos_batch.run import Run
 
 Reader = Callable[[Record, Source], Run | list[Problem]]
 
-_ID_FIELDS = {Format.NATIVE: "id", Format.TRANSFER25: "name", Format.SPEC: "", Format.SAMPLES: ""}
+_ID_FIELDS = {
+    Format.NATIVE: "id",
+    Format.TRANSFER25: "name",
+    Format.COSMOS3: "name",
+    Format.SPEC: "",
+    Format.SAMPLES: "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,11 @@ class Reading:
 
     runs: tuple[Run, ...]
     problems: tuple[Problem, ...]
+    _places: Mapping[str, Place]  # by the id that file systems may take a run's for
+
+    def place_of(self, run: Run) -> Place:
+        """Where one of the runs stands, for problems that are found later."""
+        return self._places[run.id.casefold()]
 
 
 def read_files(paths: Sequence[Path | str], *, check_inputs: bool = True) -> Reading:
@@ -38,7 +49,7 @@ def read_files(paths: Sequence[Path | str], *, check_inputs: bool = True) -> Rea
     """
     session = _Session({} if check_inputs else None)
     session.read([Path(path) for path in paths])
-    return Reading(tuple(session.runs), tuple(session.problems))
+    return Reading(tuple(session.runs), tuple(session.problems), session.places)
 
 
 def run_from_dict(record: Mapping[str, object], *, base: Path | None = None, check_inputs: bool = False) -> Run:
@@ -83,7 +94,7 @@ class _Session:
         self.problems: list[Problem] = []
         self._faults = faults
         self._pool = Pool()
-        self._places: dict[str, Place] = {}  # of every run, by the id that file systems may take it for
+        self.places: dict[str, Place] = {}  # of every run, by the id that file systems may take it for
         self._bases: dict[Path, Base | None] = {}
 
     def read(self, paths: Sequence[Path]) -> None:
@@ -132,6 +143,8 @@ class _Session:
                 self._collect(one, transfer1.read_spec)
             case Format.TRANSFER25:
                 self._collect(one, transfer25.read)
+            case Format.COSMOS3:
+                self._collect(one, cosmos3.read)
             case Format.NATIVE:
                 self._collect(one, native.read, lambda raw, place: native.read_fast(raw, place, one.source))
             case Format.SAMPLES | None if partner:
@@ -178,7 +191,7 @@ class _Session:
                 self.problems += made
 
     def _add(self, run: Run, place: Place, shape: Format | None) -> None:
-        first = self._places.setdefault(run.id.casefold(), place)
+        first = self.places.setdefault(run.id.casefold(), place)
         if first is place:
             self.runs.append(run)
             return

@@ -18,6 +18,7 @@ from cosmos_batch.reading.inputs import Locator
 from cosmos_batch.reading.problems import Place
 from cosmos_batch.reading.source import Draft, Setup, Source
 from cosmos_batch.reading.transfer1_models import BRANCHES, Branch, BranchName, Sample, SegBranch, Spec
+from cosmos_batch.reading.weight_maps import with_constants
 from cosmos_batch.run import Control, Run, Sampling, Strength
 
 _SPEC_NAMES = Names(
@@ -86,11 +87,15 @@ class _Chosen(NamedTuple):
 
 
 def _base(record: Record, source: Source) -> tuple[Base | None, list[Problem]]:
-    spec, problems = validated(Spec, record.value, record.place)
+    values = {
+        key: with_constants(value, source.locator) if key in BRANCHES and isinstance(value, dict) else value
+        for key, value in record.value.items()
+    }
+    spec, problems = validated(Spec, values, record.place)
     if spec is None:
         return None, problems
     present = [name for name in record.value if name in BRANCHES]
-    raw = {name: value for name in present if isinstance(value := record.value[name], dict)}
+    raw = {name: value for name in present if isinstance(value := values[name], dict)}
     for name in raw:
         if branch := _branch_of(spec, name):
             problems += _misplaced_sigma(branch, spec, record.place.inside(name))
@@ -101,7 +106,7 @@ def _overridden(sample: Sample, base: Base, place: Place, source: Source) -> tup
     """The base's controls with the sample's overrides over them, merged key by key as NVIDIA does."""
     chosen, problems = [], []
     for name, raw in base.raw.items():
-        override = sample.control_overrides.get(name)
+        override = with_constants(sample.control_overrides.get(name, {}), source.locator)
         branch = _branch_of(base.spec, name)
         field, locator = f"{name}.input_control", base.locator
         if override:

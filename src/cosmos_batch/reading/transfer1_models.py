@@ -23,8 +23,8 @@ def _weight(value: object) -> object:
         return value
     if value.endswith(".pt"):
         remedy = (
-            "weight maps (.pt) are not supported yet; give a number and control_weight_prompt, or a "
-            "Transfer2.5 spec with a mask video as mask_path"
+            "weight maps (.pt) are read only where they hold one value; give a number and control_weight_prompt, "
+            "or a Transfer2.5 spec with a mask video as mask_path"
         )
         raise PydanticCustomError("unsupported", "is a weight map", {"remedy": remedy})
     try:

@@ -14,8 +14,8 @@ from cosmos_batch.errors import Problem
 from cosmos_batch.reading.checking import Names, validated
 from cosmos_batch.reading.fields import STOCK_NEGATIVE_PROMPT, PathText, Strict, Text, only, segmented
 from cosmos_batch.reading.files import Record
-from cosmos_batch.reading.inputs import PromptFault
 from cosmos_batch.reading.problems import Place
+from cosmos_batch.reading.prompts import prompt_of
 from cosmos_batch.reading.source import Draft, Setup, Source
 from cosmos_batch.run import Control, FrameCount, Prompt, Run, RunId, Seed, Steps, Strength, Weight
 
@@ -84,7 +84,7 @@ def read(record: Record, source: Source) -> Run | list[Problem]:
         return problems
     problems += _missing(record)
     problems += _contradictions(sample, record.place)
-    prompt, faults = _prompt(sample, record.place, source)
+    prompt, faults = prompt_of(sample.prompt, sample.prompt_path, record.place, source)
     problems += faults
     return source.finish(_draft(sample, prompt, record, source), record.place, _NAMES, problems)
 
@@ -162,9 +162,6 @@ def _missing(record: Record) -> list[Problem]:
 
 def _contradictions(sample: _Sample, place: Place) -> list[Problem]:
     problems = []
-    if sample.prompt is not None and sample.prompt_path is not None:
-        remedy = "keep one of prompt and prompt_path"
-        problems.append(place.problem("prompt_path", "is given beside a prompt", remedy, sample.prompt_path))
     for name, branch in _branches(sample).items():
         if branch.mask_path is not None and branch.mask_prompt:
             remedy = "keep one of mask_path and mask_prompt"
@@ -172,15 +169,3 @@ def _contradictions(sample: _Sample, place: Place) -> list[Problem]:
                 place.problem(f"{name}.mask_prompt", "is given beside a mask", remedy, branch.mask_prompt)
             )
     return problems
-
-
-def _prompt(sample: _Sample, place: Place, source: Source) -> tuple[str | None, list[Problem]]:
-    """The prompt, from its file where the sample names one."""
-    if sample.prompt is not None or sample.prompt_path is None:
-        return sample.prompt, []
-    text = source.locator.prompt(sample.prompt_path)
-    if isinstance(text, PromptFault):
-        return None, [place.problem("prompt_path", text.message, text.remedy, sample.prompt_path)]
-    if not text:
-        return None, [place.problem("prompt_path", "is a file without text", "write the prompt into it")]
-    return text, []

@@ -1,0 +1,178 @@
+"""How long runs take with as few model loads as possible, against a launch per 8 runs and a launch per run.
+
+    python -m benchmarks.launches [--scale 0.01] [--runs 100]
+
+Transfer1, a model load of 120 s and 60 s a video: 100 edge-only runs, and 100 runs over all 15 sets of the four
+controls. Three figures for every way: predicted by the plan; replayed through the dispatcher on a virtual clock;
+and measured, with the stand-in for NVIDIA's script as a real process whose times are scaled down, and scaled up
+again here. The measured figure holds everything that the dispatcher does beside, at its real speed: so the smaller
+the scale, the larger that share. The stand-in does not draw, it sleeps and copies a finished video.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from cosmos_batch.dispatch.command import Command, check_output, execute
+from cosmos_batch.dispatch.folder import OUTPUT, OutputFolder
+from cosmos_batch.dispatch.watching import Stop
+from cosmos_batch.engines.base import Engine, Job
+from cosmos_batch.engines.nvidia.config import Config
+from cosmos_batch.engines.nvidia.engine import ScriptEngine
+from cosmos_batch.engines.replay import ReplayEngine, Script, VirtualClock
+from cosmos_batch.ledger import State
+from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.encode import write_video
+from cosmos_batch.media.facts import VideoFacts
+from cosmos_batch.planning.catalogue import traits_of
+from cosmos_batch.planning.cost import CostModel
+from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.planning.settle import settle
+from cosmos_batch.planning.traits import Shape
+from cosmos_batch.run import TRANSFER_CONTROLS, Control, Run, Sampling
+from tests.dispatch.world import Heard
+
+LOAD, EACH = 120.0, 60.0  # seconds
+STEPS = 35
+FACTS = VideoFacts(width=1280, height=704, frames=2, fps=8.0)
+STANDINS = Path(__file__).parents[1] / "tests" / "engines" / "nvidia" / "standins"
+SETS = [names for count in range(1, 5) for names in combinations(TRANSFER_CONTROLS, count)]
+COST = CostModel(
+    engine="transfer1",
+    device="stand-in",
+    load=LOAD,
+    load_branch=0.0,
+    batch=0.0,
+    step=0.0,
+    token=0.0,
+    control=0.0,
+    attention=0.0,
+    pixel=EACH / (FACTS.width * FACTS.height * FACTS.frames),
+    model_bytes=0,
+    branch_bytes=0,
+    token_bytes=0,
+)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of bringing runs to launches."""
+
+    name: str
+    runs: Sequence[Run]
+    bound: float  # seconds of its loads and its work, if nothing else took time
+
+
+def make_runs(count: int, video: Path, sets: Sequence[tuple[str, ...]], together: int = 0) -> list[Run]:
+    """Settled runs over these control sets in turn, with every control video given.
+
+    `together`: how many may share a launch, 0 for any number. What keeps the others apart is a negative prompt of
+    their own, which Transfer1 holds fixed for a process.
+    """
+    traits = traits_of("transfer1")
+    runs = []
+    for number in range(count):
+        controls = tuple(
+            Control(name=name, weight=1.0, video=str(video))  # type: ignore[arg-type]
+            for name in sets[number % len(sets)]
+        )
+        run = Run(
+            id=f"run_{number:03}",
+            prompt=f"a street, take {number}",
+            controls=controls,
+            video=str(video),
+            sampling=Sampling(negative_prompt=f"reel {number // together if together else 0}"),
+        )
+        runs.append(settle(run, traits, {str(video): FACTS}))
+    return runs
+
+
+def predicted(way: Way, video: Path) -> float:
+    """Seconds by plan."""
+    return plan_runs(way.runs, traits_of("transfer1"), COST, facts={str(video): FACTS}).seconds
+
+
+def carry_out(way: Way, engine: Engine, video: Path, folder: Path, check: Callable[..., None]) -> None:
+    """All runs, in one command."""
+    command = Command(way.runs, engine, COST, {str(video): FACTS})
+    with OutputFolder(folder) as place:
+        standings = execute(command, place, Heard(), Stop(), check)
+    assert [standing.state for standing in standings] == [State.SUCCEEDED] * len(way.runs)
+
+
+def replayed(way: Way, video: Path, folder: Path) -> float:
+    """Seconds of a virtual clock, through the dispatcher."""
+    clock = VirtualClock()
+
+    def write(job: Job, _: Shape) -> None:
+        (job.folder / OUTPUT).write_bytes(b"")
+
+    script = Script(write=write, load_seconds=LOAD, step_seconds=lambda runs: EACH * runs / STEPS)
+    engine = ReplayEngine(traits_of("transfer1"), script, clock)
+    carry_out(way, engine, video, folder, lambda *_: None)
+    return clock.now()
+
+
+def measured(way: Way, video: Path, folder: Path, scale: float) -> float:
+    """Seconds with the stand-in as a process, brought back to full size."""
+    folder.mkdir()
+    templates = video.parent / "templates"
+    templates.mkdir(exist_ok=True)
+    behaviour = folder / "behaviour.json"
+    behaviour.write_text(json.dumps({"load": LOAD * scale, "each": EACH * scale, "templates": str(templates)}))
+    script = {"folder": str(STANDINS), "python": sys.executable, "environment": {"STANDIN": str(behaviour)}}
+    config = Config.model_validate({"transfer1": script})
+    engine = ScriptEngine("transfer1", config, ControlCache(folder / "cache"), folder / "scratch", pause=0.02)
+    started = time.monotonic()
+    carry_out(way, engine, video, folder / "out", check_output)
+    return (time.monotonic() - started) / scale
+
+
+def ways(count: int, video: Path) -> list[Way]:
+    """What is compared."""
+    edge, work = [("edge",)], EACH * count
+    return [
+        Way("edge only, cosmos-batch", make_runs(count, video, edge), LOAD + work),
+        Way("edge only, a launch per 8 runs", make_runs(count, video, edge, 8), LOAD * -(-count // 8) + work),
+        Way("edge only, a launch per run", make_runs(count, video, edge, 1), LOAD * count + work),
+        Way("15 control sets, cosmos-batch", make_runs(count, video, SETS), LOAD * min(len(SETS), count) + work),
+    ]
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--scale", type=float, default=0.01, help="of the stand-in's times")
+    parser.add_argument("--runs", type=int, default=100)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        video = root / "street.mp4"
+        write_video(video, np.full((FACTS.frames, FACTS.height, FACTS.width, 3), 128, np.uint8), FACTS.fps)
+        measured(Way("", make_runs(1, video, [("edge",)]), 0), video, root / "warm", args.scale)
+        print(f"{'seconds':32}{'bound':>8}{'predicted':>11}{'replayed':>10}{'measured':>10}{'over bound':>12}")
+        first: tuple[float, ...] = ()
+        for number, way in enumerate(ways(args.runs, video)):
+            plan = predicted(way, video)
+            replay = replayed(way, video, root / f"replay{number}")
+            real = measured(way, video, root / f"real{number}", args.scale)
+            row = (
+                f"{way.name:32}{way.bound:8.0f}{plan:11.0f}{replay:10.0f}{real:10.0f}{real / way.bound - 1:12.1%}"
+            )
+            first = first or (plan, real)
+            against = f"   {plan / first[0]:.2f}x the first by plan, {real / first[1]:.2f}x measured"
+            print(row + (against if number in (1, 2) else ""), flush=True)
+
+
+if __name__ == "__main__":
+    main()

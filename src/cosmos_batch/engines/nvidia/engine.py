@@ -1,0 +1,99 @@
+"""NVIDIA's scripts as engines."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from cosmos_batch.engines.nvidia.config import Config, Docker, Local, Ssh
+from cosmos_batch.engines.nvidia.launchers.base import Launcher
+from cosmos_batch.engines.nvidia.launchers.docker import DockerLauncher
+from cosmos_batch.engines.nvidia.launchers.local import LocalLauncher
+from cosmos_batch.engines.nvidia.scripts import SCRIPTS
+from cosmos_batch.engines.nvidia.session import ScriptSession
+from cosmos_batch.engines.nvidia.trip import Workshop
+from cosmos_batch.errors import EngineError, MissingExtra
+from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.planning.catalogue import traits_of
+from cosmos_batch.planning.plan import Launch
+from cosmos_batch.planning.traits import Traits
+
+
+class ScriptEngine:
+    """One of NVIDIA's scripts, as the configuration says where and how it runs."""
+
+    def __init__(
+        self, name: str, config: Config, cache: ControlCache, scratch: Path, *, pause: float = 0.5
+    ) -> None:
+        """`scratch` holds the files of the launches unless the configuration names a folder for them.
+
+        `pause`: seconds between two looks at a running script. Raises MissingExtra for ssh without its library.
+        """
+        self._traits = traits_of(name)
+        self._config = config
+        self._scratch = Path(config.scratch) if config.scratch else scratch
+        self._shop = Workshop(
+            script=SCRIPTS[name],
+            config=config,
+            launcher=launcher_of(config, self._scratch),
+            cache=cache,
+            chunks=self._traits.chunks,
+            pause=pause,
+        )
+        self._launches = 0
+
+    @property
+    def traits(self) -> Traits:
+        """What the script needs equal and what it can do."""
+        return self._traits
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """The script and its checkpoints, as the configuration names them; nothing looks into them."""
+        script = self._config.script(self._traits.name)
+        weights = script.checkpoints or "the script's own"
+        return {
+            "engine": self._traits.name,
+            "model": script.folder,
+            "weights": weights,
+            "launcher": self._config.launcher.kind,
+        }
+
+    def open(self, launch: Launch) -> ScriptSession:
+        """Start the script on a launch, and wait until its model is loaded."""
+        self._launches += 1
+        folder = self._scratch / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{self._launches}"
+        try:
+            folder.mkdir(parents=True)
+        except OSError as exc:
+            raise EngineError(f"{folder}: cannot be made ({exc.strerror}); name another scratch folder") from exc
+        return ScriptSession(self._shop, launch, folder)
+
+    def close(self) -> None:
+        """Hang up where scripts run elsewhere."""
+        self._shop.launcher.close()
+
+
+def launcher_of(config: Config, scratch: Path) -> Launcher:
+    """The launcher that a configuration asks for. Raises MissingExtra for ssh without its library."""
+    match config.launcher:
+        case Docker() as docker:
+            return DockerLauncher(
+                docker.image,
+                scratch,
+                docker=docker.command,
+                gpus=docker.gpus,
+                mounts=docker.mounts,
+                options=docker.options,
+            )
+        case Ssh() as ssh:
+            try:
+                from cosmos_batch.engines.nvidia.launchers.ssh import Host, SshLauncher
+            except ImportError as exc:
+                raise MissingExtra("running scripts over ssh", "ssh") from exc
+            key, known_hosts = (path and str(Path(path).expanduser()) for path in (ssh.key, ssh.known_hosts))
+            return SshLauncher(Host(ssh.host, ssh.folder, ssh.user, ssh.port, key, known_hosts))
+        case Local():
+            return LocalLauncher()

@@ -1,0 +1,93 @@
+"""Scripts as processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from cosmos_batch.engines.nvidia.launchers.base import Order, supervised
+from cosmos_batch.engines.nvidia.launchers.supervise import GRACE_SECONDS
+from cosmos_batch.errors import EngineError
+
+
+class LocalProcess:
+    """A supervised process of this machine, whose outputs lie where they are looked for."""
+
+    def __init__(
+        self, argv: Sequence[str], order: Order, *, cwd: str | None, env: Mapping[str, str] | None
+    ) -> None:
+        """Start `argv`, which supervises the order's command line. Raises EngineError."""
+        self._outputs = order.outputs
+        try:
+            with order.log.open("ab") as log:
+                self._child = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    cwd=cwd,
+                    env=env,
+                    start_new_session=True,
+                )
+        except (OSError, ValueError) as exc:
+            raise EngineError(f"{argv[0]} cannot be started in {cwd or Path.cwd()}: {exc}") from exc
+
+    def poll(self) -> int | None:
+        """Its exit status, 128 + n where a signal n ended it; None while it runs."""
+        status = self._child.poll()
+        return 128 - status if status is not None and status < 0 else status
+
+    def listing(self, folder: str = "") -> frozenset[str]:
+        """Names in a folder of its outputs; none where there is no such folder."""
+        try:
+            return frozenset(os.listdir(self._outputs / folder))  # noqa: PTH208 - names, and many of them
+        except (FileNotFoundError, NotADirectoryError):
+            return frozenset()
+        except OSError as exc:
+            raise EngineError(f"{self._outputs / folder} cannot be read: {exc.strerror}") from exc
+
+    def read(self, name: str) -> bytes | None:
+        """The contents of a small output; None where there is none."""
+        try:
+            return (self._outputs / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as exc:
+            raise EngineError(f"{self._outputs / name} cannot be read: {exc.strerror}") from exc
+
+    def fetch(self, name: str) -> Path | None:
+        """The output itself; None where there is none."""
+        path = self._outputs / name
+        return path if path.is_file() else None
+
+    def close(self) -> None:
+        """End it with all that it started, if it still runs."""
+        if self._child.stdin is not None:
+            with suppress(OSError):
+                self._child.stdin.close()  # upon which the supervisor ends the script's group
+        try:
+            self._child.wait(2 * GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        shutil.rmtree(self._outputs, ignore_errors=True)
+
+
+class LocalLauncher:
+    """Starts scripts on this machine, under this user."""
+
+    def there(self, path: Path) -> str:
+        """The path itself."""
+        return str(path)
+
+    def start(self, order: Order) -> LocalProcess:
+        """Start a script."""
+        env = {**os.environ, **order.env}
+        return LocalProcess(supervised(order.python, order.argv), order, cwd=order.cwd, env=env)
+
+    def close(self) -> None:
+        """There is nothing to free."""

@@ -1,0 +1,50 @@
+"""Whose output is whose, when some of a tensor batch were dropped and the others moved up."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cosmos_batch.engines.nvidia.attribution import attribute
+
+TABLE = [
+    # prompts  outputs  owners of the outputs           runs in doubt
+    ("abc", "abc", {0: 0, 1: 1, 2: 2}, set()),  # none was dropped
+    ("abc", "bc", {0: 1, 1: 2}, set()),  # the first
+    ("abc", "ac", {0: 0, 1: 2}, set()),  # one in the middle
+    ("abc", "", {}, set()),  # all
+    ("aab", "aab", {0: 0, 1: 1, 2: 2}, set()),  # equal prompts, and none was dropped
+    ("aab", "ab", {1: 2}, {0, 1}),  # one of the equal ones was
+    ("aba", "ba", {0: 1, 1: 2}, set()),  # equal prompts, and their neighbours tell which
+    ("aba", "a", {}, {0, 2}),
+]
+
+
+@pytest.mark.parametrize(("prompts", "outputs", "owners", "doubtful"), TABLE)
+def test_a_complete_tensor_batch(prompts: str, outputs: str, owners: dict[int, int], doubtful: set[int]) -> None:
+    found = attribute(list(prompts), list(outputs), complete=True)
+
+    assert (found.owners, found.doubtful, found.fits) == (owners, doubtful, True)
+
+
+def test_outputs_of_other_prompts_fit_nobody() -> None:
+    assert not attribute(["a", "b"], ["c"], complete=True).fits
+    assert not attribute(["a", "b"], ["b", "a"], complete=True).fits
+
+
+def test_a_prompt_that_may_still_be_growing_in_its_file_waits() -> None:
+    assert attribute(["a car", "a"], ["a"], complete=False).owners == {}
+    assert attribute(["a car", "a"], ["a"], complete=True).owners == {0: 1}
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), min_size=1, max_size=8), st.data())
+def test_what_is_proven_is_true_whatever_was_dropped(batch: list[tuple[str, bool]], data: st.DataObject) -> None:
+    kept = [place for place, (_, passed) in enumerate(batch) if passed]
+    seen = data.draw(st.integers(0, len(kept)))
+
+    for outputs, complete in ((kept, True), (kept[:seen], False)):
+        found = attribute([p for p, _ in batch], [batch[place][0] for place in outputs], complete=complete)
+        assert found.fits
+        assert all(outputs[i] == owner for i, owner in found.owners.items())
+        assert found.spoken_for.issuperset(outputs if complete else ())

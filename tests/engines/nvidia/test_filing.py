@@ -1,0 +1,46 @@
+"""An output of a script becomes a run's: the same pictures, with the run's fingerprint beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosmos_batch.engines.base import Job
+from cosmos_batch.engines.nvidia.filing import file_output
+from cosmos_batch.errors import MediaError
+from cosmos_batch.media.check import check_video
+from cosmos_batch.media.video import read_frames
+from cosmos_batch.run import Control, Run
+from tests.media.clips import clip
+
+RUN = Run(id="r", prompt="a street", controls=(Control(name="edge", weight=1.0),))
+
+
+def job(tmp_path: Path) -> Job:
+    (tmp_path / "job").mkdir()
+    return Job(RUN, tmp_path / "job", tmp_path / "state")
+
+
+def test_no_picture_changes_and_the_fingerprint_is_added(tmp_path: Path) -> None:
+    made, control = clip(tmp_path / "made.mp4"), clip(tmp_path / "edge.mp4", frames=3)
+    place = job(tmp_path)
+
+    file_output(made, {"edge": control}, place)
+
+    output = place.folder / "output.mp4"
+    check_video(output, frames=6, width=64, height=48, fps=8, fingerprint=RUN.fingerprint)
+    assert np.array_equal(read_frames(output), read_frames(made))
+    assert (place.folder / "control_edge.mp4").read_bytes() == control.read_bytes()
+
+
+@pytest.mark.parametrize("contents", [b"", b"no video"])
+def test_what_is_no_video_says_so(tmp_path: Path, contents: bytes) -> None:
+    (tmp_path / "made.mp4").write_bytes(contents)
+    place = job(tmp_path)
+
+    with pytest.raises(MediaError, match=r"made\.mp4"):
+        file_output(tmp_path / "made.mp4", {}, place)
+
+    assert list(place.folder.iterdir()) == []

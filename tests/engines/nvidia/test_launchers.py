@@ -1,0 +1,319 @@
+"""Starting scripts here, in a container and over ssh: words stay words, outputs come back, nothing is orphaned."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from cosmos_batch.engines.nvidia.launchers.base import SUPERVISOR, Launcher, Order, Process, killed
+from cosmos_batch.engines.nvidia.launchers.docker import DockerLauncher
+from cosmos_batch.engines.nvidia.launchers.local import LocalLauncher
+from cosmos_batch.engines.nvidia.launchers.ssh import SshLauncher
+from cosmos_batch.errors import EngineError
+from tests.engines.nvidia.ssh_server import SERVERS, Server
+
+HOSTILE = ["$(touch pwned)", "`id`", 'it\'s "quoted"', "-rf", "a\nb", "; rm x", "*", "", "ünï ☃", "\\'"]
+SHOW = "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ['ODD'], os.getcwd()]))"
+# Starts a grandchild, tells both ids, and never ends by itself.
+LINGER = (
+    "import os, signal, subprocess, sys, time\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    "print(os.getpid(), child.pid, flush=True)\n"
+    "time.sleep(600)\n"
+)
+FAKE_DOCKER = """#!{python}
+import os, sys
+arguments = sys.argv[1:]
+if arguments[0] == "rm":
+    sys.exit(0)
+assert arguments[:4] == ["run", "--rm", "--interactive", "--init"], arguments
+image = arguments.index("an/image:1")
+for word in arguments[4:image]:
+    name, _, value = word.partition("=")
+    if name == "--env":
+        key, _, value = value.partition("=")
+        os.environ[key] = value
+    elif name == "--workdir":
+        os.chdir(value)
+os.execvp(arguments[image + 1], arguments[image + 1:])
+"""
+
+
+@pytest.fixture(params=sorted(SERVERS))
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with SERVERS[request.param](folder) as server:
+        yield server
+
+
+def fake_docker(folder: Path) -> str:
+    path = folder / "docker"
+    path.write_text(FAKE_DOCKER.format(python=sys.executable))
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture(params=["local", "docker", *(f"ssh to {name}" for name in sorted(SERVERS))])
+def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Launcher]:
+    """Every launcher, over the same tests."""
+    if request.param == "local":
+        yield LocalLauncher()
+    elif request.param == "docker":
+        yield DockerLauncher("an/image:1", tmp_path, docker=fake_docker(tmp_path))
+    else:
+        folder = tmp_path / "server"
+        folder.mkdir()
+        with SERVERS[request.param.removeprefix("ssh to ")](folder) as server:
+            launcher = SshLauncher(server.host(tmp_path / "remote folder"))
+            yield launcher
+            launcher.close()
+
+
+def start(launcher: Launcher, tmp_path: Path, *argv: str) -> Process:
+    outputs = tmp_path / "outputs"
+    outputs.mkdir(exist_ok=True)
+    cwd = tmp_path / "it's $(here)"
+    cwd.mkdir(exist_ok=True)
+    words = (sys.executable, *argv)
+    there = launcher.there(outputs)
+    words = tuple(there if word == "OUTPUTS" else word for word in words)
+    env = {"ODD": "a 'b' $(c)"}
+    return launcher.start(Order(sys.executable, words, env, str(cwd), outputs, there, tmp_path / "log"))
+
+
+def wait(process: Process) -> int:
+    for _ in range(1000):
+        if (status := process.poll()) is not None:
+            return status
+        time.sleep(0.02)
+    raise AssertionError("the process does not end")
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def lingering(tmp_path: Path) -> list[int]:
+    """The ids that LINGER tells."""
+    for _ in range(500):
+        with suppress(OSError, ValueError):
+            if len(pids := [int(pid) for pid in (tmp_path / "log").read_text().split()]) == 2:
+                return pids
+        time.sleep(0.02)
+    raise AssertionError((tmp_path / "log").read_text())
+
+
+def gone(pids: list[int]) -> bool:
+    for _ in range(500):
+        if not any(alive(pid) for pid in pids):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_every_word_of_a_command_line_is_data(launcher: Launcher, tmp_path: Path) -> None:
+    process = start(launcher, tmp_path, "-c", SHOW, *HOSTILE)
+
+    assert wait(process) == 0
+    words, odd, cwd = json.loads((tmp_path / "log").read_text())
+
+    assert (words, odd, cwd) == (HOSTILE, "a 'b' $(c)", str(tmp_path / "it's $(here)"))
+    assert not list(tmp_path.rglob("pwned"))
+    process.close()
+
+
+def test_outputs_come_back_while_the_script_runs(launcher: Launcher, tmp_path: Path) -> None:
+    script = (
+        "import os, sys, time\n"
+        "os.makedirs(sys.argv[1] + '/video_0')\n"
+        "open(sys.argv[1] + '/video_0/output.mp4', 'wb').write(bytes(1000))\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    process = start(launcher, tmp_path, "-c", script, "OUTPUTS")
+    for _ in range(500):
+        if process.listing("video_0"):
+            break
+        time.sleep(0.02)
+
+    fetched = process.fetch("video_0/output.mp4")
+
+    assert process.poll() is None
+    assert process.listing() == {"video_0"}
+    assert fetched is not None
+    assert fetched.read_bytes() == process.read("video_0/output.mp4") == bytes(1000)
+    assert process.fetch("video_0/none") is None
+    assert process.read("none") is None
+    assert process.listing("none") == frozenset()
+    process.close()
+
+
+def test_an_exit_status_is_told(launcher: Launcher, tmp_path: Path) -> None:
+    process = start(launcher, tmp_path, "-c", "import sys; print('bye'); sys.exit(3)")
+    assert wait(process) == 3
+    assert (tmp_path / "log").read_text() == "bye\n"
+    process.close()
+
+
+def test_a_killed_script_is_known_to_be_killed(launcher: Launcher, tmp_path: Path) -> None:
+    process = start(launcher, tmp_path, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert killed(wait(process))
+    process.close()
+
+
+def test_close_ends_a_script_with_all_that_it_started(
+    launcher: Launcher, tmp_path: Path, quick_end: Callable[[], None]
+) -> None:
+    quick_end()
+    process = start(launcher, tmp_path, "-c", LINGER)
+    pids = lingering(tmp_path)
+
+    process.close()
+
+    assert gone(pids)
+
+
+@pytest.fixture
+def quick_end(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets scripts that do not want to end be made to after a moment."""
+
+    def shorten() -> None:
+        source = SUPERVISOR.replace("GRACE_SECONDS = 5.0", "GRACE_SECONDS = 0.2")
+        assert source != SUPERVISOR
+        monkeypatch.setattr("cosmos_batch.engines.nvidia.launchers.base.SUPERVISOR", source)
+
+    return shorten
+
+
+def test_a_script_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
+    supervisor = SUPERVISOR.replace("GRACE_SECONDS = 5.0", "GRACE_SECONDS = 0.2")
+    starter = (
+        "import subprocess, sys, time\n"
+        "subprocess.Popen([sys.executable, '-I', '-c', sys.argv[1], '0', sys.executable, '-c', sys.argv[2]],\n"
+        "    stdin=subprocess.PIPE, stdout=open(sys.argv[3], 'w'), start_new_session=True)\n"
+        "time.sleep(600)\n"
+    )
+    own = subprocess.Popen([sys.executable, "-c", starter, supervisor, LINGER, str(tmp_path / "log")])
+    pids = lingering(tmp_path)
+
+    own.send_signal(signal.SIGKILL)
+    own.wait()
+
+    assert gone(pids)
+
+
+def test_a_script_ends_when_its_starter_gives_no_sign_of_life(tmp_path: Path) -> None:
+    supervisor = SUPERVISOR.replace("GRACE_SECONDS = 5.0", "GRACE_SECONDS = 0.2")
+    with (tmp_path / "log").open("w") as log:
+        words = (sys.executable, "-I", "-c", supervisor, "0.6", sys.executable, "-c", LINGER)
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log)
+    assert process.stdin is not None
+    for _ in range(6):
+        time.sleep(0.2)
+        process.stdin.write(b".")
+        process.stdin.flush()
+    pids = lingering(tmp_path)
+    assert all(alive(pid) for pid in pids)
+
+    assert gone(pids)
+
+    process.stdin.close()
+    process.wait()
+
+
+def test_a_script_ends_when_the_connection_does(
+    server: Server, tmp_path: Path, quick_end: Callable[[], None]
+) -> None:
+    quick_end()
+    launcher = SshLauncher(server.host(tmp_path / "remote"))
+    process = start(launcher, tmp_path, "-c", LINGER)
+    pids = lingering(tmp_path)
+
+    launcher.close()
+
+    assert gone(pids)
+    with pytest.raises(EngineError, match="closed"):
+        process.poll()
+
+
+def test_a_host_with_another_key_is_refused(server: Server, tmp_path: Path) -> None:
+    known = tmp_path / "other_known_hosts"
+    public = (server.key.parent / "user_key.pub").read_text()
+    known.write_text(f"[127.0.0.1]:{server.port} {public}")
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"x")
+    for known_hosts in (known, tmp_path / "empty"):
+        known_hosts.touch()
+        launcher = SshLauncher(server.host(tmp_path / "remote", known_hosts=str(known_hosts)))
+
+        with pytest.raises(EngineError, match=r"[Hh]ost key"):
+            launcher.there(video)
+
+        launcher.close()
+
+
+def test_an_input_goes_up_once_by_content(server: Server, tmp_path: Path) -> None:
+    launcher = SshLauncher(server.host(tmp_path / "remote"))
+    for name in ("-a 'b'.MP4", "copy.mp4"):
+        (tmp_path / name).write_bytes(b"the same")
+
+    first, second = launcher.there(tmp_path / "-a 'b'.MP4"), launcher.there(tmp_path / "copy.mp4")
+    brought = Path(first).stat().st_mtime_ns
+    launcher.close()
+    again = SshLauncher(server.host(tmp_path / "remote"))
+
+    assert first == second == again.there(tmp_path / "copy.mp4")
+    assert Path(first).read_bytes() == b"the same"
+    assert Path(first).stat().st_mtime_ns == brought
+    again.close()
+
+
+def test_docker_gets_mounts_that_may_hold_commas_and_colons(tmp_path: Path) -> None:
+    scratch = tmp_path / 'a,b:c"d'
+    launcher = DockerLauncher(
+        "an/image:1", scratch, gpus="device=1", mounts={"/models": "/opt/models"}, options=("--ipc=host",)
+    )
+    order = Order("python", ("python", "x.py"), {"A": "b c"}, "/opt/it", scratch, str(scratch), tmp_path / "log")
+
+    command = launcher.command(order, "a-name")
+
+    assert command[:7] == ("docker", "run", "--rm", "--interactive", "--init", "--name=a-name", "--gpus=device=1")
+    quoted = str(scratch).replace('"', '""')
+    assert f'--mount=type=bind,"source={quoted}","target={quoted}"' in command
+    assert "--mount=type=bind,source=/models,target=/opt/models" in command
+    assert command[command.index("an/image:1") - 1] == "--ipc=host"
+    assert command[-2:] == ("python", "x.py")
+
+
+def test_docker_brings_inputs_below_its_folder_once_by_content(tmp_path: Path) -> None:
+    launcher = DockerLauncher("an/image:1", tmp_path / "scratch")
+    for name in ("a.mp4", "b.MP4"):
+        (tmp_path / name).write_bytes(b"the same")
+
+    names = {launcher.there(tmp_path / "a.mp4"), launcher.there(tmp_path / "b.MP4")}
+
+    assert len(names) == 1
+    assert Path(names.pop()).parent == tmp_path / "scratch" / "inputs"
+    assert launcher.there(tmp_path / "scratch" / "x" / "outputs") == str(tmp_path / "scratch" / "x" / "outputs")
+
+
+def test_what_cannot_be_started_says_so(tmp_path: Path) -> None:
+    order = Order("/no/such/python", ("x",), {}, str(tmp_path), tmp_path, str(tmp_path), tmp_path / "log")
+
+    with pytest.raises(EngineError, match="/no/such/python cannot be started"):
+        LocalLauncher().start(order)
+
+    assert (tmp_path / "log").is_file()

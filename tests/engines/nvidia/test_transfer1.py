@@ -1,0 +1,154 @@
+"""Transfer1 through its stand-in: started as seldom as can be, and every output under the run it was made for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.engines.nvidia.world import BLOCKED, DONE, FAILED, World, states
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_runs_of_one_control_set_share_one_start(world: World) -> None:
+    runs = [world.run(f"r{i:02}") for i in range(11)]
+
+    assert set(states(world.make(runs)).values()) == {DONE}
+
+    assert world.diary("start") == ["transfer1"]
+    assert [len(batch) for batch in world.diary("batch")] == [8, 3]
+    assert all(world.shows(run) for run in runs)
+
+
+def test_blocked_first_in_the_middle_and_last_are_blocked_and_no_output_moves_to_another_run(world: World) -> None:
+    world.behaviour = {"unsafe_prompts": ["r0", "r7"], "unsafe_videos": ["r3"]}
+    runs = [world.run(f"r{i}") for i in range(8)]
+
+    found = states(world.make(runs))
+
+    assert found == {f"r{i}": BLOCKED if i in (0, 3, 7) else DONE for i in range(8)}
+    assert all(world.shows(run) for run in runs if found[run.id] == DONE)
+    assert len(world.diary("start")) == 1
+
+
+def test_a_wholly_blocked_tensor_batch_ends_the_script_and_costs_the_others_one_more_start(world: World) -> None:
+    world.behaviour = {"unsafe_prompts": [f"r{i:02}" for i in range(8, 16)]}
+    runs = [world.run(f"r{i:02}") for i in range(20)]
+
+    found = states(world.make(runs))
+
+    assert found == {f"r{i:02}": BLOCKED if 8 <= i < 16 else DONE for i in range(20)}
+    assert len(world.diary("size")) == 2
+    assert [len(batch) for batch in world.diary("batch")] == [8, 8, 4]
+
+
+def test_runs_of_one_prompt_that_could_be_confused_are_made_again_alone(world: World) -> None:
+    """All prompts are equal, and the guardrail drops a video: only making them one by one tells which."""
+    videos = [world.video(f"v{i}", shade=20 * i + 20) for i in range(4)]
+    runs = [world.run(f"r{i}", "the same", video=video) for i, video in enumerate(videos)]
+    world.behaviour = {"unsafe_once": "the same"}
+
+    found = states(world.make(runs))
+
+    assert set(found.values()) == {DONE}
+    assert all(world.shows(run) for run in runs)
+    assert world.diary("size") == [4, 1]
+
+
+def test_runs_of_one_prompt_need_no_second_start_where_none_is_dropped(world: World) -> None:
+    videos = [world.video(f"v{i}", shade=20 * i + 20) for i in range(4)]
+    runs = [world.run(f"r{i}", "the same", video=video) for i, video in enumerate(videos)]
+
+    assert set(states(world.make(runs)).values()) == {DONE}
+
+    assert all(world.shows(run) for run in runs)
+    assert world.diary("size") == [4]
+
+
+def test_a_poison_run_fails_alone_and_every_other_is_made(world: World) -> None:
+    world.behaviour = {"poison": ["r12"]}
+    runs = [world.run(f"r{i:02}") for i in range(20)]
+
+    standings = world.make(runs)
+
+    found = states(standings)
+    assert found == {f"r{i:02}": FAILED if i == 12 else DONE for i in range(20)}
+    assert "cannot cope with 'r12'" in standings["r12"].cause
+    assert all(world.shows(run) for run in runs if found[run.id] == DONE)
+    assert world.diary("size") == [8, 1, 1]  # with all; its tensor batch one by one; with what is left
+
+
+def test_a_script_that_is_killed_costs_no_run(world: World) -> None:
+    world.behaviour = {"deadly": {"r09": 1}}
+    runs = [world.run(f"r{i:02}") for i in range(12)]
+
+    assert set(states(world.make(runs)).values()) == {DONE}
+
+    assert world.diary("death") == ["r09"]
+    assert all(world.shows(run) for run in runs)
+
+
+def test_a_run_at_which_the_script_is_killed_each_time_fails_at_last(world: World) -> None:
+    world.behaviour = {"deadly": {"r1": 99}}
+    runs = [world.run(f"r{i}") for i in range(3)]
+
+    standings = world.make(runs)
+
+    assert states(standings) == {"r0": DONE, "r1": FAILED, "r2": DONE}
+    assert "signal 9" in standings["r1"].cause
+
+
+def test_what_does_not_fit_in_memory_is_made_in_smaller_tensor_batches(world: World) -> None:
+    world.behaviour = {"most": 3}
+    runs = [world.run(f"r{i:02}") for i in range(16)]
+
+    assert set(states(world.make(runs)).values()) == {DONE}
+
+    assert world.diary("size") == [8, 4, 2]
+    assert all(world.shows(run) for run in runs)
+
+
+def test_the_next_command_knows_how_many_fit(world: World) -> None:
+    world.behaviour = {"most": 4}
+    world.make([world.run(f"r{i}") for i in range(8)])
+    world.diary_file.unlink()
+
+    world.make([world.run(f"s{i}") for i in range(8)])
+
+    assert world.diary("size") == [4]
+
+
+def test_one_run_that_does_not_fit_even_alone_fails(world: World) -> None:
+    world.behaviour = {"most": 0}
+
+    standings = world.make([world.run("r0")])
+
+    assert states(standings) == {"r0": FAILED}
+    assert "even alone" in standings["r0"].cause
+
+
+def test_aspect_ratios_lengths_and_weights_never_share_a_tensor_batch_wrongly(world: World) -> None:
+    """The stand-in fails where sizes or lengths are mixed, and gives all the first one's weights."""
+    shapes = {"wide": (64, 36), "square": (48, 48), "upright": (36, 64)}
+    runs = [
+        world.run(f"{name}-{frames}-{i}", video=world.video(f"{name}{frames}", size=size, frames=frames))
+        for name, size in shapes.items()
+        for frames in (2, 3)
+        for i in range(3)
+    ]
+
+    assert set(states(world.make(runs)).values()) == {DONE}
+
+    assert all(world.shows(run) for run in runs)
+
+
+def test_an_input_of_which_no_control_can_be_made_fails_its_run_alone(world: World) -> None:
+    runs = [world.run("good"), world.run("bad", video=world.video("bad", shade=7)), world.run("fine")]
+
+    standings = world.make(runs, before=lambda: Path(world.video("bad")).write_bytes(b"no video"))
+
+    assert states(standings) == {"good": DONE, "bad": FAILED, "fine": DONE}

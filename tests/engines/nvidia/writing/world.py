@@ -1,0 +1,65 @@
+"""Plans over small real videos, and the way back: what was written, read again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cosmos_batch.engines.nvidia.writing import Sample, Written
+from cosmos_batch.media.facts import VideoFacts, videos_of
+from cosmos_batch.media.video import probe
+from cosmos_batch.planning.catalogue import traits_of
+from cosmos_batch.planning.lots import refusals_by_run
+from cosmos_batch.planning.plan import Plan
+from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.planning.profiles import profile
+from cosmos_batch.planning.settle import settle
+from cosmos_batch.reading import read_files
+from cosmos_batch.reading.fields import segmented
+from cosmos_batch.run import Control, Run
+
+# A device on which large batches pay, and that is never full
+ROOMY = replace(profile("transfer1", "h100"), knee_tokens=None, memory_bytes=None, batch=30.0, load=60.0)
+
+
+def facts_of(runs: Sequence[Run]) -> dict[str, VideoFacts]:
+    """The facts of every video of the runs."""
+    return {path: probe(path) for run in runs for path in videos_of(run)}
+
+
+def planned(runs: Sequence[Run], engine: str) -> Plan:
+    """The plan of runs that the engine can do, settled as a command would."""
+    traits, facts = traits_of(engine), facts_of(runs)
+    assert refusals_by_run(runs, traits, facts) == {}
+    cost = ROOMY if engine == "transfer1" else profile(engine, "h100")
+    return plan_runs([settle(run, traits, facts) for run in runs], traits, cost, facts=facts)
+
+
+def read_back(written: Written, engine: str) -> list[Run]:
+    """The runs that the written files say, settled, without their ids."""
+    reading = read_files(written.files)
+    assert reading.problems == ()
+    facts = facts_of(reading.runs)
+    return [replace(settle(run, traits_of(engine), facts), id="any") for run in reading.runs]
+
+
+def as_written(sample: Sample, *, made: Sequence[str] = ()) -> Run:
+    """The planned run as it must read back: inactive controls gone, made ones given, seg prompts spelled out."""
+    run = sample.run
+    controls = tuple(_as_written(control, run, sample, made) for control in run.active)
+    return replace(run, id="any", priority=0, controls=controls)
+
+
+def _as_written(control: Control, run: Run, sample: Sample, made: Sequence[str]) -> Control:
+    if control.video is not None:
+        return replace(control, preset="medium", prompt=None)
+    if control.name in made:
+        return replace(control, preset="medium", video=str(sample.controls[control.name]))
+    if control.name == "seg":
+        return replace(control, prompt=control.prompt or segmented(run.prompt))
+    return control
+
+
+def fingerprints(runs: Sequence[Run]) -> list[str]:
+    """What tells videos apart, whatever their runs are called."""
+    return [run.fingerprint for run in runs]
