@@ -1,7 +1,8 @@
 """What work costs in seconds and bytes: a linear model with coefficients that are never negative.
 
-A denoising forward takes a fixed time, plus time per token, per token and control branch, and per token squared
-(attention); a batch takes its steps of that, plus a fixed time, plus time per pixel (autoencoder, video files).
+A denoising forward takes a fixed time, plus time per token, per token and control branch, and per pair of tokens
+(attention, of base and branches); a batch takes its steps of that, plus a fixed time, plus time per pixel
+(autoencoder, video files).
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+BRANCH_ATTENTION = 0.127
+"""What a branch attends over what the base does: 4 of 28 blocks as published, and in the first block of each the
+guided and the unguided pass are one, so 7 in place of 55."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,11 @@ class Work:
         """Tokens of a forward pass."""
         return self.rows * self.tokens
 
+    @property
+    def pairs(self) -> float:
+        """Pairs of tokens that attend to each other in a forward pass, in those of the base."""
+        return self.row_tokens * self.tokens * (1 + BRANCH_ATTENTION * self.controls)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
@@ -34,10 +44,11 @@ class Features:
     runs: int = 0
     branches: int = 0  # control branches that the launch loads
     steps: int = 0  # denoising steps of the run that takes most
+    rows: int = 0  # of one forward pass
     tokens: int = 0  # of one forward pass: rows * tokens
     token_steps: int = 0  # steps * rows * tokens
     control_steps: int = 0  # steps * rows * tokens * controls
-    attention_steps: int = 0  # steps * rows * tokens^2
+    attention_steps: float = 0  # steps * pairs
     pixels: int = 0  # width * height * frames
 
 
@@ -48,10 +59,11 @@ def features(works: Iterable[Work], branches: int) -> Features:
         runs=len(all_works),
         branches=branches,
         steps=max((work.steps for work in all_works), default=0),
+        rows=sum(work.rows for work in all_works),
         tokens=sum(work.row_tokens for work in all_works),
         token_steps=sum(work.steps * work.row_tokens for work in all_works),
         control_steps=sum(work.steps * work.row_tokens * work.controls for work in all_works),
-        attention_steps=sum(work.steps * work.row_tokens * work.tokens for work in all_works),
+        attention_steps=sum(work.steps * work.pairs for work in all_works),
         pixels=sum(work.pixels for work in all_works),
     )
 
@@ -85,6 +97,8 @@ class CostModel:
     model_bytes: float  # of the model without branches
     branch_bytes: float  # of a control branch
     token_bytes: float  # of a token in a forward pass
+    row_bytes: float = 0.0  # of a row in a forward pass: what is kept of its text
+    weight_map: float = 0.0  # seconds that a run adds which brings its weights as maps
     knee_tokens: int | None = None  # tokens of a forward pass that fill the device; None: not known
     memory_bytes: int | None = None  # what a batch may take; None: no limit known
     measured: int = 0  # batches that the coefficients were fitted to
@@ -100,8 +114,8 @@ class CostModel:
 
     def run_seconds(self, work: Work) -> float:
         """Seconds that a run adds to its batch."""
-        per_token = self.token + self.control * work.controls + self.attention * work.tokens
-        return work.steps * work.row_tokens * per_token + self.pixel * work.pixels
+        per_token = self.token + self.control * work.controls
+        return work.steps * (work.row_tokens * per_token + self.attention * work.pairs) + self.pixel * work.pixels
 
     def batch_seconds(self, batch: Features) -> float:
         """Seconds of a batch, without the model load."""
@@ -113,6 +127,7 @@ class CostModel:
             + self.pixel * batch.pixels
         )
 
-    def peak_bytes(self, tokens: int, branches: int) -> int:
-        """Peak of the device's memory in a forward pass of so many tokens, weights included."""
-        return round(self.model_bytes + self.branch_bytes * branches + self.token_bytes * tokens)
+    def peak_bytes(self, tokens: int, branches: int, rows: int = 0) -> int:
+        """Peak of the device's memory in a forward pass of so many tokens in so many rows, weights included."""
+        weights = self.model_bytes + self.branch_bytes * branches
+        return round(weights + self.token_bytes * tokens + self.row_bytes * rows)

@@ -20,6 +20,7 @@ from cosmos_batch.planning.cost import CostModel, Measurement
 Array = NDArray[np.float64]
 
 _RIDGE = 0.1  # a coefficient at twice its prior weighs as much as ten measurements that are 10 % off
+_LIGHT_RIDGE = 1e-5  # measurements on purpose are exact to a few percent and tell the coefficients apart
 _WINDOW = 100  # past predictions that the stated error looks back on
 
 # Coefficients of the cost model, each with the feature that it multiplies ("" is the constant 1)
@@ -32,7 +33,7 @@ _BATCH = {
     "pixel": "pixels",
 }
 _LAUNCH = {"load": "", "load_branch": "branches"}
-_BYTES = {"model_bytes": "", "branch_bytes": "branches", "token_bytes": "tokens"}
+_BYTES = {"model_bytes": "", "branch_bytes": "branches", "token_bytes": "tokens", "row_bytes": "rows"}
 
 
 def fit(measurements: Sequence[Measurement], prior: CostModel) -> CostModel:
@@ -51,7 +52,47 @@ def fit(measurements: Sequence[Measurement], prior: CostModel) -> CostModel:
         **_coefficients(_LAUNCH, launches, [m.seconds for m in launches], prior),
         **_coefficients(_BYTES, weighed, [float(m.bytes or 0) for m in weighed], prior),
     }
-    return replace(prior, **fitted, measured=len(batches), error=past_error(batches))
+    return replace(
+        prior, **fitted, measured=prior.measured + len(batches), error=past_error(batches) or prior.error
+    )
+
+
+def calibrated(steps: Sequence[Measurement], coding: Sequence[Measurement], prior: CostModel) -> CostModel:
+    """The prior with what was measured on purpose: denoising steps alone, and encoding and decoding alone.
+
+    What neither tells, model loads and the fixed time of a batch, stays the prior's. The stated error is the
+    median of |fitted - measured| / measured over the steps.
+    """
+    stepping = {name: _BATCH[name] for name in ("step", "token", "control", "attention")}
+    weighed = [m for m in steps if m.bytes]
+    fitted: dict[str, Any] = {
+        **_coefficients(stepping, steps, [m.seconds for m in steps], prior, _LIGHT_RIDGE),
+        **_coefficients({"pixel": "pixels"}, coding, [m.seconds for m in coding], prior, _LIGHT_RIDGE),
+        **_coefficients(_BYTES, weighed, [float(m.bytes or 0) for m in weighed], prior, _LIGHT_RIDGE),
+    }
+    model = replace(prior, **fitted, measured=len(steps), knee_tokens=knee(steps) or prior.knee_tokens)
+    wrong = [abs(model.batch_seconds(m) - model.batch - m.seconds) / m.seconds for m in steps]
+    return replace(model, error=median(wrong) if wrong else prior.error)
+
+
+_NEAR = 1.05  # a batch this near to the best per run is as good, and smaller ones come out sooner
+
+
+def knee(steps: Sequence[Measurement]) -> int | None:
+    """Tokens of the smallest forward pass after which nothing more is gained; None: no two batches tell.
+
+    Measured on the smallest runs of which batches of several sizes were measured, with equal controls.
+    """
+    groups: dict[tuple[int, float], list[tuple[int, float]]] = {}
+    for m in steps:
+        alike = (m.tokens // m.runs, m.control_steps / m.token_steps)
+        groups.setdefault(alike, []).append((m.tokens, m.seconds / m.steps / m.runs))
+    telling = [key for key, group in groups.items() if len({tokens for tokens, _ in group}) > 1]
+    if not telling:
+        return None
+    group = sorted(groups[min(telling)])
+    best = min(seconds for _, seconds in group)
+    return next(tokens for tokens, seconds in group if seconds <= _NEAR * best)
 
 
 def past_error(measurements: Sequence[Measurement]) -> float | None:
@@ -63,7 +104,11 @@ def past_error(measurements: Sequence[Measurement]) -> float | None:
 
 
 def _coefficients(
-    named: dict[str, str], measured: Sequence[Measurement], outcome: Sequence[float], prior: CostModel
+    named: dict[str, str],
+    measured: Sequence[Measurement],
+    outcome: Sequence[float],
+    prior: CostModel,
+    ridge: float = _RIDGE,
 ) -> dict[str, float]:
     if not measured:
         return {}
@@ -72,7 +117,7 @@ def _coefficients(
     relative = np.array(rows) * before / np.array(outcome)[:, None]
     predicted = relative.sum(axis=1)
     scale = 1 / float(np.median(predicted)) if np.median(predicted) > 0 else 1.0
-    factors = nonnegative_ridge(relative * scale, np.ones(len(rows)), np.ones(len(before)), _RIDGE)
+    factors = nonnegative_ridge(relative * scale, np.ones(len(rows)), np.ones(len(before)), ridge)
     return dict(zip(named, (before * scale * factors).tolist(), strict=True))
 
 

@@ -2,14 +2,18 @@
 
 | profile | where its numbers come from |
 | --- | --- |
-| transfer, h100 | timings of the 2B network's forward, `FORWARDS` below, which it meets within 4.1 %; |
-| | bytes: 8.2 GiB of weights with four branches, 3.6 GiB more per row of 37,440 tokens; |
-| | model load, `batch` and `pixel` are estimates |
+| transfer, h100 | steps of the 2B network, `STEPS` below, which it meets within 3.5 %; bytes: the networks' as |
+| | measured, and 14.2 GiB for the text encoder; `pixel` is the autoencoder's measured 6.5e-8 and an |
+| | estimate for files; model load and `batch` are estimates |
 | transfer1, h100 | an estimate throughout: two minutes to load, about a minute for 121 frames with one control. |
+| transfer25, h100 | an estimate throughout: the network's times a little above those of transfer; bytes from the |
+| | 65.4 GB that NVIDIA's documentation gives for one GPU at 720 |
+| cosmos3, h100 | an estimate throughout: four times the network of transfer; its memory is a guess |
 | pocket, cpu | an estimate throughout, for two cores. |
 
-The knee of the H100: with one control, 1,920 tokens a row, a row takes 26 ms alone, 16.4 ms among four, 16.3 ms
-among eight; so nothing is gained above 4 x 1,920, about 8,000 tokens.
+The knee of the H100: with one control, 1,920 tokens a row, a guided step takes 32.6 ms alone and 31.6 ms per video
+among eight, recorded as a CUDA graph; at 5,760 tokens 114 ms alone, 116 ms per video among two. So one run of
+1,920 tokens fills the device, and a batch is worth its waiting only for smaller ones.
 """
 
 from __future__ import annotations
@@ -21,17 +25,30 @@ from cosmos_batch.planning.cost import CostModel
 
 _GIB = 2**30
 
-FORWARDS = (
-    (1_920, 1, 1, 0.0261),
-    (1_920, 4, 1, 0.0658),
-    (1_920, 8, 1, 0.1304),
-    (5_760, 1, 1, 0.0619),
-    (5_760, 4, 1, 0.2314),
-    (37_440, 1, 1, 0.9291),
-    (37_440, 1, 4, 1.2792),
-    (84_480, 1, 1, 3.6376),
+STEPS = (
+    (1_920, 1, 1, 0.0326),
+    (1_920, 1, 2, 0.0372),
+    (1_920, 1, 4, 0.0457),
+    (1_920, 8, 1, 0.2529),
+    (5_760, 1, 0, 0.0990),
+    (5_760, 1, 1, 0.1140),
+    (5_760, 1, 4, 0.1591),
+    (5_760, 2, 1, 0.2317),
+    (5_760, 4, 1, 0.4565),
+    (26_400, 1, 2, 1.0217),
+    (37_440, 1, 0, 1.3720),
+    (37_440, 1, 1, 1.5635),
+    (37_440, 1, 2, 1.7552),
+    (37_440, 1, 3, 1.9489),
+    (37_440, 1, 4, 2.1212),
+    (37_440, 2, 1, 3.1314),
+    (63_360, 1, 1, 3.8468),
+    (84_480, 1, 1, 6.3392),
+    (84_480, 1, 2, 7.0788),
+    (84_480, 1, 4, 8.5692),
 )
-"""Tokens of a row, rows, control branches, seconds: one forward pass of the 2B network on an H100 SXM, bf16."""
+"""Tokens of a row, runs, control branches, seconds: one guided step of the 2B network on an H100 SXM, in bfloat16,
+with FlashAttention-3 and compiled blocks (benchmarks/results/gpu.md)."""
 
 PROFILES = (
     CostModel(
@@ -40,15 +57,16 @@ PROFILES = (
         load=40.0,
         load_branch=4.0,
         batch=1.0,
-        step=0.010556,
-        token=3.339e-6,
-        control=3.339e-6,
-        attention=4.499e-10,
+        step=0.002,
+        token=6.577e-6,
+        control=1.002e-6,
+        attention=3.166e-10,
         pixel=1.2e-7,
-        model_bytes=4.7 * _GIB,
+        model_bytes=19.0 * _GIB,
         branch_bytes=0.875 * _GIB,
-        token_bytes=1.0e5,
-        knee_tokens=8_000,
+        token_bytes=5.2e4,
+        row_bytes=1.9e8,
+        knee_tokens=3_840,
         memory_bytes=74 * _GIB,
     ),
     CostModel(
@@ -65,8 +83,39 @@ PROFILES = (
         model_bytes=48 * _GIB,
         branch_bytes=4 * _GIB,
         token_bytes=1.0e5,
+        weight_map=2.0,
         knee_tokens=8_000,
         memory_bytes=74 * _GIB,
+    ),
+    CostModel(
+        engine="transfer25",
+        device="h100",
+        load=90.0,
+        load_branch=8.0,
+        batch=10.0,
+        step=0.02,
+        token=4.0e-6,
+        control=4.0e-6,
+        attention=4.5e-10,
+        pixel=1.5e-7,
+        model_bytes=43 * _GIB,
+        branch_bytes=0.9 * _GIB,
+        token_bytes=1.0e5,
+    ),
+    CostModel(
+        engine="cosmos3",
+        device="h100",
+        load=120.0,
+        load_branch=0.0,
+        batch=10.0,
+        step=0.05,
+        token=1.6e-5,
+        control=1.6e-5,
+        attention=9.0e-10,
+        pixel=1.5e-7,
+        model_bytes=40 * _GIB,
+        branch_bytes=0.0,
+        token_bytes=1.5e5,
     ),
     CostModel(
         engine="pocket",

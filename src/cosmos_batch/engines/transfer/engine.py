@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 
 from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result, maker_of
 from cosmos_batch.engines.transfer.batch import Batch
+from cosmos_batch.engines.transfer.calibration import calibrate, probes
 from cosmos_batch.engines.transfer.guardrail import check_prompts
 from cosmos_batch.engines.transfer.model import Model
 from cosmos_batch.engines.transfer.outputs import write_outputs
 from cosmos_batch.engines.transfer.task import Task
 from cosmos_batch.errors import CosmosBatchError, OutOfMemory, StorageError
 from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.video import Frames
+from cosmos_batch.planning.cost import CostModel
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
 
@@ -169,6 +172,27 @@ class TransferEngine:
     def loaded(self) -> tuple[str, ...]:
         """The control branches that are in memory."""
         return self._model.loaded
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Bytes of the device that are free now or this process's already; None: not on a GPU."""
+        return self._model.memory_bytes
+
+    def calibrated(
+        self,
+        prior: CostModel,
+        *,
+        seconds: float,
+        write: Callable[[Frames], None],
+        say: Callable[[str], None],
+    ) -> CostModel:
+        """The prior with coefficients as they are measured now, on this machine; see `calibration.calibrate`."""
+        model, settings = self._model, self._model.settings
+        sizes = {size for by_aspect in settings.sizes.values() for size in by_aspect.values()}
+        with _memory_errors(model.device):
+            model.keep_only(model.controls)
+            wanted = probes(sizes, settings.chunk_frames, len(model.controls))
+            return calibrate(model, prior, wanted, seconds=seconds, write=write, say=say)
 
     def open(self, launch: Launch) -> TransferSession:
         """Start on a launch: load the branches of its controls, and free all others."""

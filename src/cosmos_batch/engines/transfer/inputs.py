@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from cosmos_batch.media.video import Frames
+if TYPE_CHECKING:
+    from cosmos_batch.media.video import Frames
 
 
 def chunk_starts(frames: int, chunk_frames: int, overlap: int) -> list[int]:

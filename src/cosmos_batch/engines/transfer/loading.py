@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from cosmos_batch.engines.transfer.acceleration import keep_compiled
 from cosmos_batch.engines.transfer.engine import TransferEngine
 from cosmos_batch.engines.transfer.guardrail import Guardrail, NoGuardrail, NvidiaGuardrail
 from cosmos_batch.engines.transfer.hub import ModelFolders, resolve
@@ -40,6 +41,7 @@ def load_engine(
     *,
     device: torch.device | None = None,
     guardrail: Guardrail | None = None,
+    compiled: Path | None = None,
 ) -> TransferEngine:
     """An engine for a model: a folder in the diffusers layout, or a hub id.
 
@@ -51,10 +53,13 @@ def load_engine(
             float64 and the rest float32: a matrix product's rounding depends on how many rows it has, and in
             float64 what is left of that vanishes when latents and pixels are rounded.
         guardrail: default: the one that the model asks for.
+        compiled: where compiled kernels are kept between processes; default: where PyTorch keeps them.
 
     Raises ModelError naming all that is missing, and MissingExtra.
     """
     folders = resolve(model, controls)
+    if compiled is not None:
+        keep_compiled(compiled)
     place = device or pick_device()
     dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
     network_dtype = torch.bfloat16 if place.type == "cuda" else torch.float64
@@ -117,7 +122,8 @@ def _vae(folder: Path, device: torch.device, dtype: torch.dtype) -> Vae:
         "AutoencoderKLWan": WanVae.load,
         "FoldedVae": FoldedVae.load,
     }
-    return kinds[_class_of(folder, kinds)](folder).to(device, dtype).eval().requires_grad_(False)
+    vae = kinds[_class_of(folder, kinds)](folder).to(device, dtype).eval().requires_grad_(False)
+    return vae.channels_last() if isinstance(vae, WanVae) and device.type == "cuda" else vae
 
 
 def _text(folders: ModelFolders, device: torch.device, dtype: torch.dtype) -> TextEncoder:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from cosmos_batch.engines.transfer.acceleration import accelerate
 from cosmos_batch.engines.transfer.config import NetworkConfig, from_diffusers
 from cosmos_batch.engines.transfer.guardrail import Guardrail
 from cosmos_batch.engines.transfer.hub import ModelFolders
@@ -26,7 +27,9 @@ from cosmos_batch.engines.transfer.weights import (
     read_config,
 )
 from cosmos_batch.errors import ModelError
-from cosmos_batch.media.video import Frames
+
+if TYPE_CHECKING:
+    from cosmos_batch.media.video import Frames
 
 Network = TypeVar("Network", Transformer, ControlBranch)
 
@@ -80,6 +83,14 @@ class Model:
     def loaded(self) -> tuple[str, ...]:
         """The control branches that are in memory."""
         return tuple(sorted(self._branches))
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Bytes of the device that are free now or held by this process; None: not on a GPU."""
+        if self.device.type != "cuda":
+            return None
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return free + torch.cuda.memory_reserved(self.device)
 
     def branch(self, name: str) -> ControlBranch:
         """A control's branch, loaded if need be. Raises ModelError if the model has none of that name."""
@@ -148,4 +159,6 @@ class Model:
         tensors = load_tensors(folder)
         convert = base_from_diffusers if isinstance(network, Transformer) else branch_from_diffusers
         fill(network, convert(tensors, self.config), folder)
-        return network.to(self.device, self._network_dtype).eval().requires_grad_(False)
+        network.to(self.device, self._network_dtype).eval().requires_grad_(False)
+        accelerate(network)
+        return network

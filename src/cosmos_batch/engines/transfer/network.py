@@ -2,160 +2,42 @@
 
 Against a straightforward reading of the architecture, what does not change during a run is computed once:
 text keys and values, rotary tables, the tokens of a control video. Modulation is per latent frame and not
-per token. The padding mask of the published network is always zero, so its input channel is left out; its
-image context is always zero, so its attention is one constant vector per block (`image_bias`).
+per token, or per sample where all its frames have one noise level, and of all blocks at once. The guided and the
+unguided row of a sample differ in their text alone, so they are one until the first attention to it. The padding
+mask of the published network is always zero, so its input channel is left out; its image context is always zero,
+so its attention is one constant vector per block (`image_bias`).
 
-Names of dimensions: R rows (samples, guided and unguided ones apart), C latent channels, T latent frames,
-H, W latent height and width, N = T * (H / patch) * (W / patch) tokens, D width, A heads, E head width,
-L text tokens.
+Names of dimensions: B samples, R rows (guided and unguided ones apart), C latent channels, T latent frames,
+S = T, or 1 where all frames have one noise level, H, W latent height and width, N = T * (H / patch) * (W / patch)
+tokens, D width, A heads, E head width, L text tokens.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cosmos_batch.engines.transfer.blocks import Block, Modulation, Time, modulated
+from cosmos_batch.engines.transfer.blocks import Rotary as Rotary
+from cosmos_batch.engines.transfer.blocks import rotary as rotary
 from cosmos_batch.engines.transfer.config import NetworkConfig
 
 
 class Text(NamedTuple):
     """A prompt as one network's cross-attention reads it: keys and values of all its blocks."""
 
-    keys: Tensor  # [blocks, R, A, L, E], normalised
-    values: Tensor  # [blocks, R, A, L, E]
+    keys: Tensor  # [blocks, R, L, A, E], normalised
+    values: Tensor  # [blocks, R, L, A, E]
     mask: Tensor | None = None  # [R, 1, 1, L] bool, True where there is text; None: everywhere
 
 
-class Rotary(NamedTuple):
-    """Rotary tables for one latent shape."""
-
-    cos: Tensor  # [N, E]
-    sin: Tensor  # [N, E]
-
-
-def rotary(config: NetworkConfig, frames: int, height: int, width: int, device: torch.device) -> Rotary:
-    """Tables for `frames` x `height` x `width` patches: NTK-scaled base 10000, axes time, height, width."""
-    side = config.head_dim // 6 * 2
-    dims = (config.head_dim - 2 * side, side, side)
-    angles = []
-    for axis, (dim, count, scale) in enumerate(zip(dims, (frames, height, width), config.rope_scale, strict=True)):
-        theta = 10_000.0 * scale ** (dim / (dim - 2))
-        inverse = 1.0 / theta ** (torch.arange(0, dim, 2, dtype=torch.float32, device=device) / dim)
-        table = torch.outer(torch.arange(count, dtype=torch.float32, device=device), inverse)
-        view = [1, 1, 1, dim // 2]
-        view[axis] = count
-        angles.append(table.view(view).expand(frames, height, width, -1))
-    full = torch.cat(angles * 2, dim=-1).flatten(0, 2)
-    return Rotary(full.cos(), full.sin())
-
-
-def _rotate(x: Tensor, table: Rotary) -> Tensor:
-    real, imaginary = x.chunk(2, dim=-1)
-    turned = torch.cat((-imaginary, real), dim=-1)
-    wide = torch.promote_types(x.dtype, torch.float32)
-    return (x.to(wide) * table.cos + turned.to(wide) * table.sin).to(x.dtype)
-
-
-class SelfAttention(nn.Module):
-    """Attention among all tokens of a row, with query and key normalised per head."""
-
-    def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        self.heads = config.heads
-        self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
-        self.norm_q = nn.RMSNorm(config.head_dim, eps=1e-5)
-        self.norm_k = nn.RMSNorm(config.head_dim, eps=1e-5)
-        self.out = nn.Linear(config.width, config.width, bias=False)
-
-    def forward(self, x: Tensor, table: Rotary) -> Tensor:
-        """x [R, N, D] -> [R, N, D]."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q, k = _rotate(self.norm_q(q), table), _rotate(self.norm_k(k), table)
-        mixed = F.scaled_dot_product_attention(q, k, v)
-        return self.out(mixed.transpose(1, 2).flatten(2))
-
-
-class CrossAttention(nn.Module):
-    """Attention of the tokens to the text, whose keys and values are made once per prompt."""
-
-    def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        self.heads = config.heads
-        self.q = nn.Linear(config.width, config.width, bias=False)
-        self.kv = nn.Linear(config.context_dim, 2 * config.width, bias=False)
-        self.norm_q = nn.RMSNorm(config.head_dim, eps=1e-5)
-        self.norm_k = nn.RMSNorm(config.head_dim, eps=1e-5)
-        self.out = nn.Linear(config.width, config.width, bias=False)
-        self.image_bias = nn.Parameter(torch.zeros(config.width))
-
-    def read(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Text tokens [R, L, context_dim] -> keys and values, each [R, A, L, E]."""
-        k, v = self.kv(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.norm_k(k), v
-
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        """x [R, N, D] -> [R, N, D]."""
-        q = self.norm_q(self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2))
-        mixed = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
-        return self.out(mixed.transpose(1, 2).flatten(2)) + self.image_bias
-
-
-class Modulation(nn.Module):
-    """Shift, scale and gate of the three parts of a block, low-rank in the time embedding."""
-
-    def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        self.inner = nn.Linear(config.width, 3 * config.adaln_dim, bias=False)
-        self.outer = nn.Parameter(torch.empty(3, 3 * config.width, config.adaln_dim))
-        nn.init.kaiming_uniform_(self.outer, a=math.sqrt(5))
-
-    def forward(self, time: Time) -> Tensor:
-        """-> [3 parts, 3 of shift, scale, gate, R, T, 1, D]."""
-        inner = self.inner(F.silu(time.embedded)).unflatten(-1, (3, -1))
-        outer = torch.einsum("rtpa,pda->prtd", inner, self.outer) + time.shared
-        return outer.unflatten(-1, (3, -1)).permute(0, 3, 1, 2, 4).unsqueeze(4)
-
-
-class Time(NamedTuple):
-    """Noise levels as the blocks read them."""
-
-    embedded: Tensor  # [R, T, D]
-    shared: Tensor  # [R, T, 3 D]: part of every block's shift, scale and gate
-
-
-def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Normalise x [R, N, D], then scale and shift [R, T, 1, D] each frame's tokens."""
-    normal = F.layer_norm(x, x.shape[-1:], eps=1e-6).unflatten(1, (shift.shape[1], -1))
-    return (normal * (1 + scale) + shift).flatten(1, 2)
-
-
-def _gated(x: Tensor, update: Tensor, gate: Tensor) -> Tensor:
-    return x + (update.unflatten(1, (gate.shape[1], -1)) * gate).flatten(1, 2)
-
-
-class Block(nn.Module):
-    """Self-attention, cross-attention, feed-forward; each modulated and gated."""
-
-    def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        inner = int(config.width * config.mlp_ratio)
-        self.modulation = Modulation(config)
-        self.attention = SelfAttention(config)
-        self.cross = CrossAttention(config)
-        self.up = nn.Linear(config.width, inner, bias=False)
-        self.down = nn.Linear(inner, config.width, bias=False)
-
-    def forward(self, x: Tensor, time: Time, text: tuple[Tensor, Tensor, Tensor | None], table: Rotary) -> Tensor:
-        """x [R, N, D] -> [R, N, D]."""
-        attend, cross, feed = self.modulation(time)
-        x = _gated(x, self.attention(_modulated(x, attend[0], attend[1]), table), attend[2])
-        x = _gated(x, self.cross(_modulated(x, cross[0], cross[1]), *text), cross[2])
-        return _gated(x, self.down(F.gelu(self.up(_modulated(x, feed[0], feed[1])))), feed[2])
+Arguments = tuple[Tensor, tuple[Tensor, Tensor, Tensor | None], Tensor | None]
+"""Of a block: modulation; keys, values and mask of the text; rows."""
 
 
 class Stem(nn.Module):
@@ -170,18 +52,19 @@ class Stem(nn.Module):
         self.time_out = nn.Linear(width, 3 * width, bias=False)
         self.time_norm = nn.RMSNorm(width, eps=1e-6)
         self.text_in = nn.Linear(config.text_dim, config.context_dim) if config.text_dim else None
+        self.modulation = Modulation(config, blocks)
         self.blocks = nn.ModuleList(Block(config) for _ in range(blocks))
 
     def patches(self, latents: Tensor, known: Tensor) -> Tensor:
-        """Latents [R, C, T, H, W], known frames [R, T] (1 where given, 0 where to be made) -> [R, N, ...]."""
+        """Latents [B, C, T, H, W], known frames [B, T] (1 where given, 0 where to be made) -> [B, N, ...]."""
         p = self.config.patch
         flag = known[:, None, :, None, None].to(latents.dtype).expand(-1, 1, -1, *latents.shape[-2:])
         x = torch.cat((latents, flag), dim=1)
-        x = x.unflatten(4, (-1, p)).unflatten(3, (-1, p))  # R, C, T, H/p, p, W/p, p
+        x = x.unflatten(4, (-1, p)).unflatten(3, (-1, p))  # B, C, T, H/p, p, W/p, p
         return x.permute(0, 2, 3, 5, 1, 4, 6).flatten(4).flatten(1, 3)
 
     def time(self, sigma: Tensor) -> Time:
-        """Noise levels [R, T] in 0..1 -> their embeddings: cosines, then sines, of frequencies 1 to 1e-4."""
+        """Noise levels [B, S] in 0..1 -> their embeddings: cosines, then sines, of frequencies 1 to 1e-4."""
         half = self.config.width // 2
         exponent = torch.arange(half, dtype=torch.float32, device=sigma.device) / half
         angles = sigma.float().unsqueeze(-1) * torch.exp(-math.log(10_000.0) * exponent)
@@ -193,6 +76,14 @@ class Stem(nn.Module):
         context = F.gelu(self.text_in(features)) if self.text_in is not None else features
         pairs = [block.cross.read(context) for block in self.blocks]  # type: ignore[union-attr, operator]
         return Text(torch.stack([k for k, _ in pairs]), torch.stack([v for _, v in pairs]))
+
+    def arguments(self, time: Time, text: Text, rows: Tensor | None) -> Iterator[Arguments]:
+        """What each block is given beside its tokens; `rows` [R] are the samples whose rows the text holds."""
+        by_sample = self.modulation(time)
+        by_row = by_sample if rows is None else by_sample[:, :, rows]
+        for index, (keys, values) in enumerate(zip(text.keys, text.values, strict=True)):
+            words = (keys, values, text.mask)
+            yield (by_row[index], words, None) if index else (by_sample[0], words, rows)
 
 
 class ControlBranch(Stem):
@@ -206,18 +97,27 @@ class ControlBranch(Stem):
         self.after = nn.ModuleList(nn.Linear(width, width) for _ in range(config.control_blocks))
 
     def embed(self, control: Tensor, known: Tensor) -> Tensor:
-        """A control video's latents [R, C, T, H, W] -> its tokens [R, N, D], the same at every step."""
+        """A control video's latents [B, C, T, H, W] -> its tokens [B, N, D], the same at every step."""
         return self.before(self.control_patch(self.patches(control, known)))
 
-    def forward(self, patches: Tensor, sigma: Tensor, tokens: Tensor, text: Text, table: Rotary) -> list[Tensor]:
-        """Noisy patches of R rows and their control tokens -> one residual [R, N, D] per injection."""
-        time = self.time(sigma)
+    def forward(
+        self,
+        patches: Tensor,
+        sigma: Tensor,
+        tokens: Tensor,
+        text: Text,
+        table: Rotary,
+        rows: Tensor | None = None,
+    ) -> Iterator[Tensor]:
+        """Noisy patches and control tokens of B samples -> one residual [R, N, D] per injection, one by one.
+
+        `rows` [R] says whose rows the text holds; None: one row of each sample, in their order.
+        """
         x = tokens + self.patch(patches)
-        residuals = []
-        for block, after, keys, values in zip(self.blocks, self.after, text.keys, text.values, strict=True):
-            x = block(x, time, (keys, values, text.mask), table)
-            residuals.append(after(x))
-        return residuals
+        given = self.arguments(self.time(sigma), text, rows)
+        for block, after, arguments in zip(self.blocks, self.after, given, strict=True):
+            x = block(x, table, *arguments)
+            yield after(x)
 
 
 class Transformer(Stem):
@@ -230,22 +130,32 @@ class Transformer(Stem):
         self.out = nn.Linear(config.width, config.latent_channels * config.patch**2, bias=False)
 
     def forward(
-        self, patches: Tensor, sigma: Tensor, text: Text, residuals: Sequence[Tensor], table: Rotary
+        self,
+        patches: Tensor,
+        sigma: Tensor,
+        text: Text,
+        residuals: Sequence[Tensor],
+        table: Rotary,
+        rows: Tensor | None = None,
     ) -> Tensor:
-        """Noisy patches [R, N, ...], noise levels [R, T] -> velocity patches [R, N, patch^2 C].
+        """Noisy patches [B, N, ...], noise levels [B, S] -> velocity patches [R, N, patch^2 C].
 
         `residuals` are the weighted sums over the control branches, [R, N, D] each; empty: no control.
+        `rows` [R] says whose rows the text holds; None: one row of each sample, in their order.
         """
         time = self.time(sigma)
         x = self.patch(patches)
-        for index, (block, keys, values) in enumerate(zip(self.blocks, text.keys, text.values, strict=True)):
-            x = block(x, time, (keys, values, text.mask), table)
+        for index, (block, arguments) in enumerate(
+            zip(self.blocks, self.arguments(time, text, rows), strict=True)
+        ):
+            x = block(x, table, *arguments)
             place, rest = divmod(index, self.config.inject_every)
             if rest == 0 and place < len(residuals):
                 x = x + residuals[place]
         outer = self.out_outer(self.out_inner(F.silu(time.embedded)))
-        shift, scale = (outer + time.shared[..., : outer.shape[-1]]).unsqueeze(2).chunk(2, dim=-1)
-        return self.out(_modulated(x, shift, scale))
+        outer = outer + time.shared[..., : outer.shape[-1]]
+        shift, scale = (outer if rows is None else outer[rows]).chunk(2, dim=-1)
+        return self.out(modulated(x, shift, scale))
 
     def unpatch(self, patches: Tensor, frames: int, height: int, width: int) -> Tensor:
         """Velocity patches [R, N, patch^2 C] -> [R, C, T, H, W]."""

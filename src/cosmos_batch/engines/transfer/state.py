@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cosmos_batch.engines.transfer.sampler import Memory
-from cosmos_batch.media.video import Frames
+
+if TYPE_CHECKING:
+    from cosmos_batch.media.video import Frames
 
 _FORMAT = "1"
 

@@ -8,7 +8,7 @@ vector per block; writing does the reverse, without an image context.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +94,6 @@ def _block(tensors: Mapping[str, Tensor], source: str, target: str) -> dict[str,
         return _take(tensors, f"{source}.{name}")
 
     block = {ours: take(theirs) for theirs, ours in _PLAIN.items()}
-    block["modulation.inner.weight"] = torch.cat([take(f"norm{i}.linear_1.weight") for i in (1, 2, 3)])
-    block["modulation.outer"] = torch.stack([take(f"norm{i}.linear_2.weight") for i in (1, 2, 3)])
     for theirs, (ours, norms) in _ATTENTION.items():
         block[f"{ours}.out.weight"] = take(f"{theirs}.to_out.0.weight")
         for norm in norms:
@@ -109,11 +107,36 @@ def _block(tensors: Mapping[str, Tensor], source: str, target: str) -> dict[str,
     return {f"{target}.{name}": tensor for name, tensor in block.items()}
 
 
+def _modulation(tensors: Mapping[str, Tensor], blocks: Sequence[str]) -> dict[str, Tensor]:
+    """The low-rank matrices of all blocks, named as in diffusers, in one tensor each."""
+    places = [f"{block}.norm{i}" for block in blocks for i in (1, 2, 3)]
+    inner = [_take(tensors, f"{place}.linear_1.weight") for place in places]
+    outer = [_take(tensors, f"{place}.linear_2.weight") for place in places]
+    return {
+        "modulation.inner.weight": torch.cat(inner),
+        "modulation.outer": torch.stack(outer).unflatten(0, (-1, 3)),
+    }
+
+
+def _modulation_out(state: Mapping[str, Tensor], blocks: Sequence[str]) -> dict[str, Tensor]:
+    places = [f"{block}.norm{i}" for block in blocks for i in (1, 2, 3)]
+    inner = state["modulation.inner.weight"].chunk(len(places))
+    outer = state["modulation.outer"].flatten(0, 1)
+    tensors = {f"{place}.linear_1.weight": part.clone() for place, part in zip(places, inner, strict=True)}
+    return tensors | {f"{place}.linear_2.weight": part.clone() for place, part in zip(places, outer, strict=True)}
+
+
+def _names(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}.{index}" for index in range(count)]
+
+
 def base_from_diffusers(tensors: Mapping[str, Tensor], config: NetworkConfig) -> dict[str, Tensor]:
     """State of our `Transformer` from a diffusers CosmosTransformer3DModel's."""
     state = _stem(tensors, config, "patch_embed")
-    for index in range(config.blocks):
-        state |= _block(tensors, f"transformer_blocks.{index}", f"blocks.{index}")
+    names = _names("transformer_blocks", config.blocks)
+    state |= _modulation(tensors, names)
+    for index, name in enumerate(names):
+        state |= _block(tensors, name, f"blocks.{index}")
     state["out_inner.weight"] = _take(tensors, "norm_out.linear_1.weight")
     state["out_outer.weight"] = _take(tensors, "norm_out.linear_2.weight")
     state["out.weight"] = _take(tensors, "proj_out.weight")
@@ -132,10 +155,12 @@ def branch_from_diffusers(tensors: Mapping[str, Tensor], config: NetworkConfig) 
     state["control_patch.weight"] = _input_columns(weight, config, channels)
     for part in ("weight", "bias"):
         state[f"before.{part}"] = _take(tensors, f"control_blocks.0.before_proj.{part}")
-    for index in range(config.control_blocks):
-        state |= _block(tensors, f"control_blocks.{index}", f"blocks.{index}")
+    names = _names("control_blocks", config.control_blocks)
+    state |= _modulation(tensors, names)
+    for index, name in enumerate(names):
+        state |= _block(tensors, name, f"blocks.{index}")
         for part in ("weight", "bias"):
-            state[f"after.{index}.{part}"] = _take(tensors, f"control_blocks.{index}.after_proj.{part}")
+            state[f"after.{index}.{part}"] = _take(tensors, f"{name}.after_proj.{part}")
     return state
 
 
@@ -161,9 +186,6 @@ def _block_out(state: Mapping[str, Tensor], source: str, target: str) -> dict[st
         return state[f"{source}.{name}"]
 
     block = {theirs: give(ours) for theirs, ours in _PLAIN.items()}
-    for i, inner in enumerate(give("modulation.inner.weight").chunk(3), start=1):
-        block[f"norm{i}.linear_1.weight"] = inner
-        block[f"norm{i}.linear_2.weight"] = give("modulation.outer")[i - 1]
     for theirs, (ours, norms) in _ATTENTION.items():
         block[f"{theirs}.to_out.0.weight"] = give(f"{ours}.out.weight")
         block |= {f"{theirs}.{norm}.weight": give(f"{ours}.{norm}.weight") for norm in norms}
@@ -177,9 +199,10 @@ def _block_out(state: Mapping[str, Tensor], source: str, target: str) -> dict[st
 
 def base_to_diffusers(state: Mapping[str, Tensor], config: NetworkConfig) -> dict[str, Tensor]:
     """A diffusers CosmosTransformer3DModel's state from our `Transformer`'s, whose image bias must be zero."""
-    tensors = _stem_out(state, config, "patch_embed")
-    for index in range(config.blocks):
-        tensors |= _block_out(state, f"blocks.{index}", f"transformer_blocks.{index}")
+    names = _names("transformer_blocks", config.blocks)
+    tensors = _stem_out(state, config, "patch_embed") | _modulation_out(state, names)
+    for index, name in enumerate(names):
+        tensors |= _block_out(state, f"blocks.{index}", name)
     tensors["norm_out.linear_1.weight"] = state["out_inner.weight"]
     tensors["norm_out.linear_2.weight"] = state["out_outer.weight"]
     tensors["proj_out.weight"] = state["out.weight"]
@@ -192,8 +215,10 @@ def branch_to_diffusers(state: Mapping[str, Tensor], config: NetworkConfig) -> d
     tensors["patch_embed.proj.weight"] = _padded(state["control_patch.weight"], config)
     for part in ("weight", "bias"):
         tensors[f"control_blocks.0.before_proj.{part}"] = state[f"before.{part}"]
-    for index in range(config.control_blocks):
-        tensors |= _block_out(state, f"blocks.{index}", f"control_blocks.{index}")
+    names = _names("control_blocks", config.control_blocks)
+    tensors |= _modulation_out(state, names)
+    for index, name in enumerate(names):
+        tensors |= _block_out(state, f"blocks.{index}", name)
         for part in ("weight", "bias"):
-            tensors[f"control_blocks.{index}.after_proj.{part}"] = state[f"after.{index}.{part}"]
+            tensors[f"{name}.after_proj.{part}"] = state[f"after.{index}.{part}"]
     return tensors

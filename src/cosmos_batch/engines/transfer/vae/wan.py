@@ -21,6 +21,10 @@ from cosmos_batch.engines.transfer.vae.wan_layers import Past
 from cosmos_batch.engines.transfer.weights import load_tensors
 from cosmos_batch.errors import EngineError, ModelError
 
+_PIXELS_AT_ONCE = 8 * 320 * 192
+"""Pixels up to which groups of four frames go through together. Larger ones keep a GPU busy one by one, in less
+memory than denoising them takes."""
+
 
 class WanVae(nn.Module):
     """Videos to normalised latents and back (see `Vae`); computes in the dtype of its weights, gives float32.
@@ -50,6 +54,7 @@ class WanVae(nn.Module):
         self.quant_conv = nn.Conv3d(2 * config.z_dim, 2 * config.z_dim, 1)
         self.post_quant_conv = nn.Conv3d(config.z_dim, config.z_dim, 1)
         self.decoder = Decoder(config)
+        self._memory_format = torch.contiguous_format
         # No buffers: they stay float32 when the weights are cast
         self._mean = torch.tensor(config.latents_mean).view(-1, 1, 1, 1)
         self._std = torch.tensor(config.latents_std).view(-1, 1, 1, 1)
@@ -72,6 +77,16 @@ class WanVae(nn.Module):
         except RuntimeError as exc:
             raise ModelError(f"{folder}: the weights do not fit config.json ({exc})") from exc
         return vae.eval()
+
+    def channels_last(self) -> WanVae:
+        """Keep a pixel's channels together in memory, which a GPU's convolutions read fastest."""
+        self._memory_format = torch.channels_last_3d
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last_3d)
+            elif isinstance(module, nn.Conv2d):
+                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+        return self
 
     @torch.no_grad()
     def encode(self, video: Tensor) -> Tensor:
@@ -115,9 +130,10 @@ class WanVae(nn.Module):
 
     def _encode_tile(self, video: Tensor) -> Tensor:
         past: Past = {}
-        later = (video.shape[2] - 1) // self.temporal
-        groups = [1, *[self.temporal] * later]
-        frames = torch.split(video.to(self.quant_conv.weight), groups, dim=2)
+        together = self.temporal * self._at_once(video.shape[-2] * video.shape[-1])
+        later = range(1, video.shape[2], together)
+        groups = [1, *(min(together, video.shape[2] - start) for start in later)]
+        frames = torch.split(self._laid_out(video), groups, dim=2)
         moments = torch.cat([self.encoder.step(group, past) for group in frames], dim=2)
         mean = self.quant_conv(moments)[:, : self.latent_channels].float()
         return (mean - self._mean.to(mean)) / self._std.to(mean)
@@ -125,6 +141,22 @@ class WanVae(nn.Module):
     def _decode_tile(self, latents: Tensor) -> Tensor:
         past: Past = {}
         plain = latents.float() * self._std.to(latents.device) + self._mean.to(latents.device)
-        inner = self.post_quant_conv(plain.to(self.quant_conv.weight))
-        frames = torch.split(inner, 1, dim=2)
-        return torch.cat([self.decoder.step(frame, past).float() for frame in frames], dim=2)
+        inner = self.post_quant_conv(self._laid_out(plain))
+        together = self._at_once(inner.shape[-2] * inner.shape[-1] * self.spatial**2)
+        batch, _, count, height, width = inner.shape
+        size = (height * self.spatial, width * self.spatial)
+        video = torch.empty(batch, 3, 1 + self.temporal * (count - 1), *size, device=inner.device)
+        done = 0
+        for start in (0, *range(1, count, together)):
+            made = self.decoder.step(inner[:, :, start : start + together if start else 1], past)
+            video[:, :, done : done + made.shape[2]] = made
+            done += made.shape[2]
+        return video
+
+    def _at_once(self, pixels: int) -> int:
+        """Latent frames after the first that go through together, by the pixels of a frame."""
+        return max(1, _PIXELS_AT_ONCE // (self.temporal * pixels))
+
+    def _laid_out(self, x: Tensor) -> Tensor:
+        """In the weights' number format and order in memory."""
+        return x.to(self.quant_conv.weight, memory_format=self._memory_format)

@@ -102,7 +102,7 @@ class Encoder(nn.Module):
         x = self.conv_in.step(x, past)
         for block in (*self.down_blocks, self.mid_block):
             x = block.step(x, past)
-        return self.conv_out.step(F.silu(self.norm_out(x)), past)
+        return self.conv_out.step(F.silu(self.norm_out(x), inplace=True), past)
 
 
 class UpBlock(nn.Module):
@@ -143,4 +143,4 @@ class Decoder(nn.Module):
         x = self.mid_block.step(self.conv_in.step(x, past), past)
         for block in self.up_blocks:
             x = block.step(x, past)  # type: ignore[operator]
-        return self.conv_out.step(F.silu(self.norm_out(x)), past)
+        return self.conv_out.step(F.silu(self.norm_out(x), inplace=True), past)

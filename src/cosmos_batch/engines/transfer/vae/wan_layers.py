@@ -10,7 +10,6 @@ Shapes are [B, C, T, H, W] throughout.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -32,11 +31,15 @@ class CausalConv3d(nn.Conv3d):
         look_back = self.kernel_size[0] - 1
         if look_back:
             before = past.get(self)
-            if before is None:
-                before = x.new_zeros(*x.shape[:2], look_back, *x.shape[3:])
-            x = torch.cat((before, x), dim=2)
+            x = F.pad(x, (0, 0, 0, 0, look_back, 0)) if before is None else torch.cat((before, x), dim=2)
             past[self] = x[:, :, -look_back:].clone()
         return self(x)
+
+
+def _order_of(x: Tensor) -> torch.memory_format:
+    """Whether x keeps a pixel's channels together in memory."""
+    last = x.is_contiguous(memory_format=torch.channels_last_3d) and not x.is_contiguous()
+    return torch.channels_last_3d if last else torch.contiguous_format
 
 
 def _per_frame(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -45,17 +48,22 @@ def _per_frame(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return made.view(x.shape[0], -1, *made.shape[1:]).transpose(1, 2)
 
 
+_NOTHING = 1e-24
+"""Added to the mean square where it is divided by: keeps a pixel of zeros zero, and changes no other."""
+
+
 class RmsNorm(nn.Module):
     """Each pixel's channels scaled to a root mean square of gamma."""
 
     def __init__(self, channels: int, dims: int) -> None:
         super().__init__()
-        self.scale = math.sqrt(channels)
         self.gamma = nn.Parameter(torch.ones(channels, *[1] * dims))
 
     def forward(self, x: Tensor) -> Tensor:
         """x [B, C, ...] with as many dims after C as given -> the same shape."""
-        return F.normalize(x.float(), dim=1).to(x.dtype) * self.scale * self.gamma
+        channels_last = x.movedim(1, -1)
+        normal = F.rms_norm(channels_last, channels_last.shape[-1:], self.gamma.flatten(), _NOTHING)
+        return normal.movedim(-1, 1)
 
 
 class Residual(nn.Module):
@@ -71,9 +79,9 @@ class Residual(nn.Module):
 
     def step(self, x: Tensor, past: Past) -> Tensor:
         """A group of frames -> the same frames."""
-        y = self.conv1.step(F.silu(self.norm1(x)), past)
-        y = self.conv2.step(F.silu(self.norm2(y)), past)
-        return y + self.conv_shortcut(x)
+        y = self.conv1.step(F.silu(self.norm1(x), inplace=True), past)
+        y = self.conv2.step(F.silu(self.norm2(y), inplace=True), past)
+        return y.add_(self.conv_shortcut(x))
 
 
 class Attention(nn.Module):
@@ -136,7 +144,8 @@ class Up(nn.Module):
             past[conv] = x.new_zeros(*x.shape[:2], 2, *x.shape[3:])
             return x
         pairs = conv.step(x, past).view(x.shape[0], 2, *x.shape[1:])  # B, 2, C, T, H, W
-        return pairs.permute(0, 2, 3, 1, 4, 5).flatten(2, 3)
+        doubled = pairs.permute(0, 2, 3, 1, 4, 5).flatten(2, 3)
+        return doubled.contiguous(memory_format=_order_of(x))
 
 
 class Middle(nn.Module):

@@ -1,0 +1,247 @@
+"""Our engine against the diffusers classes on one CUDA device: `python -m benchmarks.gpu`.
+
+Both hold the same random weights of the published Transfer2.5-2B configuration, in one process. A step is one
+denoising step of one video with one control, guided and unguided: of diffusers two passes one after the other, of
+ours `Batch.step`, solver included. Columns:
+
+- s/step: seconds of a step of the whole batch, the median of several;
+- ratio: seconds per video of diffusers over ours;
+- TFLOP/s: matrix operations that are really carried out, per second;
+- ceiling: that over the rate of a bf16 product of 8192 x 8192 matrices, measured in the same process;
+- GiB: peak of the device's memory, of the networks in use and all that a step needs, text features left out;
+- error: of the guided velocity, relative in the norm, against the diffusers classes in float32.
+
+The second table says what the device is busy with during a step, in milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import re
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.gpu_models import DEVICE, Case, Ours, Reference, Size, flops
+
+SIZES = (("320x192x29", 1), ("320x192x29", 8), ("320x192x93", 1), ("832x480x93", 1), ("1280x704x93", 1))
+FLOAT32 = ("320x192x29", "320x192x93", "832x480x93")
+KINDS = (
+    ("attention", re.compile(r"flash|fmha|sdpa|attention", re.I)),
+    ("products", re.compile(r"nvjet|gemm|cutlass|cublas|gemv|splitk", re.I)),
+)
+OTHERS = "normalisation, modulation and the rest"
+
+
+def seconds_of(call: Callable[[], object], repeats: int, warm: int = 1) -> list[float]:
+    """Wall seconds of each of several calls, with the device idle before and after."""
+    for _ in range(warm):
+        call()
+    taken = []
+    for _ in range(repeats):
+        torch.cuda.synchronize()
+        begin = time.perf_counter()
+        call()
+        torch.cuda.synchronize()
+        taken.append(time.perf_counter() - begin)
+    return taken
+
+
+def ceiling(side: int = 8192) -> float:
+    """TFLOP/s of a bf16 product of square matrices of random numbers."""
+    one, other = (torch.randn(side, side, device=DEVICE, dtype=torch.bfloat16) for _ in range(2))
+    out = torch.empty_like(one)
+    taken = median(seconds_of(lambda: [torch.mm(one, other, out=out) for _ in range(10)], 5)) / 10
+    return 2 * side**3 / taken / 1e12
+
+
+def busy_with(call: Callable[[], object]) -> dict[str, float]:
+    """Milliseconds of the device's time by kind of work, and the wall time of the same call."""
+    torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CUDA]) as record:
+        call()
+        torch.cuda.synchronize()
+    times = dict.fromkeys((*(name for name, _ in KINDS), OTHERS), 0.0)
+    count = 0
+    for event in record.key_averages():
+        kind = next((name for name, pattern in KINDS if pattern.search(event.key)), OTHERS)
+        times[kind] += event.self_device_time_total / 1000
+        count += event.count
+    return times | {"kernels": count}
+
+
+def peak_of(call: Callable[[], object]) -> int:
+    """Bytes of the device's memory that a call needs beside what is taken already."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def error(found: Tensor, wanted: Tensor) -> float:
+    """Relative, in the norm."""
+    return float((found.double() - wanted.double()).norm() / wanted.double().norm())
+
+
+def our_velocity(ours: Ours, case: Case) -> tuple[Tensor, float]:
+    """Guided velocity of a case at its first step, and the noise level there."""
+    batch = ours.batch([case])
+    sigma = float(case.conditions().schedule.sigmas[0])
+    batch.step()
+    memory, _ = batch.state("0")
+    return (case.noise - memory.newer) / sigma, sigma
+
+
+def measure_ours(ours: Ours, size: Size, count: int, repeats: int) -> dict[str, Any]:
+    """Our batch of so many videos."""
+    cases = [Case(size, {"edge": 1.0}, seed=1 + index) for index in range(count)]
+    batch = ours.batch(cases)
+    begin = time.perf_counter()
+    batch.step()
+    torch.cuda.synchronize()
+    first = time.perf_counter() - begin
+    batch.step()
+    taken = seconds_of(batch.step, repeats)
+    held = sum(t.nelement() * t.element_size() for text in ours.texts.values() for t in (text.keys, text.values))
+    peak = peak_of(lambda: ours.batch(cases).step())
+    work = flops(size.tokens, count, 1, shared=True)
+    return {
+        "seconds": median(taken),
+        "spread": max(taken) - min(taken),
+        "first": first,
+        "tflops": work / median(taken) / 1e12,
+        "gib": (ours.weight_bytes + held + peak) / 2**30,
+        "busy": busy_with(batch.step),
+    }
+
+
+def measure_reference(reference: Reference, size: Size, repeats: int) -> dict[str, Any]:
+    """The diffusers classes, one video."""
+    case = Case(size, {"edge": 1.0})
+    weights = sum(
+        p.numel() * p.element_size()
+        for model in (reference.base, *reference.branches.values())
+        for p in model.parameters()
+    )
+    _ = case.noise, case.texts, case.controls
+    peak = peak_of(lambda: reference.velocity(case, 0.995))
+    taken = seconds_of(lambda: reference.velocity(case, 0.995), repeats, warm=0)
+    return {
+        "seconds": median(taken),
+        "spread": max(taken) - min(taken),
+        "tflops": flops(size.tokens, 1, 1, shared=False) / median(taken) / 1e12,
+        "gib": (weights + peak) / 2**30,
+        "busy": busy_with(lambda: reference.velocity(case, 0.995)),
+    }
+
+
+def measure_errors(ours: Ours, reference: Reference, sizes: list[Size]) -> dict[str, dict[str, float]]:
+    """Of both against float32; `reference` is in float32 afterwards."""
+    found = {}
+    for size in sizes:
+        case = Case(size, {"edge": 1.0})
+        velocity, sigma = our_velocity(ours, case)
+        found[size] = (velocity, reference.velocity(case, sigma).cpu(), sigma)
+    reference.to(torch.float32)
+    errors = {}
+    for size, (velocity, theirs, sigma) in found.items():
+        exact = reference.velocity(Case(size, {"edge": 1.0}), sigma).cpu()
+        errors[str(size)] = {"ours": error(velocity, exact), "diffusers": error(theirs, exact)}
+        print(f"error at {size}: {errors[str(size)]}", flush=True)
+    return errors
+
+
+def versions() -> dict[str, str]:
+    """What was measured on, and with what."""
+    import diffusers
+
+    kernel = "FlashAttention-3" if find_spec("fa3_fwd_interface") else "cuDNN"
+    return {
+        "card": torch.cuda.get_device_name(),
+        "torch": torch.__version__,
+        "cudnn": str(torch.backends.cudnn.version()),
+        "diffusers": diffusers.__version__,
+        "attention": kernel,
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Our engine against the diffusers classes.")
+    parser.add_argument("--sizes", default=",".join(f"{size}:{count}" for size, count in SIZES))
+    parser.add_argument("--json", type=Path, help="also write everything here")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--ours-only", action="store_true")
+    options = parser.parse_args()
+    torch.backends.cuda.matmul.allow_tf32 = False
+    result: dict[str, Any] = {"versions": versions(), "ceiling": ceiling(), "rows": []}
+    print(result["versions"], f"ceiling {result['ceiling']:.0f} TFLOP/s", flush=True)
+    reference = Reference(("edge",))
+    ours = Ours.like(reference)
+    alone: dict[str, dict[str, Any]] = {}
+    for text in options.sizes.split(","):
+        name, _, count = text.partition(":")
+        size, repeats = Size.parse(name), options.repeats if "1280" not in name else 2
+        row: dict[str, Any] = {"size": name, "batch": int(count or 1)}
+        row["ours"] = measure_ours(ours, size, row["batch"], repeats)
+        if not options.ours_only:
+            if name not in alone:
+                alone[name] = measure_reference(reference, size, repeats)
+            row["diffusers"] = alone[name]
+            row["ratio"] = row["batch"] * alone[name]["seconds"] / row["ours"]["seconds"]
+        result["rows"].append(row)
+        print(json.dumps(row), flush=True)
+        ours.texts.clear()
+    if not options.ours_only:
+        named = {row["size"] for row in result["rows"]}
+        sizes = [Size.parse(name) for name in FLOAT32 if name in named]
+        result["errors"] = measure_errors(ours, reference, sizes)
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1))
+    print_tables(result)
+
+
+def print_tables(result: dict[str, Any]) -> None:
+    """Both tables."""
+    print("| size | batch | side | s/step | ratio | TFLOP/s | ceiling | GiB | error |")
+    print("| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for row in result["rows"]:
+        errors = result.get("errors", {}).get(row["size"], {})
+        for side in ("diffusers", "ours"):
+            if side not in row or (side == "diffusers" and row["batch"] > 1):
+                continue
+            m = row[side]
+            ratio = f"{row['ratio']:.2f}" if side == "ours" and "ratio" in row else ""
+            wrong = f"{errors[side]:.2%}" if side in errors else ""
+            print(
+                f"| {row['size']} | {row['batch']} | {side} | {m['seconds']:.4f} | {ratio} | {m['tflops']:.0f} "
+                f"| {m['tflops'] / result['ceiling']:.0%} | {m['gib']:.1f} | {wrong} |"
+            )
+    print(f"\n| size | batch | side | attention | products | {OTHERS} | not busy | kernels | first step, s |")
+    print("| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for row in result["rows"]:
+        for side in ("diffusers", "ours"):
+            if side not in row:
+                continue
+            m, busy = row[side], row[side]["busy"]
+            parts = [busy[name] for name in ("attention", "products", OTHERS)]
+            idle = max(m["seconds"] * 1000 - sum(parts), 0)
+            cells = " | ".join(f"{part:.1f}" for part in (*parts, idle))
+            first = f"{m['first']:.1f}" if "first" in m else ""
+            print(f"| {row['size']} | {row['batch']} | {side} | {cells} | {busy['kernels']} | {first} |")
+
+
+if __name__ == "__main__":
+    main()

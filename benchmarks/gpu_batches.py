@@ -1,0 +1,156 @@
+"""What the batch itself costs on a CUDA device: `python -m benchmarks.gpu_batches`.
+
+Random weights of the published configuration. Mixed control sets against the sum of their parts, joining and
+leaving a running batch, setting a video aside to disk and taking it back, and running out of memory on a card that
+something else has partly filled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.gpu import peak_of, seconds_of, versions
+from benchmarks.gpu_models import DEVICE, Case, Ours, Reference, Size
+from benchmarks.gpu_scenario import ALL
+from cosmos_batch.engines.transfer.state import SavedState, load_state, save_state
+
+MIX = (*[("edge",)] * 4, *[("depth", "edge")] * 2, ALL, ("edge", "seg", "vis"))
+"""Control sets of a batch of eight."""
+
+
+def case(size: Size, names: Sequence[str], seed: int) -> Case:
+    """A video with these controls."""
+    return Case(size, {name: 1.0 / len(names) for name in names}, seed)
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds of one call, with the device idle before and after."""
+    return seconds_of(call, 1, warm=0)[0]
+
+
+def ragged(ours: Ours, size: Size, mix: Sequence[Sequence[str]], repeats: int) -> dict[str, float]:
+    """A step of a mixed batch, and what its parts cost in batches as large whose videos are all alike."""
+    warm = 3 if repeats > 1 else 1
+    alike = {}
+    for names in sorted(set(mix)):
+        batch = ours.batch([case(size, names, seed) for seed in range(1, len(mix) + 1)])
+        alike[names] = median(seconds_of(batch.step, repeats, warm)) / len(mix)
+        ours.texts.clear()
+    batch = ours.batch([case(size, names, seed) for seed, names in enumerate(mix, start=1)])
+    mixed = median(seconds_of(batch.step, repeats, warm))
+    ours.texts.clear()
+    parts = sum(alike[names] for names in mix)
+    return {"mixed": mixed, "parts": parts, "over": mixed / parts - 1}
+
+
+def joining(ours: Ours, size: Size, count: int) -> dict[str, float]:
+    """What a video adds to the time of a running batch by joining or leaving, beside its own steps."""
+    videos = [case(size, ("edge",), seed) for seed in range(1, count + 2)]
+    newcomer = videos.pop()
+    ours.batch([*videos, newcomer]).step()  # compiles
+    batch = ours.batch(videos)
+    before = median(seconds_of(batch.step, 3, warm=3))
+    conditions = newcomer.conditions()
+    join = timed(lambda: batch.join("new", conditions)) + sum(timed(batch.step) for _ in range(4))
+    after = median(seconds_of(batch.step, 3))
+    leave = timed(lambda: batch.leave("new")) + sum(timed(batch.step) for _ in range(4))
+    ours.texts.clear()
+    return {
+        "step_before": before,
+        "step_after": after,
+        "join": join - 4 * after,
+        "leave": leave - 4 * before,
+    }
+
+
+def setting_aside(ours: Ours, size: Size) -> dict[str, float]:
+    """Seconds from a running batch to a file that is safe on disk, and from that file to a running batch."""
+    video = case(size, ("edge",), 1)
+    batch = ours.batch([video])
+    batch.step()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "state.safetensors"
+        nothing = np.zeros((0, size.height, size.width, 3), dtype=np.uint8)
+
+        def save() -> None:
+            memory, step = batch.state("0")
+            save_state(path, SavedState(0, step, memory, nothing, None), "owner")
+            batch.leave("0")
+
+        def restore() -> None:
+            state = load_state(path, "owner")
+            assert state is not None
+            batch.join("0", video.conditions(), state.memory, state.step)
+
+        result = {"save": timed(save), "restore": timed(restore), "mib": path.stat().st_size / 2**20}
+    batch.step()
+    ours.texts.clear()
+    return result
+
+
+def crowded(ours: Ours, size: Size) -> dict[str, Any]:
+    """On a card filled so that one video fits and two do not: the step fails, one leaves, the other goes on."""
+    one, other = (case(size, ("edge",), seed) for seed in (1, 2))
+    alone = ours.batch([one])
+    alone.step()
+    need = peak_of(lambda: ours.batch([one]).step())
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info()
+    filling = torch.empty(max(0, int(free - 1.5 * need)), dtype=torch.uint8, device=DEVICE)
+    batch = ours.batch([one])
+    failed = 0.0
+    try:
+        batch.join("other", other.conditions())
+        begin = time.perf_counter()
+        batch.step()
+    except torch.OutOfMemoryError:
+        failed = time.perf_counter() - begin
+        batch.leave("other")
+        torch.cuda.empty_cache()
+        batch.step()
+    del filling
+    same = bool(torch.equal(batch.state("0")[0].sample, alone.state("0")[0].sample))
+    ours.texts.clear()
+    return {"need_gib": need / 2**30, "out_of_memory_after": failed, "other_run_unchanged": same}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="What the batch itself costs.")
+    parser.add_argument("--only", default="", help="a word in the names of the parts to measure")
+    parser.add_argument("--json", type=Path, help="also write everything here")
+    options = parser.parse_args()
+    reference = Reference(ALL)
+    ours = Ours.like(reference)
+    del reference
+    small, middle, large = (Size.parse(s) for s in ("320x192x29", "832x480x93", "1280x704x93"))
+    found: dict[str, Any] = {"versions": versions()}
+    for name, measure in {
+        "ragged 320x192x29": lambda: ragged(ours, small, MIX, 5),
+        "ragged 832x480x93": lambda: ragged(ours, middle, (("edge",), ("depth", "edge")), 1),
+        "joining 320x192x29, 1 running": lambda: joining(ours, small, 1),
+        "joining 320x192x29, 7 running": lambda: joining(ours, small, 7),
+        "joining 832x480x93, 1 running": lambda: joining(ours, middle, 1),
+        "setting aside 1280x704x93": lambda: setting_aside(ours, large),
+        "crowded 832x480x93": lambda: crowded(ours, middle),
+    }.items():
+        if options.only not in name:
+            continue
+        found[name] = measure()
+        print(name, found[name], flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

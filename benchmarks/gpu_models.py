@@ -1,0 +1,277 @@
+"""Networks of the published Transfer2.5-2B configuration with random weights: the diffusers classes, and ours.
+
+Both hold the same weights. The speed of a forward pass does not depend on their values. Needs diffusers 0.42 and a
+CUDA device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from diffusers import CosmosControlNetModel, CosmosTransformer3DModel
+from torch import Tensor, nn
+
+from cosmos_batch.engines.transfer.acceleration import accelerate
+from cosmos_batch.engines.transfer.batch import Batch, Conditions, Guide
+from cosmos_batch.engines.transfer.config import NetworkConfig
+from cosmos_batch.engines.transfer.inputs import noise, normalised
+from cosmos_batch.engines.transfer.network import ControlBranch, Stem, Text, Transformer
+from cosmos_batch.engines.transfer.schedule import make_schedule
+from cosmos_batch.engines.transfer.weights import base_from_diffusers, branch_from_diffusers
+
+DEVICE = torch.device("cuda")
+CONFIG = NetworkConfig()
+TEXT_TOKENS = 512
+GUIDANCE = 3.0
+STEPS = 50
+IMAGE_TOKENS, IMAGE_WIDTH = 256, 1024
+
+_SHARED: dict[str, Any] = {
+    "num_attention_heads": 16,
+    "attention_head_dim": 128,
+    "mlp_ratio": 4.0,
+    "text_embed_dim": 1024,
+    "adaln_lora_dim": 256,
+    "max_size": (128, 240, 240),
+    "patch_size": (1, 2, 2),
+    "rope_scale": (1.0, 3.0, 3.0),
+    "extra_pos_embed_type": None,
+    "img_context_dim_in": IMAGE_WIDTH,
+    "img_context_dim_out": 2048,
+    "use_crossattn_projection": True,
+    "crossattn_proj_in_channels": 100_352,
+    "encoder_hidden_states_channels": 1024,
+}
+BASE: dict[str, Any] = _SHARED | {
+    "in_channels": 17,
+    "out_channels": 16,
+    "num_layers": 28,
+    "concat_padding_mask": True,
+    "controlnet_block_every_n": 7,
+    "img_context_num_tokens": IMAGE_TOKENS,
+}
+CONTROL: dict[str, Any] = _SHARED | {
+    "n_controlnet_blocks": 4,
+    "in_channels": 130,
+    "latent_channels": 18,
+    "model_channels": 2048,
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """Pixels and frames of one chunk, and what they are for the network."""
+
+    width: int
+    height: int
+    frames: int
+
+    @classmethod
+    def parse(cls, text: str) -> Size:
+        """From "832x480x93"."""
+        return cls(*map(int, text.split("x")))
+
+    @property
+    def latent(self) -> tuple[int, int, int, int]:
+        """C, T, H, W."""
+        return CONFIG.latent_channels, (self.frames - 1) // 4 + 1, self.height // 8, self.width // 8
+
+    @property
+    def tokens(self) -> int:
+        """Of one row."""
+        _, frames, height, width = self.latent
+        return frames * height * width // CONFIG.patch**2
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}x{self.frames}"
+
+
+def flops(tokens: int, samples: int, branches: int, *, shared: bool) -> float:
+    """Matrix operations of one step, guided and unguided, of samples that go through `branches` each.
+
+    With `shared`, the first self-attention of each network counts once per sample, as we compute it; without, once
+    per row, as the architecture has it.
+    """
+    width, config = CONFIG.width, CONFIG
+    attend = 8 * width**2 + 4 * tokens * width  # a token's self-attention with its projections
+    rest = 4 * width**2 + 4 * TEXT_TOKENS * width + int(4 * config.mlp_ratio) * width**2
+    blocks = config.blocks + config.control_blocks * branches
+    networks = 1 + branches
+    after = 2 * width**2 * config.control_blocks * branches
+    per_token = 2 * (blocks * (attend + rest) + after) - (networks * attend if shared else 0)
+    return float(samples * tokens * per_token)
+
+
+@torch.no_grad()
+def _randomise(model: nn.Module) -> nn.Module:
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            nn.init.normal_(parameter, 0, parameter[0].numel() ** -0.5)
+    return model.eval().requires_grad_(False)
+
+
+def _made(kind: type[nn.Module], config: dict[str, Any], dtype: torch.dtype) -> nn.Module:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with DEVICE:
+            return _randomise(kind(**config))
+    finally:
+        torch.set_default_dtype(before)
+
+
+@dataclass
+class Reference:
+    """The diffusers classes, one video at a time."""
+
+    controls: Sequence[str]
+    dtype: torch.dtype = torch.bfloat16
+    base: nn.Module = field(init=False)
+    branches: dict[str, nn.Module] = field(init=False)
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(0)
+        self.base = _made(CosmosTransformer3DModel, BASE, self.dtype)
+        self.branches = {name: _made(CosmosControlNetModel, CONTROL, self.dtype) for name in self.controls}
+
+    def to(self, dtype: torch.dtype) -> None:
+        """Compute in another number format from now on."""
+        self.dtype = dtype
+        for model in (self.base, *self.branches.values()):
+            model.to(dtype)
+
+    @torch.no_grad()
+    def velocity(self, case: Case, sigma: float) -> Tensor:
+        """Guided velocity [1, C, T, H, W] of a case's noise, by one pass after the other, as its pipeline does."""
+        guided, unguided = (self._forward(case, text, sigma).float() for text in case.texts)
+        return guided + GUIDANCE * (guided - unguided)
+
+    def _forward(self, case: Case, text: Tensor, sigma: float) -> Tensor:
+        _, frames, height, width = case.size.latent
+        shape = (1, 1, frames, height, width)
+        given: dict[str, Any] = {
+            "timestep": torch.full((1, 1, frames, 1, 1), sigma, device=DEVICE, dtype=self.dtype),
+            "encoder_hidden_states": (
+                text.to(self.dtype)[None],
+                torch.zeros(1, IMAGE_TOKENS, IMAGE_WIDTH, device=DEVICE, dtype=self.dtype),
+            ),
+            "condition_mask": torch.zeros(shape, device=DEVICE, dtype=self.dtype),
+            "padding_mask": torch.zeros(1, 1, height * 8, width * 8, device=DEVICE, dtype=self.dtype),
+            "return_dict": False,
+        }
+        latents = case.noise.to(DEVICE, self.dtype)
+        total: list[Tensor] | None = None
+        for name, weight in case.weights.items():
+            control = case.controls[name].to(self.dtype)
+            parts = self.branches[name](
+                controls_latents=control, latents=latents, conditioning_scale=weight, **given
+            )[0]
+            total = parts if total is None else [one + other for one, other in zip(total, parts, strict=True)]
+        result: Tensor = self.base(hidden_states=latents, block_controlnet_hidden_states=total, **given)[0]
+        return result
+
+
+@dataclass
+class Case:
+    """One video's inputs, random."""
+
+    size: Size
+    weights: dict[str, float]
+    seed: int = 1
+
+    @cached_property
+    def noise(self) -> Tensor:
+        """What it starts from, on the CPU [1, C, T, H, W]."""
+        return noise(self.seed, 0, self.size.latent)
+
+    @cached_property
+    def texts(self) -> tuple[Tensor, Tensor]:
+        """Features of the prompt and of the negative prompt, [512, 100352]."""
+        prompt, negative = (_features(seed) for seed in (self.seed, 0))
+        return prompt, negative
+
+    @cached_property
+    def controls(self) -> dict[str, Tensor]:
+        """Latents of the control videos [1, C, T, H, W]."""
+        return {
+            name: noise(1000 + self.seed, index, self.size.latent).to(DEVICE, torch.bfloat16)
+            for index, name in enumerate(sorted(self.weights))
+        }
+
+    def conditions(self) -> Conditions:
+        """The same, as our batch takes it; the prompts are the seeds."""
+        weights = normalised({name: torch.tensor(weight) for name, weight in self.weights.items()})
+        shape = self.size.latent
+        return Conditions(
+            schedule=make_schedule(STEPS),
+            guidance=GUIDANCE,
+            prompt=str(self.seed),
+            negative="0",
+            guides={name: Guide(self.controls[name], weight) for name, weight in weights.items()},
+            known=torch.zeros(1, shape[1]),
+            given=torch.zeros(1, *shape),
+            noise=self.noise,
+        )
+
+
+def _features(seed: int) -> Tensor:
+    generator = torch.Generator(DEVICE).manual_seed(seed)
+    return torch.randn(TEXT_TOKENS, 100_352, generator=generator, device=DEVICE, dtype=torch.bfloat16)
+
+
+def _loaded(network: Stem, state: dict[str, Tensor]) -> Stem:
+    network.load_state_dict(state, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+@dataclass
+class Ours:
+    """Our networks with the weights of the diffusers classes, as the engine runs them."""
+
+    base: Transformer
+    branches: dict[str, ControlBranch]
+    texts: dict[tuple[str, str], Text] = field(default_factory=dict)
+
+    @classmethod
+    @torch.no_grad()
+    def like(cls, reference: Reference, *, fast: bool = True) -> Ours:
+        """The same weights, in the same number format."""
+        with torch.device("meta"):
+            base = Transformer(CONFIG)
+            branches = {name: ControlBranch(CONFIG) for name in reference.branches}
+        _loaded(base, base_from_diffusers(reference.base.state_dict(), CONFIG))
+        for name, branch in branches.items():
+            state = branch_from_diffusers(reference.branches[name].state_dict(), CONFIG)
+            _loaded(branch, {key: tensor.to(DEVICE) for key, tensor in state.items()})
+        base.to(DEVICE, reference.dtype)
+        for network in (base, *branches.values()):
+            network.to(DEVICE, reference.dtype)
+            if fast:
+                accelerate(network)
+        return cls(base, branches)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of base and branches."""
+        networks = (self.base, *self.branches.values())
+        return sum(p.numel() * p.element_size() for network in networks for p in network.parameters())
+
+    @torch.no_grad()
+    def read(self, network: str, prompt: str) -> Text:
+        """A prompt's keys and values; the prompt is a seed."""
+        if (network, prompt) not in self.texts:
+            stem = self.base if network == "base" else self.branches[network]
+            features = _features(int(prompt)).to(stem.patch.weight.dtype)
+            self.texts[network, prompt] = stem.read(features.unsqueeze(0))
+        return self.texts[network, prompt]
+
+    def batch(self, cases: Sequence[Case]) -> Batch:
+        """A batch of the cases, each at its first step."""
+        batch = Batch(self.base, self.branches.__getitem__, self.read, DEVICE)
+        for index, case in enumerate(cases):
+            batch.join(str(index), case.conditions())
+        return batch
