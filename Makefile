@@ -1,9 +1,10 @@
 # make demo: ten runs through the embedded model, planned, batched, checked, filed under their own names
 # make test: format, lint, types, layers, tests
+# make test-browser: the tests of the web page; they need Chromium (Debian: apt-get install chromium)
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test setup format clean
+.PHONY: demo test test-browser setup format clean
 
 setup: .venv/installed
 
@@ -22,6 +23,9 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+test-browser: setup
+	$(BIN)/pytest -m browser --tb=native
 
 format: setup
 	$(BIN)/ruff format .

@@ -4,56 +4,25 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from cosmos_batch.errors import LedgerError
-from cosmos_batch.ledger import BatchFacts, Claim, Ledger, State, Submitted
-from cosmos_batch.ledger.connect import sqlite_url
+from cosmos_batch.ledger import Ledger, State, Submission, Submitted
+from cosmos_batch.ledger.connect import HEAD, MIGRATIONS, sqlite_url
 from cosmos_batch.ledger.tables import metadata
 from cosmos_batch.planning.cost import Measurement
-from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Control, Priority, Run, Sampling
-
-SHAPE = Shape(160, 96, 17)
-FACTS = BatchFacts("pocket", SHAPE, predicted_seconds=6.0, predicted_bytes=1 << 33)
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "ledger.sqlite", clock)
-    yield opened
-    opened.close()
-
-
-def a_run(run_id: str, *, prompt: str = "a street", priority: int = Priority.NORMAL) -> Run:
-    control = Control(name="edge", weight=0.5, video="/in/edge.mp4")
-    return Run(id=run_id, prompt=prompt, controls=(control,), priority=priority, sampling=Sampling(seed=2**62))
-
-
-def claim(ledger: Ledger, *ids: str, worker: str = "w1") -> Claim:
-    claimed = ledger.claim(ids, FACTS, worker, lease=60)
-    assert claimed is not None
-    return claimed
+from cosmos_batch.planning.traits import VideoFacts
+from cosmos_batch.run import Priority
+from tests.ledger.conftest import FACTS, SHAPE, Clock, a_run, claim
 
 
 def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
@@ -77,6 +46,17 @@ def test_runs_come_back_as_they_were_submitted_most_urgent_first(ledger: Ledger,
     assert [record.id for record in waiting] == ["urgent", "early", "late"]
     assert waiting[2].run == emoji
     assert [record.id for record in ledger.waiting({"late"})] == ["late"]
+
+
+def test_requests_are_read_as_they_were_submitted(ledger: Ledger) -> None:
+    facts = {"/in/edge.mp4": VideoFacts(64, 32, 9, 8.0)}
+    odd = replace(a_run("odd", prompt="\N{SNOWMAN} and 🚗"), video="/in/no utf-8: \udcff.mp4")
+    ledger.accept([Submission(a_run("plain"), facts), Submission(odd)])
+
+    plain, strange = sorted(ledger.requests(["odd", "plain", "unknown"]), key=lambda each: each.id, reverse=True)
+
+    assert (plain.run, plain.fingerprint, plain.facts) == (a_run("plain"), a_run("plain").fingerprint, facts)
+    assert (strange.run, strange.facts) == (odd, {})
 
 
 def test_the_same_request_again_changes_nothing_and_another_is_queued_anew(ledger: Ledger) -> None:
@@ -239,3 +219,20 @@ def test_a_ledger_that_another_process_keeps_locked_is_given_up(tmp_path: Path) 
     holder.close()
     assert ledger.submit([a_run("a")]) == Submitted(1, 0, 0)
     ledger.close()
+
+
+def test_a_thread_whose_turn_does_not_come_gives_up_like_a_process(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite", busy=0.05)
+    with ThreadPoolExecutor(1) as pool, ledger._in_turn(), pytest.raises(LedgerError, match="locked"):
+        pool.submit(ledger.submit, [a_run("late")]).result()
+
+    assert ledger.submit([a_run("a")]) == Submitted(1, 0, 0)
+    assert ledger.states() == {State.QUEUED: 1}
+    ledger.close()
+
+
+def test_the_ledger_knows_its_latest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD

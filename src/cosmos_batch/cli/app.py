@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from cosmos_batch.cli.service_commands import Key, register
 from cosmos_batch.cli.text import safe
 from cosmos_batch.cli.wiring import BuiltIn, Choice, Engines
 from cosmos_batch.errors import CosmosBatchError, InputError, MissingExtra, ModelError, PlanError
@@ -30,9 +31,22 @@ app = typer.Typer(
 Files = Annotated[list[Path], typer.Argument(metavar="FILES...", help="Runs: JSON or JSONL, of any known format.")]
 Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The output folder.")]
 EngineName = Annotated[
-    str | None, typer.Option("--engine", help="pocket (default), transfer; to plan for: transfer1.")
+    str | None,
+    typer.Option(
+        "--engine", help="pocket (default), transfer, or a script of NVIDIA's: transfer1, transfer25, cosmos3."
+    ),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Where NVIDIA's scripts are, and how they run: TOML."),
 ]
 ModelName = Annotated[str | None, typer.Option("--model", help="Weights: a folder or a Hugging Face id.")]
+Emit = Annotated[
+    tuple[str, Path] | None,
+    typer.Option(
+        "--emit", metavar="ENGINE DIR", help="Write NVIDIA's files: for transfer1, transfer25 or cosmos3."
+    ),
+]
 SkipInvalid = Annotated[bool, typer.Option("--skip-invalid", help="Report what is wrong, and take the rest.")]
 
 
@@ -60,16 +74,18 @@ def plan(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Learn from what was measured there.")
     ] = None,
+    emit: Emit = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan as JSON.")] = False,
     skip_invalid: SkipInvalid = False,
 ) -> None:
-    """Show launches, batches, time and memory, and what batching saves. Makes nothing."""
-    from cosmos_batch.cli.planning import plan_command
+    """Show launches, batches, time and memory, and what batching saves. Makes nothing but the files of --emit."""
+    from cosmos_batch.cli.planning import Ways, plan_command
 
-    choice = Choice(engine, model)
-    raise typer.Exit(
-        plan_command(_engines(context), files, choice, output, as_json=as_json, skip_invalid=skip_invalid)
-    )
+    script, folder = emit or (None, None)
+    if script and engine not in (None, script):
+        raise typer.BadParameter(f"--engine {engine} and --emit {script}: the files are for one engine")
+    ways = Ways(measured_in=output, emit_to=folder, as_json=as_json, skip_invalid=skip_invalid)
+    raise typer.Exit(plan_command(_engines(context), files, Choice(script or engine, model), ways))
 
 
 @app.command()
@@ -79,6 +95,7 @@ def run(
     output: Folder,
     engine: EngineName = None,
     model: ModelName = None,
+    config: ConfigFile = None,
     skip_invalid: SkipInvalid = False,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
     max_batch: Annotated[int | None, typer.Option(min=1, help="Runs of a batch at most.")] = None,
@@ -92,7 +109,7 @@ def run(
     from cosmos_batch.dispatch.watching import Settings
 
     settings = Settings(save_every=save_every, max_failures=max_failures, max_batch=max_batch)
-    order = Order(files, output, Choice(engine, model), settings, skip_invalid=skip_invalid, plain=plain)
+    order = Order(files, output, Choice(engine, model, config), settings, skip_invalid=skip_invalid, plain=plain)
     with unexpected_errors(output):
         code = run_command(_engines(context), order)
     raise typer.Exit(code)
@@ -100,17 +117,28 @@ def run(
 
 @app.command()
 def status(
-    folder: Annotated[Path | None, typer.Argument(metavar="DIR")] = None,
+    folder: Annotated[list[str] | None, typer.Argument(metavar="[DIR | ID...]")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="The same as DIR.")] = None,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", envvar="COSMOS_BATCH_SERVER", metavar="URL", help="A server, in place of DIR."),
+    ] = None,
+    key: Key = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every run as JSON.")] = False,
 ) -> None:
-    """Show how every run of an output folder stands, also while a command is at work in it."""
+    """Show how every run of an output folder stands, or with --server those of a server."""
+    words = folder or []
+    if server is not None and output is None:
+        from cosmos_batch.cli import remote
+        from cosmos_batch.cli.client import Client
+
+        with Client(server, key) as client:
+            raise typer.Exit(remote.status_command(client, words, as_json=as_json))
     from cosmos_batch.cli.standing import status_command
 
-    place = output or folder
-    if place is None:
-        raise typer.BadParameter("name the output folder: cosmos-batch status DIR")
-    raise typer.Exit(status_command(place, as_json=as_json))
+    if len(words) + (output is not None) != 1:
+        raise typer.BadParameter("name the output folder: cosmos-batch status DIR; or a server: --server URL")
+    raise typer.Exit(status_command(output or Path(words[0]), as_json=as_json))
 
 
 @app.command()
@@ -120,6 +148,22 @@ def check(context: typer.Context, files: Files, engine: EngineName = None, model
 
     choice = Choice(engine, model) if engine or model else None
     raise typer.Exit(check_command(_engines(context), files, choice))
+
+
+@app.command()
+def calibrate(
+    context: typer.Context,
+    engine: EngineName = None,
+    model: ModelName = None,
+    seconds: Annotated[float, typer.Option(min=1, help="How long it may measure, about.")] = 150.0,
+) -> None:
+    """Measure what a model costs on this machine; plan and run use it from then on."""
+    from cosmos_batch.cli.calibrating import calibrate_command
+
+    raise typer.Exit(calibrate_command(_engines(context), Choice(engine, model), seconds))
+
+
+register(app)
 
 
 def _engines(context: typer.Context) -> Engines:

@@ -71,7 +71,7 @@ def execute(
             identity=command.engine.identity,
             costed_as=(command.prior.engine, command.prior.device),
             digest=InputDigests(),
-            shape=lambda run: command.engine.traits.shape(run, leading_facts(run, command.facts)),
+            shape=lambda run: command.engine.traits.finished(run, leading_facts(run, command.facts)),
             check=check,
             settings=command.settings,
             watcher=watcher,

@@ -26,7 +26,9 @@ class Executor:
         self._planner = planner
         self._tools = tools
         self._stop = stop
-        self._lessons = Lessons(tools.ledger, tools.costed_as, engine.traits, tools.settings.max_batch)
+        self._lessons = Lessons(
+            tools.ledger, tools.costed_as, engine.traits, tools.settings.max_batch, tools.tallies
+        )
         self._manifest_pace = SavePace(0.0, tools.clock)
 
     def execute(self, runs: Sequence[Run]) -> list[Standing]:

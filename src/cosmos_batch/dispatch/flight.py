@@ -10,7 +10,14 @@ from typing import Protocol
 
 from cosmos_batch.dispatch.watching import SavePace, Stop
 from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result, Session
-from cosmos_batch.errors import CosmosBatchError, EngineError, LedgerError, OutOfMemory, StorageError
+from cosmos_batch.errors import (
+    CosmosBatchError,
+    EngineError,
+    LedgerError,
+    OutOfMemory,
+    StorageError,
+    Unavailable,
+)
 
 
 @dataclass(slots=True)
@@ -23,12 +30,24 @@ class Seat:
     started: float  # seconds since 1970
     step: int = 0
     steps: int = 0
+    boarded: int = 0  # steps that were done when it joined
     landed: bool = False  # its attempt has ended
 
     @property
     def id(self) -> str:
         """The run's id."""
         return self.job.run.id
+
+    @property
+    def taken(self) -> int:
+        """Denoising steps taken in this flight."""
+        return self.step - self.boarded
+
+    def went(self, step: int, steps: int) -> None:
+        """It has done so many steps of all."""
+        if self.resumed and not self.steps:
+            self.boarded = step - 1  # where its saved state was
+        self.step, self.steps = step, steps
 
 
 class Landing(Enum):
@@ -49,8 +68,21 @@ class Recorder(Protocol):
     def stepped(self, seat: Seat, seats: Sequence[Seat]) -> None:
         """A run went a step further, beside the other seats of the flight."""
 
+    def put_back(self, seat: Seat, reason: str) -> None:
+        """A run is to wait again, and goes on from its saved state."""
+
+    def dropped(self, seat: Seat, reason: str) -> None:
+        """Nobody wants a run any more."""
+
     def noted(self, message: str) -> None:
         """Something that a user wants to know."""
+
+
+class Steward(Protocol):
+    """Decides between two steps who comes and who goes."""
+
+    def between(self, flight: Flight) -> None:
+        """Let runs join, set runs aside, or drop them. Called before every step."""
 
 
 class Flight:
@@ -64,53 +96,97 @@ class Flight:
         stop: Stop,
         pace: SavePace,
         clock: Callable[[], float],
+        steward: Steward | None = None,
     ) -> None:
+        """`steward`: who lets runs in and takes them out on the way; None: nobody does."""
         self._session = session
         self._seats = {seat.id: seat for seat in seats}
+        self._left: list[Seat] = []  # by runs that were set aside and came back to another
         self._recorder = recorder
         self._stop = stop
         self._pace = pace
         self._clock = clock
+        self._steward = steward
         self.cause = ""  # of a landing other than DONE
+        self.foreign = False  # it crashed on an error that is not one of ours
+        self.advances = 0  # steps that the session was asked to take
 
     @property
     def aboard(self) -> list[Seat]:
         """The seats that have not landed."""
         return [seat for seat in self._seats.values() if not seat.landed]
 
+    @property
+    def seats(self) -> list[Seat]:
+        """Everybody who is or was aboard."""
+        return [*self._left, *self._seats.values()]
+
     def fly(self) -> Landing:
-        """Take every run to its end. Raises StorageError and LedgerError, with every run set aside."""
+        """Take every run to its end.
+
+        Raises StorageError, LedgerError and Unavailable, with every run set aside.
+        """
         try:
             return self._fly()
         except OutOfMemory as exc:
             self.cause = str(exc) or "out of memory"
             self._set_aside()
             return Landing.OUT_OF_MEMORY
-        except (StorageError, LedgerError):
+        except (StorageError, LedgerError, Unavailable):
             self._set_aside()
             raise
         except Exception as exc:
             self.cause = explain(exc)
+            self.foreign = not isinstance(exc, CosmosBatchError)
             return Landing.CRASHED
 
     def _fly(self) -> Landing:
         for seat in self.aboard:
             self._join(seat)
         while self.aboard:
+            if self._steward is not None:
+                self._steward.between(self)
             if self._stop.wanted:
-                self.cause = "stopped by the user"
+                self.cause = self._stop.reason
                 self._set_aside()
                 return Landing.STOPPED
+            if not self.aboard:
+                break
+            self.advances += 1
             self._take(self._session.advance())
             self._check_company()
             self._save_when_due()
         return Landing.DONE
 
+    def board(self, seats: Sequence[Seat]) -> None:
+        """Let others in, at a step's end."""
+        for seat in seats:
+            if seat.id in self._seats:
+                self._left.append(self._seats[seat.id])
+            self._seats[seat.id] = seat
+        for seat in seats:
+            self._join(seat)
+
+    def set_aside(self, run_id: str, reason: str) -> None:
+        """Take a run out with its state saved, at a step's end; it waits again. Raises StorageError."""
+        seat = self._seats[run_id]
+        self._session.save(run_id)
+        self._session.leave(run_id)
+        self._recorder.put_back(seat, reason)
+        seat.landed = True
+
+    def drop(self, run_id: str, reason: str) -> None:
+        """Take a run out that nobody wants any more, at a step's end."""
+        seat = self._seats[run_id]
+        self._session.leave(run_id)
+        self._recorder.dropped(seat, reason)
+        seat.landed = True
+
     def _join(self, seat: Seat) -> None:
         """Let a run in. What it raises concerns it alone, but for memory, which it shares."""
         try:
             self._take(self._session.join(seat.job))
-        except (OutOfMemory, StorageError, LedgerError):
+        except (OutOfMemory, StorageError, LedgerError, Unavailable):
             raise
         except Exception as exc:
             with suppress(Exception):  # it may not have got far enough to leave
@@ -124,7 +200,7 @@ class Flight:
             if seat is None or seat.landed:
                 raise EngineError(f"the engine speaks of {event.run_id!r}, which is not in the batch")
             if isinstance(event, Progress):
-                seat.step, seat.steps = event.step, event.steps
+                seat.went(event.step, event.steps)
                 self._recorder.stepped(seat, list(self._seats.values()))
             else:
                 self._land(seat, event)

@@ -59,7 +59,7 @@ def in_use(root: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
@@ -67,20 +67,57 @@ def in_use(root: Path) -> bool:
     return False
 
 
-class OutputFolder:
-    """An output folder that this process alone writes to, as long as it lives."""
+def discard(root: Path, attempt: int) -> None:
+    """Delete what an attempt left in an output folder; it has ended, or its process is dead."""
+    for part in ("work", "replaced"):
+        shutil.rmtree(root / HOME / part / str(attempt), ignore_errors=True)
 
-    def __init__(self, root: Path) -> None:
-        """Make the folder if need be, and lock it. Raises StorageError, also where another process has it."""
+
+def kept_attempts(root: Path) -> set[int]:
+    """The attempts of which something lies in an output folder. Raises StorageError."""
+    with folder_errors(root):
+        found = (path.name for part in ("work", "replaced") for path in (root / HOME / part).iterdir())
+        return {int(name) for name in found if name.isdecimal()}
+
+
+def kept_states(root: Path) -> set[str]:
+    """Ids of the runs of which an output folder keeps a mid-denoise state. Raises StorageError."""
+    with folder_errors(root):
+        return {_run_of(path) for path in (root / HOME / "state").iterdir()}
+
+
+def forget_states(root: Path, run_ids: Container[str]) -> None:
+    """Delete what is kept of these runs' denoising, whatever request it belongs to. Raises StorageError."""
+    with folder_errors(root):
+        for path in (root / HOME / "state").iterdir():
+            if _run_of(path) in run_ids:
+                path.unlink(missing_ok=True)
+
+
+def _run_of(state: Path) -> str:
+    return state.name.rpartition("-")[0]
+
+
+class OutputFolder:
+    """An output folder that this process alone writes to, as long as it lives; or a service's workers together."""
+
+    def __init__(self, root: Path, *, shared: bool = False) -> None:
+        """Make the folder if need be, and lock it. Raises StorageError, also where another process has it.
+
+        `shared`: with others that share it, too. Then it must be there; what dead processes left is cleared, as it
+        is made, only by who has it alone.
+        """
         self.root = root.absolute()
         self.home = self.root / HOME
         with folder_errors(self.root):
-            for part in ("work", "state", "replaced"):
-                (self.home / part).mkdir(parents=True, exist_ok=True)
+            if not shared:
+                for part in ("work", "state", "replaced"):
+                    (self.home / part).mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            self._take_lock()
-            self._clear_leftovers()
+            self._take_lock(shared)
+            if not shared:
+                self._clear_leftovers()
             self.probe()
         except BaseException:
             os.close(self._lock)
@@ -113,10 +150,7 @@ class OutputFolder:
 
     def forget_states(self, run_ids: Container[str]) -> None:
         """Delete what is kept of these runs' denoising, whatever request it belongs to."""
-        with folder_errors(self.root):
-            for path in (self.home / "state").iterdir():
-                if path.name.rpartition("-")[0] in run_ids:
-                    path.unlink()
+        forget_states(self.root, run_ids)
 
     def published(self, run_id: str) -> Path:
         """Where a finished run lies."""
@@ -149,7 +183,7 @@ class OutputFolder:
 
     def probe(self) -> None:
         """Raise StorageError where nothing can be written: full, gone or read-only."""
-        path = self.home / "probe"
+        path = self.home / f"probe-{os.getpid()}"
         with folder_errors(self.root):
             try:
                 path.write_bytes(bytes(PROBE_BYTES))
@@ -158,11 +192,12 @@ class OutputFolder:
                 with suppress(OSError):
                     path.unlink()
 
-    def _take_lock(self) -> None:
+    def _take_lock(self, shared: bool) -> None:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock, kind | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            owner = os.read(self._lock, 32).decode(errors="replace").strip() or "unknown"
+            owner = os.pread(self._lock, 32, 0).decode(errors="replace").strip() or "unknown"
             message = f"the output folder {self.root} is in use by process {owner}; wait for it, or choose another"
             raise StorageError(message) from exc
         os.ftruncate(self._lock, 0)

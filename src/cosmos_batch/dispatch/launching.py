@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Protocol
 
-from cosmos_batch.dispatch.flight import Flight, Landing, Seat, explain
+from cosmos_batch.dispatch.flight import Flight, Landing, Seat, Steward, explain
 from cosmos_batch.dispatch.lessons import Lessons
 from cosmos_batch.dispatch.recorder import BatchRecorder, Tools
 from cosmos_batch.dispatch.watching import SavePace, Stop
 from cosmos_batch.engines.base import Engine, Session
-from cosmos_batch.errors import CosmosBatchError, EngineError
-from cosmos_batch.ledger import BatchFacts, Claim
+from cosmos_batch.errors import CosmosBatchError, EngineError, EngineLost
+from cosmos_batch.ledger import BatchFacts
 from cosmos_batch.planning.plan import Batch, Launch
-from cosmos_batch.run import Run
+from cosmos_batch.run import Run, Signature
 
-WORKER = f"{socket.gethostname()}:{os.getpid()}"
+
+class Attendant(Steward, Protocol):
+    """A steward of one batch after the other."""
+
+    def attend(
+        self, batch: Batch, number: int, controls: Signature, recorder: BatchRecorder, closed: bool
+    ) -> None:
+        """A batch begins, in a session with these control branches. `closed`: nobody may join it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A batch that this process has, and has seated."""
+
+    batch: Batch
+    number: int  # in the ledger
+    seats: list[Seat]
+    recorder: BatchRecorder
+    closed: bool  # nobody may join it: it is a part of one that broke, and is to be smaller than that was
 
 
 class LaunchRunner:
@@ -34,15 +51,22 @@ class LaunchRunner:
         lessons: Lessons,
         failures: Mapping[str, int],
         stop: Stop,
+        attendant: Attendant | None = None,
+        alone_seconds: Callable[[Run], float] | None = None,
     ) -> None:
-        """`failures` holds, by run id, the attempts that a run has made fail so far."""
+        """`failures` holds, by run id, the attempts that a run has made fail so far; `attendant` decides who
+        comes and goes between steps, None: nobody does; `alone_seconds` predicts a launch of one run.
+        """
         self._engine = engine
         self._launch = launch
         self._tools = tools
         self._lessons = lessons
         self._failures = dict(failures)
         self._stop = stop
+        self._attendant = attendant
+        self._alone_seconds = alone_seconds
         self._session: Session | None = None
+        self._held: deque[_Claimed] = deque()  # the parts of a broken batch, which are nobody else's meanwhile
         self._pace = SavePace(tools.settings.save_every, tools.clock)
 
     def execute(self, after_batch: Callable[[], None]) -> None:
@@ -50,67 +74,95 @@ class LaunchRunner:
 
         Raises EngineError where the engine cannot start, StorageError and LedgerError.
         """
-        waiting = deque(self._launch.batches)
+        waiting = deque(part for batch in self._launch.batches for part in self._within_limits(batch))
         try:
-            while waiting and not self._stop.wanted:
-                waiting.extendleft(reversed(self._fly(waiting.popleft())))
+            while (self._held or waiting) and not self._stop.wanted:
+                if self._held:
+                    self._fly(self._open_session((self._held[0].batch, *waiting)), self._held.popleft())
+                else:
+                    waiting.extendleft(reversed(self._begin(waiting.popleft(), waiting)))
                 after_batch()
         finally:
+            self._let_go()
             self._close_session()
 
-    def _fly(self, batch: Batch) -> Sequence[Batch]:
-        """Fly a batch once; what comes back is to be flown next."""
+    def _within_limits(self, batch: Batch) -> Sequence[Batch]:
+        """The batch, in parts where it is larger than what is known to fit."""
         most = self._lessons.most(batch.shape)
-        if most is not None and len(batch.runs) > most:
-            return split(batch, most)
-        session = self._open_session()
-        claim = self._claim(batch)
-        if claim is None:
-            return ()
-        batch = _cut(batch, [run for run in batch.runs if run.id in claim.attempts])
-        recorder = BatchRecorder(self._tools, claim.batch, self._failures)
-        seats = self._seats(batch, claim, recorder)
-        self._tools.watcher.began(claim.batch, [seat.id for seat in seats])
-        return self._land(session, batch, claim.batch, seats, recorder)
+        return split(batch, most) if most is not None and len(batch.runs) > most else (batch,)
 
-    def _claim(self, batch: Batch) -> Claim | None:
-        facts = BatchFacts(self._tools.identity["engine"], batch.shape, batch.seconds, batch.bytes)
+    def _begin(self, batch: Batch, waiting: Iterable[Batch]) -> Sequence[Batch]:
+        """Fly a batch once, ahead of those that wait; what comes back is to be flown next."""
+        parts = self._within_limits(batch)
+        if len(parts) > 1:
+            return parts
+        session = self._open_session((batch, *waiting))
+        claimed = self._claim(batch)
+        return () if claimed is None else self._fly(session, claimed)
+
+    def _claim(self, batch: Batch, closed: bool = False) -> _Claimed | None:
+        """The batch with those of its runs that still wait, seated; None where none does."""
+        tools = self._tools
+        alone = {run.id: self._alone_seconds(run) for run in batch.runs} if self._alone_seconds else {}
+        facts = BatchFacts(tools.identity["engine"], batch.shape, batch.seconds, batch.bytes, alone)
         ids = [run.id for run in batch.runs]
-        return self._tools.ledger.claim(ids, facts, WORKER, self._tools.settings.lease)
+        claim = tools.ledger.claim(ids, facts, tools.worker, tools.settings.lease)
+        if claim is None:
+            return None
+        batch = _cut(batch, [run for run in batch.runs if run.id in claim.attempts])
+        recorder = BatchRecorder(tools, claim.batch, self._failures)
+        seats = [seat for run in batch.runs if (seat := recorder.place(run, claim.attempts[run.id]))]
+        return _Claimed(batch, claim.batch, seats, recorder, closed)
 
-    def _seats(self, batch: Batch, claim: Claim, recorder: BatchRecorder) -> list[Seat]:
-        seats = []
-        for run in batch.runs:
-            try:
-                seats.append(recorder.seat(run, claim.attempts[run.id]))
-            except OSError as exc:
-                cause = f"an input cannot be read: {exc.filename}: {exc.strerror}"
-                recorder.refused(run, claim.attempts[run.id], cause)
+    def _fly(self, session: Session, claimed: _Claimed) -> Sequence[Batch]:
+        """Fly a claimed batch; what comes back is to be claimed and flown next."""
+        batch, number, seats = claimed.batch, claimed.number, claimed.seats
         self._tools.ledger.begin([seat.id for seat in seats])
-        return seats
-
-    def _land(
-        self, session: Session, batch: Batch, number: int, seats: Sequence[Seat], recorder: BatchRecorder
-    ) -> Sequence[Batch]:
+        if self._attendant is not None:
+            self._attendant.attend(batch, number, self._launch.controls, claimed.recorder, claimed.closed)
+        self._tools.watcher.began(number, [seat.id for seat in seats])
         started = self._tools.clock()
-        flight = Flight(session, seats, recorder, self._stop, self._pace, self._tools.clock)
+        flight = Flight(
+            session, seats, claimed.recorder, self._stop, self._pace, self._tools.clock, self._attendant
+        )
         try:
             landing = flight.fly()
         except CosmosBatchError as exc:
-            self._abandon(flight.aboard, recorder, str(exc))
+            self._abandon(flight.aboard, claimed.recorder, str(exc))
             raise
         seconds = self._tools.clock() - started
-        self._tools.ledger.end_batch(number, flight.cause)
-        if landing is Landing.DONE:
-            self._lessons.took(batch, number, seconds, seats)
-            return ()
+        self._tools.ledger.end_batch(number, flight.cause, seconds)
+        if landing is not Landing.CRASHED:
+            self._lessons.took(batch, number, seconds, flight)
+        return self._after(landing, flight, claimed)
+
+    def _after(self, landing: Landing, flight: Flight, claimed: _Claimed) -> Sequence[Batch]:
+        """The halves of a batch that is to fly again. Those of one that broke, and theirs, are held at once:
+        nobody joins them, and no other worker takes their runs, so that ever less is aboard with the bad run.
+        """
         aboard = flight.aboard
-        again = self._aftermath(landing, flight, recorder, batch)
-        left = _cut(batch, [seat.job.run for seat in aboard])
-        return split(left, -(-len(left.runs) // 2)) if again else ()
+        if landing is Landing.DONE or not self._aftermath(landing, flight, claimed.recorder, claimed.batch):
+            return ()
+        left = _cut(claimed.batch, [seat.job.run for seat in aboard])
+        halves = split(left, -(-len(left.runs) // 2))
+        if landing is Landing.OUT_OF_MEMORY and not claimed.closed:
+            return halves
+        for half in reversed(halves):
+            if (held := self._claim(half, closed=True)) is not None:
+                self._held.appendleft(held)
+        return ()
+
+    def _let_go(self) -> None:
+        """Give up the parts that will not be flown."""
+        reason = self._stop.reason if self._stop.wanted else "its launch was given up"
+        while self._held:
+            part = self._held.popleft()
+            self._abandon(part.seats, part.recorder, reason)
+            with suppress(CosmosBatchError):
+                self._tools.ledger.end_batch(part.number, reason)
 
     def _aftermath(self, landing: Landing, flight: Flight, recorder: BatchRecorder, batch: Batch) -> bool:
-        """End the attempts of those still aboard; return whether they are to fly again, in halves."""
+        """End the attempts of those still aboard; return whether they are to fly again, in halves or alone."""
         aboard, cause = flight.aboard, flight.cause
         if landing is Landing.CRASHED:
             self._close_session()
@@ -119,13 +171,22 @@ class LaunchRunner:
             self._lessons.too_many(batch.shape, len(aboard))
         if landing is not Landing.STOPPED and len(aboard) == 1:
             alone = f"does not fit in memory, even alone: {cause}" if landing is Landing.OUT_OF_MEMORY else cause
-            recorder.failed(aboard[0], alone, retryable=False)
-            return False
+            again = recorder.failed(aboard[0], alone, retryable=False)
+            self._demand_fresh_process(flight, [])
+            return again and landing is Landing.CRASHED  # from its start, and not in company, which it may harm
         for seat in aboard:
             recorder.put_back(seat, cause)
+        self._demand_fresh_process(flight, aboard)
         if landing is not Landing.STOPPED:
+            self._tools.tallies.count("splits")
             recorder.noted(f"a batch of {len(aboard)} is halved: {cause}")
         return landing is not Landing.STOPPED
+
+    def _demand_fresh_process(self, flight: Flight, suspects: Sequence[Seat]) -> None:
+        """An error that nobody foresaw may have harmed the process: a device in an unknown state, say."""
+        if self._tools.settings.guarded and flight.foreign:
+            self._tools.ledger.suspect({seat.id: seat.step for seat in suspects}, flight.cause)
+            raise EngineLost(f"the engine broke: {flight.cause}")
 
     def _abandon(self, aboard: Sequence[Seat], recorder: BatchRecorder, reason: str) -> None:
         """The ledger or the folder fails: put down what can still be put down; a restart mends the rest."""
@@ -133,12 +194,13 @@ class LaunchRunner:
             for seat in aboard:
                 recorder.put_back(seat, reason)
 
-    def _open_session(self) -> Session:
+    def _open_session(self, batches: tuple[Batch, ...]) -> Session:
+        """The session; if there is none, a new one on these batches."""
         if self._session is None:
             started = self._tools.clock()
             self._tools.watcher.launched(self._launch.reason, len(self._launch.runs))
             try:
-                self._session = self._engine.open(self._launch)
+                self._session = self._engine.open(replace(self._launch, batches=batches))
             except CosmosBatchError:
                 raise
             except Exception as exc:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
 
-from cosmos_batch.dispatch.flight import Seat
+from cosmos_batch.dispatch.flight import Flight, Seat
+from cosmos_batch.dispatch.tallies import Tallies
 from cosmos_batch.ledger import Ledger
-from cosmos_batch.planning.cost import Features, Measurement, features
+from cosmos_batch.planning.cost import CostModel, Features, Measurement
 from cosmos_batch.planning.lots import work_of
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.traits import Shape, Traits
@@ -19,7 +20,14 @@ Kind = Literal["launch", "batch"]
 class Lessons:
     """Keeps measurements and limits in the ledger, and answers with the limits."""
 
-    def __init__(self, ledger: Ledger, costed_as: tuple[str, str], traits: Traits, max_batch: int | None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        costed_as: tuple[str, str],
+        traits: Traits,
+        max_batch: int | None,
+        tallies: Tallies | None = None,
+    ) -> None:
         """`costed_as`: engine and device, as the cost model names them; `max_batch`: the user's own limit."""
         self._ledger = ledger
         self._engine, self._device = costed_as
@@ -27,6 +35,11 @@ class Lessons:
         self._max_batch = max_batch
         self._limits = ledger.limits(*costed_as)
         self._loaded = 0  # branches of the launch at work
+        self._tallies = tallies or Tallies()
+        self.cost: CostModel | None = None  # what is believed at present; None: what the plan says
+        self.once_loaded = (
+            False  # a launch finds loaded what the launch before had, so it teaches nothing of loads
+        )
 
     def most(self, shape: Shape) -> int | None:
         """The runs of that shape that may share a batch; None: as many as were planned."""
@@ -35,6 +48,7 @@ class Lessons:
 
     def too_many(self, shape: Shape, runs: int) -> None:
         """So many runs of a shape ran out of memory together: half of them may be tried."""
+        self._tallies.count("out_of_memory")
         half = max(1, runs // 2)
         self._limits[shape] = min(half, self._limits.get(shape, half))
         self._ledger.add_limit(self._engine, self._device, shape, half)
@@ -42,14 +56,41 @@ class Lessons:
     def loaded(self, launch: Launch, seconds: float) -> None:
         """A model load took so long."""
         self._loaded = len(launch.controls)
-        self._keep(Features(branches=self._loaded), "launch", seconds, launch.load_seconds)
+        if not self.once_loaded:
+            self._keep(Features(branches=self._loaded), "launch", seconds, launch.load_seconds)
 
-    def took(self, batch: Batch, number: int, seconds: float, seats: Sequence[Seat]) -> None:
-        """A batch took so long. One that did not do all of its steps teaches nothing."""
-        if not seats or any(seat.resumed or not seat.steps or seat.step < seat.steps for seat in seats):
+    def took(self, batch: Batch, number: int, seconds: float, flight: Flight) -> None:
+        """A batch took so long. One that took no step teaches nothing."""
+        self._count(seconds, flight)
+        seats = [seat for seat in flight.seats if seat.taken > 0]
+        whole = all(not seat.resumed and seat.steps and seat.step == seat.steps for seat in flight.seats)
+        if not seats or (not whole and (self.cost is None or not self._traits.steps)):
             return
-        works = [work_of(seat.job.run, batch.shape, self._traits) for seat in seats]
-        self._keep(features(works, self._loaded), "batch", seconds, batch.seconds, number)
+        did = self._did(seats, batch.shape, flight.advances)
+        predicted = batch.seconds if self.cost is None else self.cost.batch_seconds(did)
+        self._tallies.observe("prediction_error", abs(predicted - seconds) / seconds if seconds > 0 else 0.0)
+        self._keep(did, "batch", seconds, predicted, number)
+
+    def _count(self, seconds: float, flight: Flight) -> None:
+        if flight.seats:
+            self._tallies.observe("batch_seconds", seconds)
+            self._tallies.observe("batch_size", len({seat.id for seat in flight.seats}))
+
+    def _did(self, seats: Sequence[Seat], shape: Shape, advances: int) -> Features:
+        """The features of what was done, of runs that may have come and gone on the way."""
+        works = [(work_of(seat.job.run, shape, self._traits), seat) for seat in seats]
+        steps = advances if self._traits.steps else max(seat.taken for seat in seats)
+        token_steps = sum(seat.taken * work.row_tokens for work, seat in works)
+        return Features(
+            runs=len(seats),
+            branches=self._loaded,
+            steps=steps,
+            tokens=round(token_steps / steps),
+            token_steps=token_steps,
+            control_steps=sum(seat.taken * work.row_tokens * work.controls for work, seat in works),
+            attention_steps=sum(seat.taken * work.pairs for work, seat in works),
+            pixels=sum(work.pixels for work, seat in works if seat.step == seat.steps),
+        )
 
     def _keep(
         self, what: Features, kind: Kind, seconds: float, predicted: float, batch: int | None = None

@@ -46,16 +46,18 @@ def file_digest(path: Path) -> str:
 
 
 class InputDigests:
-    """SHA-256 of input files, each read once: many runs share an input."""
+    """SHA-256 of input files, each read once as long as it is not touched: many runs share an input."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, str] = {}
+        self._known: dict[Path, tuple[tuple[int, ...], str]] = {}
 
     def __call__(self, path: Path) -> str:
         """The digest of a file's contents. Raises OSError."""
-        if path not in self._known:
-            self._known[path] = file_digest(path)
-        return self._known[path]
+        status = path.stat()
+        mark = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        if path not in self._known or self._known[path][0] != mark:
+            self._known[path] = mark, file_digest(path)
+        return self._known[path][1]
 
 
 def describe(

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from cosmos_batch.dispatch.flight import Seat
 from cosmos_batch.dispatch.folder import OutputFolder, folder_errors
+from cosmos_batch.dispatch.leases import Leases
 from cosmos_batch.dispatch.provenance import (
     Circumstances,
     Digest,
     Identity,
+    check_published,
     describe,
     request_key,
     write_description,
 )
+from cosmos_batch.dispatch.tallies import Tallies
 from cosmos_batch.dispatch.watching import SavePace, Settings, Watcher
 from cosmos_batch.engines.base import Job, Outcome, Result
 from cosmos_batch.errors import OutputError
@@ -48,6 +53,9 @@ class Tools:
     settings: Settings
     watcher: Watcher
     clock: Callable[[], float] = time.time
+    worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    leases: Leases = field(default_factory=Leases)
+    tallies: Tallies = field(default_factory=Tallies)
 
 
 class BatchRecorder:
@@ -61,18 +69,51 @@ class BatchRecorder:
         self._company: tuple[str, ...] = ()
         self._pace = SavePace(PROGRESS_SECONDS, tools.clock)
 
-    def seat(self, run: Run, attempt: int) -> Seat:
-        """A place for the attempt, with its folder made. Raises OSError where an input cannot be read."""
+    def know(self, failures: Mapping[str, int]) -> None:
+        """The same of runs that join later."""
+        self._failures |= failures
+
+    def place(self, run: Run, attempt: int) -> Seat | None:
+        """A place for the attempt; None where it has come to its end already, with or without a video."""
+        try:
+            return None if self._is_made(run, attempt) else self._seat(run, attempt)
+        except OSError as exc:
+            self._refused(run, attempt, f"an input cannot be read: {exc.filename}: {exc.strerror}")
+            return None
+
+    def _seat(self, run: Run, attempt: int) -> Seat:
+        """With its folder made. Raises OSError where an input cannot be read."""
         tools = self._tools
         key = request_key(run, tools.identity, tools.digest)
         state = tools.folder.state(run.id, key)
         job = Job(run, tools.folder.work(attempt), state)
         self._company += (run.id,)
+        tools.leases.take(attempt)
         return Seat(job, attempt, resumed=state.exists(), started=tools.clock())
+
+    def _is_made(self, run: Run, attempt: int) -> bool:
+        """Whether the run's finished output lies there already: published by a process that died right after.
+
+        Then the attempt ends with it. Raises OSError where an input cannot be read.
+        """
+        tools = self._tools
+        published = tools.folder.published(run.id)
+        if not published.exists():
+            return False
+        try:
+            check_published(published, request_key(run, tools.identity, tools.digest))
+        except OutputError:
+            return False
+        reason = "its finished output was found"
+        tools.ledger.finish(attempt, State.SUCCEEDED, reason)
+        tools.watcher.changed(run.id, State.SUCCEEDED, reason)
+        tools.folder.forget_states({run.id})
+        return True
 
     def stepped(self, seat: Seat, seats: Sequence[Seat]) -> None:
         """Show a step at once, and write all of them down now and then, which renews the lease."""
         self._tools.watcher.stepped(seat.id, seat.step, seat.steps)
+        self._tools.tallies.count("steps")
         if self._pace.due():
             started = self._tools.clock()
             steps = {other.attempt: (other.step, other.steps) for other in seats if not other.landed}
@@ -99,6 +140,9 @@ class BatchRecorder:
     def _succeeded(self, seat: Seat) -> None:
         tools = self._tools
         run = seat.job.run
+        if not tools.ledger.renew([seat.attempt], tools.settings.lease):
+            self._lost(seat)
+            return
         try:
             tools.check(run, tools.shape(run), seat.job)
             self._describe(seat)
@@ -118,8 +162,8 @@ class BatchRecorder:
             made = describe(seat.job.run, seat.job.folder, tools.identity, tools.digest, circumstances)
             write_description(seat.job.folder, made)
 
-    def failed(self, seat: Seat, cause: str, retryable: bool) -> None:
-        """Count a failure against the run, unless the output folder is what is wrong.
+    def failed(self, seat: Seat, cause: str, retryable: bool) -> bool:
+        """Count a failure against the run, unless the output folder is what is wrong; whether it is tried again.
 
         What failed from a saved state is tried again from its start: the state may be the reason.
         """
@@ -127,23 +171,45 @@ class BatchRecorder:
         self._forget_state(seat)
         count = self._failures[seat.id] = self._failures.get(seat.id, 0) + 1
         again = (retryable or seat.resumed) and count < self._tools.settings.max_failures
-        self._close(seat, State.QUEUED if again else State.FAILED, cause, failure=True)
+        if again:
+            self._tools.tallies.count("retries")
+            self._close(seat, State.QUEUED, cause, failure=True, wait=self._tools.settings.wait_after(count))
+        else:
+            self._close(seat, State.FAILED, cause, failure=True)
+        return again
 
-    def refused(self, run: Run, attempt: int, cause: str) -> None:
+    def dropped(self, seat: Seat, reason: str) -> None:
+        """Cancel a run on its way, or let one go that was taken from this process."""
+        if seat.attempt in self._tools.leases.lost:
+            self._lost(seat)
+        else:
+            self._close(seat, State.CANCELLED, reason)
+            self._forget_state(seat)
+
+    def _lost(self, seat: Seat) -> None:
+        """Its lease ran out, so that it is somebody else's now: leave no trace."""
+        self._tools.watcher.noted(f"{seat.id}: its lease ran out, and another worker may have it")
+        self._leave(seat)
+
+    def _refused(self, run: Run, attempt: int, cause: str) -> None:
         """Fail a run that could not even be seated."""
         self._tools.ledger.finish(attempt, State.FAILED, cause, failure=True)
+        self._tools.leases.drop(attempt)
         self._tools.watcher.changed(run.id, State.FAILED, cause)
 
     def put_back(self, seat: Seat, reason: str) -> None:
         """Let a run wait again, from its saved state where there is one. It is not the run's fault."""
         self._close(seat, State.PREEMPTED if seat.job.state.exists() else State.QUEUED, reason)
 
-    def _close(self, seat: Seat, state: State, cause: str, *, failure: bool = False) -> None:
-        ledger, steps = self._tools.ledger, {seat.attempt: (seat.step, seat.steps)}
-        ledger.progress(steps, self._tools.settings.lease)
-        ledger.finish(seat.attempt, state, cause, failure=failure)
-        seat.landed = True
+    def _close(self, seat: Seat, state: State, cause: str, *, failure: bool = False, wait: float = 0.0) -> None:
+        steps = seat.step, seat.steps
+        self._tools.ledger.finish(seat.attempt, state, cause, failure=failure, wait=wait, steps=steps)
         self._tools.watcher.changed(seat.id, state, cause)
+        self._leave(seat)
+
+    def _leave(self, seat: Seat) -> None:
+        self._tools.leases.drop(seat.attempt)
+        seat.landed = True
         shutil.rmtree(seat.job.folder, ignore_errors=True)
 
     def _forget_state(self, seat: Seat) -> None:

@@ -18,6 +18,13 @@ class Settings:
     max_failures: int = 3  # attempts that a run may make fail before it is failed, where trying again can help
     max_batch: int | None = None  # runs of a batch at most; None: as planned
     lease: float = 120.0  # seconds after which a silent worker's runs may be taken from it
+    retry_wait: float = 0.0  # seconds before a failed run is tried again; twice as long after every failure
+    longest_wait: float = 900.0  # seconds that this comes to at most
+    guarded: bool = False  # a supervisor starts a fresh process for an engine that broke
+
+    def wait_after(self, failures: int) -> float:
+        """Seconds before a run is tried again that has failed so often."""
+        return min(self.longest_wait, self.retry_wait * 2.0 ** (failures - 1))
 
 
 class Watcher(Protocol):
@@ -47,6 +54,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.wanted = False
+        self.reason = "stopped by the user"
 
 
 class SavePace:

@@ -16,6 +16,7 @@ from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result
 from cosmos_batch.errors import EngineError, OutOfMemory
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Shape, Traits
+from cosmos_batch.run import Run
 
 
 class Trouble(Enum):
@@ -100,7 +101,12 @@ class ReplayEngine:
         """Let the time of a model load pass."""
         self._clock.sleep(self._script.load_seconds)
         shapes = {run.id: batch.shape for batch in launch.batches for run in batch.runs}
-        return ReplaySession(self._script, self._clock, shapes, self._strikes)
+
+        def shape(run: Run) -> Shape:
+            """As planned; of a run that joined later, what its settings say."""
+            return shapes.get(run.id) or self._traits.shape(run, None)
+
+        return ReplaySession(self._script, self._clock, shape, self._strikes)
 
     def _strikes(self, run_id: str, step: int) -> Trouble | None:
         """The trouble that strikes a run now, counted."""
@@ -126,12 +132,12 @@ class ReplaySession:
         self,
         script: Script,
         clock: Clock,
-        shapes: Mapping[str, Shape],
+        shape: Callable[[Run], Shape],
         strikes: Callable[[str, int], Trouble | None],
     ) -> None:
         self._script = script
         self._clock = clock
-        self._shapes = shapes
+        self._shape = shape
         self._strikes = strikes
         self._places: dict[str, _Place] = {}
         self._closed = False
@@ -183,7 +189,7 @@ class ReplaySession:
 
     def _finish(self, place: _Place) -> Result:
         run_id = place.job.run.id
-        self._script.write(place.job, self._shapes[run_id])
+        self._script.write(place.job, self._shape(place.job.run))
         self.leave(run_id)
         return Result(run_id, Outcome.SUCCEEDED)
 

@@ -1,5 +1,24 @@
 """The ledger: a database of runs, batches, attempts and measurements."""
 
+from cosmos_batch.ledger.asked import Accepted as Accepted
+from cosmos_batch.ledger.asked import FileRecord as FileRecord
+from cosmos_batch.ledger.asked import Filter as Filter
+from cosmos_batch.ledger.asked import KeyRecord as KeyRecord
+from cosmos_batch.ledger.asked import KindCount as KindCount
+from cosmos_batch.ledger.asked import Look as Look
+from cosmos_batch.ledger.asked import Mode as Mode
+from cosmos_batch.ledger.asked import OrderRecord as OrderRecord
+from cosmos_batch.ledger.asked import OrderState as OrderState
+from cosmos_batch.ledger.asked import Page as Page
+from cosmos_batch.ledger.asked import Prediction as Prediction
+from cosmos_batch.ledger.asked import RunTimes as RunTimes
+from cosmos_batch.ledger.asked import Submission as Submission
+from cosmos_batch.ledger.asked import Throughput as Throughput
+from cosmos_batch.ledger.asked import WorkerRecord as WorkerRecord
+from cosmos_batch.ledger.asked import WorkerState as WorkerState
+from cosmos_batch.ledger.records import ENDED as ENDED
+from cosmos_batch.ledger.records import HELD as HELD
+from cosmos_batch.ledger.records import WAITING as WAITING
 from cosmos_batch.ledger.records import Attempt as Attempt
 from cosmos_batch.ledger.records import BatchFacts as BatchFacts
 from cosmos_batch.ledger.records import Claim as Claim
@@ -9,3 +28,6 @@ from cosmos_batch.ledger.records import State as State
 from cosmos_batch.ledger.records import StateChange as StateChange
 from cosmos_batch.ledger.records import Submitted as Submitted
 from cosmos_batch.ledger.store import Ledger as Ledger
+from cosmos_batch.ledger.working import Entry as Entry
+from cosmos_batch.ledger.working import News as News
+from cosmos_batch.ledger.working import Pulse as Pulse

@@ -8,12 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic.command import upgrade
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -22,6 +17,7 @@ from cosmos_batch.errors import LedgerError
 
 BUSY_SECONDS = 15.0  # how long a writer waits for another to finish before it gives up
 MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "0002"  # the latest migration
 
 # What SQLite and its drivers say, and what that means to whoever reads it.
 _MEANINGS = (
@@ -54,6 +50,11 @@ def ledger_errors(name: str) -> Iterator[None]:
         raise LedgerError(_explain(name, origin)) from exc
     except sqlite3.Error as exc:  # raised while a connection is being set up
         raise LedgerError(_explain(name, str(exc))) from exc
+
+
+def locked(name: str) -> LedgerError:
+    """What a writer raises that waited for too long."""
+    return LedgerError(_explain(name, "database is locked"))
 
 
 def _explain(name: str, origin: str) -> str:
@@ -105,12 +106,18 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _migrate(engine: Engine, name: str) -> None:
     """Bring the schema up to date, in one transaction, so that two processes cannot both do it."""
+    with engine.connect() as connection:
+        if inspect(connection).has_table("alembic_version"):
+            current = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            if current == HEAD:
+                return
+    # Imported only here, since few processes need it, and every one would wait for it
+    from alembic.command import upgrade
+    from alembic.config import Config
+    from alembic.util import CommandError
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with engine.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-    if current == ScriptDirectory.from_config(config).get_current_head():
-        return
     try:
         with engine.execution_options(writes=True).begin() as connection:
             config.attributes["connection"] = connection

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import RowMapping
 
 from cosmos_batch.errors import LedgerError
-from cosmos_batch.planning.traits import Shape
+from cosmos_batch.planning.traits import Shape, VideoFacts
 from cosmos_batch.run import Run
 
 _RUN = TypeAdapter(Run)
@@ -29,8 +31,10 @@ class State(StrEnum):
     PREEMPTED = "preempted"  # set aside with its state saved; waits to go on
 
 
+CANCEL = "cancel"  # the one wish that a worker may find at a run that it has
 WAITING = (State.QUEUED, State.PREEMPTED)
 HELD = (State.LEASED, State.RUNNING)
+ENDED = (State.SUCCEEDED, State.FAILED, State.BLOCKED, State.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +49,35 @@ class RunRecord:
     predicted_seconds: float | None  # its share of the batch that it was last planned into
     created: float  # seconds since 1970
     updated: float
+    owner: str  # the API key that asked for it, by name; "" without one
+    order: str  # id of the order that it belongs to; "" without one
+    custom_id: str  # what its order's file calls it
+    kind: str  # controls and size in words: "depth + edge, 1280x720, 121 frames"
+    facts: Mapping[str, VideoFacts]  # of its videos, by path, where they were looked at when it was taken in
+    cancelling: bool  # a worker has it, and will drop it at its next step
+    not_before: float  # it waits at least until then; 0: no such time
+    deaths: int  # workers that died with it aboard
+    lone_deaths: int  # those that had it alone
+    rating: int | None  # 1 to 5
 
     @property
     def id(self) -> str:
         """The run's id."""
         return self.run.id
 
+    @property
+    def priority(self) -> int:
+        """Higher goes first."""
+        return self.run.priority
+
     @classmethod
     def from_row(cls, row: RowMapping) -> RunRecord:
         """A record out of a row of `runs`. Raises LedgerError where the row holds no valid run."""
         try:
-            run = _RUN.validate_python(row["request"])
+            run = _RUN.validate_python(row["request"] | {"priority": row["priority"]})
             state = State(row["state"])
-        except (ValidationError, ValueError) as exc:
+            facts = {path: VideoFacts(**known) for path, known in row["facts"].items()}
+        except (ValidationError, ValueError, TypeError) as exc:
             raise LedgerError(f"the ledger's run {row['id']!r} cannot be read: {exc}") from exc
         return cls(
             run=run,
@@ -68,7 +88,42 @@ class RunRecord:
             predicted_seconds=row["predicted_seconds"],
             created=row["created"],
             updated=row["updated"],
+            owner=row["owner"],
+            order=row["order_id"],
+            custom_id=row["custom_id"],
+            kind=row["kind"],
+            facts=facts,
+            cancelling=row["wish"] == CANCEL and state in HELD,
+            not_before=row["not_before"],
+            deaths=row["deaths"],
+            lone_deaths=row["lone_deaths"],
+            rating=row["rating"],
         )
+
+
+class Request(NamedTuple):
+    """What was asked for, and nothing of what became of it: cheap to read for very many runs at once."""
+
+    id: str
+    fingerprint: str
+    run: Run  # with the priority that it was asked for with
+    facts: Mapping[str, VideoFacts]
+
+    @classmethod
+    def from_text(cls, run_id: str, fingerprint: str, request: str, facts: str) -> Request:
+        """A request out of columns of `runs`, the last two as JSON. Raises LedgerError, like `RunRecord`."""
+        try:
+            known = {path: VideoFacts(**each) for path, each in json.loads(facts).items()} if facts != "{}" else {}
+            return cls(run_id, fingerprint, _read_run(request), known)
+        except (ValidationError, ValueError, TypeError) as exc:
+            raise LedgerError(f"the ledger's run {run_id!r} cannot be read: {exc}") from exc
+
+
+def _read_run(text: str) -> Run:
+    try:
+        return _RUN.validate_json(text)
+    except ValidationError:  # the fast parser takes no lone surrogates, which a path may hold
+        return _RUN.validate_python(json.loads(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +154,7 @@ class Attempt:
 class StateChange:
     """One line of a run's history."""
 
+    id: int  # grows with every change of any run
     run: str
     state: State
     reason: str
@@ -107,7 +163,7 @@ class StateChange:
     @classmethod
     def from_row(cls, row: RowMapping) -> StateChange:
         """A record out of a row of `events`."""
-        return cls(run=row["run"], state=State(row["state"]), reason=row["reason"], at=row["at"])
+        return cls(id=row["id"], run=row["run"], state=State(row["state"]), reason=row["reason"], at=row["at"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +214,7 @@ class BatchFacts:
     shape: Shape
     predicted_seconds: float
     predicted_bytes: int
+    alone_seconds: Mapping[str, float] = field(default_factory=dict)  # by run id: if launched by itself
 
 
 @dataclass(frozen=True, slots=True)

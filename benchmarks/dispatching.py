@@ -1,0 +1,228 @@
+"""How fast the queue is, without HTTP: submitting, claiming, planning anew, idling, and giving way.
+
+    python -m benchmarks.dispatching [--waiting 100000]
+
+Everything on SQLite in a temporary folder, with the replay engine. Planning anew is timed with runs of a mix of
+control sets and sizes in the ledger, of which some are new. The idle share is that of the time in which runs were
+ready and the engine was not at work: between two batches, between two steps, and while videos are checked and
+published. It is measured at several lengths of a denoising step, since what dispatching takes is the same at all.
+An urgent run's delay is counted in steps that began after its arrival and before its own first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from threading import Thread
+
+from benchmarks.stage import PRIOR, TRAITS, RealClock, make_run
+from cosmos_batch.dispatch.agenda import Agenda, Habits
+from cosmos_batch.dispatch.blackbox import BlackBox
+from cosmos_batch.dispatch.folder import OUTPUT, OutputFolder
+from cosmos_batch.dispatch.home import Home
+from cosmos_batch.dispatch.journal import Journal
+from cosmos_batch.dispatch.lessons import Lessons
+from cosmos_batch.dispatch.waiting import WaitingRuns
+from cosmos_batch.dispatch.watching import Settings
+from cosmos_batch.dispatch.worker import Machine, Service, Worker
+from cosmos_batch.engines.base import Job
+from cosmos_batch.engines.replay import ReplayEngine, Script
+from cosmos_batch.ledger import ENDED, BatchFacts, Ledger, State, Submission
+from cosmos_batch.planning.traits import Shape
+from cosmos_batch.run import Priority, Run
+
+CLIENTS = 8
+SECONDS = 5.0  # of submitting
+STEPS = 35  # of a run
+BACKLOGS = {0.05: 120, 0.25: 40, 1.0: 16}  # runs that wait at first, by the seconds of a step, whatever is in it
+URGENT = 6  # urgent runs that come on the way, each with three others
+
+
+def stamp(job: Job, _shape: Shape) -> None:
+    """A stand-in for a video."""
+    (job.folder / OUTPUT).write_text(job.run.fingerprint)
+
+
+def accept_all(_run: Run, _shape: Shape, _job: Job) -> None:
+    """Check nothing: what is measured is the queue."""
+
+
+def mixed(index: int, video: Path, dice: random.Random) -> Run:
+    """A run of the mix."""
+    run = make_run(f"run{index:06}", video, control=dice.choice(("edge", "vis", "depth", "seg")), steps=STEPS)
+    size = dice.choice(("32x32", "48x48", "64x32"))
+    return replace(run, sampling=replace(run.sampling, resolution=size, seed=dice.randrange(100)))
+
+
+def measure_submitting(folder: Path) -> dict[str, float]:
+    """Clients, each a thread with one run per call."""
+    ledger = Ledger(folder / "submit.sqlite")
+    delays: list[float] = []
+    until = time.perf_counter() + SECONDS
+
+    def client(number: int) -> None:
+        index = 0
+        while (began := time.perf_counter()) < until:
+            run = make_run(f"c{number}-{index}", folder / "in.mp4")
+            ledger.accept([Submission(run, key=run.id)])
+            delays.append(time.perf_counter() - began)
+            index += 1
+
+    threads = [Thread(target=client, args=(number,)) for number in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ledger.close()
+    delays.sort()
+    return {
+        "submissions per second": len(delays) / SECONDS,
+        "p99 of a submission, ms": 1000 * delays[int(0.99 * len(delays))],
+    }
+
+
+def measure_claiming(folder: Path) -> dict[str, float]:
+    """One worker that claims batches of eight, begins and finishes them."""
+    ledger = Ledger(folder / "claim.sqlite")
+    ledger.accept([Submission(make_run(f"r{index}", folder / "in.mp4")) for index in range(2000)])
+    facts = BatchFacts("replay", Shape(32, 32, 2), 1.0, 0)
+    began = time.perf_counter()
+    for start in range(0, 2000, 8):
+        claim = ledger.claim([f"r{index}" for index in range(start, start + 8)], facts, "w", 60)
+        assert claim is not None
+        ledger.begin(list(claim.attempts))
+        for attempt in claim.attempts.values():
+            ledger.finish(attempt, State.SUCCEEDED)
+        ledger.end_batch(claim.batch)
+    seconds = time.perf_counter() - began
+    ledger.close()
+    return {"runs claimed, begun and finished per second": 2000 / seconds}
+
+
+def measure_planning(folder: Path, waiting: int) -> dict[str, float]:
+    """A worker's first plan of everything that waits, and the next, when a few more have come."""
+    ledger = Ledger(folder / "plan.sqlite")
+    dice = random.Random(0)
+    for start in range(0, waiting, 10_000):
+        upto = min(start + 10_000, waiting)
+        ledger.accept([Submission(mixed(index, folder / "in.mp4", dice)) for index in range(start, upto)])
+    runs = WaitingRuns(ledger, TRAITS)
+    lessons = Lessons(ledger, ("replay", "stage"), TRAITS, None)
+    agenda = Agenda(runs, ledger, TRAITS, PRIOR, lessons, Habits())
+
+    def plan() -> float:
+        began = time.perf_counter()
+        agenda.refresh(ledger.pulse().latest)
+        agenda.plan()
+        return time.perf_counter() - began
+
+    first = plan()
+    again = []
+    for more in range(3):
+        fresh = [mixed(waiting + 100 * more + index, folder / "in.mp4", dice) for index in range(100)]
+        ledger.accept([Submission(run) for run in fresh])
+        again.append(plan())
+    ledger.close()
+    return {
+        f"first plan of {waiting:,} waiting runs, s": first,
+        f"planning {waiting:,} waiting runs anew, s": statistics.median(again),
+    }
+
+
+class Watched:
+    """A service in this process, on real time."""
+
+    def __init__(self, folder: Path, step_seconds: float) -> None:
+        self.home = Home(folder)
+        self.home.make()
+        with OutputFolder(self.home.videos):
+            pass
+        self.ledger = Ledger(self.home.ledger)
+        self.steps: list[float] = []  # when each began
+        self._step_seconds = step_seconds
+        script = Script(stamp, 0.0, self._step)
+        self.worker = Worker(
+            Machine(ReplayEngine(TRAITS, script, RealClock()), PRIOR),
+            OutputFolder(self.home.videos, shared=True),
+            self.ledger,
+            BlackBox(self.home.box(0), "w"),
+            "w",
+            Service(settings=Settings(save_every=20.0, guarded=True)),
+            Journal(io.StringIO()),
+            accept_all,
+        )
+        self._thread = Thread(target=self.worker.run)
+        self._thread.start()
+
+    def _step(self, _runs: int) -> float:
+        self.steps.append(time.time())
+        return self._step_seconds
+
+    def finish(self) -> None:
+        """Wait until everything is done, and stop."""
+        while not set(self.ledger.states()) <= set(ENDED):
+            time.sleep(0.05)
+        self.worker.stop.wanted = True
+        self._thread.join()
+
+
+def measure_working(folder: Path, step: float, backlog: int) -> dict[str, float]:
+    """A backlog while runs keep coming, some of them urgent."""
+    folder = folder / f"working-{step}"
+    folder.mkdir()
+    video = folder / "in.mp4"
+    video.write_bytes(b"input")
+    scene = Watched(folder / "home", step)
+    scene.ledger.accept([Submission(make_run(f"r{index}", video, steps=STEPS)) for index in range(backlog)])
+    arrived = {}
+    for index in range(URGENT):
+        time.sleep(backlog * STEPS * step / 8 / URGENT)
+        urgent = make_run(f"u{index}", video, steps=5, priority=Priority.URGENT)
+        scene.ledger.accept([Submission(urgent)])
+        arrived[urgent.id] = time.time()
+        scene.ledger.accept([Submission(make_run(f"s{index}-{n}", video, steps=STEPS)) for n in range(3)])
+    scene.finish()
+    tallies = scene.ledger.tallies()
+    busy, idle = tallies["engine_seconds", ""], tallies["idle_seconds", ""]
+    delays = [_steps_before(scene, run_id, at) for run_id, at in arrived.items()]
+    runs, steps = sum(scene.ledger.states().values()), len(scene.steps)
+    scene.ledger.close()
+    at = f"at {step:g} s a step"
+    return {
+        f"idle share of the engine {at} ({runs} runs, {steps} steps), %": 100 * idle / (busy + idle),
+        f"steps begun between an urgent run's arrival and its own first {at}, at most": max(delays),
+    }
+
+
+def _steps_before(scene: Watched, run_id: str, arrived: float) -> int:
+    began = next(change.at for change in scene.ledger.history(run_id) if change.state is State.RUNNING)
+    return sum(arrived < at < began for at in scene.steps)
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description="How fast the queue is, without HTTP.")
+    parser.add_argument("--waiting", type=int, default=100_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        measures = [
+            lambda: measure_submitting(folder),
+            lambda: measure_claiming(folder),
+            lambda: measure_planning(folder, options.waiting),
+        ]
+        measures += [partial(measure_working, folder, step, backlog) for step, backlog in BACKLOGS.items()]
+        for measure in measures:
+            for name, value in measure().items():
+                print(f"{name}: {value:.4g}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

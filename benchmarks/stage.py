@@ -1,0 +1,193 @@
+"""A service whose engine acts: `python -m benchmarks.stage serve HOME` and, started by that, `... worker HOME N`.
+
+The engine is the replay engine on real time; it writes real videos of two frames, each in its run's own colour.
+The environment sets the scene: STAGE_STEP and STAGE_LOAD are the seconds of a denoising step and of a model load,
+STAGE_BUSY those for which a locked ledger is waited for, STAGE_WORKERS counts the workers. A file HOME/full stands
+for a disk that is full. A run whose prompt begins with "poison" kills its worker as its video is written, one
+whose prompt begins with "broken" fails there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+
+from cosmos_batch.dispatch.agenda import Habits
+from cosmos_batch.dispatch.employment import end_with_parent, work
+from cosmos_batch.dispatch.folder import OUTPUT
+from cosmos_batch.dispatch.home import Home
+from cosmos_batch.dispatch.journal import Journal
+from cosmos_batch.dispatch.patience import patiently
+from cosmos_batch.dispatch.supervisor import OnStart, Supervisor
+from cosmos_batch.dispatch.watching import Settings
+from cosmos_batch.dispatch.worker import Machine, Service
+from cosmos_batch.engines.base import Job
+from cosmos_batch.engines.replay import ReplayEngine, Script
+from cosmos_batch.errors import EngineError, StorageError
+from cosmos_batch.ledger import Ledger
+from cosmos_batch.media.check import FINGERPRINT
+from cosmos_batch.media.encode import write_video
+from cosmos_batch.planning.catalogue import transfer_traits
+from cosmos_batch.planning.cost import CostModel
+from cosmos_batch.planning.flushing import FlushRules
+from cosmos_batch.planning.traits import Shape
+from cosmos_batch.run import Control, ControlName, Run, Sampling
+
+FRAMES, SIZE, FPS = 2, 32, 8.0
+TRAITS = transfer_traits(
+    "replay",
+    sizes={"32": {(1, 1): (SIZE, SIZE)}},
+    defaults=Sampling(resolution="32", num_steps=4, fps=FPS),
+    chunk_frames=5,
+)
+PRIOR = CostModel(
+    engine="replay",
+    device="stage",
+    load=0.1,
+    load_branch=0.0,
+    batch=0.01,
+    step=0.01,
+    token=1e-4,
+    control=0.0,
+    attention=0.0,
+    pixel=0.0,
+    model_bytes=0,
+    branch_bytes=0,
+    token_bytes=0,
+)
+
+
+class RealClock:
+    """Time as it is."""
+
+    def now(self) -> float:
+        """Seconds."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+def colour_of(run: Run) -> tuple[int, int, int]:
+    """The colour that stands for a run's own video."""
+    red, green, blue = bytes.fromhex(run.fingerprint[:6])
+    return red, green, blue
+
+
+def make_run(
+    run_id: str, video: Path, *, control: ControlName = "edge", steps: int = 4, priority: int = 0, prompt: str = ""
+) -> Run:
+    """A settled run."""
+    return Run(
+        id=run_id,
+        prompt=prompt or f"street {run_id}",
+        controls=(Control(name=control, weight=1.0, video=str(video)),),
+        video=str(video),
+        sampling=Sampling(
+            num_steps=steps,
+            guidance=3.0,
+            sigma_max=80.0,
+            seed=1,
+            fps=FPS,
+            num_frames=FRAMES,
+            resolution=f"{SIZE}x{SIZE}",
+            negative_prompt="blurry",
+        ),
+        priority=priority,
+    )
+
+
+def make_input(path: Path) -> Path:
+    """A grey video."""
+    write_video(path, np.full((FRAMES, SIZE, SIZE, 3), 128, np.uint8), FPS)
+    return path
+
+
+class Actor:
+    """What the engine does that a script cannot say."""
+
+    def __init__(self, home: Home, step: float) -> None:
+        self._home = home
+        self._step = step
+
+    def write(self, job: Job, shape: Shape) -> None:
+        """Leave a run's video, unless the disk is full or the run is poison."""
+        if job.run.prompt.startswith("poison"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if job.run.prompt.startswith("broken"):
+            raise EngineError("this run cannot be made")
+        if (self._home.root / "full").exists():
+            raise StorageError(f"the output folder {self._home.videos} is on a full disk; free some space")
+        frames = np.broadcast_to(
+            np.array(colour_of(job.run), np.uint8), (shape.frames, shape.height, shape.width, 3)
+        )
+        write_video(job.folder / OUTPUT, frames, FPS, metadata={FINGERPRINT: job.run.fingerprint})
+
+    def step_seconds(self, _runs: int) -> float:
+        """Seconds of a step, however many runs take it."""
+        return self._step
+
+
+def _seconds(name: str, default: float) -> float:
+    return float(os.environ.get(name, default))
+
+
+def be_worker(home: Home, number: int) -> int:
+    """Be one of the service's workers."""
+    actor = Actor(home, _seconds("STAGE_STEP", 0.01))
+    script = Script(actor.write, _seconds("STAGE_LOAD", 0.0), actor.step_seconds)
+    service = Service(
+        Habits(rules=FlushRules(seconds=1.0, runs=32, quiet=0.1)),
+        Settings(save_every=0.0, retry_wait=0.2, lease=20.0, guarded=True),
+        poll=0.02,
+        longest_trouble=0.5,
+        outlook_every=1.0,
+    )
+
+    def hire() -> Machine:
+        return Machine(ReplayEngine(TRAITS, script, RealClock()), PRIOR)
+
+    return work(home, number, hire, service, busy=_seconds("STAGE_BUSY", 15.0))
+
+
+def be_server(home: Home) -> int:
+    """Be the service, until told to stop."""
+    over = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    end_with_parent()
+
+    def command(number: int) -> list[str]:
+        return [sys.executable, "-m", "benchmarks.stage", "worker", str(home.root), str(number)]
+
+    home.make()
+    busy = _seconds("STAGE_BUSY", 15.0)
+    ledger = patiently(lambda: Ledger(home.ledger, busy=busy), Journal(sys.stderr))
+    workers = int(os.environ.get("STAGE_WORKERS", "1"))
+    with Supervisor(home, ledger, command, workers=workers, on_start=OnStart.KEEP, grace=10.0):
+        over.wait()
+    ledger.close()
+    return 0
+
+
+def main() -> int:
+    """Play a part."""
+    parser = argparse.ArgumentParser(description="A service whose engine acts.")
+    parser.add_argument("part", choices=("serve", "worker"))
+    parser.add_argument("home", type=Path)
+    parser.add_argument("number", type=int, nargs="?", default=0)
+    options = parser.parse_args()
+    home = Home(options.home)
+    return be_server(home) if options.part == "serve" else be_worker(home, options.number)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,140 @@
+"""Talking to a server: requests, and its error answers as errors of ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from cosmos_batch.errors import CosmosBatchError, InputError, Problem
+from cosmos_batch.media.atomic import replacing
+
+CHUNK = 1 << 20  # bytes of a download that are held at a time
+_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+
+
+class ServerError(CosmosBatchError):
+    """A server cannot be reached, or does not do what it is asked."""
+
+
+class Client:
+    """One server, asked with one key."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        """Raises InputError where that is no address of a server."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        try:
+            self._http = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT)
+        except (httpx.InvalidURL, ValueError, TypeError) as exc:
+            raise InputError([_bad_url(url)]) from exc
+        if self._http.base_url.scheme not in ("http", "https"):
+            raise InputError([_bad_url(url)])
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: str | int) -> Any:
+        """The JSON answer to a GET. Raises ServerError and InputError, as everything here does."""
+        return self._ask("GET", path, params=query).json()
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Any:
+        """The JSON answer to a POST; `key` makes it safe to send twice."""
+        headers = {"Idempotency-Key": key} if key else {}
+        return self._ask("POST", path, json=body, headers=headers).json()
+
+    def upload(self, path: Path) -> str:
+        """Send a video; returns its id."""
+        try:
+            with path.open("rb") as stream:
+                files = {"file": (path.name, stream)}
+                sent = self._ask("POST", "/v1/files", files=files, data={"purpose": "user_data"}, timeout=None)
+        except OSError as exc:
+            raise ServerError(f"{path} cannot be read: {exc.strerror}") from exc
+        return str(sent.json()["id"])
+
+    def download(self, path: str, target: Path, **query: str) -> None:
+        """Save an answer in a file, whole or not at all. Raises StorageError too."""
+        with _reached(self._http), self._http.stream("GET", path, params=query) as response:
+            _check(response)
+            with replacing(target) as part, part.open("wb") as stream:
+                for chunk in response.iter_bytes(CHUNK):
+                    stream.write(chunk)
+
+    def videos(self, **query: str) -> Iterator[dict[str, Any]]:
+        """Every video that the query lets through, oldest first, page by page."""
+        after: dict[str, str] = {}
+        while True:
+            page = self.get("/v1/videos", limit=100, order="asc", **query, **after)
+            yield from page["data"]
+            if not page["has_more"]:
+                return
+            after = {"after": page["last_id"]}
+
+    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Server-sent events from now on, as (name, data)."""
+        timeout = httpx.Timeout(60.0, connect=10.0)
+        with _reached(self._http), self._http.stream("GET", "/v1/events", timeout=timeout) as response:
+            _check(response)
+            name = ""
+            for line in response.iter_lines():
+                field, _, value = line.partition(": ")
+                if field == "event":
+                    name = value
+                elif field == "data":
+                    yield name, json.loads(value)
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        with _reached(self._http):
+            response = self._http.request(method, path, **options)
+            _check(response)
+        return response
+
+
+def in_path(name: str) -> str:
+    """A name as a part of a URL's path."""
+    return quote(name, safe="")
+
+
+@contextmanager
+def _reached(http: httpx.Client) -> Iterator[None]:
+    try:
+        yield
+    except httpx.HTTPError as exc:
+        raise ServerError(f"the server {http.base_url} does not answer: {exc or type(exc).__name__}") from exc
+
+
+def _check(response: httpx.Response) -> None:
+    """Raises what the server says is wrong."""
+    if response.is_success:
+        return
+    response.read()
+    try:
+        error = response.json()["error"]
+        message, found = str(error["message"]), error.get("problems", [])
+    except (ValueError, KeyError, TypeError) as exc:
+        raise ServerError(f"the server answered {response.status_code} {response.reason_phrase}") from exc
+    if found:
+        raise InputError(_problems(found))
+    raise ServerError(message)
+
+
+def _problems(found: Sequence[Mapping[str, Any]]) -> list[Problem]:
+    return [
+        Problem("", each["line"], each["field"], each["found"], each["message"], each["remedy"]) for each in found
+    ]
+
+
+def _bad_url(url: str) -> Problem:
+    remedy = "give one such as http://127.0.0.1:8000, with --server or in COSMOS_BATCH_SERVER"
+    return Problem("", None, "--server", repr(url[:80]), "is no address of a server", remedy)

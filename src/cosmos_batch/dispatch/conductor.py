@@ -1,0 +1,161 @@
+"""Between two steps of a service's batch: the queue is asked, runs join, are set aside and dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cosmos_batch.dispatch.agenda import Agenda
+from cosmos_batch.dispatch.flight import Flight, Seat
+from cosmos_batch.dispatch.lessons import Lessons
+from cosmos_batch.dispatch.recorder import BatchRecorder, Tools
+from cosmos_batch.dispatch.waiting import WaitingRuns
+from cosmos_batch.dispatch.watching import Stop
+from cosmos_batch.ledger import BatchFacts, Mode
+from cosmos_batch.planning.boarding import Aboard, Boarding, Cabin, board
+from cosmos_batch.planning.cost import CostModel
+from cosmos_batch.planning.lots import Kind
+from cosmos_batch.planning.plan import Batch
+from cosmos_batch.planning.sizing import sizing
+from cosmos_batch.planning.traits import Shape, Traits
+from cosmos_batch.planning.turns import Rank, rank
+from cosmos_batch.run import Run, Signature
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """The batch at work."""
+
+    number: int
+    shape: Shape
+    controls: Signature  # whose branches are loaded
+    recorder: BatchRecorder
+    closed: bool  # nobody may join it
+
+
+class Conductor:
+    """The attendant of a worker's batches."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        traits: Traits,
+        waiting: WaitingRuns,
+        agenda: Agenda,
+        lessons: Lessons,
+        stop: Stop,
+        tell: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`stop` is set when the queue is paused; `tell`, called between steps, says what is to be done next."""
+        self._tools = tools
+        self._traits = traits
+        self._waiting = waiting
+        self._agenda = agenda
+        self._lessons = lessons
+        self._stop = stop
+        self._tell = tell
+        self._scene: _Scene | None = None
+        self._ranks: dict[str, tuple[Rank, Kind]] = {}  # of the runs aboard
+        self._failures: dict[str, int] = {}  # of their attempts so far
+        self._suspects: set[str] = set()  # those of them that must be alone
+        self._company: frozenset[str] = frozenset()  # when it was last thought about who may join
+        self._due = float("inf")  # when a run that was held back then may begin
+
+    def expect(self, runs: tuple[Run, ...]) -> None:
+        """These runs are about to be claimed: keep what is known of them as waiting runs."""
+        self._ranks, self._suspects = {}, set()
+        for run in runs:
+            self._remember(run)
+
+    def _remember(self, run: Run) -> None:
+        entry = self._waiting.entries[run.id]
+        self._failures[run.id] = entry.failures
+        if entry.deaths:
+            self._suspects.add(run.id)
+        point = self._agenda.point_seconds
+        self._ranks[run.id] = rank(run.priority, entry.created, point), self._waiting.kind(run)
+
+    def attend(
+        self, batch: Batch, number: int, controls: Signature, recorder: BatchRecorder, closed: bool
+    ) -> None:
+        """A batch begins. `closed`: nobody may join it; nor one whose run must be alone."""
+        alone = any(run.id in self._suspects for run in batch.runs)
+        self._scene = _Scene(number, batch.shape, controls, recorder, closed or alone)
+        self._company = frozenset()
+
+    def between(self, flight: Flight) -> None:
+        """Heed what the queue says. Of an engine that cannot step, only cancelled runs are taken out."""
+        pulse = self._tools.ledger.pulse()
+        changed = self._agenda.refresh(pulse.latest)
+        self._drop(flight, changed)
+        self._tell()
+        if not self._traits.steps:
+            return
+        if pulse.mode is Mode.PAUSED:
+            self._stop.reason, self._stop.wanted = "the queue is paused", True
+            return
+        company = frozenset(seat.id for seat in flight.aboard)
+        now = self._tools.clock()
+        if pulse.mode is Mode.RUNNING and company and (changed or company != self._company or now >= self._due):
+            self._let_in(flight)
+            self._company = frozenset(seat.id for seat in flight.aboard)
+            self._due = min((entry.not_before for entry in self._agenda.deferred(now)), default=float("inf"))
+
+    def _drop(self, flight: Flight, changed: bool) -> None:
+        lost = self._tools.leases.lost
+        wished = set(self._tools.ledger.wishes()) if changed else set()
+        for seat in flight.aboard:
+            if seat.attempt in lost or seat.id in wished:
+                flight.drop(seat.id, "cancelled")
+
+    def _let_in(self, flight: Flight) -> None:
+        scene = self._scene
+        assert scene is not None
+        bounds = sizing(self._traits, self._agenda.cost, scene.controls)
+        cabin = Cabin(scene.controls, bounds.room, self._lessons.most(scene.shape), scene.closed)
+        verdict = board([self._aboard(seat) for seat in flight.aboard], self._agenda.candidates(), cabin)
+        self._carry_out(verdict, flight, scene)
+
+    def _aboard(self, seat: Seat) -> Aboard:
+        ranked, kind = self._ranks[seat.id]
+        return Aboard(seat.id, kind, ranked, seat.job.run.priority, max(seat.steps - seat.step, 0))
+
+    def _carry_out(self, verdict: Boarding, flight: Flight, scene: _Scene) -> None:
+        for run_id in verdict.set_aside:
+            self._tools.tallies.count("preemptions")
+            flight.set_aside(run_id, "set aside for an urgent run")
+        if not verdict.join:
+            return
+        runs = self._waiting.runs(verdict.join)
+        for run in runs:
+            self._remember(run)
+        self._claim(runs, flight, scene)
+
+    def _claim(self, runs: list[Run], flight: Flight, scene: _Scene) -> None:
+        tools = self._tools
+        cost = self._agenda.cost
+        kinds = {run.id: self._ranks[run.id][1] for run in runs}
+        seconds = sum(cost.run_seconds(kind.work) for kind in kinds.values())
+        facts = BatchFacts(
+            tools.identity["engine"],
+            scene.shape,
+            seconds,
+            0,
+            {run_id: alone_seconds(kind, cost) for run_id, kind in kinds.items()},
+        )
+        claim = tools.ledger.claim(list(kinds), facts, tools.worker, tools.settings.lease, scene.number)
+        if claim is None:
+            return
+        taken = [run for run in runs if run.id in claim.attempts]
+        scene.recorder.know({run.id: self._failures[run.id] for run in taken})
+        seats = [seat for run in taken if (seat := scene.recorder.place(run, claim.attempts[run.id]))]
+        tools.ledger.begin([seat.id for seat in seats])
+        tools.watcher.began(scene.number, [seat.id for seat in seats])
+        tools.tallies.count("joins", len(seats))
+        flight.board(seats)
+
+
+def alone_seconds(kind: Kind, cost: CostModel) -> float:
+    """Predicted seconds of a run in a launch of its own."""
+    launch = cost.load_seconds(len(kind.signature)) + cost.overhead_seconds(kind.work.steps)
+    return launch + cost.run_seconds(kind.work)

@@ -1,0 +1,90 @@
+"""API keys: named, shown once, kept as a digest in the ledger, revocable.
+
+A key is 256 random bits, so a plain SHA-256 of it cannot be searched for, and checking one costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Callable
+
+from cosmos_batch.errors import InputError, Problem
+from cosmos_batch.ledger import Ledger
+
+PREFIX = "cb_"
+FRESH_SECONDS = 2.0  # how long a revoked key may still open something
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def make_key(ledger: Ledger, name: str) -> str:
+    """A new key of that name, kept nowhere. Raises InputError for a bad or taken name, and LedgerError."""
+    if not _NAME.fullmatch(name):
+        raise _wrong(name, "is no name for a key", "use 1 to 64 letters, digits, '.', '_' or '-'")
+    known = ledger.keys()
+    if any(key.name == name for key in known):
+        raise _wrong(name, "is the name of a key already", "choose another: a name is used once")
+    token = PREFIX + secrets.token_urlsafe(32)
+    ledger.add_key(name, digest_of(token))
+    return token
+
+
+def revoke_key(ledger: Ledger, name: str) -> None:
+    """Let a key open nothing from now on. Raises InputError for an unknown one, and LedgerError."""
+    if not ledger.revoke_key(name):
+        raise _wrong(name, "is the name of no key in force", "cosmos-batch keys list shows them")
+
+
+def digest_of(token: str) -> str:
+    """What is kept of a key."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class KeyRing:
+    """The keys in force, asked for again every `FRESH_SECONDS`."""
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._until = -1.0
+        self._names: frozenset[str] = frozenset()
+        self._known: dict[str, str] = {}  # names by digest
+
+    @property
+    def in_force(self) -> bool:
+        """Whether there is a key that is not revoked."""
+        return bool(self._current())
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the ledger was asked not long ago."""
+        return self._clock() < self._until
+
+    def match(self, token: str) -> str | None:
+        """The name of the key that this is, unless it was revoked."""
+        names = self._current()
+        digest = digest_of(token)
+        if digest not in self._known:
+            found = self._ledger.key_named(digest)
+            if found is not None:
+                self._known[digest] = found
+            return found
+        name = self._known[digest]
+        return name if name in names else None
+
+    def knows(self, name: str) -> bool:
+        """Whether a key of that name is in force."""
+        return name in self._current()
+
+    def _current(self) -> frozenset[str]:
+        if self._clock() >= self._until:
+            keys = self._ledger.keys()
+            self._names = frozenset(key.name for key in keys if key.revoked is None)
+            self._until = self._clock() + FRESH_SECONDS
+        return self._names
+
+
+def _wrong(name: str, message: str, remedy: str) -> InputError:
+    return InputError([Problem("", None, "name", repr(name[:80]), message, remedy)])

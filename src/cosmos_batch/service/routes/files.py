@@ -1,0 +1,129 @@
+"""/v1/files: OpenAI's Files API, and the folders of the server whose files may be picked."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as InPath
+from fastapi.responses import FileResponse, Response
+
+from cosmos_batch.errors import InputError, Problem
+from cosmos_batch.ledger import FileRecord
+from cosmos_batch.media.strangers import kind_of
+from cosmos_batch.service.context import Caller, Here
+from cosmos_batch.service.refusals import Refusal, not_found
+from cosmos_batch.service.routes.paging import After, FilesLimit, Order, Playable
+from cosmos_batch.service.shapes import EntryShape, FileDeleted, FileList, FileShape, RootsShape
+from cosmos_batch.service.uploads import VIDEO_PURPOSES
+
+router = APIRouter(prefix="/v1", tags=["files"])
+
+Id = Annotated[str, InPath(max_length=64)]
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file", "purpose"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "purpose": {"type": "string", "enum": ["user_data", "vision", "batch"]},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post("/files", response_model=FileShape, openapi_extra=_BODY)
+async def create_file(request: Request, here: Here, who: Caller) -> FileShape:
+    """Upload a video or image (purpose user_data or vision), or a file of requests (purpose batch)."""
+    content_type = request.headers.get("content-type", "")
+    if not content_type.lower().startswith("multipart/form-data"):
+        raise Refusal(415, "unsupported_media_type", "send multipart/form-data with the fields file and purpose")
+    form = await here.uploads.receive(content_type, request.stream())
+    try:
+        purpose = dict(form.fields).get("purpose", "")
+        if [name for name, _ in form.files] != ["file"]:
+            remedy = "send exactly one file, in the field 'file'"
+            raise InputError([Problem("", None, "file", "", "is missing, or not alone", remedy)])
+        received = form.files[0][1]
+        return shape_of(await asyncio.to_thread(here.uploads.keep, received, purpose, who))
+    finally:
+        form.discard()
+
+
+@router.get("/files", response_model=FileList)
+def list_files(
+    here: Here,
+    after: After = "",
+    limit: FilesLimit = 10_000,
+    order: Order = "desc",
+    purpose: Annotated[str, Query(max_length=32)] = "",
+) -> FileList:
+    """List files."""
+    found = here.ledger.files(purpose=purpose, after=after, limit=limit + 1, newest_first=order == "desc")
+    data = [shape_of(record) for record in found[:limit]]
+    ends = (data[0].id, data[-1].id) if data else (None, None)
+    return FileList(data=data, first_id=ends[0], last_id=ends[1], has_more=len(found) > limit)
+
+
+@router.get("/files/{file_id}", response_model=FileShape)
+def get_file(file_id: Id, here: Here) -> FileShape:
+    """One file's record."""
+    return shape_of(here.uploads.get(file_id))
+
+
+@router.head("/files/{file_id}/content", include_in_schema=False)
+@router.get("/files/{file_id}/content", response_class=FileResponse)
+def get_content(file_id: Id, here: Here, playable: Playable = False) -> Response:
+    """One file, as it was sent or made."""
+    record = here.uploads.get(file_id)
+    path = Path(record.path)
+    if not path.is_file():
+        raise not_found("file", file_id)
+    video = record.purpose in VIDEO_PURPOSES
+    if video and playable:
+        path = here.previews.of(path)
+    kind = kind_of(path)[1] if video else "application/jsonl"
+    return FileResponse(path, media_type=kind, filename=path.name, content_disposition_type="inline")
+
+
+@router.delete("/files/{file_id}", response_model=FileDeleted)
+def delete_file(file_id: Id, here: Here) -> FileDeleted:
+    """Delete a file that no run needs any more."""
+    here.uploads.delete(file_id)
+    return FileDeleted(id=file_id)
+
+
+@router.get("/roots", response_model=RootsShape)
+def list_roots(here: Here, path: Annotated[str, Query(max_length=4096)] = "") -> RootsShape:
+    """What lies in a folder of the configured roots; without a path, the roots."""
+    found = here.roots.entries(path)
+    if found is None:
+        raise not_found("folder within the roots", path)
+    entries = [EntryShape(path=e.path, name=e.name, folder=e.folder, bytes=e.bytes) for e in found]
+    return RootsShape(path=path, parent=here.roots.parent(path) if path else None, data=entries)
+
+
+def shape_of(record: FileRecord) -> FileShape:
+    """A file's record as OpenAI's file object."""
+    facts = record.facts
+    return FileShape(
+        id=record.id,
+        bytes=record.bytes,
+        created_at=int(record.created),
+        filename=record.name,
+        purpose=record.purpose,
+        width=facts.width if facts else None,
+        height=facts.height if facts else None,
+        frames=facts.frames if facts else None,
+        fps=facts.fps if facts else None,
+    )

@@ -1,0 +1,75 @@
+"""/v1/stats: throughput and saving over time, and predictions against what happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from statistics import median
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from cosmos_batch.ledger import Prediction, State, Throughput
+from cosmos_batch.service.context import Here
+from cosmos_batch.service.shapes import BucketShape, PredictionShape, SpreadShape, StatsShape
+
+router = APIRouter(prefix="/v1", tags=["queue"])
+
+_BUCKETS = 48  # stretches of time at most
+
+
+@router.get("/stats", response_model=StatsShape)
+def get_stats(here: Here, hours: Annotated[float, Query(ge=0.1, le=24 * 366)] = 24.0) -> StatsShape:
+    """How it went in the last hours."""
+    stretch = max(60.0, hours * 3600 / _BUCKETS)
+    until = time.time() + 1
+    since = until - stretch * max(1, round(hours * 3600 / stretch))
+    throughput = here.ledger.throughput(since, until, stretch)
+    predictions = here.ledger.predictions()
+    times = here.ledger.run_times(since)
+    engine = sum(each.engine_seconds for each in throughput)
+    alone = sum(each.alone_seconds for each in throughput)
+    return StatsShape(
+        hours=hours,
+        bucket_seconds=stretch,
+        buckets=[_bucket(each) for each in throughput],
+        succeeded=sum(each.ended.get(State.SUCCEEDED, 0) for each in throughput),
+        engine_seconds=engine,
+        alone_seconds=alone,
+        saved_seconds=alone - engine,
+        predictions=[_prediction(each) for each in predictions],
+        prediction_error=_error(predictions),
+        wait_seconds=_spread([each.waited for each in times]),
+        run_seconds=_spread([each.took for each in times]),
+        batch_sizes={str(size): count for size, count in here.ledger.batch_sizes(since).items()},
+    )
+
+
+def _bucket(each: Throughput) -> BucketShape:
+    return BucketShape(
+        at=each.start,
+        succeeded=each.ended.get(State.SUCCEEDED, 0),
+        failed=each.ended.get(State.FAILED, 0),
+        blocked=each.ended.get(State.BLOCKED, 0),
+        cancelled=each.ended.get(State.CANCELLED, 0),
+        engine_seconds=each.engine_seconds,
+        alone_seconds=each.alone_seconds,
+    )
+
+
+def _prediction(each: Prediction) -> PredictionShape:
+    return PredictionShape(
+        batch=each.batch, at=each.at, size=each.runs, predicted_seconds=each.predicted, seconds=each.seconds
+    )
+
+
+def _error(predictions: Sequence[Prediction]) -> float | None:
+    errors = [abs(each.predicted - each.seconds) / each.seconds for each in predictions if each.seconds > 0]
+    return median(errors) if errors else None
+
+
+def _spread(durations: Sequence[float]) -> SpreadShape | None:
+    if not durations:
+        return None
+    ordered = sorted(durations)
+    return SpreadShape(p50=ordered[len(ordered) // 2], p90=ordered[len(ordered) * 9 // 10])

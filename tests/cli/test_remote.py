@@ -1,0 +1,116 @@
+"""The commands that talk to a server, against a real one with the replay engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cosmos_batch.cli.remote import request_of
+from cosmos_batch.errors import InputError
+from cosmos_batch.run import Control, Run, Sampling
+from tests.dispatch.world import make_input
+from tests.service.conftest import request, server
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs in a file, with the video that they need beside it."""
+    folder = tmp_path_factory.mktemp("remote")
+    make_input(folder / "dock.mp4")
+    runs = [request(id="one"), request(id="two", prompt="night \x1b[31m"), request(id="bad")]
+    (folder / "runs.jsonl").write_text("\n".join(map(json.dumps, runs)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    options = ("--flush-seconds", "0.1", "--max-failures", "1")
+    with server(folder / "home", *options, REPLAY_STEP="0.02", REPLAY_FAULTS="bad=FAIL") as address:
+        yield address
+
+
+def command(*words: str, address: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run cosmos-batch against the server."""
+    environment = os.environ | {"COSMOS_BATCH_SERVER": address}
+    line = [sys.executable, "-c", "from cosmos_batch.cli.app import main; main()", *words]
+    line = [word.replace("DIR", str(folder)) for word in line]
+    return subprocess.run(line, capture_output=True, text=True, env=environment, check=False)
+
+
+def test_runs_are_sent_watched_looked_at_and_fetched(address: str, folder: Path) -> None:
+    def run(*words: str) -> tuple[int, str]:
+        ended = command(*words, address=address, folder=folder)
+        return ended.returncode, ended.stdout + ended.stderr
+
+    assert run("pause") == (0, "paused\n")
+    assert run("submit", "DIR/runs.jsonl") == (0, "one: queued\ntwo: queued\nbad: queued\n")
+    assert run("submit", "DIR/runs.jsonl") == (0, "one: queued\ntwo: queued\nbad: queued\n")  # the same runs
+    code, said = run("status")
+    assert (code, said.splitlines()[0]) == (0, "paused: 3 queued; about 0.0 s for what waits")
+    assert run("cancel", "two", "nobody") == (
+        1,
+        "two: cancelled\ncosmos-batch: nobody: there is no video 'nobody' here\n",
+    )
+    assert run("resume") == (0, "running\n")
+    code, said = run("watch", "one", "bad")
+    assert code == 1
+    assert run("retry", "two") == (0, "two: queued\n")
+    assert run("watch", "two")[0] == 0
+    code, said = run("logs", "bad")
+    assert code == 0
+    assert "failed" in said
+    assert "attempt 1 in batch" in said
+    code, said = run("fetch", "one", "two", "-o", "DIR/out")
+    assert (code, said) == (0, f"one: saved\ntwo: saved\n2 of 2 runs saved in {folder}/out\n")
+    code, said = run("fetch", "one", "bad", "-o", "DIR/again")
+    assert (code, said.splitlines()[-1]) == (1, "cosmos-batch: bad: it has no video: failed")
+    assert f"1 of 2 runs saved in {folder}/again" in said
+    assert json.loads((folder / "out" / "two" / "run.json").read_text())["id"] == "two"
+    assert (folder / "out" / "one" / "output.mp4").stat().st_size > 0
+    code, said = run("status", "bad", "--json")
+    assert [video["state"] for video in json.loads(said)["videos"]] == ["failed"]
+
+
+def test_a_server_that_is_not_there_is_said(folder: Path) -> None:
+    ended = command("status", address="http://127.0.0.1:9", folder=folder)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("cosmos-batch: the server http://127.0.0.1:9")
+    assert command("status", address="nonsense", folder=folder).returncode == 2
+
+
+def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
+    def keys(*words: str) -> subprocess.CompletedProcess[str]:
+        return command("keys", words[0], "DIR/home", *words[1:], address="", folder=tmp_path)
+
+    made = keys("add", "alice")
+    assert made.stdout.startswith("cb_")
+    assert "alice" in keys("list").stdout
+    assert keys("revoke", "alice").returncode == 0
+    assert "revoked" in keys("list").stdout
+    assert keys("revoke", "alice").returncode == 2
+    assert keys("add", "a b").returncode == 2
+
+
+def test_a_run_is_said_with_all_its_settings() -> None:
+    controls = (Control(name="edge", weight=0.5, preset="high"), Control(name="depth", weight=1, video="/d.mp4"))
+    run = Run(id="r", prompt="p", controls=controls, video="/v.mp4", sampling=Sampling(seed=3, fps="input"))
+    assert request_of(run, {"/v.mp4": "file-v", "/d.mp4": "file-d"}) == {
+        "id": "r",
+        "prompt": "p",
+        "inputs": {"depth": "file-d", "video": "file-v"},
+        "execution_config": {"weights": {"edge": 0.5, "depth": 1.0}, "seed": 3, "canny_threshold": "high"},
+        "priority": 0,
+        "job_type": "inference",
+    }
+
+
+def test_what_a_request_cannot_say_is_refused() -> None:
+    masked = Run(id="r", prompt="p", controls=(Control(name="edge", weight=1, mask="/m.mp4"),), video="/v.mp4")
+    with pytest.raises(InputError, match="masks and prompts of controls"):
+        request_of(masked, {"/v.mp4": "file-v"})

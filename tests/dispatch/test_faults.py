@@ -1,0 +1,95 @@
+"""A short version of `python -m benchmarks.faults`: real processes, killed at moments drawn with a fixed seed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.faults import all_processes, attack, is_worker
+from benchmarks.stage import make_input, make_run
+from cosmos_batch.dispatch.home import Home
+from cosmos_batch.ledger import ENDED, Ledger, State, Submission
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stage's processes import the benchmarks from here."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}:{ROOT}")
+
+
+def test_killed_again_and_again_nothing_is_lost_doubled_or_mixed_up(tmp_path: Path) -> None:
+    report = attack(tmp_path, kills=4, seed=3, workers=1, disturb=0.3)
+
+    assert report.clean, str(report)
+    assert sum(report.kills.values()) == 4
+    assert report.states["succeeded"] > 20
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """A service that runs."""
+    made = Home(tmp_path / "home")
+    made.make()
+    command = [sys.executable, "-m", "benchmarks.stage", "serve", str(made.root)]
+    server = subprocess.Popen(command, env=os.environ | {"STAGE_STEP": "0.05"}, stderr=subprocess.DEVNULL)
+    yield made
+    server.kill()
+    server.wait()
+
+
+def until(condition: object) -> None:
+    """Wait until it holds."""
+    assert callable(condition)
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def workers_of(home: Home) -> list[int]:
+    return [pid for pid in all_processes() if is_worker(pid, home) and b"\0worker\0" in _words(pid)]
+
+
+def _words(pid: int) -> bytes:
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_a_run_that_kills_its_worker_is_set_aside_and_the_others_are_made(home: Home, tmp_path: Path) -> None:
+    video = make_input(tmp_path / "in.mp4")
+    ledger = Ledger(home.ledger)
+    names = ["a", "b", "c"]
+    ledger.accept([Submission(make_run(name, video)) for name in names])
+    ledger.accept([Submission(make_run("poison", video, prompt="poison"))])
+
+    until(lambda: set(ledger.states()) <= set(ENDED))
+
+    states = {standing.id: standing.state for standing in ledger.standings()}
+    assert states == dict.fromkeys(names, State.SUCCEEDED) | {"poison": State.FAILED}
+    record = ledger.get("poison")
+    assert record is not None
+    assert "it kills its worker" in record.cause
+    assert "killed by SIGKILL" in record.cause
+    ledger.close()
+
+
+def test_no_worker_outlives_its_server(home: Home) -> None:
+    until(lambda: workers_of(home))
+    (worker,) = workers_of(home)
+    server = int((home.root / "lock").read_text())
+
+    os.kill(server, signal.SIGKILL)
+
+    until(lambda: not is_worker(worker))

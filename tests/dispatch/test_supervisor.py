@@ -1,0 +1,181 @@
+"""The supervisor, with workers that are small scripts: whom it starts, what it sets right, whom it buries."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cosmos_batch.dispatch.blackbox import BlackBox
+from cosmos_batch.dispatch.folder import HOME, OutputFolder
+from cosmos_batch.dispatch.home import Home
+from cosmos_batch.dispatch.journal import Journal
+from cosmos_batch.dispatch.supervisor import OnStart, Supervisor
+from cosmos_batch.errors import StorageError
+from cosmos_batch.ledger import BatchFacts, Ledger, Mode, State
+from cosmos_batch.planning.traits import Shape
+from cosmos_batch.run import Control, Run
+
+FACTS = BatchFacts("replay", Shape(32, 32, 2), 1.0, 0)
+PATIENT = "import time; time.sleep(60)"
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open({!r}, 'w'); time.sleep(60)"
+
+
+class Scene:
+    """A service's folder and ledger, without workers."""
+
+    def __init__(self, root: Path) -> None:
+        self.home = Home(root / "home")
+        self.home.make()
+        self.ledger = Ledger(self.home.ledger)
+        self.log = io.StringIO()
+
+    def supervisor(self, script: str = PATIENT, on_start: OnStart = OnStart.KEEP, grace: float = 10) -> Supervisor:
+        return Supervisor(
+            self.home,
+            self.ledger,
+            lambda _number: [sys.executable, "-S", "-c", script],
+            on_start=on_start,
+            grace=grace,
+            journal=Journal(self.log),
+        )
+
+    def submit(self, *ids: str) -> None:
+        control = Control(name="edge", weight=1.0, video="/in.mp4")
+        self.ledger.submit([Run(id=id_, prompt="a street", controls=(control,)) for id_ in ids])
+
+    def hold(self, *ids: str) -> None:
+        """A worker, dead by now, took these runs."""
+        assert self.ledger.claim(ids, FACTS, "w", 60) is not None
+
+    def states(self) -> dict[str, State]:
+        return {standing.id: standing.state for standing in self.ledger.standings()}
+
+    def happened(self, event: str) -> list[dict[str, object]]:
+        lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
+        return [line for line in lines if line["event"] == event]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until it holds."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("on_start", "left", "found"),
+    [
+        (OnStart.RUN, Mode.PAUSED, Mode.RUNNING),
+        (OnStart.PAUSE, Mode.RUNNING, Mode.PAUSED),
+        (OnStart.KEEP, Mode.RUNNING, Mode.RUNNING),
+        (OnStart.KEEP, Mode.PAUSED, Mode.PAUSED),
+        (OnStart.KEEP, Mode.DRAINING, Mode.DRAINING),
+    ],
+)
+def test_a_restart_runs_stays_paused_or_keeps_the_last_state(
+    scene: Scene, on_start: OnStart, left: Mode, found: Mode
+) -> None:
+    scene.ledger.set_mode(left)
+
+    with scene.supervisor(on_start=on_start):
+        assert scene.ledger.mode() is found
+
+
+def test_workers_are_at_work_only_while_the_queue_runs(scene: Scene) -> None:
+    with scene.supervisor(on_start=OnStart.PAUSE) as supervisor:
+        scene.submit("a")
+        assert supervisor.pids == []
+        scene.ledger.set_mode(Mode.RUNNING)
+        until(lambda: supervisor.pids)
+
+    assert supervisor.pids == []
+    assert scene.happened("worker_ended")[0]["how"] == "killed by SIGTERM"
+
+
+def test_what_workers_of_a_killed_service_had_waits_again(scene: Scene) -> None:
+    scene.submit("a", "b")
+    scene.hold("a")
+    with OutputFolder(scene.home.videos) as folder:
+        (folder.work(1) / "half.mp4").write_text("half a vid")
+
+    with scene.supervisor(on_start=OnStart.PAUSE):
+        assert scene.states() == {"a": State.QUEUED, "b": State.QUEUED}
+
+    assert not any((scene.home.videos / HOME / "work").iterdir())
+    assert scene.ledger.history("a")[-1].reason == "the service was started anew"
+
+
+def test_a_folder_is_served_once(scene: Scene) -> None:
+    with scene.supervisor(), pytest.raises(StorageError, match="is served by process"):
+        scene.supervisor().__enter__()
+
+
+def test_a_run_alone_aboard_two_workers_that_died_is_set_aside_with_the_evidence(scene: Scene) -> None:
+    last_words = json.dumps({"worker": "w", "phase": "engine", "aboard": {"bad": 3}})
+    dying = f"import os; open({str(scene.home.box(0))!r}, 'w').write({last_words!r}); os.kill(os.getpid(), 11)"
+    scene.submit("bad", "held", "waits")
+
+    with scene.supervisor(dying, on_start=OnStart.PAUSE):
+        scene.hold("bad", "held")
+        scene.ledger.set_mode(Mode.RUNNING)
+        until(lambda: len(scene.happened("poison")) == 1)
+        scene.ledger.set_mode(Mode.PAUSED)
+
+    assert scene.states() == {"bad": State.FAILED, "held": State.QUEUED, "waits": State.QUEUED}
+    assert scene.ledger.history("bad")[-1].reason == (
+        "it kills its worker: 2 died with it aboard, 2 of them with it alone, the last two times after step 3 "
+        "(killed by SIGSEGV)"
+    )
+    assert scene.ledger.tallies()["poisoned", ""] == 1
+
+
+def test_a_worker_that_does_not_heed_is_killed_and_its_runs_wait_again(scene: Scene) -> None:
+    deaf = scene.home.root / "deaf"
+    with scene.supervisor(DEAF.format(str(deaf)), grace=0.1):
+        until(deaf.exists)
+        BlackBox(scene.home.box(0), "w")
+        scene.submit("a")
+        scene.hold("a")
+
+    assert scene.happened("worker_ended")[0]["how"] == "killed by SIGKILL"
+    assert scene.states() == {"a": State.QUEUED}
+
+
+def test_the_saved_states_of_runs_that_ended_while_they_waited_go(scene: Scene) -> None:
+    scene.submit("cancelled", "waits-on")
+    scene.ledger.cancel(["cancelled"])
+    with OutputFolder(scene.home.videos) as folder:
+        for run_id in ("cancelled", "waits-on", "forgotten"):
+            folder.state(run_id, "0123").write_text("latents")
+
+    with scene.supervisor(on_start=OnStart.PAUSE):
+        pass
+
+    assert [path.name for path in (scene.home.videos / HOME / "state").iterdir()] == ["waits-on-0123.safetensors"]
+
+
+def test_what_an_attempt_left_that_ended_while_the_folder_was_gone_goes(scene: Scene) -> None:
+    with scene.supervisor(on_start=OnStart.PAUSE):
+        scene.submit("ended", "goes-on")
+        scene.hold("ended", "goes-on")
+        ended = scene.ledger.attempts("ended")[0].id
+        scene.ledger.finish(ended, State.QUEUED, "the output folder is gone")
+        for attempt in (1, 2):
+            (scene.home.videos / HOME / "work" / str(attempt)).mkdir()
+
+    left = [int(path.name) for path in (scene.home.videos / HOME / "work").iterdir()]
+    assert left == [3 - ended]

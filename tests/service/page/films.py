@@ -1,0 +1,47 @@
+"""Small videos whose every frame says its own number, so that a test can read off which frame a browser shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmos_batch.media.encode import write_video
+
+WIDTH, HEIGHT, BLOCK = 320, 192, 24
+BITS = 7
+
+SHOWN = f"""() => [...document.querySelectorAll('.stage video')].map((video) => {{
+  const canvas = Object.assign(document.createElement('canvas'), {{ width: {WIDTH}, height: {HEIGHT} }});
+  const brush = canvas.getContext('2d', {{ willReadFrequently: true }});
+  brush.drawImage(video, 0, 0, {WIDTH}, {HEIGHT});
+  const white = (bit) => brush.getImageData((bit + 0.5) * {BLOCK}, {HEIGHT} - {BLOCK} / 2, 1, 1).data[0] > 128;
+  return Array.from({{ length: {BITS} }}, (_, bit) => white(bit) * 2 ** bit).reduce((a, b) => a + b);
+}})"""
+"""JavaScript that reads the number of the frame which each video of the player shows."""
+
+
+def numbered(path: Path, *, frames: int, fps: float, colour: tuple[int, int, int]) -> Path:
+    """A video of a moving disc; blocks along the lower edge are the bits of the frame's number, white for 1."""
+    write_video(path, np.stack([_picture(n, frames, colour) for n in range(frames)]), fps)
+    return path
+
+
+def still(path: Path, *, colour: tuple[int, int, int]) -> Path:
+    """A PNG of such a video's first frame."""
+    cv2.imwrite(str(path), cv2.cvtColor(_picture(0, 1, colour), cv2.COLOR_RGB2BGR))
+    return path
+
+
+def _picture(number: int, frames: int, colour: tuple[int, int, int]) -> NDArray[np.uint8]:
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    shade = (0.55 + 0.45 * y / HEIGHT)[..., None]
+    picture = np.array(colour) * shade * 0.6
+    disc = (x - (40 + 240 * number / frames)) ** 2 + (y - 80 - 24 * np.sin(number / 4)) ** 2 < 34**2
+    picture[disc] = np.array(colour) * 0.3 + 170
+    for bit in range(BITS):
+        left = bit * BLOCK
+        picture[HEIGHT - BLOCK :, left : left + BLOCK] = 255 if number >> bit & 1 else 0
+    return picture.clip(0, 255).astype(np.uint8)

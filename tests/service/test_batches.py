@@ -1,0 +1,159 @@
+"""/v1/batches: every good line of a file becomes a run, every bad one a line of the error file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from cosmos_batch.ledger import Ledger, State
+from cosmos_batch.service.context import Service
+from tests.service.conftest import request
+
+
+def line(custom_id: str, body: dict[str, Any] | None = None, **fields: Any) -> str:
+    wanted = {"custom_id": custom_id, "method": "POST", "url": "/v1/videos", "body": body or request()}
+    return json.dumps(wanted | fields)
+
+
+def order(client: TestClient, lines: Sequence[str | bytes], **fields: Any) -> Any:
+    """Upload a batch file and ask for it."""
+    text = b"\n".join(each.encode() if isinstance(each, str) else each for each in lines)
+    sent = client.post("/v1/files", files={"file": ("b.jsonl", text)}, data={"purpose": "batch"}).json()
+    asked = {"input_file_id": sent["id"], "endpoint": "/v1/videos", "completion_window": "24h"}
+    return client.post("/v1/batches", json=asked | fields)
+
+
+def service_of(client: TestClient) -> Service:
+    service: Service = client.app.state.service  # type: ignore[attr-defined]
+    return service
+
+
+def advanced(client: TestClient, batch_id: str) -> dict[str, Any]:
+    """The batch, after the server has looked after it."""
+    service_of(client).orders.advance()
+    found: dict[str, Any] = client.get(f"/v1/batches/{batch_id}").json()
+    return found
+
+
+def finish(ledger: Ledger, outcomes: dict[str, State]) -> None:
+    """Bring runs to their ends without a worker."""
+    for run, state in outcomes.items():
+        ledger.settle([run], state, "it went so")
+
+
+def answers(client: TestClient, file_id: str) -> list[dict[str, Any]]:
+    return [json.loads(each) for each in client.get(f"/v1/files/{file_id}/content").text.splitlines()]
+
+
+def test_ten_thousand_lines_with_bad_ones_in_between(client: TestClient, ledger: Ledger) -> None:
+    bad: tuple[str | bytes, ...] = (
+        "not json",
+        b"\xff\xfe",
+        "[]",
+        line("no video", request("nowhere.mp4")),
+        line("no endpoint", url="/v1/chat/completions"),
+        line("c10"),
+        json.dumps({"method": "POST"}),
+        "{" * 5000,
+        line("no prompt", {"prompt": ""}),
+    )
+    lines = [line(f"c{n}") if n % 10 == 0 else bad[n % 10 - 1] for n in range(10, 10_010)]
+    batch = order(client, lines, metadata={"a": "b"}).json()
+    assert (batch["status"], batch["metadata"]) == ("validating", {"a": "b"})
+    batch = advanced(client, batch["id"])
+    assert batch["status"] == "in_progress"
+    assert batch["request_counts"] == {"total": 10_000, "completed": 0, "failed": 9_000}
+    assert [each["line"] for each in batch["errors"]["data"]] == [n for n in range(1, 113) if n % 10 != 1]
+    assert ledger.states() == {State.QUEUED: 1_000}
+
+    client.post(f"/v1/batches/{batch['id']}/cancel")
+    batch = advanced(client, batch["id"])
+    assert (batch["status"], batch["request_counts"]["failed"]) == ("cancelled", 10_000)
+    errors = answers(client, batch["error_file_id"])
+    assert [each["response"]["status_code"] for each in errors] == [400] * 9_000 + [200] * 1_000
+    assert {each["error"]["code"] for each in errors[9_000:]} == {"cancelled"}
+
+
+def test_answers_are_filed_by_how_their_runs_ended(client: TestClient, ledger: Ledger) -> None:
+    batch_id = order(client, [line("a"), line("b"), "", line("c"), "oops"]).json()["id"]
+    advanced(client, batch_id)
+    finish(ledger, {f"{batch_id}-1": State.SUCCEEDED, f"{batch_id}-2": State.BLOCKED})
+    assert advanced(client, batch_id)["status"] == "in_progress"
+    finish(ledger, {f"{batch_id}-4": State.FAILED})
+    batch = advanced(client, batch_id)
+    assert batch["status"] == "completed"
+    assert batch["request_counts"] == {"total": 4, "completed": 1, "failed": 3}
+    [done] = answers(client, batch["output_file_id"])
+    assert (done["custom_id"], done["error"], done["response"]["body"]["status"]) == ("a", None, "completed")
+    failed = answers(client, batch["error_file_id"])
+    assert [(each["custom_id"], each["error"]["code"]) for each in failed] == [
+        (None, "invalid_value"),
+        ("b", "blocked"),
+        ("c", "failed"),
+    ]
+
+
+def test_a_batch_taken_in_twice_makes_no_run_twice(client: TestClient, ledger: Ledger) -> None:
+    batch_id = order(client, [line("a"), line("b", request(id="mine"))]).json()["id"]
+    orders = service_of(client).orders
+    record = orders.get(batch_id)
+    for _ in range(2):  # as after a crash before the state was written
+        orders._take_in(record)
+    assert ledger.states() == {State.QUEUED: 2}
+    assert client.get(f"/v1/batches/{batch_id}").json()["errors"] is None
+
+
+def test_an_id_that_is_taken_spoils_its_own_line_alone(client: TestClient, ledger: Ledger) -> None:
+    client.post("/v1/videos", json=request(id="mine"))
+    batch_id = order(client, [line("a"), line("b", request(id="mine")), line("c")]).json()["id"]
+    batch = advanced(client, batch_id)
+    assert [(each["line"], each["code"]) for each in batch["errors"]["data"]] == [(2, "conflict")]
+    assert ledger.states() == {State.QUEUED: 3}
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [({"endpoint": "/v1/embeddings"}, 400), ({"input_file_id": "file-none"}, 404), ({"metadata": {"k": 1}}, 400)],
+)
+def test_what_is_no_order_is_refused(client: TestClient, fields: dict[str, Any], status: int) -> None:
+    assert order(client, [line("a")], **fields).status_code == status
+
+
+def test_a_file_without_one_good_line_fails(client: TestClient) -> None:
+    batch = advanced(client, order(client, ["x", "y"]).json()["id"])
+    assert (batch["status"], batch["output_file_id"]) == ("failed", None)
+    assert batch["errors"]["data"][0]["code"] == "no_valid_line"
+    assert len(answers(client, batch["error_file_id"])) == 2
+
+
+def test_too_many_lines_fail(make_client: Callable[..., TestClient], ledger: Ledger) -> None:
+    client = make_client(batch_lines=2)
+    batch = advanced(client, order(client, [line("a"), line("b"), line("c")]).json()["id"])
+    assert (batch["status"], batch["errors"]["data"][0]["code"]) == ("failed", "too_many_lines")
+    assert State.QUEUED not in ledger.states()
+
+
+def test_a_batch_waits_for_room_in_the_queue(make_client: Callable[..., TestClient], ledger: Ledger) -> None:
+    client = make_client(queue_runs=2)
+    client.post("/v1/videos", json=request(id="r"))
+    batch_id = order(client, [line("a"), line("b")]).json()["id"]
+    assert advanced(client, batch_id)["status"] == "validating"
+    assert ledger.states() == {State.QUEUED: 1}
+
+
+def test_batches_are_listed_newest_first(client: TestClient) -> None:
+    ids = [order(client, [line(f"a{n}")]).json()["id"] for n in range(3)]
+    first = client.get("/v1/batches", params={"limit": 2}).json()
+    rest = client.get("/v1/batches", params={"after": first["last_id"]}).json()
+    assert [each["id"] for each in first["data"] + rest["data"]] == ids[::-1]
+    assert (first["has_more"], rest["has_more"]) == (True, False)
+    assert client.get("/v1/batches/none").status_code == 404
+
+
+def test_a_batch_that_has_ended_is_not_cancelled(client: TestClient) -> None:
+    batch_id = advanced(client, order(client, ["x"]).json()["id"])["id"]
+    assert client.post(f"/v1/batches/{batch_id}/cancel").status_code == 409

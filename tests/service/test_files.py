@@ -1,0 +1,153 @@
+"""/v1/files and /v1/roots: what is taken by what it holds, kept once, and never found outside its folder."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from cosmos_batch.errors import InputError
+from cosmos_batch.service.roots import Roots
+from tests.service.conftest import request
+
+
+def upload(client: TestClient, data: bytes, name: str = "x.mp4", purpose: str = "user_data") -> Any:
+    return client.post("/v1/files", files={"file": (name, data)}, data={"purpose": purpose})
+
+
+def png(width: int, height: int, rows: int) -> bytes:
+    """A PNG whose header claims a size, and which inflates to so many black rows."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes((width * 3 + 1) * rows), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def test_a_video_is_taken_and_described(client: TestClient, videos: Path) -> None:
+    clip = (videos / "dock.mp4").read_bytes()
+    made = upload(client, clip, name="../../<b>dock</b>.txt").json()
+    assert (made["object"], made["purpose"], made["bytes"]) == ("file", "user_data", len(clip))
+    assert (made["width"], made["height"], made["frames"], made["fps"]) == (32, 32, 2, 8.0)
+    assert made["filename"] == "../../<b>dock</b>.txt"  # shown as it was given, used for nothing
+    assert client.get(f"/v1/files/{made['id']}").json() == made
+    content = client.get(f"/v1/files/{made['id']}/content")
+    assert (content.content, content.headers["content-type"]) == (clip, "video/mp4")
+
+
+def test_the_same_contents_are_kept_once(client: TestClient, videos: Path, tmp_path: Path) -> None:
+    clip = (videos / "dock.mp4").read_bytes()
+    assert upload(client, clip, "a.mp4").json()["id"] == upload(client, clip, "b.mp4").json()["id"]
+    assert len(list((tmp_path / "home" / "uploads").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "no video or image"),
+        (b"<html>", "no video or image"),
+        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", "no video or image"),
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", "no video or image"),
+        (b"\x00\x00\x00\x18ftypisom" + bytes(100), "cannot be opened"),
+        (png(30_000, 30_000, 1), "30000x30000 pixels"),
+        (png(8192, 8192, 1), "8192x8192 pixels"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(8), "without a header"),
+    ],
+)
+def test_what_is_no_video_is_refused_whatever_its_name(
+    client: TestClient, tmp_path: Path, data: bytes, message: str
+) -> None:
+    answer = upload(client, data)
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]["message"]
+    assert str(tmp_path) not in answer.text
+    assert not list((tmp_path / "home" / "uploads").iterdir())
+
+
+def test_a_picture_that_inflates_to_more_than_it_says_costs_no_more(client: TestClient) -> None:
+    made = upload(client, png(16, 16, 400_000)).json()  # 20 MB of zeros in 20 kB
+    assert (made["width"], made["height"]) == (16, 16)
+
+
+@pytest.mark.parametrize(
+    ("fields", "files", "field"),
+    [
+        ({"purpose": "fine-tune"}, {"file": b"x"}, "purpose"),
+        ({"purpose": "batch"}, {"other": b"x"}, "file"),
+        ({"purpose": "batch"}, {"file": b"x", "more": b"y"}, "file"),
+    ],
+)
+def test_bad_forms_are_refused(
+    client: TestClient, fields: dict[str, str], files: dict[str, bytes], field: str
+) -> None:
+    answer = client.post("/v1/files", data=fields, files=files)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
+
+
+def test_files_are_listed_by_page_and_purpose(client: TestClient, videos: Path) -> None:
+    ids = [upload(client, f"{n}".encode(), "b.jsonl", "batch").json()["id"] for n in range(3)]
+    clip = upload(client, (videos / "dock.mp4").read_bytes()).json()["id"]
+    first = client.get("/v1/files", params={"limit": 2, "order": "asc"}).json()
+    rest = client.get("/v1/files", params={"limit": 2, "order": "asc", "after": first["last_id"]}).json()
+    assert [each["id"] for each in first["data"] + rest["data"]] == [*ids, clip]
+    assert (first["has_more"], rest["has_more"]) == (True, False)
+    listed = client.get("/v1/files", params={"purpose": "user_data"}).json()["data"]
+    assert [each["id"] for each in listed] == [clip]
+
+
+def test_a_file_is_deleted_once_no_run_needs_it(client: TestClient, videos: Path, tmp_path: Path) -> None:
+    file_id = upload(client, (videos / "dock.mp4").read_bytes()).json()["id"]
+    client.post("/v1/videos", json=request(file_id, id="r"))
+    assert client.delete(f"/v1/files/{file_id}").status_code == 409
+    client.post("/v1/videos/r/cancel")
+    assert client.delete(f"/v1/files/{file_id}").json()["deleted"] is True
+    assert client.get(f"/v1/files/{file_id}").status_code == 404
+    assert client.post("/v1/videos", json=request(file_id)).status_code == 400
+    assert not list((tmp_path / "home" / "uploads").iterdir())
+
+
+def test_roots_hold_what_lies_in_them_once_links_are_resolved(videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.mp4").write_bytes(b"x")
+    (videos / "inner").mkdir()
+    (videos / "inner" / "link.mp4").symlink_to(videos / "dock.mp4")
+    (videos / "out.mp4").symlink_to(tmp_path / "secret.mp4")
+    (videos / "up").symlink_to(tmp_path)
+    (videos / "loop").symlink_to(videos / "loop")
+    roots = Roots([videos])
+    real = (videos / "dock.mp4").resolve()
+    for good in ("dock.mp4", str(videos / "dock.mp4"), "inner/../dock.mp4", "inner/link.mp4"):
+        assert roots.resolve(good) == real, good
+    for bad in (
+        "out.mp4",
+        "up/secret.mp4",
+        "../secret.mp4",
+        str(tmp_path / "secret.mp4"),
+        "inner",
+        "loop",
+        "a\0b",
+        "~",
+    ):
+        assert roots.resolve(bad) is None, bad
+    assert Roots([]).resolve(str(real)) is None
+    with pytest.raises(InputError, match="not a folder"):
+        Roots([tmp_path / "nowhere"])
+
+
+def test_folders_of_the_roots_are_listed_and_no_others(client: TestClient, videos: Path, tmp_path: Path) -> None:
+    (videos / "inner").mkdir()
+    (videos / ".hidden").mkdir()
+    (videos / "out").symlink_to(tmp_path)
+    (videos / "gone").symlink_to(tmp_path / "nowhere")
+    assert [each["path"] for each in client.get("/v1/roots").json()["data"]] == [str(videos)]
+    listed = client.get("/v1/roots", params={"path": str(videos)}).json()
+    assert [(each["name"], each["folder"]) for each in listed["data"]] == [("inner", True), ("dock.mp4", False)]
+    assert listed["parent"] == ""
+    assert client.get("/v1/roots", params={"path": str(videos / "inner")}).json()["parent"] == str(videos)
+    for path in (str(tmp_path), str(videos / "out"), "/etc", str(videos / "dock.mp4"), "\0"):
+        assert client.get("/v1/roots", params={"path": path}).status_code == 404, path

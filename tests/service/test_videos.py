@@ -1,0 +1,279 @@
+"""/v1/videos: asking, listing, changing, deleting; and what is refused, with every problem."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from cosmos_batch.ledger import Ledger, State
+from tests.service.conftest import request
+
+
+def problems_of(answer: Any) -> list[tuple[str, str]]:
+    """Field and message of every problem of an error answer."""
+    return [(each["field"], each["message"]) for each in answer.json()["error"]["problems"]]
+
+
+def test_a_video_is_asked_for_and_shown_with_every_setting(client: TestClient, videos: Path) -> None:
+    made = client.post("/v1/videos", json=request(priority="high", id="dock_1", size="32x32")).json()
+    assert made == client.get("/v1/videos/dock_1").json() | {"updated_at": made["updated_at"]}
+    assert (made["object"], made["status"], made["state"], made["progress"]) == ("video", "queued", "queued", 0)
+    assert (made["size"], made["seconds"], made["priority"]) == ("32x32", "0.25", 10)
+    assert made["inputs"] == {"video": str(videos / "dock.mp4")}
+    assert made["execution_config"]["num_steps"] == 4
+    assert made["reason"] == "no worker is alive"
+
+
+def test_a_form_carries_the_videos_and_nested_fields(client: TestClient, videos: Path) -> None:
+    clip = (videos / "dock.mp4").read_bytes()
+    made = client.post(
+        "/v1/videos",
+        data={"prompt": "7", "execution_config[weights][edge]": "0.5", "execution_config[num_steps]": "3"},
+        files={"input_reference": ("../../etc/passwd", clip), "inputs[edge]": ("edge.mp4", clip)},
+    ).json()
+    assert made["prompt"] == "7"
+    assert made["execution_config"]["weights"] == {"edge": 0.5}
+    assert made["execution_config"]["num_steps"] == 3
+    assert made["inputs"]["video"].startswith("file-")
+    assert made["inputs"]["edge"] == made["inputs"]["video"]  # the same contents lie on the disk once
+
+
+def test_every_problem_of_a_request_is_told_at_once(client: TestClient) -> None:
+    asked = request(inputs={"video": "nowhere.mp4"}, model="sora-2", seconds="soon", colour="red")
+    asked["execution_config"]["weights"] = {"edge": 2, "lava": 1}
+    answer = client.post("/v1/videos", json=asked)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+    assert {field for field, _ in problems_of(answer)} == {
+        "model",
+        "seconds",
+        "inputs.video",
+        "colour",
+        "execution_config.weights.edge",
+        "execution_config.weights.lava",
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "field", "message"),
+    [
+        (
+            {"seconds": "1", "execution_config": {"weights": {"edge": 1}, "num_frames": 3}},
+            "seconds",
+            "contradicts",
+        ),
+        ({"seconds": 1e9}, "seconds", "too long"),
+        ({"size": "99x99", "execution_config": {"weights": {"edge": 1}, "resolution": "32"}}, "size", "twice"),
+        ({"input_reference": {"image_url": "http://10.0.0.1/"}}, "input_reference", "names no file"),
+        ({"input_reference": "file-ff"}, "input_reference", "twice"),
+        ({"id": "../x"}, "id", "not of the expected form"),
+        ({"prompt": "a\ud800b"}, "prompt", "lone surrogate"),
+        ({"execution_config": {"weights": {}}}, "execution_config.weights", "no active control"),
+        ({"inputs": {"video": "file-ff"}}, "inputs.video", "no uploaded video"),
+        ({"execution_config": {"weights": {"edge": 1}, "num_frames": 50}}, "", "asks for 50 frames"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(
+    client: TestClient, asked: dict[str, Any], field: str, message: str
+) -> None:
+    answer = client.post("/v1/videos", content=json.dumps(request(**asked)))
+    assert answer.status_code == 400
+    assert [(f, message in m) for f, m in problems_of(answer)] == [(field, True)]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"[1]", "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b"\xff\xfe", "application/json", 400),
+        (b"a=b", "application/x-www-form-urlencoded", 415),
+        (b"--x--", "multipart/form-data", 400),
+        (b"--x\r\nno form", "multipart/form-data; boundary=x", 400),
+    ],
+)
+def test_bodies_that_are_none_are_refused(client: TestClient, content: bytes, kind: str, status: int) -> None:
+    answer = client.post("/v1/videos", content=content, headers={"Content-Type": kind})
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+
+
+def test_an_idempotency_key_makes_one_run(client: TestClient, ledger: Ledger) -> None:
+    first, second = (
+        client.post("/v1/videos", json=request(), headers={"Idempotency-Key": "k1"}).json() for _ in range(2)
+    )
+    assert first["id"] == second["id"]
+    assert ledger.states() == {State.QUEUED: 1}
+    other = client.post("/v1/videos", json=request(prompt="another"), headers={"Idempotency-Key": "k1"})
+    assert other.status_code == 409
+    assert "used for another request" in other.json()["error"]["message"]
+
+
+def test_an_id_is_given_once(client: TestClient) -> None:
+    assert client.post("/v1/videos", json=request(id="mine")).status_code == 200
+    assert client.post("/v1/videos", json=request(id="mine")).status_code == 409
+
+
+def test_pages_follow_each_other_without_gap_or_repetition(client: TestClient) -> None:
+    made = [client.post("/v1/videos", json=request(id=f"r{n}")).json()["id"] for n in range(5)]
+    seen: list[str] = []
+    after = ""
+    while True:
+        page = client.get("/v1/videos", params={"limit": 2, "order": "asc", "after": after}).json()
+        seen += [video["id"] for video in page["data"]]
+        after = page["last_id"]
+        if not page["has_more"]:
+            break
+    assert seen == made
+
+
+def test_lists_are_filtered(client: TestClient) -> None:
+    client.post("/v1/videos", json=request(id="a", prompt="a red 100% dock"))
+    client.post("/v1/videos", json=request(id="b", execution_config={"weights": {"vis": 1}}))
+    client.post("/v1/videos/b/cancel")
+    client.post("/v1/videos/a/rating", json={"rating": 4})
+
+    def ids(**query: str) -> list[str]:
+        return [video["id"] for video in client.get("/v1/videos", params=query).json()["data"]]
+
+    assert ids(q="100%") == ["a"]
+    assert ids(control="vis") == ids(status="failed") == ids(state="cancelled,failed") == ["b"]
+    assert ids(rating="4") == ["a"]
+    assert client.get("/v1/videos", params={"state": "odd"}).status_code == 400
+
+
+def test_a_run_is_cancelled_retried_moved_and_deleted(client: TestClient) -> None:
+    client.post("/v1/videos", json=request(id="r"))
+    assert client.delete("/v1/videos/r").status_code == 409
+    moved = client.post("/v1/videos/r/priority", json={"priority": "urgent"}).json()
+    assert moved["priority"] == 100
+    cancelled = client.post("/v1/videos/r/cancel").json()
+    assert (cancelled["status"], cancelled["error"]["code"]) == ("failed", "cancelled")
+    assert client.post("/v1/videos/r/priority", json={"priority": 1}).status_code == 409
+    assert client.post("/v1/videos/r/retry").json()["status"] == "queued"
+    assert client.post("/v1/videos/r/retry").status_code == 409
+    reasons = [change["reason"] for change in client.get("/v1/videos/r/history").json()["data"]]
+    assert reasons == ["submitted", "priority is now 100", "cancelled", "asked for again"]
+    client.post("/v1/videos/r/cancel")
+    assert client.delete("/v1/videos/r").json() == {"id": "r", "object": "video.deleted", "deleted": True}
+    assert client.get("/v1/videos/r").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("verb", "body"),
+    [
+        ("priority", {"priority": "soon"}),
+        ("priority", {"priority": 2**40}),
+        ("priority", {"priority": True}),
+        ("rating", {"rating": 6}),
+        ("rating", {}),
+        ("rating", {"rating": 3, "more": 1}),
+    ],
+)
+def test_bad_changes_are_refused(client: TestClient, verb: str, body: dict[str, Any]) -> None:
+    client.post("/v1/videos", json=request(id="r"))
+    answer = client.post(f"/v1/videos/r/{verb}", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["problems"]
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry"])
+def test_what_is_not_there_is_not_found(client: TestClient, verb: str) -> None:
+    assert client.post(f"/v1/videos/nobody/{verb}").status_code == 404
+    assert client.get("/v1/nothing").json()["error"]["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v1/videos/r/remix"), ("GET", "/nowhere.html"), ("PUT", "/v1/videos")]
+)
+def test_what_no_route_takes_is_said(client: TestClient, method: str, path: str) -> None:
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    assert answer.json()["error"]["message"].startswith(f"there is no {method} {path} here; /docs lists")
+
+
+def test_a_file_is_looked_at_without_being_sent(client: TestClient, videos: Path) -> None:
+    client.post("/v1/videos", json=request(id="r"))
+    found = client.head("/v1/videos/r/content?variant=input")
+    assert (found.status_code, found.content) == (200, b"")
+    assert int(found.headers["content-length"]) == (videos / "dock.mp4").stat().st_size
+    assert client.head("/healthz").status_code == 200
+
+
+def test_the_way_past_the_routing_answers_like_the_route(client: TestClient) -> None:
+    key = {"Idempotency-Key": "k" * 255}
+    made = client.post("/v1/videos", json=request(), headers=key).json()
+    assert client.post("/v1/videos", json=request(), headers=key).json()["id"] == made["id"]
+    longer = client.post("/v1/videos", json=request(), headers={"Idempotency-Key": "k" * 256})
+    assert (longer.status_code, longer.json()["error"]["param"]) == (400, "idempotency-key")
+    counted = 'cosmos_batch_http_requests_total{method="POST",route="/v1/videos",status="200"} 2.0'
+    assert counted in client.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/videos/..%2f..%2fetc%2fpasswd/content",
+        "/v1/videos/r/content?variant=../../ledger.sqlite",
+        "/v1/videos/r/content?variant=control_/etc/passwd",
+        "/v1/files/..%2fledger.sqlite/content",
+        "/..%2f..%2f..%2fpyproject.toml",
+        "/%2e%2e/%2e%2e/app.py",
+    ],
+)
+def test_no_path_leads_out(client: TestClient, path: str) -> None:
+    client.post("/v1/videos", json=request(id="r"))
+    assert client.get(path).status_code in (400, 404)
+
+
+def test_the_input_is_served_and_not_what_replaced_it(client: TestClient, videos: Path, tmp_path: Path) -> None:
+    client.post("/v1/videos", json=request(id="r"))
+    clip = (videos / "dock.mp4").read_bytes()
+    found = client.get("/v1/videos/r/content?variant=input", headers={"Range": "bytes=4-7"})
+    assert (found.status_code, found.content, found.headers["content-type"]) == (206, clip[4:8], "video/mp4")
+    (tmp_path / "secret").write_text("secret")
+    (videos / "dock.mp4").unlink()
+    (videos / "dock.mp4").symlink_to(tmp_path / "secret")
+    assert client.get("/v1/videos/r/content?variant=input").status_code == 404
+
+
+def test_text_of_users_goes_out_as_data_and_never_as_a_page(client: TestClient) -> None:
+    prompt = "<script>alert(1)</script>\x1b[31m"
+    made = client.post("/v1/videos", json=request(id="r", prompt=prompt))
+    assert made.json()["prompt"] == prompt
+    for answer in (made, client.get("/v1/videos/%3Cscript%3E")):
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "sandbox" in answer.headers["content-security-policy"]
+
+
+def test_the_queue_is_bounded(make_client: Callable[..., TestClient]) -> None:
+    client = make_client(queue_runs=1)
+    assert client.post("/v1/videos", json=request()).status_code == 200
+    full = client.post("/v1/videos", json=request())
+    assert (full.status_code, full.json()["error"]["code"]) == (429, "queue_full")
+    assert int(full.headers["retry-after"]) > 0
+
+
+def test_a_plan_costs_without_submitting(client: TestClient, ledger: Ledger) -> None:
+    plan = client.post("/v1/plan", json={"runs": [request(), request()]}).json()
+    assert (plan["runs"], plan["batches"]) == (2, 1)
+    assert plan["seconds"] < plan["one_by_one_seconds"]
+    assert ledger.states() == {}
+    bad = client.post("/v1/plan", json={"runs": [request(), request("gone.mp4")]}).json()
+    assert [(each["line"], each["field"]) for each in bad["error"]["problems"]] == [(2, "inputs.video")]
+
+
+def test_the_queue_is_paused_and_resumed(client: TestClient) -> None:
+    client.post("/v1/videos", json=request(id="r"))
+    assert client.post("/v1/queue/pause").json()["mode"] == "paused"
+    assert client.get("/v1/videos/r").json()["reason"] == "the queue is paused"
+    assert client.post("/v1/queue/drain").json()["mode"] == "draining"
+    queue = client.post("/v1/queue/resume").json()
+    assert (queue["mode"], queue["counts"], queue["trouble"]) == ("running", {"queued": 1}, "no worker is alive")
