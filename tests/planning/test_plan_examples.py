@@ -12,6 +12,7 @@ from cosmos_batch.planning.catalogue import (
     TRANSFER1,
     TRANSFER1_BUCKETS,
     TRANSFER25,
+    TRANSFER25_SIZES,
     nearest,
     traits_of,
     transfer_traits,
@@ -25,6 +26,9 @@ from cosmos_batch.run import Control, Sampling
 
 TRANSFER1_COST = profile("transfer1", "h100")
 TRANSFER_COST = profile("transfer", "h100")
+IMAGES = transfer_traits(
+    "images", sizes=TRANSFER25_SIZES, defaults=Sampling(resolution="720"), chunk_frames=1, overlap=0
+)  # a model of single frames: 16 tokens at 64x64
 # As if a full device were never reached, and with cheap model loads
 FREE = replace(TRANSFER1_COST, knee_tokens=None, memory_bytes=None)
 
@@ -50,11 +54,11 @@ def test_the_standard_scenario_is_one_launch_per_control_set(standard):
 
 def test_the_standard_scenario_in_process_is_one_launch_in_all(standard):
     plan = plan_runs(
-        [replace(run, sampling=Sampling(resolution="256", num_frames=29)) for run in standard],
+        [replace(run, sampling=Sampling(resolution="256")) for run in standard],
         TRANSFER25,
         TRANSFER_COST,
     )
-    # 1,920 tokens and two rows a run: one run fills the device, whatever its controls
+    # 5,760 tokens and two rows a run: one run fills the device, whatever its controls
     assert sizes(plan) == [[1] * 10]
     assert plan.launches[0].reason == "10 runs of 3 control sets, which transfer takes side by side in one launch"
 
@@ -66,15 +70,15 @@ def test_a_shape_that_fills_the_device_goes_one_by_one(make_run):
 
 
 def test_the_static_table_holds_until_something_was_measured(make_run):
-    runs = [make_run("edge", resolution="64x64", num_frames=1) for _ in range(12)]
-    assert sizes(plan_runs(runs, TRANSFER25, TRANSFER_COST)) == [[8, 4]]
-    assert sizes(plan_runs(runs, TRANSFER25, replace(TRANSFER_COST, measured=1))) == [[12]]
+    runs = [make_run("edge", resolution="64x64") for _ in range(12)]
+    assert sizes(plan_runs(runs, IMAGES, TRANSFER_COST)) == [[8, 4]]
+    assert sizes(plan_runs(runs, IMAGES, replace(TRANSFER_COST, measured=1))) == [[12]]
 
 
 def test_memory_bounds_a_batch(make_run):
-    runs = [make_run("edge", resolution="64x64", num_frames=1) for _ in range(4)]
+    runs = [make_run("edge", resolution="64x64") for _ in range(4)]
     three = TRANSFER_COST.peak_bytes(3 * 2 * 16, branches=1, rows=3 * 2)
-    assert sizes(plan_runs(runs, TRANSFER25, replace(TRANSFER_COST, memory_bytes=three))) == [[3, 1]]
+    assert sizes(plan_runs(runs, IMAGES, replace(TRANSFER_COST, memory_bytes=three))) == [[3, 1]]
 
 
 def test_settings_that_differ_part_launches_and_say_so(make_run):
@@ -110,6 +114,16 @@ def test_the_last_urgent_launch_takes_its_like_along(make_run):
     ]
     assert plan.launches[0].reason.startswith("urgent: ")
     assert plan.launches[1].reason.startswith("urgent runs first: ")
+
+
+def test_of_equal_urgent_launches_the_one_that_has_its_like_waiting_comes_last(make_run):
+    runs = [
+        make_run("edge", id="now", priority=100),
+        make_run("edge", id="now-7", seed=7, priority=100),
+        make_run("edge", id="later"),
+    ]
+    plan = plan_runs(runs, TRANSFER1, TRANSFER1_COST)
+    assert [[run.id for run in launch.runs] for launch in plan.launches] == [["now-7"], ["now", "later"]]
 
 
 def test_leftovers_get_a_launch_only_where_that_is_cheaper(make_run):
@@ -210,7 +224,7 @@ def test_chunks_of_a_long_video(frames, transfer1, transfer25):
 @pytest.mark.parametrize(
     ("width", "height", "frames", "tokens"),
     [
-        (320, 192, 29, 1_920),
+        (320, 192, 29, 5_760),  # padded to 93 frames
         (320, 192, 93, 5_760),
         (832, 480, 93, 37_440),
         (1280, 704, 93, 84_480),

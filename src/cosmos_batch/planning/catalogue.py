@@ -35,10 +35,10 @@ def transfer_traits(
     """Traits of an in-process model: only the shape must be equal in a batch, all else is free per run.
 
     `sizes` holds the model's named resolutions; "WIDTHxHEIGHT" is taken too where both are multiples of 16.
-    `defaults.resolution` must be set: it is what a run gets that names none. `chunk_frames` is the longest
-    stretch that goes through the network at once, `overlap` how many frames two neighbours share, `temporal`
-    how many frames one latent frame after the first stands for. Raises PlanError where the model's own
-    resolution is not one of its own.
+    `defaults.resolution` must be set: it is what a run gets that names none. `chunk_frames` is the stretch that
+    goes through the network at once, to which shorter ones are padded, `overlap` how many frames two neighbours
+    share, `temporal` how many frames one latent frame after the first stands for. Raises PlanError where the
+    model's own resolution is not one of its own.
     """
     if defaults.resolution is None:
         raise PlanError(f"model {name!r}: its defaults must name a resolution")
@@ -50,7 +50,7 @@ def transfer_traits(
         return Shape(width, height, frames_of(run, facts, chunk_frames))
 
     def tokens(shape: Shape) -> int:
-        latent_frames = 1 + -(-(min(shape.frames, chunk_frames) - 1) // temporal)
+        latent_frames = 1 + -(-(chunk_frames - 1) // temporal)  # a shorter video is padded to a whole chunk
         return latent_frames * (shape.height // PATCH) * (shape.width // PATCH)
 
     return Traits(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -76,21 +76,29 @@ def draft_launches(lots: Sequence[Lot], traits: Traits, cost: CostModel) -> list
         by_key.setdefault(lot.kind.launch_key, []).append(lot)
     bounds = {key: sizing(traits, cost, _union(group)) for key, group in by_key.items()}
     drafts: list[LaunchDraft] = []
+    rest = {key for key, group in by_key.items() if not all(lot.urgent for lot in group)}
     for urgent in (True, False):
         groups = [[lot for lot in group if lot.urgent is urgent] for group in by_key.values()]
         loaded = drafts[-1].key if drafts else None
-        for group in sorted(filter(None, groups), key=lambda lots: _launch_place(lots, loaded)):
+        for group in sorted(filter(None, groups), key=lambda lots: _launch_place(lots, loaded, rest)):
             drafts += arrange(group, traits, cost, bounds[group[0].kind.launch_key])
     return _joined(drafts, traits.ragged)
 
 
-def _launch_place(lots: Sequence[Lot], loaded: tuple[Any, ...] | None) -> tuple[Any, ...]:
-    """Highest priority, then what is loaded already, then the simplest control set, shape, and as they came."""
+def _launch_place(
+    lots: Sequence[Lot], loaded: tuple[Any, ...] | None, rest: Set[tuple[Any, ...]]
+) -> tuple[Any, ...]:
+    """Highest priority, then what is loaded already, then the simplest control set, shape, and as they came.
+
+    Of urgent launches that are equal so far, one whose kind is in `rest`, which comes after them, is the last.
+    """
+    key = lots[0].kind.launch_key
     return (
         -max(lot.priority for lot in lots),
-        lots[0].kind.launch_key != loaded,
+        key != loaded,
         min(lot.kind.simplicity for lot in lots),
         min(lot.kind.shape for lot in lots),
+        key in rest,
         min(lot.first for lot in lots),
     )
 
