@@ -67,13 +67,24 @@ def test_another_attention_kernel_is_used_where_it_is_set() -> None:
 
 
 class Tape:
-    """Stands in for a recording."""
+    """Stands in for a recording: it gives the same, and counts how often it was asked."""
+
+    sign = 1
 
     def __init__(self, compute: Callable[[Tensor, Tensor], Tensor], _sample: Tensor, _sigma: Tensor) -> None:
         self.compute = compute
+        self.replays = 0
 
     def replay(self, sample: Tensor, sigma: Tensor) -> Tensor:
-        return -self.compute(sample, sigma)
+        self.replays += 1
+        # the first is compared with the step itself; a mark on the others tells them apart
+        return self.sign * self.compute(sample, sigma) * (1 if self.replays == 1 else -1)
+
+
+class WrongTape(Tape):
+    """A recording that gives something else."""
+
+    sign = -1
 
 
 def played(recorder: Recorder, kind: object, tokens: int) -> bool:
@@ -85,10 +96,17 @@ def played(recorder: Recorder, kind: object, tokens: int) -> bool:
 def test_a_small_step_is_replayed_once_its_kind_has_been_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphs, "_Recording", Tape)
     recorder, kind, other = Recorder(torch.device("cuda")), object(), object()
-    assert [played(recorder, kind, 100) for _ in range(PATIENCE + 2)] == [False] * PATIENCE + [True, True]
+    assert [played(recorder, kind, 100) for _ in range(PATIENCE + 2)] == [False] * (PATIENCE + 1) + [True]
     assert not played(recorder, other, 100)  # the membership has changed
     assert not any(played(recorder, kind, MOST_TOKENS + 1) for _ in range(PATIENCE + 2))
     assert not any(played(Recorder(CPU), kind, 100) for _ in range(PATIENCE + 2))
+
+
+def test_a_recording_that_differs_from_its_step_is_never_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, "_Recording", WrongTape)
+    recorder = Recorder(torch.device("cuda"))
+    for kind in (object(), object()):
+        assert not any(played(recorder, kind, 100) for _ in range(PATIENCE + 3))
 
 
 def test_without_memory_for_a_recording_steps_go_on_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
