@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import json
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Select, Text, and_, cast, func, or_, select
@@ -23,6 +21,7 @@ from cosmos_batch.ledger.records import (
     StateChange,
 )
 from cosmos_batch.ledger.tables import attempts, events, runs
+from cosmos_batch.planning.uncollected import uncollected
 
 NO_FILTER = Filter()
 
@@ -65,7 +64,7 @@ class Looking(Database):
         """What was asked for, of those of the runs that the ledger knows."""
         columns = runs.c.id, runs.c.fingerprint, cast(runs.c.request, Text), cast(runs.c.facts, Text)
         found: list[Request] = []
-        with self._read() as connection, _no_collections():
+        with self._read() as connection, uncollected():
             for chunk in chunks(ids):
                 rows = connection.execute(select(*columns).where(runs.c.id.in_(chunk)))
                 found += [Request.from_text(*row) for row in rows]
@@ -165,18 +164,6 @@ class Looking(Database):
                 rows = connection.execute(select(runs).where(runs.c.id.in_(chunk))).mappings()
                 records |= {row["id"]: RunRecord.from_row(row) for row in rows}
         return [Look(records[attempt.run], attempt) for attempt in held if attempt.run in records]
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Make many objects that refer to nobody, without looking for cycles among them, which takes half the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _conditions(where: Filter) -> list[Any]:

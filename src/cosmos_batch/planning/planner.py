@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import cache
 from typing import Any
 
@@ -17,6 +15,7 @@ from cosmos_batch.planning.plan import Batch, Launch, Plan
 from cosmos_batch.planning.reasons import reasons
 from cosmos_batch.planning.sizing import sizing
 from cosmos_batch.planning.traits import Traits, VideoFacts
+from cosmos_batch.planning.uncollected import uncollected
 from cosmos_batch.run import Run, Signature
 
 _NO_FACTS: Mapping[str, VideoFacts] = {}
@@ -33,20 +32,8 @@ def plan_runs(
 
     Raises PlanError, with every reason, if the engine cannot do some of the runs.
     """
-    with _uncollected():
+    with uncollected():
         return _plan(runs, traits, cost, facts)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without garbage collection, which would walk millions of runs and batches time and again, and free none."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _plan(runs: Sequence[Run], traits: Traits, cost: CostModel, facts: Mapping[str, VideoFacts]) -> Plan:

@@ -21,7 +21,7 @@ from cosmos_batch.service.intake import Intake
 from cosmos_batch.service.lines import Line, lines_of
 from cosmos_batch.service.refusals import Refusal, bad_input, error_of
 from cosmos_batch.service.settings import Limits
-from cosmos_batch.service.shapes import BatchRequest
+from cosmos_batch.service.shapes.batches import BatchRequest
 from cosmos_batch.service.submitting import Submitter
 from cosmos_batch.service.uploads import BATCH, Uploads
 from cosmos_batch.service.views import Views

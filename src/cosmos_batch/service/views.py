@@ -12,7 +12,7 @@ from cosmos_batch.dispatch.folder import OUTPUT, RUN_FILE
 from cosmos_batch.ledger import Attempt, Look, RunRecord, State
 from cosmos_batch.run import Run, as_dict
 from cosmos_batch.service.roots import Roots
-from cosmos_batch.service.shapes import VideoErrorShape, VideoShape
+from cosmos_batch.service.shapes.videos import VideoErrorShape, VideoShape
 
 Status = Literal["queued", "in_progress", "completed", "failed"]
 

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
-from cosmos_batch.service import shapes
+from cosmos_batch.service.shapes import files, queue, stats, system, videos
 from tests.service.page import canned
 from tests.service.page.fake import Fake, app_of
 
@@ -25,14 +25,14 @@ def client() -> Iterator[TestClient]:
 
 
 ANSWERS = {
-    "/v1/server": shapes.ServerShape,
-    "/v1/videos?limit=100": shapes.VideoList,
-    "/v1/videos/video_0007": shapes.VideoShape,
-    "/v1/videos/video_0007/history": shapes.HistoryShape,
-    "/v1/queue": shapes.QueueShape,
-    "/v1/stats": shapes.StatsShape,
-    "/v1/roots": shapes.RootsShape,
-    "/v1/roots?path=/data": shapes.RootsShape,
+    "/v1/server": system.ServerShape,
+    "/v1/videos?limit=100": videos.VideoList,
+    "/v1/videos/video_0007": videos.VideoShape,
+    "/v1/videos/video_0007/history": videos.HistoryShape,
+    "/v1/queue": queue.QueueShape,
+    "/v1/stats": stats.StatsShape,
+    "/v1/roots": files.RootsShape,
+    "/v1/roots?path=/data": files.RootsShape,
 }
 
 
@@ -42,13 +42,13 @@ def test_what_is_asked_for_is_answered_in_shape(client: TestClient, path: str) -
 
 
 def test_a_plan_a_submission_and_an_upload_are_answered_in_shape(client: TestClient) -> None:
-    shapes.VideoRequest.model_validate(BODY)
-    check(shapes.PlanShape, client.post("/v1/plan", json={"runs": [BODY]}).json())
+    videos.VideoRequest.model_validate(BODY)
+    check(queue.PlanShape, client.post("/v1/plan", json={"runs": [BODY]}).json())
     key = {"Idempotency-Key": "1"}
-    check(shapes.VideoShape, client.post("/v1/videos", json=BODY, headers=key).json())
+    check(videos.VideoShape, client.post("/v1/videos", json=BODY, headers=key).json())
     sent = client.post("/v1/files", files={"file": ("a.mp4", b"film")}, data={"purpose": "user_data"})
-    check(shapes.FileShape, sent.json())
-    check(shapes.FileList, client.get("/v1/files").json())
+    check(files.FileShape, sent.json())
+    check(files.FileList, client.get("/v1/files").json())
 
 
 def check(shape: type[BaseModel], answer: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path
 from cosmos_batch.ledger import OrderRecord, OrderState, State
 from cosmos_batch.service.context import Caller, Here, Service
 from cosmos_batch.service.routes.paging import After, Limit
-from cosmos_batch.service.shapes import (
+from cosmos_batch.service.shapes.batches import (
     BatchCounts,
     BatchErrors,
     BatchErrorShape,

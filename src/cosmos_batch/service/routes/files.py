@@ -16,7 +16,7 @@ from cosmos_batch.media.strangers import kind_of
 from cosmos_batch.service.context import Caller, Here
 from cosmos_batch.service.refusals import Refusal, not_found
 from cosmos_batch.service.routes.paging import After, FilesLimit, Order, Playable
-from cosmos_batch.service.shapes import EntryShape, FileDeleted, FileList, FileShape, RootsShape
+from cosmos_batch.service.shapes.files import EntryShape, FileDeleted, FileList, FileShape, RootsShape
 from cosmos_batch.service.uploads import VIDEO_PURPOSES
 
 router = APIRouter(prefix="/v1", tags=["files"])

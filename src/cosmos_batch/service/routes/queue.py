@@ -17,7 +17,7 @@ from cosmos_batch.planning.traits import VideoFacts
 from cosmos_batch.service.context import Here, Service
 from cosmos_batch.service.outlook import Outlook
 from cosmos_batch.service.refusals import Refusal
-from cosmos_batch.service.shapes import (
+from cosmos_batch.service.shapes.queue import (
     AtWorkShape,
     GroupBatchShape,
     GroupShape,

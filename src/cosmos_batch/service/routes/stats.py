@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 
 from cosmos_batch.ledger import Prediction, State, Throughput
 from cosmos_batch.service.context import Here
-from cosmos_batch.service.shapes import BucketShape, PredictionShape, SpreadShape, StatsShape
+from cosmos_batch.service.shapes.stats import BucketShape, PredictionShape, SpreadShape, StatsShape
 
 router = APIRouter(prefix="/v1", tags=["queue"])
 

@@ -15,7 +15,7 @@ from cosmos_batch.errors import LedgerError
 from cosmos_batch.planning.keys import resolved_defaults
 from cosmos_batch.service.auth import COOKIE
 from cosmos_batch.service.context import Here, Service
-from cosmos_batch.service.shapes import HealthShape, ModelList, ModelShape, ServerShape
+from cosmos_batch.service.shapes.system import HealthShape, ModelList, ModelShape, ServerShape
 
 router = APIRouter(tags=["server"])
 

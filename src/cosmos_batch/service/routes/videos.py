@@ -21,7 +21,7 @@ from cosmos_batch.service.context import Caller, Here, Service
 from cosmos_batch.service.refusals import Refusal, not_found
 from cosmos_batch.service.routes.bodies import read_asked
 from cosmos_batch.service.routes.paging import After, Limit, Order, Playable
-from cosmos_batch.service.shapes import (
+from cosmos_batch.service.shapes.videos import (
     AttemptShape,
     ChangeShape,
     HistoryShape,

@@ -9,6 +9,25 @@ down_revision = None
 
 def upgrade() -> None:
     """Make every table."""
+    _make_batches()
+    _make_limits()
+    _make_runs()
+    _make_attempts()
+    _make_events()
+    _make_measurements()
+
+
+def downgrade() -> None:
+    """Drop every table."""
+    op.drop_table("measurements")
+    op.drop_table("events")
+    op.drop_table("attempts")
+    op.drop_table("runs")
+    op.drop_table("limits")
+    op.drop_table("batches")
+
+
+def _make_batches() -> None:
     op.create_table(
         "batches",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -24,6 +43,9 @@ def upgrade() -> None:
         sa.Column("cause", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_batches"),
     )
+
+
+def _make_limits() -> None:
     op.create_table(
         "limits",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -37,6 +59,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_limits"),
     )
     op.create_index("ix_limits_engine", "limits", ["engine", "device"], unique=False)
+
+
+def _make_runs() -> None:
     op.create_table(
         "runs",
         sa.Column("id", sa.String(length=128), nullable=False),
@@ -52,6 +77,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_runs"),
     )
     op.create_index("ix_runs_waiting", "runs", ["state", "priority", "created"], unique=False)
+
+
+def _make_attempts() -> None:
     op.create_table(
         "attempts",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -71,6 +99,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_attempts_batch", "attempts", ["batch"], unique=False)
     op.create_index("ix_attempts_run", "attempts", ["run"], unique=False)
+
+
+def _make_events() -> None:
     op.create_table(
         "events",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -82,6 +113,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_events"),
     )
     op.create_index("ix_events_run", "events", ["run"], unique=False)
+
+
+def _make_measurements() -> None:
     op.create_table(
         "measurements",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -94,13 +128,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_measurements"),
     )
     op.create_index("ix_measurements_engine", "measurements", ["engine", "device"], unique=False)
-
-
-def downgrade() -> None:
-    """Drop every table."""
-    op.drop_table("measurements")
-    op.drop_table("events")
-    op.drop_table("attempts")
-    op.drop_table("runs")
-    op.drop_table("limits")
-    op.drop_table("batches")

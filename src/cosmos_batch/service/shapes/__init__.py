@@ -1,0 +1,1 @@
+"""What goes over the wire: OpenAI's objects with our fields beside theirs. OpenAPI is made of them."""
