@@ -22,7 +22,8 @@ from benchmarks.gpu import versions
 from benchmarks.gpu_models import DEVICE, Ours, Reference
 from benchmarks.gpu_scenario import ALL
 from cosmos_batch.engines.transfer.calibration import Meter, Probe, calibrate, probes
-from cosmos_batch.engines.transfer.network import ControlBranch, Text, Transformer
+from cosmos_batch.engines.transfer.forward import Forward
+from cosmos_batch.engines.transfer.network import Transformer
 from cosmos_batch.engines.transfer.vae.wan import WanVae
 from cosmos_batch.planning.cost import CostModel
 from cosmos_batch.planning.profiles import profile
@@ -62,13 +63,15 @@ class Machine:
         """Those that are in memory: all."""
         return tuple(sorted(self.ours.branches))
 
-    def branch(self, name: str) -> ControlBranch:
-        """A control's branch."""
-        return self.ours.branches[name]
-
-    def read(self, network: str, prompt: str) -> Text:
-        """A prompt's keys and values, of random features."""
-        return self.ours.read(network, str(crc32(prompt.encode())))
+    def passes(self) -> Forward:
+        """The network's pass over a batch; prompts are turned into seeds of random features."""
+        ours = self.ours
+        return Forward(
+            ours.base,
+            ours.branches.__getitem__,
+            lambda net, prompt: ours.read(net, str(crc32(prompt.encode()))),
+            DEVICE,
+        )
 
 
 def machine() -> Machine:

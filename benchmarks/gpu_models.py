@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from cosmos_batch.engines.transfer.acceleration import accelerate
 from cosmos_batch.engines.transfer.batch import Batch, Conditions, Guide
 from cosmos_batch.engines.transfer.config import NetworkConfig
+from cosmos_batch.engines.transfer.forward import Forward
 from cosmos_batch.engines.transfer.inputs import noise, normalised
 from cosmos_batch.engines.transfer.network import ControlBranch, Stem, Text, Transformer
 from cosmos_batch.engines.transfer.schedule import make_schedule
@@ -235,6 +236,10 @@ class Ours:
     base: Transformer
     branches: dict[str, ControlBranch]
     texts: dict[tuple[str, str], Text] = field(default_factory=dict)
+    forward: Forward = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.forward = Forward(self.base, self.branches.__getitem__, self.read, DEVICE)
 
     @classmethod
     @torch.no_grad()
@@ -269,9 +274,13 @@ class Ours:
             self.texts[network, prompt] = stem.read(features.unsqueeze(0))
         return self.texts[network, prompt]
 
+    def passes(self) -> Forward:
+        """The network's pass over a batch; one for all batches, so that they share what was recorded."""
+        return self.forward
+
     def batch(self, cases: Sequence[Case]) -> Batch:
         """A batch of the cases, each at its first step."""
-        batch = Batch(self.base, self.branches.__getitem__, self.read, DEVICE)
+        batch = Batch(self.passes())
         for index, case in enumerate(cases):
             batch.join(str(index), case.conditions())
         return batch

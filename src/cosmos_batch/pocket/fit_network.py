@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from cosmos_batch.engines.transfer.batch import KNOWN_SIGMA
+from cosmos_batch.engines.transfer.forward import KNOWN_SIGMA
 from cosmos_batch.engines.transfer.network import rotary
 from cosmos_batch.engines.transfer.text.trigram import TrigramText
 from cosmos_batch.engines.transfer.vae.folded import FoldedVae

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from cosmos_batch.engines.transfer.batch import Batch, Conditions, Guide
 from cosmos_batch.engines.transfer.config import NetworkConfig, from_diffusers, to_diffusers
+from cosmos_batch.engines.transfer.forward import Forward
 from cosmos_batch.engines.transfer.inputs import noise, normalised
 from cosmos_batch.engines.transfer.network import ControlBranch, Text, Transformer
 from cosmos_batch.engines.transfer.schedule import SIGMA_MAX, SIGMA_MIN, make_schedule
@@ -184,7 +185,7 @@ def generate(nets: Nets, requests: Sequence[Request], steps: int = STEPS, guidan
         return stem.read(nets.text.encode(prompt).unsqueeze(0))
 
     shape = (CONFIG.latent_channels, 1 + (FRAMES - 1) // 4, HEIGHT // 8, WIDTH // 8)
-    batch = Batch(nets.base, nets.branches.__getitem__, read, device)
+    batch = Batch(Forward(nets.base, nets.branches.__getitem__, read, device))
     for index, request in enumerate(requests):
         batch.join(str(index), _conditions(nets, request, shape, steps, guidance))
     for _ in range(steps):

@@ -12,7 +12,7 @@ from cosmos_batch.engines.transfer import graphs
 from cosmos_batch.engines.transfer.acceleration import accelerate, can_compile, compile_blocks
 from cosmos_batch.engines.transfer.attention import attention, flash3_kernel
 from cosmos_batch.engines.transfer.batch import Batch
-from cosmos_batch.engines.transfer.graphs import MOST_TOKENS, PATIENCE, Recorder
+from cosmos_batch.engines.transfer.graphs import PATIENCE, Recorder
 from cosmos_batch.engines.transfer.vae.wan import WanVae
 from tests.engines.transfer.test_batch import CPU, Request, TinyModel
 from tests.engines.transfer.test_parity import error
@@ -26,7 +26,7 @@ MIX = [
 
 def made(model: TinyModel, requests: list[Request]) -> Tensor:
     """The latents of the requests after two steps in one batch."""
-    batch = Batch(model.base, model.branch, model.read, CPU)
+    batch = model.batch()
     for index, request in enumerate(requests):
         batch.join(str(index), request.conditions())
     batch.step()
@@ -67,59 +67,132 @@ def test_another_attention_kernel_is_used_where_it_is_set() -> None:
 
 
 class Tape:
-    """Stands in for a recording: it gives the same, and counts how often it was asked."""
+    """Stands in for a CUDA graph: it computes anew, into the same memory, and counts how often it was asked."""
 
-    sign = 1
+    replays = 0
+    factor = 1.0
 
-    def __init__(self, compute: Callable[[Tensor, Tensor], Tensor], _sample: Tensor, _sigma: Tensor) -> None:
-        self.compute = compute
-        self.replays = 0
+    def __init__(self, compute: Callable[[], Tensor]) -> None:
+        self.compute, self.made = compute, compute()
 
-    def replay(self, sample: Tensor, sigma: Tensor) -> Tensor:
-        self.replays += 1
-        # the first is compared with the step itself; a mark on the others tells them apart
-        return self.sign * self.compute(sample, sigma) * (1 if self.replays == 1 else -1)
+    def replay(self) -> None:
+        Tape.replays += 1
+        self.made.copy_(self.factor * self.compute())
 
 
 class WrongTape(Tape):
-    """A recording that gives something else."""
+    """One that gives something else."""
 
-    sign = -1
+    factor = -1.0
 
 
-def played(recorder: Recorder, kind: object, tokens: int) -> bool:
-    """Whether the next step of a kind is replayed."""
-    one = torch.ones(1)
-    return bool(recorder.run(lambda x, _sigma: x, kind, tokens, one, one) < 0)
+class Recorded:
+    """A tiny model whose steps are recorded as if it were on a GPU."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tape: type[Tape] = Tape) -> None:
+        def captured(compute: Callable[[], Tensor]) -> tuple[Tape, Tensor]:
+            made = tape(compute)
+            return made, made.made
+
+        monkeypatch.setattr(graphs, "captured", captured)
+        monkeypatch.setattr(Tape, "replays", 0)
+        self.model = TinyModel()
+        self.passes = self.model.passes()
+        self.passes._recorder = Recorder(torch.device("cuda"))
+
+    def steps(self, batch: Batch, count: int) -> int:
+        """How many of so many steps came from a recording; the recording itself takes one more."""
+        before = Tape.replays
+        for _ in range(count):
+            batch.step()
+        return Tape.replays - before
 
 
 def test_a_small_step_is_replayed_once_its_kind_has_been_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graphs, "_Recording", Tape)
-    recorder, kind, other = Recorder(torch.device("cuda")), object(), object()
-    assert [played(recorder, kind, 100) for _ in range(PATIENCE + 2)] == [False] * (PATIENCE + 1) + [True]
-    assert not played(recorder, other, 100)  # the membership has changed
-    assert not any(played(recorder, kind, MOST_TOKENS + 1) for _ in range(PATIENCE + 2))
-    assert not any(played(Recorder(CPU), kind, 100) for _ in range(PATIENCE + 2))
+    rig = Recorded(monkeypatch)
+    batch = Batch(rig.passes)
+    batch.join("a", Request(seed=1, steps=9).conditions())
+    assert rig.steps(batch, PATIENCE) == 0
+    assert rig.steps(batch, 1) == 1  # recorded, and compared
+    assert rig.steps(batch, 1) == 1
+    batch.join("b", Request(seed=2, steps=9).conditions())
+    assert rig.steps(batch, PATIENCE) == 0  # another kind
+    batch.leave("b")
+    assert rig.steps(batch, 1) == 1  # the first kind again
+
+
+def test_a_recording_serves_any_batch_that_is_laid_out_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Recorded(monkeypatch)
+    first = Batch(rig.passes)
+    for index, request in enumerate(MIX):
+        first.join(str(index), request.conditions())
+    rig.steps(first, PATIENCE + 1)
+    others = [
+        Request(seed=7, weights=(("edge", 0.2),)),
+        Request(seed=8, guidance=0.0, weights=()),
+        Request(seed=9, known=True, weights=(("depth", 0.1), ("edge", 0.9)), prompt="a larger prompt"),
+    ]
+    later = Batch(rig.passes)
+    for index, request in enumerate(others):
+        later.join(str(index), request.conditions())
+    assert rig.steps(later, 2) == 2
+    latents = torch.cat([later.state(str(index))[0].sample for index in range(len(others))])
+    assert torch.equal(latents, made(TinyModel(), others))
+
+
+def test_large_steps_and_steps_on_the_cpu_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Recorded(monkeypatch)
+    monkeypatch.setattr(graphs, "MOST_TOKENS", 10)
+    batch = Batch(rig.passes)
+    batch.join("a", Request(seed=1, steps=9).conditions())
+    assert rig.steps(batch, PATIENCE + 3) == 0
+    monkeypatch.undo()
+    batch = TinyModel().batch()
+    batch.join("a", Request(seed=1, steps=9).conditions())
+    assert rig.steps(batch, PATIENCE + 3) == 0
 
 
 def test_a_recording_that_differs_from_its_step_is_never_played(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graphs, "_Recording", WrongTape)
-    recorder = Recorder(torch.device("cuda"))
-    for kind in (object(), object()):
-        assert not any(played(recorder, kind, 100) for _ in range(PATIENCE + 3))
+    rig = Recorded(monkeypatch, WrongTape)
+    batch = Batch(rig.passes)
+    batch.join("a", Request(seed=1, steps=9).conditions())
+    assert rig.steps(batch, PATIENCE + 1) == 1
+    batch.join("b", Request(seed=2, steps=9).conditions())
+    assert rig.steps(batch, PATIENCE + 2) == 0
 
 
 def test_without_memory_for_a_recording_steps_go_on_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
-    tries: list[int] = []
+    rig, tries = Recorded(monkeypatch), []
 
-    def full(*_arguments: object) -> None:
+    def full(_compute: Callable[[], Tensor]) -> tuple[Tape, Tensor]:
         tries.append(1)
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(graphs, "_Recording", full)
-    recorder, kind = Recorder(torch.device("cuda")), object()
-    assert not any(played(recorder, kind, 100) for _ in range(PATIENCE + 3))
+    monkeypatch.setattr(graphs, "captured", full)
+    batch = Batch(rig.passes)
+    batch.join("a", Request(seed=1, steps=9).conditions())
+    assert rig.steps(batch, PATIENCE + 3) == 0
     assert len(tries) == 1
+
+
+def test_recordings_give_way_where_memory_does_not_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Recorded(monkeypatch)
+    batch = Batch(rig.passes)
+    batch.join("a", Request(seed=1, steps=9).conditions())
+    rig.steps(batch, PATIENCE + 1)
+    batch.join("b", Request(seed=2, steps=9).conditions())
+    plain, failures = rig.passes._velocity, [torch.OutOfMemoryError()]
+
+    def short(*arguments: object) -> Tensor:
+        if failures:
+            raise failures.pop()
+        return plain(*arguments)
+
+    monkeypatch.setattr(rig.passes, "_velocity", short)
+    batch._velocity = None
+    batch.step()
+    batch.leave("b")
+    assert rig.steps(batch, 1) == 0  # what was recorded of one sample alone is gone
 
 
 @torch.no_grad()

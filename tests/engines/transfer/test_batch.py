@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cosmos_batch.engines.transfer.batch import Batch, Conditions, Guide
 from cosmos_batch.engines.transfer.config import NetworkConfig
+from cosmos_batch.engines.transfer.forward import Forward
 from cosmos_batch.engines.transfer.inputs import noise, normalised
 from cosmos_batch.engines.transfer.network import ControlBranch, Text, Transformer
 from cosmos_batch.engines.transfer.sampler import Memory
@@ -54,7 +55,10 @@ class TinyModel:
         return stem.read(torch.stack(tokens).unsqueeze(0))
 
     def batch(self) -> Batch:
-        return Batch(self.base, self.branch, self.read, CPU)
+        return Batch(self.passes())
+
+    def passes(self) -> Forward:
+        return Forward(self.base, self.branch, self.read, CPU)
 
 
 MODEL = TinyModel()

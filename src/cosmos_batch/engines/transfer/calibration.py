@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from cosmos_batch.engines.transfer.batch import Batch, Conditions, Guide
+from cosmos_batch.engines.transfer.forward import Passes
 from cosmos_batch.engines.transfer.graphs import MOST_TOKENS, PATIENCE
 from cosmos_batch.engines.transfer.inputs import noise, normalised, to_frames
-from cosmos_batch.engines.transfer.network import ControlBranch, Text, Transformer
+from cosmos_batch.engines.transfer.network import Transformer
 from cosmos_batch.engines.transfer.schedule import make_schedule
 from cosmos_batch.engines.transfer.vae.base import Vae
 from cosmos_batch.planning.cost import CostModel, Measurement, Work, features
@@ -47,11 +48,8 @@ class Rig(Protocol):
     def loaded(self) -> tuple[str, ...]:
         """Those that are in memory."""
 
-    def branch(self, name: str) -> ControlBranch:
-        """A control's branch."""
-
-    def read(self, network: str, prompt: str) -> Text:
-        """A prompt's keys and values."""
+    def passes(self) -> Passes:
+        """The network's pass over a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +151,7 @@ class Meter:
         """Some steps of a batch, after the first ones, and the peak of the device's memory."""
         rig = self._rig
         self._forget_peak()
-        batch = Batch(rig.base, rig.branch, rig.read, rig.device)
+        batch = Batch(rig.passes())
         for index in range(probe.runs):
             batch.join(str(index), self._conditions(probe, index))
         work = probe.work(rig.vae, rig.base.config.patch)

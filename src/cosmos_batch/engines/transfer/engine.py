@@ -42,6 +42,7 @@ class TransferSession:
         self._identity = identity
         self._tasks: dict[str, Task] = {}
         self._batches: dict[tuple[int, int], Batch] = {}
+        self._passes = model.passes()
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -112,15 +113,12 @@ class TransferSession:
         resumed = task.resume()
         conditions = task.conditions()
         memory, step = resumed or (task.start(conditions), 0)
-        batch = self._batches.get(task.size) or self._new_batch()
+        batch = self._batches.get(task.size) or Batch(self._passes)
         batch.join(job.run.id, conditions, memory, step)
         self._batches[task.size] = batch
         self._tasks[job.run.id] = task
         if batch.done(job.run.id):  # saved between a chunk's last step and its decoding
             yield from self._chunk_done(job.run.id)
-
-    def _new_batch(self) -> Batch:
-        return Batch(self._model.base, self._model.branch, self._model.read, self._model.device)
 
     def _progress(self, run_id: str, batch: Batch) -> Progress:
         task = self._tasks[run_id]

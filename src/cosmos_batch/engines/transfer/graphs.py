@@ -2,16 +2,23 @@
 
 A step of few tokens is over before the host has launched its two thousand kernels one by one. Recorded once and
 replayed, they take one launch. A step of many tokens gains nothing, and its recording would hold memory.
+
+A recording reads everything from memory of its own, so it serves every batch that is laid out alike: a video that
+takes the place of one that has left costs a copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-Compute = Callable[[Tensor, Tensor], Tensor]
+from cosmos_batch.engines.transfer.layout import Layout
+
+Compute = Callable[[Layout, Tensor, Tensor], Tensor]
 
 MOST_TOKENS = 40_000
 """Tokens of a forward pass, over all rows, up to which a step may wait for the host (on an H100, a third of the
@@ -25,50 +32,73 @@ PATIENCE = 2
 """Steps that are done plainly before one is recorded: the first use of a shape compiles and tunes, which must not
 be recorded, and where the membership changes at every step a recording would not be replayed."""
 
+KEPT_BYTES = 2 << 30
+"""What recordings may hold of layouts, beside that of the last one."""
+
+_KINDS = 256
+"""Kinds of steps of which is known how often they were done."""
+
 
 class Recorder:
     """Runs steps, and from the fourth of the same kind on replays them, where that pays.
 
-    The third is done twice, plainly and by its recording; where these differ, nothing is recorded any more.
+    Steps are of the same kind if their layouts have the same structure. The third is done twice, plainly and by
+    its recording; where these differ, nothing is recorded any more.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._on = device.type == "cuda"
-        self._kind: object = None
-        self._seen = 0
-        self._too_large = False
-        self._recording: _Recording | None = None
+        self._seen: OrderedDict[Hashable, int] = OrderedDict()
+        self._kept: OrderedDict[Hashable, _Recording] = OrderedDict()
 
-    def run(self, compute: Compute, kind: object, tokens: int, sample: Tensor, sigma: Tensor) -> Tensor:
-        """What `compute(sample, sigma)` gives, valid until the next call.
+    def run(self, compute: Compute, layout: Layout, sample: Tensor, sigma: Tensor) -> Tensor:
+        """What `compute(layout, sample, sigma)` gives, valid until the next call.
 
-        Steps are of the same kind if `kind` is the same object; then `compute` must differ in nothing, nor the
-        shapes of sample and sigma.
+        Of `layout`, `compute` may depend on the structure and the values of the tensors alone, and on nothing else
+        that changes from call to call.
         """
-        if not self._on or tokens > MOST_TOKENS:
-            return compute(sample, sigma)
-        if kind is not self._kind:
-            self._kind, self._seen, self._recording, self._too_large = kind, 0, None, False
-        self._seen += 1
-        if self._seen <= PATIENCE:
-            return compute(sample, sigma)
-        if self._recording is not None:
-            return self._recording.replay(sample, sigma)
-        made = compute(sample, sigma)
-        if not self._too_large:
-            recording = self._recorded(compute, sample, sigma)
-            if recording is not None and not _agree(recording.replay(sample, sigma), made):
-                self._on, recording = False, None
-            self._recording = recording
+        if not self._on or layout.row_tokens > MOST_TOKENS:
+            return compute(layout, sample, sigma)
+        kind = layout.structure
+        recording = self._kept.get(kind)
+        if recording is not None:
+            self._kept.move_to_end(kind)
+            return recording.replay(layout, sample, sigma)
+        made = self._plainly(compute, layout, sample, sigma)
+        self._seen[kind] = self._seen.pop(kind, 0) + 1
+        if len(self._seen) > _KINDS:
+            self._seen.popitem(last=False)
+        if self._seen[kind] == PATIENCE + 1:
+            self._record(kind, compute, layout, sample, sigma, made)
         return made
 
-    def _recorded(self, compute: Compute, sample: Tensor, sigma: Tensor) -> _Recording | None:
-        """A recording; None where there is no memory for it, which it holds beside what plain steps take."""
+    def _plainly(self, compute: Compute, layout: Layout, sample: Tensor, sigma: Tensor) -> Tensor:
+        """The step itself; where memory does not suffice, without the recordings."""
         try:
-            return _Recording(compute, sample, sigma)
+            return compute(layout, sample, sigma)
         except torch.OutOfMemoryError:
-            self._too_large = True
-            return None
+            if not self._kept:
+                raise
+            self._kept.clear()
+            torch.cuda.empty_cache()
+        return compute(layout, sample, sigma)
+
+    def _record(
+        self, kind: Hashable, compute: Compute, layout: Layout, sample: Tensor, sigma: Tensor, made: Tensor
+    ) -> None:
+        """Keep a recording, unless there is no memory for it, or it does not give what the step gave."""
+        try:
+            recording = _Recording(compute, layout, sample, sigma)
+            replayed = recording.replay(layout, sample, sigma)
+        except torch.OutOfMemoryError:
+            return
+        if not _agree(replayed, made):
+            self._on = False
+            self._kept.clear()
+            return
+        while self._kept and sum(other.bytes for other in self._kept.values()) > KEPT_BYTES:
+            self._kept.popitem(last=False)
+        self._kept[kind] = recording
 
 
 def _agree(replayed: Tensor, made: Tensor) -> bool:
@@ -77,25 +107,44 @@ def _agree(replayed: Tensor, made: Tensor) -> bool:
     return bool((replayed.float() - wanted).norm() <= APART * wanted.norm())
 
 
+class Replay(Protocol):
+    """A captured computation."""
+
+    def replay(self) -> None:
+        """Do it once more, from and to the memory that it was captured with."""
+
+
+def captured(compute: Callable[[], Tensor]) -> tuple[Replay, Tensor]:
+    """A computation as a CUDA graph, and where its result will be after every replay."""
+    graph = torch.cuda.CUDAGraph()
+    present, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+    aside.wait_stream(present)
+    # Not by torch.cuda.graph, which frees all cached memory first; that takes longer than several small steps
+    with torch.cuda.stream(aside):
+        graph.capture_begin(capture_error_mode="thread_local")
+        try:
+            made = compute()
+        finally:
+            graph.capture_end()
+    present.wait_stream(aside)
+    return graph, made
+
+
 class _Recording:
-    """One computation as a CUDA graph."""
+    """One computation, with the memory that it reads from."""
 
-    def __init__(self, compute: Compute, sample: Tensor, sigma: Tensor) -> None:
+    def __init__(self, compute: Compute, layout: Layout, sample: Tensor, sigma: Tensor) -> None:
+        self._layout, self._holds = layout.clone(), layout
         self._sample, self._sigma = sample.clone(), sigma.clone()
-        self._graph = torch.cuda.CUDAGraph()
-        present, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-        aside.wait_stream(present)
-        # Not by torch.cuda.graph, which frees all cached memory first; that takes longer than several small steps
-        with torch.cuda.stream(aside):
-            self._graph.capture_begin(capture_error_mode="thread_local")
-            try:
-                self._made = compute(self._sample, self._sigma)
-            finally:
-                self._graph.capture_end()
-        present.wait_stream(aside)
+        self.bytes = sum(part.nelement() * part.element_size() for part in self._layout.tensors)
+        self._graph, self._made = captured(lambda: compute(self._layout, self._sample, self._sigma))
 
-    def replay(self, sample: Tensor, sigma: Tensor) -> Tensor:
+    def replay(self, layout: Layout, sample: Tensor, sigma: Tensor) -> Tensor:
         """What the computation makes of these."""
+        if layout is not self._holds:
+            for mine, given in zip(self._layout.tensors, layout.tensors, strict=True):
+                mine.copy_(given)
+            self._holds = layout
         self._sample.copy_(sample)
         self._sigma.copy_(sigma)
         self._graph.replay()

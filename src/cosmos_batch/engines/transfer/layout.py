@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -65,7 +66,7 @@ class Lane:
     weight: Tensor  # [r, 1, 1] or [r, N, 1]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """All that a step needs beside the latents; valid until the membership changes."""
 
@@ -81,6 +82,52 @@ class Layout:
     text: Text
     lanes: tuple[Lane, ...]
     table: Rotary
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens of the forward pass."""
+        return self.rows * self.table.cos.shape[0]
+
+    @cached_property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors in it, in an order of their own."""
+        return tuple(leaf for leaf in _leaves(self) if isinstance(leaf, Tensor))
+
+    @cached_property
+    def structure(self) -> Hashable:
+        """Everything but the values of the tensors."""
+        return tuple(
+            (tuple(leaf.shape), leaf.dtype) if isinstance(leaf, Tensor) else leaf for leaf in _leaves(self)
+        )
+
+    def clone(self) -> Layout:
+        """The same, in memory of its own."""
+        copy: Layout = _cloned(self)
+        return copy
+
+
+def _leaves(value: object) -> Iterator[Any]:
+    """What dataclasses and tuples hold, down to what is neither."""
+    if isinstance(value, tuple):
+        for part in value:
+            yield from _leaves(part)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _leaves(getattr(value, field.name))
+    else:
+        yield value
+
+
+def _cloned(value: Any) -> Any:
+    """A copy, tensors and all, of what dataclasses and tuples hold."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value)(**{field.name: _cloned(getattr(value, field.name)) for field in fields(value)})
+    if isinstance(value, tuple):
+        parts = [_cloned(part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
 
 
 @dataclass(frozen=True, slots=True)

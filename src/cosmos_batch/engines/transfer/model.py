@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cosmos_batch.engines.transfer.acceleration import accelerate
 from cosmos_batch.engines.transfer.config import NetworkConfig, from_diffusers
+from cosmos_batch.engines.transfer.forward import Forward, Passes
 from cosmos_batch.engines.transfer.guardrail import Guardrail
 from cosmos_batch.engines.transfer.hub import ModelFolders
 from cosmos_batch.engines.transfer.inputs import to_video
@@ -107,6 +108,10 @@ class Model:
         self._branches = {name: branch for name, branch in self._branches.items() if name in wanted}
         for name in sorted(wanted):
             self.branch(name)
+
+    def passes(self) -> Passes:
+        """The network's pass over a batch, valid until branches are freed."""
+        return Forward(self.base, self.branch, self.read, self.device)
 
     @torch.no_grad()
     def read(self, network: str, prompt: str) -> Text:
