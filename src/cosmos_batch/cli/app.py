@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from cosmos_batch.cli.options import Approximate, Offload, SplitGuidance, options_of
 from cosmos_batch.cli.service_commands import Key, register
 from cosmos_batch.cli.text import safe
 from cosmos_batch.cli.wiring import BuiltIn, Choice, Engines
@@ -77,6 +78,9 @@ def plan(
     emit: Emit = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan as JSON.")] = False,
     skip_invalid: SkipInvalid = False,
+    offload: Offload = None,
+    approximate: Approximate = None,
+    split_guidance: SplitGuidance = False,
 ) -> None:
     """Show launches, batches, time and memory, and what batching saves. Makes nothing but the files of --emit."""
     from cosmos_batch.cli.planning import Ways, plan_command
@@ -84,8 +88,9 @@ def plan(
     script, folder = emit or (None, None)
     if script and engine not in (None, script):
         raise typer.BadParameter(f"--engine {engine} and --emit {script}: the files are for one engine")
+    choice = Choice(script or engine, model, options=options_of(offload, approximate, split_guidance))
     ways = Ways(measured_in=output, emit_to=folder, as_json=as_json, skip_invalid=skip_invalid)
-    raise typer.Exit(plan_command(_engines(context), files, Choice(script or engine, model), ways))
+    raise typer.Exit(plan_command(_engines(context), files, choice, ways))
 
 
 @app.command()
@@ -103,13 +108,17 @@ def run(
         int, typer.Option(min=1, help="Attempts at a run that failed in a way that a retry can help.")
     ] = 3,
     save_every: Annotated[float, typer.Option(min=0, help="Seconds between saves of unfinished runs.")] = 20.0,
+    offload: Offload = None,
+    approximate: Approximate = None,
+    split_guidance: SplitGuidance = False,
 ) -> None:
     """Make the videos that are missing in DIR. The same command again goes on where it ended."""
     from cosmos_batch.cli.running import Order, run_command
     from cosmos_batch.dispatch.watching import Settings
 
     settings = Settings(save_every=save_every, max_failures=max_failures, max_batch=max_batch)
-    order = Order(files, output, Choice(engine, model, config), settings, skip_invalid=skip_invalid, plain=plain)
+    choice = Choice(engine, model, config, options_of(offload, approximate, split_guidance))
+    order = Order(files, output, choice, settings, skip_invalid=skip_invalid, plain=plain)
     with unexpected_errors(output):
         code = run_command(_engines(context), order)
     raise typer.Exit(code)
@@ -156,11 +165,15 @@ def calibrate(
     engine: EngineName = None,
     model: ModelName = None,
     seconds: Annotated[float, typer.Option(min=1, help="How long it may measure, about.")] = 150.0,
+    offload: Offload = None,
+    approximate: Approximate = None,
+    split_guidance: SplitGuidance = False,
 ) -> None:
     """Measure what a model costs on this machine; plan and run use it from then on."""
     from cosmos_batch.cli.calibrating import calibrate_command
 
-    raise typer.Exit(calibrate_command(_engines(context), Choice(engine, model), seconds))
+    choice = Choice(engine, model, options=options_of(offload, approximate, split_guidance))
+    raise typer.Exit(calibrate_command(_engines(context), choice, seconds))
 
 
 register(app)

@@ -35,7 +35,9 @@ def calibrate_command(engines: Engines, choice: Choice, seconds: float) -> int:
         )
     if not measured.measured:
         raise PlanError(f"nothing could be measured within {seconds:.0f} s; give more with --seconds")
-    file = keep_profile(profile_folder(), replace(measured, memory_bytes=loaded.prior.memory_bytes))
+    file = keep_profile(
+        profile_folder(), replace(measured, memory_bytes=loaded.prior.memory_bytes), choice.options.words
+    )
     out.print(_summary(measured), highlight=False)
     out.print(f"kept in {safe(str(file))}", highlight=False)
     return 0

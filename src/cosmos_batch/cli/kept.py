@@ -1,8 +1,12 @@
-"""Profiles that calibration measured on this machine, kept between commands: one file for each engine."""
+"""Profiles that calibration measured on this machine, kept between commands.
+
+One file for each engine, and for each way in which it was asked to run.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,13 +17,13 @@ from cosmos_batch.media.atomic import replacing
 from cosmos_batch.planning.cost import CostModel
 
 
-def _file(folder: Path, engine: str) -> Path:
-    return folder / f"{engine}.json"
+def _file(folder: Path, engine: str, options: Sequence[str]) -> Path:
+    return folder / f"{'-'.join((engine, *options))}.json"
 
 
-def keep_profile(folder: Path, cost: CostModel) -> Path:
-    """Write a profile in place of the engine's last; returns where. Raises StorageError."""
-    file = _file(folder, cost.engine)
+def keep_profile(folder: Path, cost: CostModel, options: Sequence[str] = ()) -> Path:
+    """Write a profile in place of the last of the engine with such options; returns where. Raises StorageError."""
+    file = _file(folder, cost.engine, options)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(file) as part:
@@ -29,9 +33,12 @@ def keep_profile(folder: Path, cost: CostModel) -> Path:
     return file
 
 
-def kept_profile(folder: Path, engine: str) -> CostModel | None:
-    """An engine's profile as it was last measured; None where there is none. Raises StorageError: damaged."""
-    file = _file(folder, engine)
+def kept_profile(folder: Path, engine: str, options: Sequence[str] = ()) -> CostModel | None:
+    """The profile of an engine with such options as it was last measured; None where there is none.
+
+    Raises StorageError where it is damaged.
+    """
+    file = _file(folder, engine, options)
     try:
         return TypeAdapter(CostModel).validate_json(file.read_bytes())
     except FileNotFoundError:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from cosmos_batch.cli.options import Approximate, Offload, SplitGuidance, options_of
 from cosmos_batch.cli.wiring import Choice, Engines
 
 Home = Annotated[Path, typer.Argument(metavar="HOME", help="The service's folder: queue, uploads and videos.")]
@@ -71,6 +72,9 @@ def serve(
     max_queue: Annotated[int, typer.Option(min=1, metavar="RUNS", help="Runs that may wait.")] = 200_000,
     rate: Annotated[float, typer.Option(min=0.1, help="Requests per second of one address.")] = 1000.0,
     ledger: LedgerUrl = None,
+    offload: Offload = None,
+    approximate: Approximate = None,
+    split_guidance: SplitGuidance = False,
 ) -> None:
     """Serve the queue: HTTP API, web page and workers."""
     from cosmos_batch.cli.place import Place
@@ -93,7 +97,8 @@ def serve(
         save_every=save_every,
     )
     serving = Serving(host=host, port=port, roots=tuple(root or ()), limits=limits)
-    place, choice = Place(home=home, ledger=ledger), Choice(engine, model, config)
+    choice = Choice(engine, model, config, options_of(offload, approximate, split_guidance))
+    place = Place(home=home, ledger=ledger)
     orders = Orders(place, choice, serving, options, OnStart(on_start))
     raise typer.Exit(serve_command(_engines(context), orders))
 
@@ -112,6 +117,9 @@ def worker(
     model: Model = None,
     config: Config = None,
     ledger: LedgerUrl = None,
+    offload: Offload = None,
+    approximate: Approximate = None,
+    split_guidance: SplitGuidance = False,
 ) -> None:
     """Be a worker of a service. `serve` starts these."""
     from cosmos_batch.cli.place import Place
@@ -125,8 +133,9 @@ def worker(
         max_failures=max_failures,
         save_every=save_every,
     )
+    choice = Choice(engine, model, config, options_of(offload, approximate, split_guidance))
     place = Place(home=home, ledger=ledger)
-    raise typer.Exit(worker_command(_engines(context), place, Choice(engine, model, config), options, number))
+    raise typer.Exit(worker_command(_engines(context), place, choice, options, number))
 
 
 @keys.command("add")

@@ -54,6 +54,9 @@ class WorkerOptions:
             "--config": choice.config,
         }
         given = [[name, str(value)] for name, value in said.items() if value is not None]
+        given += [["--offload", part] for part in sorted(choice.options.offload)]
+        given += [["--approximate", word] for word in sorted(choice.options.approximations)]
+        given += [["--split-guidance"]] if choice.options.split_guidance else []
         return [str(place.home.absolute()), *(word for pair in given for word in pair)]
 
 
@@ -119,7 +122,7 @@ def _outlive_signals() -> None:
 
 def worker_command(engines: Engines, place: Place, choice: Choice, options: WorkerOptions, number: int) -> int:
     """Be one of a service's workers until it is told to stop; returns how it ended. Raises CosmosBatchError."""
-    _take_device(number, options.workers)
+    _take_devices(number, options.workers, choice.options.gpus)
     settings = Settings(
         save_every=options.save_every,
         max_failures=options.max_failures,
@@ -137,9 +140,10 @@ def worker_command(engines: Engines, place: Place, choice: Choice, options: Work
     return int(work(Home(place.home), number, hire, service, ledger=place.url))
 
 
-def _take_device(number: int, workers: int) -> None:
-    """Show each of several workers one GPU of its own: of those that may be seen, the one with its number."""
+def _take_devices(number: int, workers: int, gpus: int) -> None:
+    """Show each of several workers GPUs of its own: of those that may be seen, the next so many."""
     if workers == 1:
         return
     seen = [name for name in os.environ.get(_DEVICES, "").split(",") if name]
-    os.environ[_DEVICES] = seen[number % len(seen)] if seen else str(number)
+    places = range(number * gpus, (number + 1) * gpus)
+    os.environ[_DEVICES] = ",".join(seen[place % len(seen)] if seen else str(place) for place in places)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from cosmos_batch.cli.kept import kept_profile
 from cosmos_batch.engines.base import Engine
+from cosmos_batch.engines.transfer.options import Options
 from cosmos_batch.engines.transfer.settings import TRANSFER25, read_settings, traits_of
 from cosmos_batch.errors import ModelError, PlanError
 from cosmos_batch.planning.catalogue import ENGINES
@@ -32,6 +33,7 @@ class Choice:
     engine: str | None = None  # None: transfer if a model is named, else pocket
     model: str | None = None  # a folder or a hub id
     config: Path | None = None  # of NVIDIA's scripts: where and how they run
+    options: Options = field(default_factory=Options)  # of pocket and transfer: how they are to run
 
     @property
     def name(self) -> str:
@@ -70,48 +72,57 @@ class BuiltIn:
 
     def preview(self, choice: Choice) -> Preview:
         """Traits and cost by name; of a model in a folder, what its own settings say."""
-        _refuse_model(choice)
+        _refuse(choice)
         if choice.name == POCKET:
-            return Preview(_traits_in(MODEL), _believed(POCKET, "cpu"))
+            return Preview(_traits_in(MODEL), _believed(POCKET, "cpu", choice.options))
         if choice.name == TRANSFER:
-            return Preview(_transfer_traits(choice.model), _believed(TRANSFER, "h100"))
+            return Preview(_transfer_traits(choice.model), _believed(TRANSFER, "h100", choice.options))
         if choice.name not in ENGINES:
             raise PlanError(f"engine {choice.name!r} is not known; known are {', '.join((POCKET, *ENGINES))}")
         return Preview(ENGINES[choice.name], profile(choice.name, "h100"))
 
     def load(self, choice: Choice, controls: Iterable[str]) -> Loaded:
         """Load the pocket model, or weights from a folder or a hub."""
-        _refuse_model(choice)
+        _refuse(choice)
         if choice.name == POCKET:
-            return _load(POCKET, str(MODEL), TRANSFER_CONTROLS)
+            return _load(POCKET, str(MODEL), TRANSFER_CONTROLS, choice.options)
         if choice.name == TRANSFER:
-            return _load(TRANSFER, choice.model or HUB_ID, controls)
+            return _load(TRANSFER, choice.model or HUB_ID, controls, choice.options)
         return _script(choice)
 
 
-def _refuse_model(choice: Choice) -> None:
+def _refuse(choice: Choice) -> None:
     if choice.model is not None and choice.name != TRANSFER:
         raise PlanError(f"engine {choice.name!r} takes no --model; leave it out, or say --engine {TRANSFER}")
     if choice.config is not None and choice.name in (POCKET, TRANSFER):
         scripts = ", ".join(name for name in ENGINES if name != TRANSFER)
         raise PlanError(f"engine {choice.name!r} takes no --config; leave it out, or say --engine: {scripts}")
+    if choice.options.words and choice.name in ENGINES and choice.name != TRANSFER:
+        asked = ", ".join(choice.options.words)
+        raise PlanError(f"engine {choice.name!r} runs NVIDIA's script, which cannot be asked for: {asked}")
 
 
-def _load(name: str, model: str, controls: Iterable[str]) -> Loaded:
+def _load(name: str, model: str, controls: Iterable[str], options: Options) -> Loaded:
     from cosmos_batch.engines.transfer.loading import load_engine
     from cosmos_batch.media.cache import ControlCache
 
     cache = ControlCache(cache_folder() / "controls")
-    engine = load_engine(model, controls, cache, compiled=cache_folder() / "compiled")
-    device = _device(engine)
-    prior = _believed(name, device)
+    engine = load_engine(model, controls, cache, compiled=cache_folder() / "compiled", options=options)
+    device = _costed_as(_device(engine), options)
+    prior = _believed(name, _device(engine), options)
     prior = prior if prior.device == device else profile(name, device)
     return Loaded(engine, replace(prior, memory_bytes=engine.memory_bytes))
 
 
-def _believed(engine: str, device: str) -> CostModel:
+def _believed(engine: str, device: str, options: Options) -> CostModel:
     """What was measured on this machine, on whatever device it has, else the profile of a device."""
-    return kept_profile(profile_folder(), engine) or profile(engine, device)
+    kept = kept_profile(profile_folder(), engine, options.words)
+    return kept or replace(profile(engine, device), device=_costed_as(device, options))
+
+
+def _costed_as(device: str, options: Options) -> str:
+    """A device with options costs what it costs with them: other measurements say nothing of it."""
+    return " ".join((device, *options.words))
 
 
 def _script(choice: Choice) -> Loaded:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_batch.dispatch.folder import OUTPUT, RUN_FILE
-from cosmos_batch.engines.base import maker_of
+from cosmos_batch.engines.base import approximations_of, maker_of
 from cosmos_batch.errors import OutputError
 from cosmos_batch.media.facts import videos_of
 from cosmos_batch.run import Run
@@ -74,7 +74,7 @@ def describe(
         **asdict(circumstances),
         "seconds": round(circumstances.ended - circumstances.started, 3),
         "outputs": {path.name: _facts_of(path) for path in sorted(work.iterdir()) if path.name != RUN_FILE},
-        "approximations": [],
+        "approximations": list(approximations_of(identity)),
     }
 
 

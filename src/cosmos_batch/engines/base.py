@@ -56,7 +56,12 @@ Event = Progress | Result
 def maker_of(run: Run, identity: Mapping[str, str]) -> tuple[str, ...]:
     """What of an engine's identity shapes a run's video. Versions do not: an update makes no video stale."""
     branches = (identity.get(f"weights_{name}", "") for name in run.signature)
-    return (identity["engine"], identity["weights"], *branches)
+    return (identity["engine"], identity["weights"], *branches, *approximations_of(identity))
+
+
+def approximations_of(identity: Mapping[str, str]) -> tuple[str, ...]:
+    """What an engine with that identity does not compute exactly; none unless its user asked for it."""
+    return tuple(identity.get("approximations", "").split())
 
 
 class Session(Protocol):
@@ -94,6 +99,7 @@ class Engine(Protocol):
         """What makes the videos, for their records: engine, model, digests of the weights, versions.
 
         "weights" counts for every run, "weights_<control>" for those that use the control (see `maker_of`).
+        "approximations", where there are any, are words with spaces between.
         """
 
     def open(self, launch: Launch) -> Session:

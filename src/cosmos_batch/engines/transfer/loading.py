@@ -14,6 +14,7 @@ from cosmos_batch.engines.transfer.engine import TransferEngine
 from cosmos_batch.engines.transfer.guardrail import Guardrail, NoGuardrail, NvidiaGuardrail
 from cosmos_batch.engines.transfer.hub import ModelFolders, resolve
 from cosmos_batch.engines.transfer.model import Model
+from cosmos_batch.engines.transfer.options import Options
 from cosmos_batch.engines.transfer.settings import traits_of
 from cosmos_batch.engines.transfer.text.base import TextEncoder
 from cosmos_batch.engines.transfer.text.qwen import QwenEncoder
@@ -22,7 +23,7 @@ from cosmos_batch.engines.transfer.vae.base import Vae
 from cosmos_batch.engines.transfer.vae.folded import FoldedVae
 from cosmos_batch.engines.transfer.vae.wan import WanVae
 from cosmos_batch.engines.transfer.weights import read_config
-from cosmos_batch.errors import ModelError
+from cosmos_batch.errors import ModelError, PlanError
 from cosmos_batch.media.cache import ControlCache
 
 _SAMPLE = 1 << 20
@@ -42,6 +43,7 @@ def load_engine(
     device: torch.device | None = None,
     guardrail: Guardrail | None = None,
     compiled: Path | None = None,
+    options: Options | None = None,
 ) -> TransferEngine:
     """An engine for a model: a folder in the diffusers layout, or a hub id.
 
@@ -54,13 +56,16 @@ def load_engine(
             float64 what is left of that vanishes when latents and pixels are rounded.
         guardrail: default: the one that the model asks for.
         compiled: where compiled kernels are kept between processes; default: where PyTorch keeps them.
+        options: default: exact, on one device, with everything in its memory.
 
-    Raises ModelError naming all that is missing, and MissingExtra.
+    Raises ModelError naming all that is missing, MissingExtra, and PlanError where options are not possible here.
     """
+    asked = options or Options()
     folders = resolve(model, controls)
     if compiled is not None:
         keep_compiled(compiled)
     place = device or pick_device()
+    second = second_device(place) if asked.split_guidance else None
     dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
     network_dtype = torch.bfloat16 if place.type == "cuda" else torch.float64
     loaded = Model(
@@ -71,18 +76,32 @@ def load_engine(
         device=place,
         dtype=dtype,
         network_dtype=network_dtype,
+        second=second,
     )
-    return TransferEngine(loaded, traits_of(folders.settings, loaded.controls), cache, identity(folders, place))
+    return TransferEngine(
+        loaded, traits_of(folders.settings, loaded.controls), cache, identity(folders, place, asked)
+    )
 
 
-def identity(folders: ModelFolders, device: torch.device) -> dict[str, str]:
+def second_device(first: torch.device) -> torch.device:
+    """The GPU after the one that is used. Raises PlanError where there is none."""
+    count = torch.cuda.device_count()
+    place = (first.index or 0) + 1
+    if first.type != "cuda" or place >= count:
+        raise PlanError(f"--split-guidance needs two GPUs that this process may see; there are {count}")
+    return torch.device("cuda", place)
+
+
+def identity(folders: ModelFolders, device: torch.device, options: Options) -> dict[str, str]:
     """What makes the videos, for their records. The weights of a branch count for the runs that use it."""
+    approximations = " ".join(sorted(options.approximations))
     branches = {f"weights_{name}": digest(folder) for name, folder in sorted(folders.controls.items())}
     return {
         "engine": "transfer",
         "model": folders.settings.name,
         "weights": digest(folders.transformer, folders.vae, folders.text_encoder),
         **branches,
+        **({"approximations": approximations} if approximations else {}),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "cosmos-batch": version("cosmos-batch"),
         "torch": torch.__version__,

@@ -18,6 +18,7 @@ from cosmos_batch.engines.transfer.hub import ModelFolders
 from cosmos_batch.engines.transfer.inputs import to_video
 from cosmos_batch.engines.transfer.network import ControlBranch, Text, Transformer
 from cosmos_batch.engines.transfer.settings import ModelSettings
+from cosmos_batch.engines.transfer.splitting import SplitForward, copied, mirrored
 from cosmos_batch.engines.transfer.text.base import TextEncoder
 from cosmos_batch.engines.transfer.text.cache import FeatureCache
 from cosmos_batch.engines.transfer.vae.base import Vae
@@ -56,7 +57,9 @@ class Model:
         device: torch.device,
         dtype: torch.dtype,
         network_dtype: torch.dtype,
+        second: torch.device | None = None,
     ) -> None:
+        """`second`: where the unguided passes are done; None: with the guided ones, on `device`."""
         self.folders = folders
         self.vae = vae
         self.guardrail = guardrail
@@ -69,6 +72,8 @@ class Model:
         self.config = self._network_config()
         self.base = self._load(Transformer(self.config), folders.transformer)
         self._branches: dict[str, ControlBranch] = {}
+        self._second = second
+        self._second_base = copied(self.base, second) if second else None
 
     @property
     def settings(self) -> ModelSettings:
@@ -87,11 +92,11 @@ class Model:
 
     @property
     def memory_bytes(self) -> int | None:
-        """Bytes of the device that are free now or held by this process; None: not on a GPU."""
+        """Bytes of the device that are free now or held by this process, the lesser of two; None: not on a GPU."""
         if self.device.type != "cuda":
             return None
-        free, _ = torch.cuda.mem_get_info(self.device)
-        return free + torch.cuda.memory_reserved(self.device)
+        devices = (self.device, self._second) if self._second else (self.device,)
+        return min(torch.cuda.mem_get_info(one)[0] + torch.cuda.memory_reserved(one) for one in devices)
 
     def branch(self, name: str) -> ControlBranch:
         """A control's branch, loaded if need be. Raises ModelError if the model has none of that name."""
@@ -111,7 +116,10 @@ class Model:
 
     def passes(self) -> Passes:
         """The network's pass over a batch, valid until branches are freed."""
-        return Forward(self.base, self.branch, self.read, self.device)
+        own = Forward(self.base, self.branch, self.read, self.device)
+        if self._second is None or self._second_base is None:
+            return own
+        return SplitForward(own, mirrored(self._second_base, self.branch, self.read, self._second))
 
     @torch.no_grad()
     def read(self, network: str, prompt: str) -> Text:

@@ -1,0 +1,98 @@
+"""One batch on two devices: the guided pass on one, the unguided pass on the other.
+
+For a video that is wanted soon. For many, a GPU each does the same work without waiting for the slower half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from cosmos_batch.engines.transfer.acceleration import accelerate
+from cosmos_batch.engines.transfer.forward import Forward, Passes, Velocity, pulled
+from cosmos_batch.engines.transfer.layout import Conditions, ReadText, Sample
+from cosmos_batch.engines.transfer.network import ControlBranch, Text, Transformer
+
+Network = TypeVar("Network", Transformer, ControlBranch)
+
+
+class SplitForward:
+    """Guided rows by the first forward, unguided rows by the second, each on its device."""
+
+    def __init__(self, first: Passes, second: Passes) -> None:
+        self.device = first.device
+        self._first = first
+        self._second = second
+
+    def tokens(self, conditions: Conditions) -> dict[str, Tensor]:
+        """The tokens of each control video of a sample, [1, N, D]: the same at every step."""
+        return self._first.tokens(conditions)
+
+    def arranged(self, samples: Sequence[Sample]) -> Velocity:
+        """The network's pass over these samples, in this order."""
+        guided = self._first.arranged([_one_pass(sample, sample.conditions.prompt) for sample in samples])
+        places = [place for place, sample in enumerate(samples) if sample.conditions.guidance > 0]
+        if not places:
+            return guided
+        there = self._second.device
+        halves = [_moved(_one_pass(samples[place], samples[place].conditions.negative), there) for place in places]
+        unguided = self._second.arranged(halves)
+        index = torch.tensor(places, device=self.device)
+        strength = torch.tensor([samples[place].conditions.guidance for place in places], device=self.device)
+        strength = strength.view(-1, 1, 1, 1, 1)
+
+        def velocity(sample: Tensor, sigma: Tensor) -> Tensor:
+            # Both are only launched here: the devices work at the same time
+            rest = unguided(sample[index].to(there), sigma[index].to(there))
+            made = guided(sample, sigma)
+            return pulled(made, rest.to(self.device), index, strength)
+
+        return velocity
+
+
+def _one_pass(sample: Sample, prompt: str) -> Sample:
+    return replace(sample, conditions=replace(sample.conditions, guidance=0.0, prompt=prompt))
+
+
+def _moved(sample: Sample, device: torch.device) -> Sample:
+    tokens = {name: tokens.to(device) for name, tokens in sample.tokens.items()}
+    return replace(sample, tokens=tokens, drift=sample.drift.to(device))
+
+
+def copied(network: Network, device: torch.device) -> Network:
+    """The same network on another device, made fast there."""
+    with torch.device("meta"):
+        twin = type(network)(network.config)
+    twin.load_state_dict({name: part.to(device) for name, part in network.state_dict().items()}, assign=True)
+    twin.eval().requires_grad_(False)
+    accelerate(twin)
+    return twin
+
+
+def mirrored(
+    base: Transformer, branch: Callable[[str], ControlBranch], read: ReadText, device: torch.device
+) -> Forward:
+    """A forward on a device that has the base already; branches and texts are copied there at their first use.
+
+    Args:
+        base: on that device.
+        branch: gives branches on any device.
+        read: gives texts on any device.
+        device: where the forward is.
+    """
+    branches: dict[str, ControlBranch] = {}
+
+    def branch_there(name: str) -> ControlBranch:
+        if name not in branches:
+            branches[name] = copied(branch(name), device)
+        return branches[name]
+
+    def read_there(network: str, prompt: str) -> Text:
+        text = read(network, prompt)
+        return Text(text.keys.to(device), text.values.to(device))
+
+    return Forward(base, branch_there, read_there, device)

@@ -1,0 +1,58 @@
+"""What a user may ask of the engine reaches workers and records, and is refused where it means nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cosmos_batch.cli.place import Place
+from cosmos_batch.cli.serving import WorkerOptions, _take_devices
+from cosmos_batch.cli.wiring import BuiltIn, Choice
+from cosmos_batch.engines.base import approximations_of, maker_of
+from cosmos_batch.engines.transfer.options import Approximation, Options, Part
+from cosmos_batch.errors import PlanError
+from cosmos_batch.run import Run
+
+ALL = Options(frozenset({Part.VAE, Part.TEXT}), frozenset({Approximation.STEP_CACHING}), split_guidance=True)
+WORKERS = WorkerOptions(
+    workers=2, flush_seconds=1, flush_runs=2, max_batch=None, max_failures=3, save_every=20
+)  # fmt: skip
+
+
+def test_a_worker_is_told_what_the_server_was_told(tmp_path: Path) -> None:
+    arguments = WORKERS.arguments(Place(home=tmp_path, ledger=None), Choice(options=ALL))
+    assert " ".join(arguments).endswith("--offload text --offload vae --approximate step-caching --split-guidance")
+
+
+@pytest.mark.parametrize(
+    ("seen", "gpus", "taken"),
+    [("", 1, "1"), ("", 2, "2,3"), ("4,5,6,7", 2, "6,7"), ("a,b", 1, "b"), ("a", 1, "a")],
+)
+def test_every_worker_sees_gpus_of_its_own(
+    seen: str, gpus: int, taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    _take_devices(1, 2, gpus)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == taken
+
+
+def test_nvidias_scripts_cannot_be_asked() -> None:
+    with pytest.raises(PlanError, match="step-caching, offload-text, offload-vae, split-guidance"):
+        BuiltIn().preview(Choice("transfer1", options=ALL))
+
+
+def test_costs_with_and_without_options_are_kept_apart() -> None:
+    plain, asked = (BuiltIn().preview(Choice("transfer", options=options)).prior for options in (Options(), ALL))
+    assert plain.device == "h100"
+    assert asked.device == "h100 step-caching offload-text offload-vae split-guidance"
+
+
+def test_an_approximated_video_does_not_answer_an_exact_request() -> None:
+    run = Run(id="a", prompt="snow")
+    exact = {"engine": "transfer", "weights": "w"}
+    approximated = exact | {"approximations": "float8-attention step-caching"}
+    assert maker_of(run, exact) == ("transfer", "w")
+    assert maker_of(run, approximated) == ("transfer", "w", "float8-attention", "step-caching")
+    assert approximations_of(exact) == ()
