@@ -50,7 +50,7 @@ def test_costs_with_and_without_options_are_kept_apart() -> None:
 
 
 def test_an_approximated_video_does_not_answer_an_exact_request() -> None:
-    run = Run(id="a", prompt="snow")
+    run = Run(id="a", prompt="snow", controls=())
     exact = {"engine": "transfer", "weights": "w"}
     approximated = exact | {"approximations": "float8-attention step-caching"}
     assert maker_of(run, exact) == ("transfer", "w")
