@@ -1,7 +1,8 @@
-"""Attention by the fastest exact kernel that is at hand.
+"""Attention by the fastest kernel that is at hand.
 
 On a Hopper GPU that is FlashAttention-3 (the package fa3-fwd, the extra `hopper`) for attention among many tokens;
-else what PyTorch chooses: cuDNN's on Hopper, and its own on the CPU.
+else what PyTorch chooses: cuDNN's on Hopper, and its own on the CPU. All of these are exact; where it is asked for,
+FlashAttention-3 takes numbers of 8 bits.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _MANY = 8192
 """Tokens of a row from which on FlashAttention-3 is faster than cuDNN, on an H100; below, they are equal or it is
 slower."""
 
+FLOAT8 = torch.float8_e4m3fn
+
 
 @lru_cache(maxsize=1)
 def _flash3() -> Kernel:
@@ -40,12 +43,45 @@ def _flash3() -> Kernel:
     return flash3
 
 
-def flash3_kernel(device: torch.device, dtype: torch.dtype) -> Kernel | None:
+@lru_cache(maxsize=1)
+def _flash3_float8() -> Kernel:
+    """The same in 8 bits. Among few tokens, where it would not be faster, it is exact."""
+    kernel = import_module("fa3_fwd_interface").flash_attn_func
+
+    @torch.library.custom_op("cosmos_batch::flash3_float8", mutates_args=(), device_types="cuda")
+    def flash3(q: Tensor, k: Tensor, v: Tensor, q_scale: Tensor, k_scale: Tensor, v_scale: Tensor) -> Tensor:
+        made: Tensor = kernel(q, k, v, q_descale=q_scale, k_descale=k_scale, v_descale=v_scale)
+        return made
+
+    @flash3.register_fake
+    def _(q: Tensor, _k: Tensor, _v: Tensor, _q: Tensor, _ks: Tensor, _vs: Tensor) -> Tensor:
+        return torch.empty(q.shape, dtype=torch.bfloat16, device=q.device)
+
+    exact = _flash3()
+
+    def kernel8(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if q.shape[1] < _MANY:
+            return exact(q, k, v)
+        parts = [scaled(part) for part in (q, k, v)]
+        return flash3(*(part for part, _ in parts), *(scale for _, scale in parts))
+
+    return kernel8
+
+
+def scaled(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x [R, N, A, E] in 8 bits, each head of a row by a scale of its own [R, A]: x is about their product."""
+    scale = x.abs().amax(dim=(1, 3)).float().clamp(min=1e-12) / torch.finfo(FLOAT8).max
+    return (x / scale[:, None, :, None]).to(FLOAT8), scale
+
+
+def flash3_kernel(device: torch.device, dtype: torch.dtype, *, float8: bool = False) -> Kernel | None:
     """FlashAttention-3's kernel, where it is installed and the device and number format are those it knows."""
     fits = (
         device.type == "cuda" and dtype == torch.bfloat16 and torch.cuda.get_device_capability(device) == _HOPPER
     )
-    return _flash3() if fits and find_spec("fa3_fwd_interface") else None
+    if not fits or not find_spec("fa3_fwd_interface"):
+        return None
+    return _flash3_float8() if float8 else _flash3()
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:

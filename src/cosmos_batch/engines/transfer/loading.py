@@ -77,6 +77,7 @@ def load_engine(
         dtype=dtype,
         network_dtype=network_dtype,
         second=second,
+        approximations=asked.approximations,
     )
     return TransferEngine(
         loaded, traits_of(folders.settings, loaded.controls), cache, identity(folders, place, asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +17,7 @@ from cosmos_batch.engines.transfer.guardrail import Guardrail
 from cosmos_batch.engines.transfer.hub import ModelFolders
 from cosmos_batch.engines.transfer.inputs import to_video
 from cosmos_batch.engines.transfer.network import ControlBranch, Text, Transformer
+from cosmos_batch.engines.transfer.options import Approximation
 from cosmos_batch.engines.transfer.settings import ModelSettings
 from cosmos_batch.engines.transfer.splitting import SplitForward, copied, mirrored
 from cosmos_batch.engines.transfer.text.base import TextEncoder
@@ -58,8 +59,10 @@ class Model:
         dtype: torch.dtype,
         network_dtype: torch.dtype,
         second: torch.device | None = None,
+        approximations: Collection[Approximation] = (),
     ) -> None:
         """`second`: where the unguided passes are done; None: with the guided ones, on `device`."""
+        self.approximations = approximations
         self.folders = folders
         self.vae = vae
         self.guardrail = guardrail
@@ -73,7 +76,7 @@ class Model:
         self.base = self._load(Transformer(self.config), folders.transformer)
         self._branches: dict[str, ControlBranch] = {}
         self._second = second
-        self._second_base = copied(self.base, second) if second else None
+        self._second_base = copied(self.base, second, approximations) if second else None
 
     @property
     def settings(self) -> ModelSettings:
@@ -119,7 +122,9 @@ class Model:
         own = Forward(self.base, self.branch, self.read, self.device)
         if self._second is None or self._second_base is None:
             return own
-        return SplitForward(own, mirrored(self._second_base, self.branch, self.read, self._second))
+        return SplitForward(
+            own, mirrored(self._second_base, self.branch, self.read, self._second, self.approximations)
+        )
 
     @torch.no_grad()
     def read(self, network: str, prompt: str) -> Text:
@@ -173,5 +178,5 @@ class Model:
         convert = base_from_diffusers if isinstance(network, Transformer) else branch_from_diffusers
         fill(network, convert(tensors, self.config), folder)
         network.to(self.device, self._network_dtype).eval().requires_grad_(False)
-        accelerate(network)
+        accelerate(network, self.approximations)
         return network

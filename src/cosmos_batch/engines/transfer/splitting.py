@@ -5,7 +5,7 @@ For a video that is wanted soon. For many, a GPU each does the same work without
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from cosmos_batch.engines.transfer.acceleration import accelerate
 from cosmos_batch.engines.transfer.forward import Forward, Passes, Velocity, pulled
 from cosmos_batch.engines.transfer.layout import Conditions, ReadText, Sample
 from cosmos_batch.engines.transfer.network import ControlBranch, Text, Transformer
+from cosmos_batch.engines.transfer.options import Approximation
 
 Network = TypeVar("Network", Transformer, ControlBranch)
 
@@ -63,18 +64,22 @@ def _moved(sample: Sample, device: torch.device) -> Sample:
     return replace(sample, tokens=tokens, drift=sample.drift.to(device))
 
 
-def copied(network: Network, device: torch.device) -> Network:
-    """The same network on another device, made fast there."""
+def copied(network: Network, device: torch.device, approximations: Collection[Approximation] = ()) -> Network:
+    """The same network, as it was loaded, on another device, made fast there."""
     with torch.device("meta"):
         twin = type(network)(network.config)
     twin.load_state_dict({name: part.to(device) for name, part in network.state_dict().items()}, assign=True)
     twin.eval().requires_grad_(False)
-    accelerate(twin)
+    accelerate(twin, approximations)
     return twin
 
 
 def mirrored(
-    base: Transformer, branch: Callable[[str], ControlBranch], read: ReadText, device: torch.device
+    base: Transformer,
+    branch: Callable[[str], ControlBranch],
+    read: ReadText,
+    device: torch.device,
+    approximations: Collection[Approximation] = (),
 ) -> Forward:
     """A forward on a device that has the base already; branches and texts are copied there at their first use.
 
@@ -83,12 +88,13 @@ def mirrored(
         branch: gives branches on any device.
         read: gives texts on any device.
         device: where the forward is.
+        approximations: as for the networks that are copied.
     """
     branches: dict[str, ControlBranch] = {}
 
     def branch_there(name: str) -> ControlBranch:
         if name not in branches:
-            branches[name] = copied(branch(name), device)
+            branches[name] = copied(branch(name), device, approximations)
         return branches[name]
 
     def read_there(network: str, prompt: str) -> Text:
