@@ -49,6 +49,20 @@ def test_costs_with_and_without_options_are_kept_apart() -> None:
     assert asked.device == "h100 step-caching offload-text offload-vae split-guidance"
 
 
+def test_what_waits_in_the_hosts_memory_is_planned_without() -> None:
+    engines = BuiltIn()
+    plain = engines.preview(Choice("transfer")).prior
+    asked = engines.preview(Choice("transfer", options=Options(frozenset(Part)))).prior
+    assert asked.model_bytes < plain.model_bytes / 2
+    assert asked.peak_bytes(0, branches=4) == asked.peak_bytes(0, branches=1)
+
+
+def test_what_cannot_be_asked_for_together_is_refused_before_anything_is_loaded() -> None:
+    asked = Options(frozenset({Part.BRANCHES}), frozenset({Approximation.FLOAT8_PRODUCTS}))
+    with pytest.raises(PlanError, match="--offload branches cannot move"):
+        BuiltIn().preview(Choice("transfer", options=asked))
+
+
 def test_an_approximated_video_does_not_answer_an_exact_request() -> None:
     run = Run(id="a", prompt="snow", controls=())
     exact = {"engine": "transfer", "weights": "w"}

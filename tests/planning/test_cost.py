@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from cosmos_batch.errors import PlanError
+from cosmos_batch.planning.catalogue import TRANSFER25
 from cosmos_batch.planning.cost import Measurement, Work, features
 from cosmos_batch.planning.fitting import calibrated, fit, knee, nonnegative_ridge
-from cosmos_batch.planning.profiles import STEPS, profile
+from cosmos_batch.planning.profiles import STEPS, offloaded, profile
+from cosmos_batch.planning.sizing import sizing
 
 PRIOR = profile("transfer", "h100")
 
@@ -130,3 +132,22 @@ def test_an_unknown_device_starts_from_the_engines_profile():
     assert profile("transfer", "a100") == replace(PRIOR, device="a100")
     with pytest.raises(PlanError, match="no cost profile for engine 'x'; there are some for cosmos3, pocket"):
         profile("x", "h100")
+
+
+def test_parts_that_wait_in_the_hosts_memory_do_not_count():
+    gib = 2**30
+    plain = PRIOR.peak_bytes(0, branches=4)
+    assert plain - offloaded(PRIOR, {"text"}).peak_bytes(0, branches=4) == pytest.approx(13.2 * gib)
+    assert plain - offloaded(PRIOR, {"vae", "text"}).peak_bytes(0, branches=4) == pytest.approx(13.44 * gib)
+    taking_turns = offloaded(PRIOR, {"branches"})
+    assert plain - taking_turns.peak_bytes(0, branches=4) == pytest.approx(3 * PRIOR.branch_bytes)
+    assert taking_turns.peak_bytes(0, branches=1) == PRIOR.peak_bytes(0, branches=1)
+    assert offloaded(PRIOR, ()) == PRIOR
+
+
+def test_a_card_too_small_for_the_text_encoder_has_room_without_it():
+    def left(cost):
+        return sizing(TRANSFER25, replace(cost, memory_bytes=16 * 2**30), ("edge",)).memory.bytes / 2**30
+
+    assert left(PRIOR) < 0
+    assert left(offloaded(PRIOR, {"text"})) == pytest.approx(16 - 4.8 - 0.875)

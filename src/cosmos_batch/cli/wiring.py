@@ -15,7 +15,7 @@ from cosmos_batch.engines.transfer.settings import TRANSFER25, read_settings, tr
 from cosmos_batch.errors import ModelError, PlanError
 from cosmos_batch.planning.catalogue import ENGINES
 from cosmos_batch.planning.cost import CostModel
-from cosmos_batch.planning.profiles import profile
+from cosmos_batch.planning.profiles import offloaded, profile
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.pocket import MODEL
 from cosmos_batch.run import TRANSFER_CONTROLS
@@ -100,6 +100,7 @@ def _refuse(choice: Choice) -> None:
     if choice.options.words and choice.name in ENGINES and choice.name != TRANSFER:
         asked = ", ".join(choice.options.words)
         raise PlanError(f"engine {choice.name!r} runs NVIDIA's script, which cannot be asked for: {asked}")
+    choice.options.check()
 
 
 def _load(name: str, model: str, controls: Iterable[str], options: Options) -> Loaded:
@@ -110,14 +111,19 @@ def _load(name: str, model: str, controls: Iterable[str], options: Options) -> L
     engine = load_engine(model, controls, cache, compiled=cache_folder() / "compiled", options=options)
     device = _costed_as(_device(engine), options)
     prior = _believed(name, _device(engine), options)
-    prior = prior if prior.device == device else profile(name, device)
+    prior = prior if prior.device == device else _shipped(name, _device(engine), options)
     return Loaded(engine, replace(prior, memory_bytes=engine.memory_bytes))
 
 
 def _believed(engine: str, device: str, options: Options) -> CostModel:
     """What was measured on this machine, on whatever device it has, else the profile of a device."""
-    kept = kept_profile(profile_folder(), engine, options.words)
-    return kept or replace(profile(engine, device), device=_costed_as(device, options))
+    return kept_profile(profile_folder(), engine, options.words) or _shipped(engine, device, options)
+
+
+def _shipped(engine: str, device: str, options: Options) -> CostModel:
+    """The profile of a device, with the memory that the options leave free."""
+    cost = offloaded(profile(engine, device), options.offload)
+    return replace(cost, device=_costed_as(device, options))
 
 
 def _costed_as(device: str, options: Options) -> str:

@@ -1,7 +1,7 @@
 """Attention by the fastest kernel that is at hand.
 
 On a Hopper GPU that is FlashAttention-3 (the package fa3-fwd, the extra `hopper`) for attention among many tokens;
-else what PyTorch chooses: cuDNN's on Hopper, and its own on the CPU. All of these are exact; where it is asked for,
+else what PyTorch chooses: cuDNN's on Hopper, and its own on the CPU. All of these are exact; where asked for,
 FlashAttention-3 takes numbers of 8 bits.
 """
 

@@ -7,25 +7,34 @@ A control branch runs on just those rows whose sample uses it. What does not cha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from cosmos_batch.engines.transfer.forward import Passes, Velocity
 from cosmos_batch.engines.transfer.layout import Conditions as Conditions
 from cosmos_batch.engines.transfer.layout import Guide as Guide
 from cosmos_batch.engines.transfer.layout import Sample
-from cosmos_batch.engines.transfer.sampler import Memory, unipc_step
+from cosmos_batch.engines.transfer.sampler import Memory, estimated_velocity, unipc_step
+from cosmos_batch.engines.transfer.schedule import Schedule, is_estimated
+
+_LAYOUTS = 2
+"""How many sets of samples are kept laid out: with step caching they take turns, at every other step."""
 
 
 class Batch:
     """Samples of one latent shape, denoised together."""
 
-    def __init__(self, passes: Passes) -> None:
+    def __init__(self, passes: Passes, *, step_caching: bool = False) -> None:
+        """`step_caching`: some steps of every sample are estimated, not computed (see `schedule.is_estimated`)."""
+        self._step_caching = step_caching
         self._passes = passes
         self._device = passes.device
         self._samples: dict[str, Sample] = {}
         self._steps: dict[str, int] = {}
         self._memory: Memory | None = None
-        self._velocity: Velocity | None = None  # of the present membership
+        self._velocities: dict[tuple[int, ...], Velocity] = {}  # of the samples at these places
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -48,7 +57,7 @@ class Batch:
         self._steps[key] = step
         mine = start.to(self._device)
         self._memory = Memory.join([self._memory, mine]) if self._memory is not None else mine
-        self._velocity = None
+        self._velocities.clear()
 
     def state(self, key: str) -> tuple[Memory, int]:
         """A sample's memory, on the CPU, and the number of steps that it has done."""
@@ -61,7 +70,7 @@ class Batch:
         rest = [index for index, other in enumerate(self.keys) if other != key]
         self._memory = self._memory.rows(rest) if rest else None
         del self._samples[key], self._steps[key]
-        self._velocity = None
+        self._velocities.clear()
 
     def steps_done(self, key: str) -> int:
         """How many steps a sample has done."""
@@ -75,12 +84,34 @@ class Batch:
     def step(self) -> None:
         """Take every sample one step further. If it raises, every sample is as it was before."""
         assert self._memory is not None
-        velocity = self._velocity or self._passes.arranged(list(self._samples.values()))
-        self._velocity = velocity
         keys = self.keys
         schedules = [self._samples[key].conditions.schedule for key in keys]
         steps = [self._steps[key] for key in keys]
         sigma = torch.stack([s.sigmas[step] for s, step in zip(schedules, steps, strict=True)]).float()
-        made = velocity(self._memory.sample, sigma.to(self._device))
+        made = self._made(self._memory, sigma.to(self._device), schedules, steps)
         self._memory = unipc_step(self._memory, made, schedules, steps)
         self._steps = {key: step + 1 for key, step in zip(keys, steps, strict=True)}
+
+    def _made(self, memory: Memory, sigma: Tensor, schedules: Sequence[Schedule], steps: Sequence[int]) -> Tensor:
+        """The velocity of every sample, [B, C, T, H, W]."""
+        places = tuple(
+            place
+            for place, (schedule, step) in enumerate(zip(schedules, steps, strict=True))
+            if not (self._step_caching and is_estimated(step, schedule.steps))
+        )
+        if len(places) == len(steps):
+            return self._velocity(places)(memory.sample, sigma)
+        made = estimated_velocity(memory, schedules, steps)
+        if places:
+            index = torch.tensor(places, device=self._device)
+            made[index] = self._velocity(places)(memory.sample[index], sigma[index])
+        return made
+
+    def _velocity(self, places: tuple[int, ...]) -> Velocity:
+        """The network's pass over the samples at these places."""
+        if places not in self._velocities:
+            if len(self._velocities) == _LAYOUTS:
+                self._velocities.clear()
+            samples = list(self._samples.values())
+            self._velocities[places] = self._passes.arranged([samples[place] for place in places])
+        return self._velocities[places]

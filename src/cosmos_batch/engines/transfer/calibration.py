@@ -35,10 +35,13 @@ _TAKEN = 6  # steps of a slow probe, in time, the first included
 class Rig(Protocol):
     """What is needed of a loaded model."""
 
-    base: Transformer
     vae: Vae
     device: torch.device
     dtype: torch.dtype
+
+    @property
+    def base(self) -> Transformer:
+        """The base network."""
 
     @property
     def controls(self) -> frozenset[str]:

@@ -113,7 +113,7 @@ class TransferSession:
         resumed = task.resume()
         conditions = task.conditions()
         memory, step = resumed or (task.start(conditions), 0)
-        batch = self._batches.get(task.size) or Batch(self._passes)
+        batch = self._batches.get(task.size) or Batch(self._passes, step_caching=self._model.step_caching)
         batch.join(job.run.id, conditions, memory, step)
         self._batches[task.size] = batch
         self._tasks[job.run.id] = task

@@ -14,7 +14,10 @@ from cosmos_batch.engines.transfer.engine import TransferEngine
 from cosmos_batch.engines.transfer.guardrail import Guardrail, NoGuardrail, NvidiaGuardrail
 from cosmos_batch.engines.transfer.hub import ModelFolders, resolve
 from cosmos_batch.engines.transfer.model import Model
-from cosmos_batch.engines.transfer.options import Options
+from cosmos_batch.engines.transfer.networks import Networks
+from cosmos_batch.engines.transfer.offload import VisitingText, VisitingVae
+from cosmos_batch.engines.transfer.options import Approximation, Options, Part
+from cosmos_batch.engines.transfer.parking import Parked
 from cosmos_batch.engines.transfer.settings import traits_of
 from cosmos_batch.engines.transfer.text.base import TextEncoder
 from cosmos_batch.engines.transfer.text.qwen import QwenEncoder
@@ -28,6 +31,12 @@ from cosmos_batch.media.cache import ControlCache
 
 _SAMPLE = 1 << 20
 """Bytes of each large file, from its begin and its end, that go into the digest of a model."""
+
+TILE = 512
+"""Pixels of the height and width of the autoencoder's tiles. What a decoder holds goes with the area that it goes
+over, so at 1280x704 these take 29 % of it; neighbours overlap by a quarter, so six of them cover 1.75 times the
+picture. At 832x480 two cover 1.23 times, each of 62 %. Smaller ones hold less still, but overlap more: of 384
+pixels, 15 cover 2.5 times a picture of 1280x704."""
 
 
 def pick_device() -> torch.device:
@@ -61,6 +70,7 @@ def load_engine(
     Raises ModelError naming all that is missing, MissingExtra, and PlanError where options are not possible here.
     """
     asked = options or Options()
+    asked.check()
     folders = resolve(model, controls)
     if compiled is not None:
         keep_compiled(compiled)
@@ -68,16 +78,21 @@ def load_engine(
     second = second_device(place) if asked.split_guidance else None
     dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
     network_dtype = torch.bfloat16 if place.type == "cuda" else torch.float64
+
+    def networks(where: torch.device) -> Networks:
+        waiting = Part.BRANCHES in asked.offload
+        kept = asked.approximations
+        return Networks(folders, where, network_dtype, approximations=kept, branches_wait=waiting)
+
     loaded = Model(
         folders,
-        vae=_vae(folders.vae, place, dtype),
-        text=_text(folders, place, dtype),
+        networks(place),
+        vae=_vae(folders.vae, place, dtype, asked),
+        text=_text(folders, place, dtype, Part.TEXT in asked.offload),
         guardrail=guardrail or _own_guardrail(folders),
-        device=place,
         dtype=dtype,
-        network_dtype=network_dtype,
-        second=second,
-        approximations=asked.approximations,
+        second=networks(second) if second else None,
+        step_caching=Approximation.STEP_CACHING in asked.approximations,
     )
     return TransferEngine(
         loaded, traits_of(folders.settings, loaded.controls), cache, identity(folders, place, asked)
@@ -137,20 +152,31 @@ def _class_of(folder: Path, known: Mapping[str, object]) -> str:
     return str(name)
 
 
-def _vae(folder: Path, device: torch.device, dtype: torch.dtype) -> Vae:
-    kinds: dict[str, Callable[[Path], FoldedVae | WanVae]] = {
-        "AutoencoderKLWan": WanVae.load,
-        "FoldedVae": FoldedVae.load,
+def _vae(folder: Path, device: torch.device, dtype: torch.dtype, options: Options) -> Vae:
+    tile = TILE if Approximation.VAE_TILING in options.approximations else None
+    kinds: dict[str, Callable[[], FoldedVae | WanVae]] = {
+        "AutoencoderKLWan": lambda: WanVae.load(folder, tile),
+        "FoldedVae": lambda: _untiled(folder, tile),
     }
-    vae = kinds[_class_of(folder, kinds)](folder).to(device, dtype).eval().requires_grad_(False)
-    return vae.channels_last() if isinstance(vae, WanVae) and device.type == "cuda" else vae
+    vae = kinds[_class_of(folder, kinds)]().to(dtype).eval().requires_grad_(False)
+    if isinstance(vae, WanVae) and device.type == "cuda":
+        vae.channels_last()
+    return VisitingVae(vae, Parked(vae, device)) if Part.VAE in options.offload else vae.to(device)
 
 
-def _text(folders: ModelFolders, device: torch.device, dtype: torch.dtype) -> TextEncoder:
-    config = read_config(folders.text_encoder)
-    if config.get("_class_name") == "TrigramText":
-        return TrigramText.load(folders.text_encoder).to(device, dtype).eval().requires_grad_(False)
-    return QwenEncoder.load(folders.tokenizer, folders.text_encoder, device, dtype)
+def _untiled(folder: Path, tile: int | None) -> FoldedVae:
+    if tile is not None:
+        raise PlanError(
+            f"{folder}: the autoencoder of this model has no tiles; leave out --approximate vae-tiling"
+        )
+    return FoldedVae.load(folder)
+
+
+def _text(folders: ModelFolders, device: torch.device, dtype: torch.dtype, waits: bool) -> TextEncoder:
+    if read_config(folders.text_encoder).get("_class_name") != "TrigramText":
+        return QwenEncoder.load(folders.tokenizer, folders.text_encoder, device, dtype, waits=waits)
+    text = TrigramText.load(folders.text_encoder).to(dtype).eval().requires_grad_(False)
+    return VisitingText(text, Parked(text, device)) if waits else text.to(device)
 
 
 def _own_guardrail(folders: ModelFolders) -> Guardrail:

@@ -3,80 +3,82 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from cosmos_batch.engines.transfer.acceleration import accelerate
-from cosmos_batch.engines.transfer.config import NetworkConfig, from_diffusers
+from cosmos_batch.engines.transfer.config import NetworkConfig
 from cosmos_batch.engines.transfer.forward import Forward, Passes
 from cosmos_batch.engines.transfer.guardrail import Guardrail
 from cosmos_batch.engines.transfer.hub import ModelFolders
 from cosmos_batch.engines.transfer.inputs import to_video
-from cosmos_batch.engines.transfer.network import ControlBranch, Text, Transformer
-from cosmos_batch.engines.transfer.options import Approximation
+from cosmos_batch.engines.transfer.network import Text, Transformer
+from cosmos_batch.engines.transfer.networks import Networks
 from cosmos_batch.engines.transfer.settings import ModelSettings
-from cosmos_batch.engines.transfer.splitting import SplitForward, copied, mirrored
+from cosmos_batch.engines.transfer.splitting import SplitForward
 from cosmos_batch.engines.transfer.text.base import TextEncoder
 from cosmos_batch.engines.transfer.text.cache import FeatureCache
 from cosmos_batch.engines.transfer.vae.base import Vae
-from cosmos_batch.engines.transfer.weights import (
-    base_from_diffusers,
-    branch_from_diffusers,
-    load_tensors,
-    read_config,
-)
-from cosmos_batch.errors import ModelError
 
 if TYPE_CHECKING:
     from cosmos_batch.media.video import Frames
 
-Network = TypeVar("Network", Transformer, ControlBranch)
+_TEXT_SHARE, _LATENT_SHARE = 20, 80
+"""Of the device's memory, one part in so many is for prompts that were read, and for videos that were encoded."""
 
-
-def fill(network: nn.Module, state: dict[str, Tensor], folder: Path) -> None:
-    """Load weights into a network. Raises ModelError naming what does not fit."""
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as exc:
-        raise ModelError(f"{folder}: weights that do not fit the configuration beside them: {exc}") from exc
+_MEMORY = 80 << 30
+"""Bytes of which that is a part where the device is the CPU."""
 
 
 class Model:
-    """All parts of a model on one device. Branches load on first use and can be dropped."""
+    """All parts of a model, ready to make videos."""
 
     def __init__(
         self,
         folders: ModelFolders,
+        networks: Networks,
         *,
         vae: Vae,
         text: TextEncoder,
         guardrail: Guardrail,
-        device: torch.device,
         dtype: torch.dtype,
-        network_dtype: torch.dtype,
-        second: torch.device | None = None,
-        approximations: Collection[Approximation] = (),
+        second: Networks | None = None,
+        step_caching: bool = False,
     ) -> None:
-        """`second`: where the unguided passes are done; None: with the guided ones, on `device`."""
-        self.approximations = approximations
+        """
+        Args:
+            folders: where its parts lie.
+            networks: what denoises.
+            vae: computes where the networks do.
+            text: gives features on any device.
+            guardrail: checks prompts and videos.
+            dtype: of videos that are encoded.
+            second: does the unguided passes, on its own device; None: all are done by `networks`.
+            step_caching: whether some steps are estimated; see `schedule.estimated`.
+        """
         self.folders = folders
         self.vae = vae
         self.guardrail = guardrail
-        self.device = device
+        self.device = networks.device
         self.dtype = dtype
-        self._network_dtype = network_dtype
-        self._text = text
-        self._texts = FeatureCache[Text](max_bytes=4 << 30)
-        self._latents = FeatureCache[Tensor](max_bytes=1 << 30)
-        self.config = self._network_config()
-        self.base = self._load(Transformer(self.config), folders.transformer)
-        self._branches: dict[str, ControlBranch] = {}
+        self.step_caching = step_caching
+        self._networks = networks
         self._second = second
-        self._second_base = copied(self.base, second, approximations) if second else None
+        self._text = text
+        self._texts = FeatureCache[Text](_memory(self.device) // _TEXT_SHARE)
+        self._latents = FeatureCache[Tensor](_memory(self.device) // _LATENT_SHARE)
+
+    @property
+    def base(self) -> Transformer:
+        """The base network."""
+        return self._networks.base
+
+    @property
+    def config(self) -> NetworkConfig:
+        """The networks' sizes."""
+        return self._networks.config
 
     @property
     def settings(self) -> ModelSettings:
@@ -91,40 +93,34 @@ class Model:
     @property
     def loaded(self) -> tuple[str, ...]:
         """The control branches that are in memory."""
-        return tuple(sorted(self._branches))
+        return self._networks.loaded
 
     @property
     def memory_bytes(self) -> int | None:
         """Bytes of the device that are free now or held by this process, the lesser of two; None: not on a GPU."""
         if self.device.type != "cuda":
             return None
-        devices = (self.device, self._second) if self._second else (self.device,)
+        devices = (self.device, self._second.device) if self._second else (self.device,)
         return min(torch.cuda.mem_get_info(one)[0] + torch.cuda.memory_reserved(one) for one in devices)
 
-    def branch(self, name: str) -> ControlBranch:
-        """A control's branch, loaded if need be. Raises ModelError if the model has none of that name."""
-        if name not in self._branches:
-            if name not in self.folders.controls:
-                have = ", ".join(sorted(self.folders.controls)) or "none"
-                raise ModelError(f"{self.settings.name} has no branch for control {name!r}; it has {have}")
-            self._branches[name] = self._load(ControlBranch(self.config), self.folders.controls[name])
-        return self._branches[name]
-
     def keep_only(self, controls: Iterable[str]) -> None:
-        """Load the branches of these controls, and free all others."""
+        """Load the branches of these controls, and free all others. Raises ModelError if the model lacks one."""
         wanted = set(controls)
-        self._branches = {name: branch for name, branch in self._branches.items() if name in wanted}
-        for name in sorted(wanted):
-            self.branch(name)
+        for networks in filter(None, (self._networks, self._second)):
+            networks.keep_only(wanted)
 
     def passes(self) -> Passes:
         """The network's pass over a batch, valid until branches are freed."""
-        own = Forward(self.base, self.branch, self.read, self.device)
-        if self._second is None or self._second_base is None:
-            return own
-        return SplitForward(
-            own, mirrored(self._second_base, self.branch, self.read, self._second, self.approximations)
-        )
+        own = self._networks
+        forward = Forward(own.base, own.branch, self.read, own.device, record=own.stay)
+        if self._second is None:
+            return forward
+        there = self._second
+
+        def read(network: str, prompt: str) -> Text:
+            return self.read(network, prompt).to(there.device)
+
+        return SplitForward(forward, Forward(there.base, there.branch, read, there.device, record=there.stay))
 
     @torch.no_grad()
     def read(self, network: str, prompt: str) -> Text:
@@ -135,7 +131,7 @@ class Model:
             self._read_all(prompt)
             found = self._texts.get(key)
         if found is None:  # another branch than those loaded, or a prompt too large to keep
-            found = self._read(network, self._text.encode(prompt))
+            found = self._read(network, self._features(prompt))
         return found
 
     @torch.no_grad()
@@ -144,39 +140,39 @@ class Model:
         key = hashlib.blake2b(frames.tobytes() + repr(frames.shape).encode(), digest_size=16).hexdigest()
         latents = self._latents.get(key)
         if latents is None:
-            latents = self.vae.encode(to_video(frames, self.device, self.dtype))
+            latents = self.latents_of(to_video(frames, self.device, self.dtype))
             self._latents.put(key, latents, latents.nelement() * latents.element_size())
         return latents
 
     @torch.no_grad()
+    def latents_of(self, video: Tensor) -> Tensor:
+        """Video [1, 3, F, height, width] in -1..1 -> normalised latents [1, C, T, H, W]."""
+        self._networks.rest()
+        return self.vae.encode(video.to(self.device, self.dtype))
+
+    @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [1, C, T, H, W] -> video [1, 3, F, height, width] in -1..1, float32."""
+        self._networks.rest()
         return self.vae.decode(latents.to(self.device)).float()
 
     def _read_all(self, prompt: str) -> None:
         """Encode a prompt once for every network in memory: features are large, and slow to make."""
-        features = self._text.encode(prompt)
-        for network in ("base", *self._branches):
+        features = self._features(prompt)
+        for network in ("base", *self._networks.loaded):
             text = self._read(network, features)
             size = 2 * text.keys.nelement() * text.keys.element_size()
             self._texts.put(f"{network}\0{prompt}", text, size)
 
+    def _features(self, prompt: str) -> Tensor:
+        self._networks.rest()
+        return self._text.encode(prompt)
+
     def _read(self, network: str, features: Tensor) -> Text:
-        stem = self.base if network == "base" else self.branch(network)
-        return stem.read(features.to(self.device, self._network_dtype).unsqueeze(0))
+        stem = self.base if network == "base" else self._networks.branch(network)
+        return stem.read(features.to(self.device, self._networks.dtype).unsqueeze(0))
 
-    def _network_config(self) -> NetworkConfig:
-        folder = next(iter(self.folders.controls.values()), None)
-        control = read_config(folder) if folder else None
-        try:
-            return from_diffusers(read_config(self.folders.transformer), control)
-        except KeyError as exc:
-            raise ModelError(f"{self.folders.transformer}/config.json: no field {exc}") from exc
 
-    def _load(self, network: Network, folder: Path) -> Network:
-        tensors = load_tensors(folder)
-        convert = base_from_diffusers if isinstance(network, Transformer) else branch_from_diffusers
-        fill(network, convert(tensors, self.config), folder)
-        network.to(self.device, self._network_dtype).eval().requires_grad_(False)
-        accelerate(network, self.approximations)
-        return network
+def _memory(device: torch.device) -> int:
+    """Bytes of a device's memory, whoever holds them."""
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else _MEMORY

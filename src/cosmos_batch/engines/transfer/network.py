@@ -35,6 +35,11 @@ class Text(NamedTuple):
     values: Tensor  # [blocks, R, L, A, E]
     mask: Tensor | None = None  # [R, 1, 1, L] bool, True where there is text; None: everywhere
 
+    def to(self, device: torch.device) -> Text:
+        """The same on another device."""
+        mask = None if self.mask is None else self.mask.to(device)
+        return Text(self.keys.to(device), self.values.to(device), mask)
+
 
 Arguments = tuple[Tensor, tuple[Tensor, Tensor, Tensor | None], Tensor | None]
 """Of a block: modulation; keys, values and mask of the text; rows."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cosmos_batch.errors import PlanError
+
 
 class Part(StrEnum):
     """A part of a model that may wait in the machine's memory while the device does not need it."""
@@ -42,3 +44,11 @@ class Options:
         offload = (f"offload-{part}" for part in sorted(self.offload))
         split = ("split-guidance",) if self.split_guidance else ()
         return (*sorted(self.approximations), *offload, *split)
+
+    def check(self) -> None:
+        """Raise PlanError where two of them cannot be asked for together."""
+        if Approximation.FLOAT8_PRODUCTS in self.approximations and Part.BRANCHES in self.offload:
+            raise PlanError(
+                "--approximate float8-products keeps the blocks' weights in a form that --offload branches cannot "
+                "move; leave one of them out"
+            )

@@ -47,6 +47,17 @@ def _gather(tables: Sequence[Tensor], steps: Sequence[int], like: Tensor) -> tup
     return tuple(part.to(like).view(column) for part in rows.unbind(dim=1))
 
 
+def estimated_velocity(memory: Memory, schedules: Sequence[Schedule], steps: Sequence[int]) -> Tensor:
+    """The velocity [B, C, T, H, W] of every sample if its clean prediction goes on as it went.
+
+    Of use from a sample's third step on.
+    """
+    x = memory.sample
+    (sigma,) = _gather([s.sigmas[:, None] for s in schedules], steps, x)
+    newer, older = _gather([s.trend for s in schedules], steps, x)
+    return (x - newer * memory.newer - older * memory.older) / sigma
+
+
 def unipc_step(memory: Memory, velocity: Tensor, schedules: Sequence[Schedule], steps: Sequence[int]) -> Memory:
     """Advance every sample one step.
 

@@ -29,6 +29,7 @@ class Schedule:
     sigmas: Tensor  # [steps + 1] float64, falling, the last one 0
     corrector: Tensor  # [steps, 4] float64: last sample, older clean, newer clean, this step's clean
     predictor: Tensor  # [steps, 3] float64: sample, this step's clean, the one before
+    trend: Tensor  # [steps, 2] float64: newer clean, older clean: this step's clean if it goes on as it went
 
     @property
     def steps(self) -> int:
@@ -63,6 +64,22 @@ def _predict(sigmas: list[float], step: int, order: int) -> tuple[float, float, 
     return sample, clean - bend, bend
 
 
+def _go_on(sigmas: list[float], step: int) -> tuple[float, float]:
+    """Coefficients of (clean one step back, two steps back) for the clean sample of `step`, on a straight line."""
+    older, newer, here = (_half_log_snr(sigmas[place]) for place in (step - 2, step - 1, step))
+    reach = (here - newer) / (newer - older)
+    return 1 + reach, -reach
+
+
+def is_estimated(step: int, steps: int) -> bool:
+    """Whether step caching leaves a step of so many out: every second, but of the first sixth and the last two.
+
+    It depends on nothing but the step, so neither does what becomes of a run depend on its company.
+    """
+    first = max(4, -(-steps // 6))
+    return first < step < steps - 2 and (step - first) % 2 == 1
+
+
 def _correct(sigmas: list[float], step: int, order: int) -> tuple[float, float, float, float]:
     """Coefficients of (last sample, clean two steps back, clean one step back, clean now) for redoing a step."""
     here, there = sigmas[step - 1], sigmas[step]
@@ -89,8 +106,10 @@ def make_schedule(steps: int, sigma_max: float = SIGMA_MAX) -> Schedule:
     predictor = [_predict(sigmas, step, orders[step]) for step in range(steps)]
     corrector = [(0.0, 0.0, 0.0, 0.0)]  # nothing to correct at the first step
     corrector += [_correct(sigmas, step, orders[step - 1]) for step in range(1, steps)]
+    trend = [_go_on(sigmas, step) if step >= 2 else (0.0, 0.0) for step in range(steps)]
     return Schedule(
         torch.tensor(sigmas, dtype=torch.float64),
         torch.tensor(corrector, dtype=torch.float64),
         torch.tensor(predictor, dtype=torch.float64),
+        torch.tensor(trend, dtype=torch.float64),
     )

@@ -5,20 +5,14 @@ For a video that is wanted soon. For many, a GPU each does the same work without
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from cosmos_batch.engines.transfer.acceleration import accelerate
-from cosmos_batch.engines.transfer.forward import Forward, Passes, Velocity, pulled
-from cosmos_batch.engines.transfer.layout import Conditions, ReadText, Sample
-from cosmos_batch.engines.transfer.network import ControlBranch, Text, Transformer
-from cosmos_batch.engines.transfer.options import Approximation
-
-Network = TypeVar("Network", Transformer, ControlBranch)
+from cosmos_batch.engines.transfer.forward import Passes, Velocity, pulled
+from cosmos_batch.engines.transfer.layout import Conditions, Sample
 
 
 class SplitForward:
@@ -62,43 +56,3 @@ def _one_pass(sample: Sample, prompt: str) -> Sample:
 def _moved(sample: Sample, device: torch.device) -> Sample:
     tokens = {name: tokens.to(device) for name, tokens in sample.tokens.items()}
     return replace(sample, tokens=tokens, drift=sample.drift.to(device))
-
-
-def copied(network: Network, device: torch.device, approximations: Collection[Approximation] = ()) -> Network:
-    """The same network, as it was loaded, on another device, made fast there."""
-    with torch.device("meta"):
-        twin = type(network)(network.config)
-    twin.load_state_dict({name: part.to(device) for name, part in network.state_dict().items()}, assign=True)
-    twin.eval().requires_grad_(False)
-    accelerate(twin, approximations)
-    return twin
-
-
-def mirrored(
-    base: Transformer,
-    branch: Callable[[str], ControlBranch],
-    read: ReadText,
-    device: torch.device,
-    approximations: Collection[Approximation] = (),
-) -> Forward:
-    """A forward on a device that has the base already; branches and texts are copied there at their first use.
-
-    Args:
-        base: on that device.
-        branch: gives branches on any device.
-        read: gives texts on any device.
-        device: where the forward is.
-        approximations: as for the networks that are copied.
-    """
-    branches: dict[str, ControlBranch] = {}
-
-    def branch_there(name: str) -> ControlBranch:
-        if name not in branches:
-            branches[name] = copied(branch(name), device, approximations)
-        return branches[name]
-
-    def read_there(network: str, prompt: str) -> Text:
-        text = read(network, prompt)
-        return Text(text.keys.to(device), text.values.to(device))
-
-    return Forward(base, branch_there, read_there, device)

@@ -154,7 +154,7 @@ class Task:
         known = torch.zeros(1, frames)
         given = torch.zeros(1, vae.latent_channels, frames, height, width)
         if self.tail is not None and settings.overlap:
-            latents = vae.encode(self.tail.to(self.model.device, self.model.dtype)).float().cpu()
+            latents = self.model.latents_of(self.tail).float().cpu()
             count = latents.shape[2]
             known[:, :count] = 1
             given[:, :, :count] = latents
