@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.gpu import peak_of, seconds_of, versions
 from benchmarks.gpu_models import DEVICE, Case, Ours, Reference, Size
-from benchmarks.gpu_scenario import ALL
+from benchmarks.gpu_tasks import ALL
 from cosmos_batch.engines.transfer.state import SavedState, load_state, save_state
 
 MIX = (*[("edge",)] * 4, *[("depth", "edge")] * 2, ALL, ("edge", "seg", "vis"))

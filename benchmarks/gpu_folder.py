@@ -77,7 +77,7 @@ PUBLISHED = Sizes(
 )
 TINY = Sizes(
     NetworkConfig(
-        heads=2, head_dim=16, blocks=2, control_blocks=1, inject_every=1, adaln_dim=8, context_dim=32, text_dim=64
+        heads=2, head_dim=16, blocks=4, control_blocks=2, inject_every=2, adaln_dim=8, context_dim=32, text_dim=64
     ),
     ImageContext(4, 16),
     20,
