@@ -35,9 +35,9 @@ Network = TypeVar("Network", Transformer, ControlBranch)
 
 
 def fill(network: nn.Module, state: dict[str, Tensor], folder: Path) -> None:
-    """Load weights into a network. Raises ModelError naming what does not fit."""
+    """Make a network's weights these. Raises ModelError naming what does not fit."""
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(state, assign=True)
     except RuntimeError as exc:
         raise ModelError(f"{folder}: weights that do not fit the configuration beside them: {exc}") from exc
 
@@ -66,7 +66,7 @@ class Model:
         self._texts = FeatureCache[Text](max_bytes=4 << 30)
         self._latents = FeatureCache[Tensor](max_bytes=1 << 30)
         self.config = self._network_config()
-        self.base = self._load(Transformer(self.config), folders.transformer)
+        self.base = self._load(Transformer, folders.transformer)
         self._branches: dict[str, ControlBranch] = {}
 
     @property
@@ -98,7 +98,7 @@ class Model:
             if name not in self.folders.controls:
                 have = ", ".join(sorted(self.folders.controls)) or "none"
                 raise ModelError(f"{self.settings.name} has no branch for control {name!r}; it has {have}")
-            self._branches[name] = self._load(ControlBranch(self.config), self.folders.controls[name])
+            self._branches[name] = self._load(ControlBranch, self.folders.controls[name])
         return self._branches[name]
 
     def keep_only(self, controls: Iterable[str]) -> None:
@@ -155,8 +155,12 @@ class Model:
         except KeyError as exc:
             raise ModelError(f"{self.folders.transformer}/config.json: no field {exc}") from exc
 
-    def _load(self, network: Network, folder: Path) -> Network:
+    def _load(self, kind: type[Network], folder: Path) -> Network:
         tensors = load_tensors(folder)
+        with torch.device(
+            "meta"
+        ):  # else every weight would be drawn at random first, which takes longer than reading
+            network = kind(self.config)
         convert = base_from_diffusers if isinstance(network, Transformer) else branch_from_diffusers
         fill(network, convert(tensors, self.config), folder)
         network.to(self.device, self._network_dtype).eval().requires_grad_(False)
