@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.gpu import peak_of, seconds_of, versions
+from benchmarks.gpu import error, peak_of, seconds_of, versions
 from benchmarks.gpu_models import DEVICE, Case, Ours, Reference, Size
-from benchmarks.gpu_scenario import ALL
+from benchmarks.gpu_tasks import ALL
+from cosmos_batch.engines.transfer.batch import Batch
+from cosmos_batch.engines.transfer.forward import Forward
 from cosmos_batch.engines.transfer.state import SavedState, load_state, save_state
 
 MIX = (*[("edge",)] * 4, *[("depth", "edge")] * 2, ALL, ("edge", "seg", "vis"))
@@ -71,6 +73,27 @@ def joining(ours: Ours, size: Size, count: int) -> dict[str, float]:
         "join": join - 4 * after,
         "leave": leave - 4 * before,
     }
+
+
+def replaying(ours: Ours, size: Size, count: int, steps: int) -> dict[str, float]:
+    """Latents after some steps, launched one by one and replayed from recordings; and again with other videos."""
+    plain = Forward(ours.base, ours.branches.__getitem__, ours.read, DEVICE, record=False)
+    found = {}
+    for name, first in {"recorded": 1, "other videos": 50}.items():
+        videos = [case(size, ("edge",), seed) for seed in range(first, first + count)]
+        latents = []
+        for passes in (ours.forward, plain, plain):
+            batch = Batch(passes)
+            for index, video in enumerate(videos):
+                batch.join(str(index), video.conditions())
+            taken = [timed(batch.step) for _ in range(steps)]
+            latents.append(torch.cat([batch.state(key)[0].sample for key in batch.keys]))
+            ours.texts.clear()
+        replayed, one, other = latents
+        found[f"{name}: difference"] = error(replayed, one)
+        found[f"{name}: of two plain ones"] = error(other, one)
+        found[f"{name}: last plain step, s"] = taken[-1]
+    return found
 
 
 def setting_aside(ours: Ours, size: Size) -> dict[str, float]:
@@ -138,6 +161,8 @@ def main() -> None:
     for name, measure in {
         "ragged 320x192x29": lambda: ragged(ours, small, MIX, 5),
         "ragged 832x480x93": lambda: ragged(ours, middle, (("edge",), ("depth", "edge")), 1),
+        "replaying 320x192x29, 1": lambda: replaying(ours, small, 1, 12),
+        "replaying 320x192x29, 8": lambda: replaying(ours, small, 8, 12),
         "joining 320x192x29, 1 running": lambda: joining(ours, small, 1),
         "joining 320x192x29, 7 running": lambda: joining(ours, small, 7),
         "joining 832x480x93, 1 running": lambda: joining(ours, middle, 1),

@@ -20,7 +20,7 @@ from diffusers import AutoencoderKLWan
 
 from benchmarks.gpu import versions
 from benchmarks.gpu_models import DEVICE, Ours, Reference
-from benchmarks.gpu_scenario import ALL
+from benchmarks.gpu_tasks import ALL
 from cosmos_batch.engines.transfer.calibration import Meter, Probe, calibrate, probes
 from cosmos_batch.engines.transfer.forward import Forward
 from cosmos_batch.engines.transfer.network import Transformer

@@ -6,7 +6,7 @@ CUDA device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,80 +15,22 @@ import torch
 from diffusers import CosmosControlNetModel, CosmosTransformer3DModel
 from torch import Tensor, nn
 
+from benchmarks.gpu_folder import PUBLISHED, network_configs
+from benchmarks.gpu_pipeline import GUIDANCE, Networks
+from benchmarks.gpu_sizes import CONFIG, Size
 from cosmos_batch.engines.transfer.acceleration import accelerate
 from cosmos_batch.engines.transfer.batch import Batch, Conditions, Guide
-from cosmos_batch.engines.transfer.config import NetworkConfig
 from cosmos_batch.engines.transfer.forward import Forward
 from cosmos_batch.engines.transfer.inputs import noise, normalised
 from cosmos_batch.engines.transfer.network import ControlBranch, Stem, Text, Transformer
+from cosmos_batch.engines.transfer.options import Approximation
 from cosmos_batch.engines.transfer.schedule import make_schedule
 from cosmos_batch.engines.transfer.weights import base_from_diffusers, branch_from_diffusers
 
 DEVICE = torch.device("cuda")
-CONFIG = NetworkConfig()
 TEXT_TOKENS = 512
-GUIDANCE = 3.0
 STEPS = 50
-IMAGE_TOKENS, IMAGE_WIDTH = 256, 1024
-
-_SHARED: dict[str, Any] = {
-    "num_attention_heads": 16,
-    "attention_head_dim": 128,
-    "mlp_ratio": 4.0,
-    "text_embed_dim": 1024,
-    "adaln_lora_dim": 256,
-    "max_size": (128, 240, 240),
-    "patch_size": (1, 2, 2),
-    "rope_scale": (1.0, 3.0, 3.0),
-    "extra_pos_embed_type": None,
-    "img_context_dim_in": IMAGE_WIDTH,
-    "img_context_dim_out": 2048,
-    "use_crossattn_projection": True,
-    "crossattn_proj_in_channels": 100_352,
-    "encoder_hidden_states_channels": 1024,
-}
-BASE: dict[str, Any] = _SHARED | {
-    "in_channels": 17,
-    "out_channels": 16,
-    "num_layers": 28,
-    "concat_padding_mask": True,
-    "controlnet_block_every_n": 7,
-    "img_context_num_tokens": IMAGE_TOKENS,
-}
-CONTROL: dict[str, Any] = _SHARED | {
-    "n_controlnet_blocks": 4,
-    "in_channels": 130,
-    "latent_channels": 18,
-    "model_channels": 2048,
-}
-
-
-@dataclass(frozen=True)
-class Size:
-    """Pixels and frames of one chunk, and what they are for the network."""
-
-    width: int
-    height: int
-    frames: int
-
-    @classmethod
-    def parse(cls, text: str) -> Size:
-        """From "832x480x93"."""
-        return cls(*map(int, text.split("x")))
-
-    @property
-    def latent(self) -> tuple[int, int, int, int]:
-        """C, T, H, W."""
-        return CONFIG.latent_channels, (self.frames - 1) // 4 + 1, self.height // 8, self.width // 8
-
-    @property
-    def tokens(self) -> int:
-        """Of one row."""
-        _, frames, height, width = self.latent
-        return frames * height * width // CONFIG.patch**2
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}x{self.frames}"
+BASE, CONTROL = network_configs(PUBLISHED)
 
 
 def flops(tokens: int, samples: int, branches: int, *, shared: bool) -> float:
@@ -115,19 +57,19 @@ def _randomise(model: nn.Module) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def _made(kind: type[nn.Module], config: dict[str, Any], dtype: torch.dtype) -> nn.Module:
+def _made(kind: Any, config: dict[str, Any], dtype: torch.dtype) -> nn.Module:
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
         with DEVICE:
-            return _randomise(kind(**config))
+            return _randomise(kind.from_config(config))
     finally:
         torch.set_default_dtype(before)
 
 
 @dataclass
 class Reference:
-    """The diffusers classes, one video at a time."""
+    """The diffusers classes with random weights, one video at a time."""
 
     controls: Sequence[str]
     dtype: torch.dtype = torch.bfloat16
@@ -147,33 +89,9 @@ class Reference:
 
     @torch.no_grad()
     def velocity(self, case: Case, sigma: float) -> Tensor:
-        """Guided velocity [1, C, T, H, W] of a case's noise, by one pass after the other, as its pipeline does."""
-        guided, unguided = (self._forward(case, text, sigma).float() for text in case.texts)
-        return guided + GUIDANCE * (guided - unguided)
-
-    def _forward(self, case: Case, text: Tensor, sigma: float) -> Tensor:
-        _, frames, height, width = case.size.latent
-        shape = (1, 1, frames, height, width)
-        given: dict[str, Any] = {
-            "timestep": torch.full((1, 1, frames, 1, 1), sigma, device=DEVICE, dtype=self.dtype),
-            "encoder_hidden_states": (
-                text.to(self.dtype)[None],
-                torch.zeros(1, IMAGE_TOKENS, IMAGE_WIDTH, device=DEVICE, dtype=self.dtype),
-            ),
-            "condition_mask": torch.zeros(shape, device=DEVICE, dtype=self.dtype),
-            "padding_mask": torch.zeros(1, 1, height * 8, width * 8, device=DEVICE, dtype=self.dtype),
-            "return_dict": False,
-        }
-        latents = case.noise.to(DEVICE, self.dtype)
-        total: list[Tensor] | None = None
-        for name, weight in case.weights.items():
-            control = case.controls[name].to(self.dtype)
-            parts = self.branches[name](
-                controls_latents=control, latents=latents, conditioning_scale=weight, **given
-            )[0]
-            total = parts if total is None else [one + other for one, other in zip(total, parts, strict=True)]
-        result: Tensor = self.base(hidden_states=latents, block_controlnet_hidden_states=total, **given)[0]
-        return result
+        """Guided velocity [1, C, T, H, W] of a case's noise."""
+        networks = Networks(self.base, self.branches, self.dtype)
+        return networks.velocity(case.noise.to(DEVICE), sigma, case.texts, case.controls, case.weights)
 
 
 @dataclass
@@ -183,6 +101,7 @@ class Case:
     size: Size
     weights: dict[str, float]
     seed: int = 1
+    steps: int = STEPS
 
     @cached_property
     def noise(self) -> Tensor:
@@ -208,7 +127,7 @@ class Case:
         weights = normalised({name: torch.tensor(weight) for name, weight in self.weights.items()})
         shape = self.size.latent
         return Conditions(
-            schedule=make_schedule(STEPS),
+            schedule=make_schedule(self.steps),
             guidance=GUIDANCE,
             prompt=str(self.seed),
             negative="0",
@@ -243,7 +162,9 @@ class Ours:
 
     @classmethod
     @torch.no_grad()
-    def like(cls, reference: Reference, *, fast: bool = True) -> Ours:
+    def like(
+        cls, reference: Reference, *, fast: bool = True, approximations: Collection[Approximation] = ()
+    ) -> Ours:
         """The same weights, in the same number format."""
         with torch.device("meta"):
             base = Transformer(CONFIG)
@@ -256,7 +177,7 @@ class Ours:
         for network in (base, *branches.values()):
             network.to(DEVICE, reference.dtype)
             if fast:
-                accelerate(network)
+                accelerate(network, approximations)
         return cls(base, branches)
 
     @property

@@ -1,16 +1,22 @@
-"""The standard scenario on one CUDA device, three ways: `python -m benchmarks.gpu_scenario`.
+"""The standard scenario on one CUDA device, three ways: `python -m benchmarks.gpu_scenario MODEL`.
 
-Ten runs, one video each: six with edge, three with edge and depth, one with edge, vis, depth and seg. The ways:
+MODEL is a folder of `benchmarks.gpu_folder`, from which both sides load their weights; its cosmos_batch.json is
+rewritten. Ten runs, one video each: six with edge, three with edge and depth, one with edge, vis, depth and seg:
 
 - all controls forced, one by one, with the diffusers classes: every run goes through all four branches;
-- own controls, one by one, with the diffusers classes, their outputs added up, which diffusers' pipeline leaves to
-  its caller;
-- ours: all ten in a batch where that pays, else one after the other.
+- own controls, one by one, with the diffusers classes (see `gpu_pipeline`);
+- ours: the engine under the dispatcher of `cosmos-batch run`, from the runs' file to checked videos in a folder,
+  put together as the planner does with the shipped profile. Reading control videos, writing outputs and checking
+  them counts here; for diffusers it does not, which gets arrays and ends with frames on the host.
 
-The parts of a run are measured one by one (a step by number of controls, text, encoding, decoding) and added up as
-each way does them; a step of ours in a batch is measured with the real mix of control sets. Random weights.
-diffusers' pipeline encodes a prompt and a negative prompt for every run, and a video of zeros beside the controls;
-ours encodes a negative prompt once, and no zeros.
+Every run of ours has its own prompt, control videos and seed, so that no cache serves it but that of the negative
+prompt. Of diffusers' runs each of the three kinds is made once, and counted as often as it occurs (a forced run is
+the same for all ten). So it is with ours at large sizes, where the plan makes them one by one; at small ones, and
+with --every, all ten are made.
+
+Few steps are taken. (Seconds of a run with n steps) = beside + n * step, where `step` is the median of the steps,
+and `beside` is what the whole took less the steps. What first use takes, compilation above all, comes before, and
+is stated by itself.
 """
 
 from __future__ import annotations
@@ -18,190 +24,190 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import cv2
 import torch
-from diffusers import AutoencoderKLWan
-from transformers import Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel
 
-from benchmarks.gpu import seconds_of, versions
-from benchmarks.gpu_models import DEVICE, Case, Ours, Reference, Size
-from cosmos_batch.engines.transfer.text.qwen import TOKENS, QwenEncoder
-from cosmos_batch.engines.transfer.vae.wan import WanVae
+from benchmarks.gpu_dispatched import Made, Maker
+from benchmarks.gpu_folder import write_settings
+from benchmarks.gpu_pipeline import Pipeline, Take
+from benchmarks.gpu_sizes import Size
+from benchmarks.gpu_tasks import ALL, KINDS, RUNS, SIZES, Task
+from cosmos_batch.engines.transfer.loading import pick_device
+from cosmos_batch.engines.transfer.settings import read_settings
+from cosmos_batch.media.video import read_frames
 
-SIZES = ("320x192x29", "832x480x93", "1280x704x93")
-ALL = ("depth", "edge", "seg", "vis")
-RUNS = (*[("edge",)] * 6, *[("depth", "edge")] * 3, ALL)
-BATCHED = ("320x192x29",)
-"""Sizes at which ours puts all ten in one batch."""
-
-
-@dataclass
-class Parts:
-    """Seconds of each part of a run, of one way of making it."""
-
-    text: float = 0.0  # of a prompt
-    encode: float = 0.0  # of a video
-    decode: float = 0.0
-    step: dict[int, float] = field(default_factory=dict)  # by number of controls
-    batch: float | None = None  # of a step of all ten together
+Takes = dict[Sequence[str], Take]
+"""Runs by their controls."""
 
 
-class _Words:
-    """Stands in for the tokenizer: as many ids as it would give."""
+@dataclass(frozen=True)
+class Way:
+    """What one way takes for all ten runs, in seconds."""
 
-    def apply_chat_template(self, conversation: Sequence[dict[str, Any]], **_options: Any) -> list[int]:
-        """Ids that depend on the prompt."""
-        return [(7919 * (index + len(str(conversation)))) % 150_000 for index in range(TOKENS)]
+    step: float  # a denoising step of all
+    beside: float  # all but the steps
 
-
-def text_encoder() -> QwenEncoder:
-    """Qwen2.5-VL-7B's language model, random."""
-    config = Qwen2_5_VLTextConfig(
-        vocab_size=152_064, hidden_size=3584, intermediate_size=18_944, num_hidden_layers=28,
-        num_attention_heads=28, num_key_value_heads=4,
-        rope_parameters={"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1_000_000.0},
-    )  # fmt: skip
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        with DEVICE:
-            model = Qwen2_5_VLTextModel(config).eval().requires_grad_(False)
-    finally:
-        torch.set_default_dtype(torch.float32)
-    return QwenEncoder(_Words(), model, DEVICE)
+    def video(self, steps: int) -> float:
+        """Per video."""
+        return (self.beside + steps * self.step) / len(RUNS)
 
 
-def measure_text() -> float:
-    """Seconds of a prompt."""
-    encode = text_encoder().encode
-    return median(seconds_of(lambda: encode("a street at dusk"), 5, warm=2))
+def theirs(takes: Takes, counts: Mapping[Sequence[str], int]) -> Way:
+    """So many runs of each kind, one after the other."""
+    return Way(
+        step=sum(count * median(takes[names].steps) for names, count in counts.items()),
+        beside=sum(count * takes[names].beside for names, count in counts.items()),
+    )
 
 
-@torch.no_grad()
-def measure_autoencoders(sizes: Sequence[Size]) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """Seconds of encoding and decoding one video, and the peak in GiB, by size and side."""
-    theirs = AutoencoderKLWan().to(DEVICE, torch.bfloat16).eval()
-    ours = WanVae.from_config(dict(theirs.config))
-    ours.load_state_dict(theirs.state_dict())
-    ours.to(DEVICE, torch.bfloat16).eval().requires_grad_(False).channels_last()
-    found: dict[str, dict[str, tuple[float, float, float]]] = {}
-    for size in sizes:
-        shape = (1, 3, size.frames, size.height, size.width)
-        video = torch.rand(shape, device=DEVICE, dtype=torch.bfloat16) * 2 - 1
-        latents = torch.randn(1, *size.latent, device=DEVICE, dtype=torch.bfloat16)
-        ways = {
-            "diffusers": (
-                lambda v=video: theirs.encode(v).latent_dist.mode(),
-                lambda z=latents: theirs.decode(z).sample,
-            ),
-            "ours": (lambda v=video: ours.encode(v), lambda z=latents: ours.decode(z)),
-        }
-        found[str(size)] = {}
-        for side, (encode, decode) in ways.items():
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_allocated()
-            repeats = 5 if str(size) in BATCHED else 1
-            taken = [median(seconds_of(call, repeats)) for call in (encode, decode)]
-            peak = (torch.cuda.max_memory_allocated() - before) / 2**30
-            found[str(size)][side] = (taken[0], taken[1], peak)
-        print(size, found[str(size)], flush=True)
-    return found
+def ours(made: Made, counts: Mapping[str, int]) -> Way:
+    """The batches of the ten runs, or, of one run each, as many as there are of the kind."""
+    weighed = [(counts[batch.runs[0]], batch) for batch in made.batches]
+    return Way(
+        step=sum(count * batch.step for count, batch in weighed),
+        beside=sum(count * batch.beside for count, batch in weighed),
+    )
 
 
-def _case(size: Size, names: Sequence[str], seed: int = 1) -> Case:
-    return Case(size, {name: 1.0 / len(names) for name in names}, seed)
-
-
-def measure_steps(reference: Reference | None, ours: Ours, size: Size) -> dict[str, Parts]:
-    """Steps by number of controls, of both."""
-    parts = {"ours": Parts()} | ({"diffusers": Parts()} if reference else {})
-    small = str(size) in BATCHED
-    repeats, warm = (3, 3) if small else (1, 1)
-    for names in (("edge",), ("depth", "edge"), ALL):
-        case = _case(size, names)
-        _ = case.noise, case.texts, case.controls
-        if reference:
-            taken = seconds_of(lambda c=case: reference.velocity(c, 0.995), repeats, warm=1 if small else 0)
-            parts["diffusers"].step[len(names)] = median(taken)
-        batch = ours.batch([case])
-        parts["ours"].step[len(names)] = median(seconds_of(batch.step, repeats, warm))
-    if small:
-        batch = ours.batch([_case(size, names, seed + 1) for seed, names in enumerate(RUNS)])
-        parts["ours"].batch = median(seconds_of(batch.step, 5, warm=3))
-    ours.texts.clear()
-    print(size, parts, flush=True)
-    return parts
-
-
-def totals(parts: dict[str, Parts], steps: int) -> dict[str, tuple[float, float]]:
-    """Seconds of all ten by way: in all, and of a denoising step of all."""
-    theirs, ours = parts["diffusers"], parts["ours"]
-    runs = len(RUNS)
-    sets = [len(names) for names in RUNS]
-    forced = runs * theirs.step[4]
-    own = sum(theirs.step[count] for count in sets)
-    mixed = ours.batch if ours.batch is not None else sum(ours.step[count] for count in sets)
-    each = runs * (2 * theirs.text + theirs.decode)
-    return {
-        "all controls forced, diffusers": (steps * forced + each + runs * 5 * theirs.encode, forced),
-        "own controls, diffusers": (steps * own + each + (runs + sum(sets)) * theirs.encode, own),
-        "ours": (
-            steps * mixed + (runs + 1) * ours.text + runs * ours.decode + sum(sets) * ours.encode,
-            mixed,
-        ),
+def parts(made: Made, takes: Takes, counts: Mapping[str, int]) -> dict[str, dict[str, float]]:
+    """Seconds per video of what is no step: forced, and ours."""
+    names = ("joining", "finishing", "dispatching")
+    mine = {
+        name: sum(counts[batch.runs[0]] * getattr(batch, name) for batch in made.batches) / len(RUNS)
+        for name in names
     }
+    forced = takes[ALL]
+    return {"diffusers": {name: getattr(forced, name) for name in ("text", "encoding", "decoding")}, "ours": mine}
+
+
+def measure_theirs(pipeline: Pipeline, task: Task, negative: str) -> tuple[float, Takes]:
+    """Seconds of first use, and a run of each kind."""
+    warm = task.warm_up[0]
+    frames = read_frames(task.folder / warm.video("edge"))
+    begin = time.perf_counter()
+    pipeline.warm_up(frames)
+    first = time.perf_counter() - begin
+    takes: Takes = {}
+    for wish in task.of_each_kind:
+        controls = {name: read_frames(task.folder / wish.video(name)) for name in wish.controls}
+        take = pipeline.make((wish.prompt, negative), controls, wish.weights, task.steps, wish.seed)
+        takes[wish.controls] = take
+        print(task.size, "diffusers", wish.controls, replace(take, frames=take.frames[:0]), flush=True)
+    return first, takes
+
+
+def measure_ours(maker: Maker, task: Task) -> tuple[float, Made]:
+    """Seconds of first use, and what was made. Raises AssertionError where a kind's run shares its batch."""
+    begin = time.perf_counter()
+    maker.make(maker.requests(task.folder / "warm.jsonl"), task.folder / "warm")
+    first = time.perf_counter() - begin
+    requests = maker.requests(task.folder / "runs.jsonl")
+    assert not task.few or maker.one_by_one(requests), "runs of this size are planned together: say --every"
+    made = maker.make(requests, task.folder / "out")
+    for batch in made.batches:
+        print(task.size, "ours", batch, flush=True)
+    return first, made
+
+
+def difference(task: Task, made: Made, takes: Takes) -> dict[str, float]:
+    """Mean difference of the pixels of the same run on both sides, of 255, by run."""
+    pairs = {wish.id: (takes[wish.controls].frames, made.frames[wish.id]) for wish in task.of_each_kind}
+    return {run: float(cv2.absdiff(one, other).mean()) for run, (one, other) in pairs.items()}
+
+
+def all_of_theirs(model: Path, tasks: Sequence[Task], device: torch.device) -> dict[Size, tuple[float, Takes]]:
+    """With the model loaded, and dropped at the end."""
+    begin = time.perf_counter()
+    pipeline = Pipeline(model, device)
+    print(f"the diffusers classes are loaded in {time.perf_counter() - begin:.1f} s", flush=True)
+    negative = read_settings(model).defaults.negative_prompt or ""
+    return {task.size: measure_theirs(pipeline, task, negative) for task in tasks}
+
+
+def all_of_ours(model: Path, tasks: Sequence[Task], device: torch.device) -> Iterator[tuple[Task, float, Made]]:
+    """The same, with the model loaded for each length of a chunk; one size after the other."""
+    settings = read_settings(model)
+    try:
+        for frames, group in groupby(tasks, lambda task: task.size.frames):
+            write_settings(model, replace(settings, chunk_frames=frames))
+            begin = time.perf_counter()
+            maker = Maker(model, tasks[0].folder.parent / "controls", device)
+            print(f"our engine is loaded in {time.perf_counter() - begin:.1f} s", flush=True)
+            for task in group:
+                yield task, *measure_ours(maker, task)
+            del maker
+            free(device)
+    finally:
+        write_settings(model, settings)
+
+
+def free(device: torch.device) -> None:
+    """The memory of what was dropped."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="The standard scenario, three ways.")
-    parser.add_argument("--sizes", default=",".join(SIZES))
-    parser.add_argument("--steps", type=int, default=35)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--sizes", default=SIZES, help="each with the number of steps that its runs take")
+    parser.add_argument("--steps", type=int, default=35, help="of the videos in the table")
+    parser.add_argument("--work", type=Path, default=Path("scenario"), help="where videos are written")
+    parser.add_argument("--every", action="store_true", help="make all ten runs of ours at large sizes, too")
     parser.add_argument("--json", type=Path, help="also write everything here")
     options = parser.parse_args()
-    sizes = [Size.parse(name) for name in options.sizes.split(",")]
-    print(versions(), flush=True)
-    text = measure_text()
-    gc.collect()
-    torch.cuda.empty_cache()
-    print(f"a prompt: {text:.3f} s", flush=True)
-    coded = measure_autoencoders(sizes)
-    reference = Reference(ALL)
-    ours = Ours.like(reference)
-    table: dict[str, Any] = {}
-    for size in sizes:
-        parts = measure_steps(reference, ours, size)
-        for side, part in parts.items():
-            part.text = text
-            part.encode, part.decode, _ = coded[str(size)][side]
-        table[str(size)] = totals(parts, options.steps)
+    device = pick_device()
+    tasks = [Task.parse(text, options.work, options.every) for text in options.sizes.split(",")]
+    for task in tasks:
+        task.write()
+    found = all_of_theirs(options.model, tasks, device)
+    free(device)
+    results: dict[str, Any] = {}
+    for task, first, made in all_of_ours(options.model, tasks, device):
+        before, takes = found[task.size]
+        counts = {wish.id: KINDS[tuple(wish.controls)] if task.few else 1 for wish in task.ours}
+        results[str(task.size)] = {
+            "first use": {"diffusers": before, "ours": first},
+            "ways": {
+                "all controls forced, diffusers": theirs(takes, {ALL: len(RUNS)}),
+                "own controls, diffusers": theirs(takes, KINDS),
+                "ours": ours(made, counts),
+            },
+            "parts": parts(made, takes, counts),
+            "difference": difference(task, made, takes),
+        }
+        print(results[str(task.size)], flush=True)
     if options.json:
-        everything = {"versions": versions(), "text": text, "autoencoder": coded, "totals": table}
-        options.json.write_text(json.dumps(everything, indent=1))
-    print_tables(table, coded, options.steps)
+        options.json.write_text(json.dumps(results, indent=1, default=asdict))
+    print_tables(results, options.steps)
 
 
-def print_tables(table: dict[str, Any], coded: dict[str, Any], steps: int) -> None:
-    """The scenario, and the autoencoder."""
-    print(f"| size | way | s/step of all ten | times | s/video at {steps} steps | times |")
-    print("| --- | --- | ---: | ---: | ---: | ---: |")
-    for size, ways in table.items():
-        first = next(iter(ways.values()))
-        for way, (whole, step) in ways.items():
-            print(
-                f"| {size} | {way} | {step:.3f} | {first[1] / step:.2f} | {whole / len(RUNS):.2f} "
-                f"| {first[0] / whole:.2f} |"
-            )
-    print("\n| size | side | encode, s | decode, s | peak, GiB |")
-    print("| --- | --- | ---: | ---: | ---: |")
-    for size, sides in coded.items():
-        for side, (encode, decode, peak) in sides.items():
-            print(f"| {size} | {side} | {encode:.3f} | {decode:.3f} | {peak:.1f} |")
+def print_tables(results: Mapping[str, Any], steps: int) -> None:
+    """The scenario, and what first use took."""
+    print(f"| size | way | s/step of all ten | times | beside, s/video | s/video at {steps} steps | times |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+    for size, found in results.items():
+        first = next(iter(found["ways"].values()))
+        for name, way in found["ways"].items():
+            cells = [
+                size,
+                name,
+                f"{way.step:.3f}",
+                f"{first.step / way.step:.2f}",
+                f"{way.beside / len(RUNS):.2f}",
+            ]
+            cells += [f"{way.video(steps):.2f}", f"{first.video(steps) / way.video(steps):.2f}"]
+            print("| " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

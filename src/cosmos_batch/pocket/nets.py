@@ -176,16 +176,24 @@ class Request:
 
 
 @torch.no_grad()
-def generate(nets: Nets, requests: Sequence[Request], steps: int = STEPS, guidance: float = GUIDANCE) -> Tensor:
+def generate(
+    nets: Nets,
+    requests: Sequence[Request],
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+    *,
+    step_caching: bool = False,
+) -> Tensor:
     """Videos uint8 [B, T, H, W, 3] of 17 frames, all in one batch."""
     device = nets.base.patch.weight.device
 
     def read(network: str, prompt: str) -> Text:
         stem = nets.base if network == "base" else nets.branches[network]
-        return stem.read(nets.text.encode(prompt).unsqueeze(0))
+        return stem.read(nets.text.encode(prompt).to(stem.patch.weight.dtype).unsqueeze(0))
 
     shape = (CONFIG.latent_channels, 1 + (FRAMES - 1) // 4, HEIGHT // 8, WIDTH // 8)
-    batch = Batch(Forward(nets.base, nets.branches.__getitem__, read, device))
+    passes = Forward(nets.base, nets.branches.__getitem__, read, device)
+    batch = Batch(passes, step_caching=step_caching)
     for index, request in enumerate(requests):
         batch.join(str(index), _conditions(nets, request, shape, steps, guidance))
     for _ in range(steps):

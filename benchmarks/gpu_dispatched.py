@@ -1,0 +1,78 @@
+"""Runs made as `cosmos-batch run` makes them, in this process, with the time of every part."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from benchmarks.gpu_timing import BatchTime, Screening, Stopwatch, TimedEngine
+from cosmos_batch.cli.requests import Requests, gather
+from cosmos_batch.cli.wiring import cache_folder
+from cosmos_batch.dispatch.command import Command, execute
+from cosmos_batch.dispatch.folder import OutputFolder
+from cosmos_batch.dispatch.watching import Stop
+from cosmos_batch.engines.transfer.engine import TransferEngine
+from cosmos_batch.engines.transfer.loading import load_engine
+from cosmos_batch.ledger import State
+from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.video import Frames
+from cosmos_batch.planning.cost import CostModel
+from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.planning.profiles import profile
+from cosmos_batch.run import TRANSFER_CONTROLS
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of a command."""
+
+    batches: list[BatchTime]
+    frames: Mapping[str, Frames]  # by run, as they were before they were compressed
+
+
+class Maker:
+    """An engine on a model, and the dispatcher."""
+
+    def __init__(self, model: Path, controls: Path, device: torch.device) -> None:
+        """`controls`: where control videos are kept that are made from input videos."""
+        self.device = device
+        self._seen = Screening()
+        self._engine: TransferEngine = load_engine(
+            str(model),
+            TRANSFER_CONTROLS,
+            ControlCache(controls),
+            device=device,
+            guardrail=self._seen,
+            compiled=cache_folder() / "compiled",
+        )
+
+    def requests(self, file: Path) -> Requests:
+        """The runs of a file as the command line reads them."""
+        requests = gather([file], self._engine.traits)
+        assert not requests.problems, requests.problems
+        return requests
+
+    def one_by_one(self, requests: Requests) -> bool:
+        """Whether the planner makes every run a batch of its own."""
+        traits = self._engine.traits
+        plan = plan_runs(requests.settled(traits), traits, self._prior(), facts=requests.facts)
+        return max(launch.batch_size for launch in plan.launches) == 1
+
+    def make(self, requests: Requests, out: Path) -> Made:
+        """Make the runs, into a folder that is emptied before. Raises AssertionError if one did not succeed."""
+        shutil.rmtree(out, ignore_errors=True)
+        self._seen.seen.clear()
+        watch = Stopwatch(self.device)
+        runs = requests.settled(self._engine.traits)
+        command = Command(runs, TimedEngine(self._engine, watch), self._prior(), requests.facts)
+        with OutputFolder(out) as folder:
+            standings = execute(command, folder, watch, Stop())
+        assert all(standing.state is State.SUCCEEDED for standing in standings), (standings, watch.notes)
+        return Made(watch.batches, dict(zip(watch.order, self._seen.seen, strict=True)))
+
+    def _prior(self) -> CostModel:
+        return replace(profile("transfer", "h100"), memory_bytes=self._engine.memory_bytes)

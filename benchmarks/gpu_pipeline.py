@@ -1,0 +1,202 @@
+"""A whole run with the diffusers classes, from prompt and control videos to frames, as diffusers' pipeline goes.
+
+That pipeline takes one control; here the outputs of several branches are added up, which it leaves to its callers.
+What it does on the host, scaling pixels to numbers and back, is done on the device here, which is faster.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKLWan,
+    CosmosControlNetModel,
+    CosmosTransformer3DModel,
+    UniPCMultistepScheduler,
+)
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from cosmos_batch.engines.transfer.hub import resolve
+from cosmos_batch.engines.transfer.inputs import noise, to_frames, to_video
+from cosmos_batch.engines.transfer.text.qwen import QwenEncoder
+from cosmos_batch.media.video import Frames
+from cosmos_batch.run import TRANSFER_CONTROLS
+
+GUIDANCE = 3.0
+
+
+@dataclass
+class Networks:
+    """The diffusers classes, used as its pipeline uses them."""
+
+    base: nn.Module
+    branches: Mapping[str, nn.Module]
+    dtype: torch.dtype
+
+    def velocity(
+        self,
+        latents: Tensor,
+        sigma: float,
+        texts: Sequence[Tensor],
+        controls: Mapping[str, Tensor],
+        weights: Mapping[str, float],
+    ) -> Tensor:
+        """Guided velocity [1, C, T, H, W], float32, by one pass after the other.
+
+        Args:
+            latents: noisy, [1, C, T, H, W].
+            sigma: noise level, 0..1.
+            texts: features of prompt and negative prompt, [L, text_dim] each.
+            controls: latents of the control videos, like the noisy ones.
+            weights: of the controls.
+        """
+        noisy = latents.to(self.dtype)
+        guided, unguided = (self._forward(noisy, sigma, text, controls, weights).float() for text in texts)
+        return guided + GUIDANCE * (guided - unguided)
+
+    def _forward(
+        self,
+        latents: Tensor,
+        sigma: float,
+        text: Tensor,
+        controls: Mapping[str, Tensor],
+        weights: Mapping[str, float],
+    ) -> Tensor:
+        _, _, frames, height, width = latents.shape
+        place: dict[str, Any] = {"device": latents.device, "dtype": self.dtype}
+        image = (self.base.config.img_context_num_tokens, self.base.config.img_context_dim_in)
+        given: dict[str, Any] = {
+            "timestep": torch.full((1, 1, frames, 1, 1), sigma, **place),
+            "encoder_hidden_states": (text.to(self.dtype)[None], torch.zeros(1, *image, **place)),
+            "condition_mask": torch.zeros((1, 1, frames, height, width), **place),
+            "padding_mask": torch.zeros(1, 1, height * 8, width * 8, **place),
+            "return_dict": False,
+        }
+        total: list[Tensor] | None = None
+        for name, weight in weights.items():
+            control = controls[name].to(self.dtype)
+            parts = self.branches[name](
+                controls_latents=control, latents=latents, conditioning_scale=weight, **given
+            )[0]
+            total = parts if total is None else [one + other for one, other in zip(total, parts, strict=True)]
+        result: Tensor = self.base(hidden_states=latents, block_controlnet_hidden_states=total, **given)[0]
+        return result
+
+
+@dataclass(frozen=True)
+class Take:
+    """What making one video took, in seconds."""
+
+    text: float
+    encoding: float  # a video of zeros, and the control videos
+    steps: tuple[float, ...]  # each of them
+    decoding: float
+    frames: Frames
+
+    @property
+    def beside(self) -> float:
+        """Of all but the steps."""
+        return self.text + self.encoding + self.decoding
+
+
+class Pipeline:
+    """All parts of a model in the published layout, with the diffusers classes for all but the text encoder, which
+    is transformers' on either side."""
+
+    def __init__(self, model: Path, device: torch.device) -> None:
+        folders = resolve(str(model), TRANSFER_CONTROLS)
+        self.device = device
+        self._dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        base = self._load(CosmosTransformer3DModel, folders.transformer)
+        branches = {name: self._load(CosmosControlNetModel, place) for name, place in folders.controls.items()}
+        self._networks = Networks(base, branches, self._dtype)
+        self._vae = self._load(AutoencoderKLWan, folders.vae)
+        self._text = QwenEncoder.load(folders.tokenizer, folders.text_encoder, device, self._dtype)
+        self._scheduler = UniPCMultistepScheduler.from_pretrained(model / "scheduler")
+
+    def _load(self, kind: Any, folder: Path) -> Any:
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(self._dtype)
+        try:
+            with self.device:
+                model = kind.from_config(kind.load_config(folder))
+        finally:
+            torch.set_default_dtype(before)
+        for file in sorted(folder.glob("*.safetensors")):
+            model.load_state_dict(load_file(file, device=str(self.device)))
+        return model.eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def warm_up(self, frames: Frames) -> None:
+        """The first use of every kernel for videos of this size: autoencoder, and one pass of the networks."""
+        self._decode(self._encode(frames[:9]))
+        latents = self._encode(frames)
+        self._networks.velocity(latents, 0.5, [self._text.encode("warm")] * 2, {"edge": latents}, {"edge": 1.0})
+        self._synchronize()
+
+    @torch.no_grad()
+    def make(
+        self,
+        prompts: tuple[str, str],
+        controls: Mapping[str, Frames],
+        weights: Mapping[str, float],
+        steps: int,
+        seed: int,
+    ) -> Take:
+        """One video.
+
+        Args:
+            prompts: the prompt and the negative prompt.
+            controls: control videos, uint8 [F, height, width, 3].
+            weights: of the controls.
+            steps: denoising steps.
+            seed: of the noise, as our engine makes it.
+        """
+        clock = [self._now()]
+        texts = [self._text.encode(prompt) for prompt in prompts]
+        clock.append(self._now())
+        self._encode(np.zeros_like(next(iter(controls.values()))))
+        latents_of = {name: self._encode(frames) for name, frames in controls.items()}
+        latents = noise(seed, 0, next(iter(latents_of.values())).shape[1:]).to(self.device)
+        self._scheduler.set_timesteps(steps, device=self.device)
+        clock.append(self._now())
+        for index, time_step in enumerate(self._scheduler.timesteps):
+            sigma = float(self._scheduler.sigmas[index])
+            velocity = self._networks.velocity(latents, sigma, texts, latents_of, weights)
+            latents = self._scheduler.step(velocity, time_step, latents, return_dict=False)[0]
+            clock.append(self._now())
+        frames = self._decode(latents)
+        text, encoding, *taken, decoding = (end - begin for begin, end in pairwise([*clock, self._now()]))
+        return Take(text, encoding, tuple(taken), decoding, frames)
+
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        config = self._vae.config
+        mean, std = (
+            torch.tensor(values, device=self.device) for values in (config.latents_mean, config.latents_std)
+        )
+        return mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1)
+
+    def _encode(self, frames: Frames) -> Tensor:
+        mean, std = self._statistics()
+        video = to_video(frames, self.device, self._dtype)
+        return (self._vae.encode(video).latent_dist.mode().float() - mean) / std
+
+    def _decode(self, latents: Tensor) -> Frames:
+        mean, std = self._statistics()
+        return to_frames(self._vae.decode((latents.float() * std + mean).to(self._dtype)).sample)
+
+    def _synchronize(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _now(self) -> float:
+        self._synchronize()
+        return time.perf_counter()

@@ -1,0 +1,57 @@
+"""The runs of the standard scenario, by size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.gpu_sizes import Size
+from benchmarks.gpu_videos import Wish, write_runs
+
+SIZES = "320x192x29:8,832x480x93:2,1280x704x93:1"
+ALL = ("depth", "edge", "seg", "vis")
+RUNS = (*[("edge",)] * 6, *[("depth", "edge")] * 3, ALL)
+KINDS = {names: RUNS.count(names) for names in dict.fromkeys(RUNS)}
+SMALL = 6_000
+"""Tokens of a row up to which ours makes all ten runs."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A size, and how many steps its runs take."""
+
+    size: Size
+    steps: int
+    few: bool  # ours makes one run of each kind, too
+    folder: Path
+
+    @classmethod
+    def parse(cls, text: str, work: Path, every: bool) -> Task:
+        """From "832x480x93:2"."""
+        name, _, steps = text.partition(":")
+        size = Size.parse(name)
+        return cls(size, int(steps), size.tokens > SMALL and not every, work / name)
+
+    @property
+    def of_each_kind(self) -> list[Wish]:
+        """The first run of each kind."""
+        return [self._wish(RUNS.index(names)) for names in KINDS]
+
+    @property
+    def ours(self) -> list[Wish]:
+        """What ours makes."""
+        return self.of_each_kind if self.few else [self._wish(i) for i in range(len(RUNS))]
+
+    @property
+    def warm_up(self) -> list[Wish]:
+        """What ours makes before the time counts."""
+        steps = 1 if self.few else 5  # a small step is also recorded as a graph, once its kind was seen twice
+        return [Wish("warm", ("edge",) if self.few else ALL, self.size, steps, 100)]
+
+    def write(self) -> None:
+        """The runs' files and their videos."""
+        write_runs(self.folder, "warm", self.warm_up)
+        write_runs(self.folder, "runs", self.ours)
+
+    def _wish(self, index: int) -> Wish:
+        return Wish(f"run{index}", RUNS[index], self.size, self.steps, 1 + index)
