@@ -2,8 +2,8 @@
 
 Random weights of the published Transfer2.5-2B configuration, one control, guided and unguided. Columns: seconds of
 a step, how many times as fast as exact, and how far the guided velocity of the first step lies from the exact one
-and, at the smallest size, from that of the diffusers classes in float32 (relative, in the norm). What approximations
-do to videos of a model that has learnt something is in `benchmarks.approximations`.
+and, at the smallest size, from that of the diffusers classes in float32 (relative, in the norm). What they do to
+videos of a model that has learnt something is in `benchmarks.approximations`.
 """
 
 from __future__ import annotations
