@@ -23,12 +23,13 @@ from cosmos_batch.planning.traits import Traits
 
 
 @contextmanager
-def _memory_errors(device: torch.device) -> Iterator[None]:
-    """Map the device's out-of-memory error to ours."""
+def _memory_errors(model: Model) -> Iterator[None]:
+    """Map the device's out-of-memory error to ours, with as much of its memory free as can be for another try."""
     try:
         yield
     except torch.OutOfMemoryError as exc:
-        if device.type == "cuda":
+        model.forget()
+        if model.device.type == "cuda":
             torch.cuda.empty_cache()
         raise OutOfMemory(str(exc).split("\n", maxsplit=1)[0]) from exc
 
@@ -51,7 +52,7 @@ class TransferSession:
 
     def join(self, job: Job) -> list[Event]:
         """Take a run in, at its own first (or saved) step. A run that cannot start ends at once."""
-        with _memory_errors(self._model.device):
+        with _memory_errors(self._model):
             return list(self._ended_by_error(job.run.id, self._start(job)))
 
     def advance(self) -> Iterator[Event]:
@@ -60,7 +61,7 @@ class TransferSession:
             yield from self._finish_done(batch)  # those that ran out of memory when they were last decoded
             if not batch.keys:
                 continue
-            with _memory_errors(self._model.device):
+            with _memory_errors(self._model):
                 batch.step()
             for run_id in batch.keys:
                 yield self._progress(run_id, batch)
@@ -128,7 +129,7 @@ class TransferSession:
         task = self._tasks[run_id]
         batch = self._batches[task.size]
         memory, _ = batch.state(run_id)
-        with _memory_errors(self._model.device):
+        with _memory_errors(self._model):
             last = task.finish_chunk(memory.sample)
             if not last:
                 conditions = task.conditions()
@@ -187,13 +188,13 @@ class TransferEngine:
         """The prior with coefficients as they are measured now, on this machine; see `calibration.calibrate`."""
         model, settings = self._model, self._model.settings
         sizes = {size for by_aspect in settings.sizes.values() for size in by_aspect.values()}
-        with _memory_errors(model.device):
+        with _memory_errors(model):
             model.keep_only(model.controls)
             wanted = probes(sizes, settings.chunk_frames, len(model.controls))
             return calibrate(model, prior, wanted, seconds=seconds, write=write, say=say)
 
     def open(self, launch: Launch) -> TransferSession:
         """Start on a launch: load the branches of its controls, and free all others."""
-        with _memory_errors(self._model.device):
+        with _memory_errors(self._model):
             self._model.keep_only(launch.controls)
         return TransferSession(self._model, self._cache, self._identity)

@@ -109,6 +109,11 @@ class Model:
         for networks in filter(None, (self._networks, self._second)):
             networks.keep_only(wanted)
 
+    def forget(self) -> None:
+        """Free what is kept of prompts and videos, which can be made anew."""
+        self._texts.clear()
+        self._latents.clear()
+
     def passes(self) -> Passes:
         """The network's pass over a batch, valid until branches are freed."""
         own = self._networks

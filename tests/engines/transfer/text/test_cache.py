@@ -42,3 +42,13 @@ def test_putting_a_key_again_replaces_its_value_and_its_size() -> None:
     cache.put("snow", "second", 10)
     cache.put("night", "NIGHT", 20)
     assert held(cache, "snow", "night") == ["second", "NIGHT"]
+
+
+def test_a_cleared_cache_has_room_again() -> None:
+    cache = FeatureCache[str](max_bytes=30)
+    cache.put("snow", "SNOW", 30)
+    cache.clear()
+    assert held(cache, "snow") == [None]
+    for key in ("night", "neon"):
+        cache.put(key, key.upper(), 15)
+    assert held(cache, "night", "neon") == ["NIGHT", "NEON"]

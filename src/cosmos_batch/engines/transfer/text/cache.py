@@ -33,6 +33,11 @@ class FeatureCache(Generic[Value]):
         self._entries[key] = (value, size)
         self._bytes += size
 
+    def clear(self) -> None:
+        """Hold nothing any more."""
+        self._entries.clear()
+        self._bytes = 0
+
     def _drop(self, key: str) -> None:
         if key in self._entries:
             self._bytes -= self._entries.pop(key)[1]
