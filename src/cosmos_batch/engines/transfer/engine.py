@@ -29,8 +29,6 @@ def _memory_errors(model: Model) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as exc:
         model.forget()
-        if model.device.type == "cuda":
-            torch.cuda.empty_cache()
         raise OutOfMemory(str(exc).split("\n", maxsplit=1)[0]) from exc
 
 
@@ -62,7 +60,7 @@ class TransferSession:
             if not batch.keys:
                 continue
             with _memory_errors(self._model):
-                batch.step()
+                self._model.within_memory(batch.step)
             for run_id in batch.keys:
                 yield self._progress(run_id, batch)
             yield from self._finish_done(batch)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ from cosmos_batch.engines.transfer.vae.base import Vae
 
 if TYPE_CHECKING:
     from cosmos_batch.media.video import Frames
+
+Made = TypeVar("Made")
 
 _TEXT_SHARE, _LATENT_SHARE = 20, 80
 """Of the device's memory, one part in so many is for prompts that were read, and for videos that were encoded."""
@@ -113,6 +115,21 @@ class Model:
         """Free what is kept of prompts and videos, which can be made anew."""
         self._texts.clear()
         self._latents.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def within_memory(self, work: Callable[[], Made]) -> Made:
+        """Do some work; where memory does not suffice, once more without what is kept of prompts and videos.
+
+        The work must leave nothing half done. Raises torch.OutOfMemoryError where there still is too little.
+        """
+        try:
+            return work()
+        except torch.OutOfMemoryError:
+            if not self._texts and not self._latents:
+                raise
+        self.forget()
+        return work()
 
     def passes(self) -> Passes:
         """The network's pass over a batch, valid until branches are freed."""
@@ -153,13 +170,13 @@ class Model:
     def latents_of(self, video: Tensor) -> Tensor:
         """Video [1, 3, F, height, width] in -1..1 -> normalised latents [1, C, T, H, W]."""
         self._networks.rest()
-        return self.vae.encode(video.to(self.device, self.dtype))
+        return self.within_memory(lambda: self.vae.encode(video.to(self.device, self.dtype)))
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [1, C, T, H, W] -> video [1, 3, F, height, width] in -1..1, float32."""
         self._networks.rest()
-        return self.vae.decode(latents.to(self.device)).float()
+        return self.within_memory(lambda: self.vae.decode(latents.to(self.device)).float())
 
     def _read_all(self, prompt: str) -> None:
         """Encode a prompt once for every network in memory: features are large, and slow to make."""

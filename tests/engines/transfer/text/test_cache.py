@@ -47,7 +47,9 @@ def test_putting_a_key_again_replaces_its_value_and_its_size() -> None:
 def test_a_cleared_cache_has_room_again() -> None:
     cache = FeatureCache[str](max_bytes=30)
     cache.put("snow", "SNOW", 30)
+    assert len(cache) == 1
     cache.clear()
+    assert len(cache) == 0
     assert held(cache, "snow") == [None]
     for key in ("night", "neon"):
         cache.put(key, key.upper(), 15)

@@ -38,6 +38,9 @@ class FeatureCache(Generic[Value]):
         self._entries.clear()
         self._bytes = 0
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def _drop(self, key: str) -> None:
         if key in self._entries:
             self._bytes -= self._entries.pop(key)[1]
