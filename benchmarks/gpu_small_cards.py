@@ -171,6 +171,10 @@ class Device:
             torch.cuda.synchronize()
         return time.perf_counter()
 
+    def held(self) -> int:
+        """Bytes that PyTorch holds now."""
+        return torch.cuda.memory_allocated() if self.on_gpu else 0
+
     def peak(self) -> int:
         """Bytes that PyTorch held at most since it began to play."""
         return torch.cuda.max_memory_allocated() if self.on_gpu else 0
@@ -323,7 +327,8 @@ class Survey:
         if self._late(until, f"{words or 'none'}: all"):
             return
         loaded = self.stage.load(options_of(words), self.cards)
-        self._say(f"{words or 'none'}: {'loaded' if loaded else 'does not load'}")
+        held = f"loaded, {self.stage.device.held() / GIB:.1f} GiB" if loaded else "does not load"
+        self._say(f"{words or 'none'}: {held}")
         for case in cases:
             if loaded is None:
                 self.rows.append(Row(words, case, None, None))
