@@ -2,10 +2,10 @@
 
 | profile | where its numbers come from |
 | --- | --- |
-| transfer, h100 | steps of the 2B network, `STEPS` below, which it meets within 3.5 %; bytes: the weights that there |
-| | are, 3.84 GiB of the base network, 13.2 of the text encoder and 0.24 of the autoencoder, and what tokens |
-| | and rows were measured to take; `pixel` is the autoencoder's measured 6.5e-8 and an estimate for files; |
-| | model load and `batch` are estimates |
+| transfer, h100 | steps of the 2B network, `STEPS` below, which it meets within 3.5 %; bytes: the weights that |
+| | there are, 3.84 GiB of the base network, 13.2 of the text encoder and 0.24 of the autoencoder, and what |
+| | tokens and rows were measured to take; `pixel` is the autoencoder's measured 6.5e-8 and an estimate for |
+| | files; model load and `batch` are estimates |
 | transfer1, h100 | an estimate throughout: two minutes to load, about a minute for 121 frames with one control. |
 | transfer25, h100 | an estimate throughout: the network's times a little above those of transfer; bytes from the |
 | | 65.4 GB that NVIDIA's documentation gives for one GPU at 720 |
