@@ -111,13 +111,6 @@ def test_what_is_kept_in_eight_bits_cannot_move() -> None:
     Options(frozenset({Part.TEXT, Part.VAE}), approximations).check()
 
 
-def test_branches_in_8_bits_stay_where_they_are() -> None:
-    float8 = frozenset({Approximation.FLOAT8_PRODUCTS})
-    with pytest.raises(PlanError, match="cannot be asked for with --approximate float8-products"):
-        Options(EVERYTHING, float8).check()
-    Options(frozenset({Part.TEXT, Part.VAE}), float8).check()
-
-
 def test_what_is_kept_makes_room_before_work_is_given_up(model: Path, tmp_path: Path) -> None:
     part = loaded(model, tmp_path, NoGuardrail(), Options())._model
     tries: list[int] = []

@@ -52,8 +52,3 @@ class Options:
                 "--approximate float8-products keeps the blocks' weights in a form that --offload branches cannot "
                 "move; leave one of them out"
             )
-        if Part.BRANCHES in self.offload and Approximation.FLOAT8_PRODUCTS in self.approximations:
-            raise PlanError(
-                "branches in 8 bits cannot be moved, so --offload branches cannot be asked for with --approximate "
-                "float8-products; leave one of them out"
-            )
