@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from traceback import clear_frames
 
 import torch
 
@@ -28,6 +29,7 @@ def _memory_errors(model: Model) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as exc:
+        clear_frames(exc.__traceback__)  # what the work had made so far would stay as long as the error does
         model.forget()
         raise OutOfMemory(str(exc).split("\n", maxsplit=1)[0]) from exc
 

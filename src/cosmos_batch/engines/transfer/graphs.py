@@ -40,14 +40,15 @@ _KINDS = 256
 
 
 class Recorder:
-    """Runs steps, and from the fourth of the same kind on replays them, where that pays.
+    """Runs steps, and from the third of the same kind on replays them, where that pays.
 
-    Steps are of the same kind if their layouts have the same structure. The third is done twice, plainly and by
-    its recording; where these differ, nothing is recorded any more.
+    Steps are of the same kind if their layouts have the same structure. The first recording of all is compared
+    with the step itself; where they differ, nothing is recorded on this machine.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._on = device.type == "cuda"
+        self._proven = False
         self._seen: OrderedDict[Hashable, int] = OrderedDict()
         self._kept: OrderedDict[Hashable, _Recording] = OrderedDict()
 
@@ -60,17 +61,42 @@ class Recorder:
         if not self._on or layout.row_tokens > MOST_TOKENS:
             return compute(layout, sample, sigma)
         kind = layout.structure
-        recording = self._kept.get(kind)
-        if recording is not None:
-            self._kept.move_to_end(kind)
-            return recording.replay(layout, sample, sigma)
-        made = self._plainly(compute, layout, sample, sigma)
-        self._seen[kind] = self._seen.pop(kind, 0) + 1
+        recording = self._kept.get(kind) or self._recorded(kind, compute, layout, sample, sigma)
+        if recording is None:
+            return self._plainly(compute, layout, sample, sigma)
+        self._kept.move_to_end(kind)
+        return recording.replay(layout, sample, sigma)
+
+    def _recorded(
+        self, kind: Hashable, compute: Compute, layout: Layout, sample: Tensor, sigma: Tensor
+    ) -> _Recording | None:
+        """A new recording; None: it is too early, there is no memory for it, or recordings are not right here."""
+        self._seen[kind] = seen = self._seen.pop(kind, 0) + 1
         if len(self._seen) > _KINDS:
             self._seen.popitem(last=False)
-        if self._seen[kind] == PATIENCE + 1:
-            self._record(kind, compute, layout, sample, sigma, made)
-        return made
+        if seen != PATIENCE + 1:
+            return None
+        try:
+            recording = _Recording(compute, layout, sample, sigma)
+            if not self._proven:
+                self._prove(recording.replay(layout, sample, sigma), compute(layout, sample, sigma))
+        except torch.OutOfMemoryError:
+            return None
+        if not self._on:
+            return None
+        self._make_room()
+        self._kept[kind] = recording
+        return recording
+
+    def _prove(self, replayed: Tensor, made: Tensor) -> None:
+        """Record no more if a replay did not give what the step itself gave."""
+        wanted = made.float()
+        self._on = bool((replayed.float() - wanted).norm() <= APART * wanted.norm())
+        self._proven = self._on
+
+    def _make_room(self) -> None:
+        while self._kept and sum(recording.bytes for recording in self._kept.values()) > KEPT_BYTES:
+            self._kept.popitem(last=False)
 
     def _plainly(self, compute: Compute, layout: Layout, sample: Tensor, sigma: Tensor) -> Tensor:
         """The step itself; where memory does not suffice, without the recordings."""
@@ -79,32 +105,9 @@ class Recorder:
         except torch.OutOfMemoryError:
             if not self._kept:
                 raise
-            self._kept.clear()
-            torch.cuda.empty_cache()
+        self._kept.clear()
+        torch.cuda.empty_cache()
         return compute(layout, sample, sigma)
-
-    def _record(
-        self, kind: Hashable, compute: Compute, layout: Layout, sample: Tensor, sigma: Tensor, made: Tensor
-    ) -> None:
-        """Keep a recording, unless there is no memory for it, or it does not give what the step gave."""
-        try:
-            recording = _Recording(compute, layout, sample, sigma)
-            replayed = recording.replay(layout, sample, sigma)
-        except torch.OutOfMemoryError:
-            return
-        if not _agree(replayed, made):
-            self._on = False
-            self._kept.clear()
-            return
-        while self._kept and sum(other.bytes for other in self._kept.values()) > KEPT_BYTES:
-            self._kept.popitem(last=False)
-        self._kept[kind] = recording
-
-
-def _agree(replayed: Tensor, made: Tensor) -> bool:
-    """Whether a replay gave what the step itself gave."""
-    wanted = made.float()
-    return bool((replayed.float() - wanted).norm() <= APART * wanted.norm())
 
 
 class Replay(Protocol):

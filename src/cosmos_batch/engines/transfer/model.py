@@ -58,7 +58,7 @@ class Model:
             guardrail: checks prompts and videos.
             dtype: of videos that are encoded.
             second: does the unguided passes, on its own device; None: all are done by `networks`.
-            step_caching: whether some steps are estimated; see `schedule.estimated`.
+            step_caching: whether some steps are estimated; see `schedule.is_estimated`.
         """
         self.folders = folders
         self.vae = vae

@@ -19,7 +19,7 @@ class Part(StrEnum):
 class Approximation(StrEnum):
     """What makes videos sooner, or in less memory, and not quite the same. Every video's record names it."""
 
-    STEP_CACHING = "step-caching"  # some steps reuse what the deep blocks made of the step before
+    STEP_CACHING = "step-caching"  # some steps are estimated from those before them
     FLOAT8_ATTENTION = "float8-attention"  # self-attention in 8 bits
     FLOAT8_PRODUCTS = "float8-products"  # the blocks' matrix products in 8 bits
     VAE_TILING = "vae-tiling"  # the autoencoder goes over tiles, blended at their seams
