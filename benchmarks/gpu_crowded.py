@@ -174,7 +174,8 @@ class Trial:
         """The runs of a batch at most that a command has learnt, by size."""
         ledger = Ledger(self.work / name / HOME / LEDGER)
         try:
-            return {str(shape): runs for shape, runs in ledger.limits("transfer", device).items()}
+            learnt = ledger.limits("transfer", device)
+            return {str(Size(shape.width, shape.height, shape.frames)): runs for shape, runs in learnt.items()}
         finally:
             ledger.close()
 
