@@ -14,9 +14,9 @@ prompt. Of diffusers' runs each of the three kinds is made once, and counted as 
 the same for all ten). So it is with ours at large sizes, where the plan makes them one by one; at small ones, and
 with --every, all ten are made.
 
-Few steps are taken. (Seconds of a run with n steps) = beside + n * step, where `step` is the median of the steps,
-and `beside` is what the whole took less the steps. What first use takes, compilation above all, comes before, and
-is stated by itself.
+Few steps are taken. (Seconds of a run with n steps) = beside + n * step, where `step` is the median of the steps:
+`beside` is what a run took less as many such steps as it had. What first use takes, compilation above all, comes
+before, and is stated by itself.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import cv2
@@ -63,7 +62,7 @@ class Way:
 def theirs(takes: Takes, counts: Mapping[Sequence[str], int]) -> Way:
     """So many runs of each kind, one after the other."""
     return Way(
-        step=sum(count * median(takes[names].steps) for names, count in counts.items()),
+        step=sum(count * takes[names].step for names, count in counts.items()),
         beside=sum(count * takes[names].beside for names, count in counts.items()),
     )
 
