@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -102,9 +103,14 @@ class Take:
     frames: Frames
 
     @property
+    def step(self) -> float:
+        """Of a denoising step: the median."""
+        return median(self.steps)
+
+    @property
     def beside(self) -> float:
-        """Of all but the steps."""
-        return self.text + self.encoding + self.decoding
+        """Of all but so many such steps."""
+        return self.text + self.encoding + sum(self.steps) + self.decoding - len(self.steps) * self.step
 
 
 class Pipeline:

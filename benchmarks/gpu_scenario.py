@@ -14,9 +14,9 @@ prompt. Of diffusers' runs each of the three kinds is made once, and counted as 
 the same for all ten). So it is with ours at large sizes, where the plan makes them one by one; at small ones, and
 with --every, all ten are made.
 
-Few steps are taken. (Seconds of a run with n steps) = beside + n * step, where `step` is the median of the steps,
-and `beside` is what the whole took less the steps. What first use takes, compilation above all, comes before, and
-is stated by itself.
+Few steps are taken. (Seconds of a run with n steps) = beside + n * step, where `step` is the median of the steps:
+`beside` is what a run took less as many such steps as it had. What first use takes, compilation above all, comes
+before, and is stated by itself.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ import argparse
 import gc
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import cv2
@@ -63,7 +62,7 @@ class Way:
 def theirs(takes: Takes, counts: Mapping[Sequence[str], int]) -> Way:
     """So many runs of each kind, one after the other."""
     return Way(
-        step=sum(count * median(takes[names].steps) for names, count in counts.items()),
+        step=sum(count * takes[names].step for names, count in counts.items()),
         beside=sum(count * takes[names].beside for names, count in counts.items()),
     )
 
@@ -88,33 +87,55 @@ def parts(made: Made, takes: Takes, counts: Mapping[str, int]) -> dict[str, dict
     return {"diffusers": {name: getattr(forced, name) for name in ("text", "encoding", "decoding")}, "ours": mine}
 
 
-def measure_theirs(pipeline: Pipeline, task: Task, negative: str) -> tuple[float, Takes]:
-    """Seconds of first use, and a run of each kind."""
-    warm = task.warm_up[0]
-    frames = read_frames(task.folder / warm.video("edge"))
-    begin = time.perf_counter()
-    pipeline.warm_up(frames)
-    first = time.perf_counter() - begin
-    takes: Takes = {}
-    for wish in task.of_each_kind:
-        controls = {name: read_frames(task.folder / wish.video(name)) for name in wish.controls}
-        take = pipeline.make((wish.prompt, negative), controls, wish.weights, task.steps, wish.seed)
-        takes[wish.controls] = take
-        print(task.size, "diffusers", wish.controls, replace(take, frames=take.frames[:0]), flush=True)
-    return first, takes
+@dataclass(frozen=True)
+class Found:
+    """What was measured on one side, at one size."""
+
+    first: float  # seconds of first use
+    peak: float  # GiB of the device's memory, weights and text encoder included
+    result: Any
 
 
-def measure_ours(maker: Maker, task: Task) -> tuple[float, Made]:
-    """Seconds of first use, and what was made. Raises AssertionError where a kind's run shares its batch."""
+def measured(device: torch.device, warm_up: Callable[[], object], make: Callable[[], Any]) -> Found:
+    """First use, then what counts."""
     begin = time.perf_counter()
-    maker.make(maker.requests(task.folder / "warm.jsonl"), task.folder / "warm")
+    warm_up()
     first = time.perf_counter() - begin
-    requests = maker.requests(task.folder / "runs.jsonl")
+    if device.type != "cuda":
+        return Found(first, 0.0, make())
+    torch.cuda.reset_peak_memory_stats(device)
+    result = make()
+    return Found(first, torch.cuda.max_memory_allocated(device) / 2**30, result)
+
+
+def measure_theirs(pipeline: Pipeline, task: Task, negative: str) -> Found:
+    """A run of each kind: `Takes`."""
+
+    def make() -> Takes:
+        takes: Takes = {}
+        for wish in task.of_each_kind:
+            controls = {name: read_frames(task.folder / wish.video(name)) for name in wish.controls}
+            take = pipeline.make((wish.prompt, negative), controls, wish.weights, task.steps, wish.seed)
+            takes[wish.controls] = take
+            print(task.size, "diffusers", wish.controls, replace(take, frames=take.frames[:0]), flush=True)
+        return takes
+
+    frames = read_frames(task.folder / task.warm_up[0].video("edge"))
+    return measured(pipeline.device, lambda: pipeline.warm_up(frames), make)
+
+
+def measure_ours(maker: Maker, task: Task) -> Found:
+    """What was made: `Made`. Raises AssertionError where a run that stands for others shares its batch."""
+    warm, requests = (maker.requests(task.folder / f"{name}.jsonl") for name in ("warm", "runs"))
     assert not task.few or maker.one_by_one(requests), "runs of this size are planned together: say --every"
-    made = maker.make(requests, task.folder / "out")
-    for batch in made.batches:
-        print(task.size, "ours", batch, flush=True)
-    return first, made
+
+    def make() -> Made:
+        made = maker.make(requests, task.folder / "out")
+        for batch in made.batches:
+            print(task.size, "ours", batch, flush=True)
+        return made
+
+    return measured(maker.device, lambda: maker.make(warm, task.folder / "warm"), make)
 
 
 def difference(task: Task, made: Made, takes: Takes) -> dict[str, float]:
@@ -123,7 +144,7 @@ def difference(task: Task, made: Made, takes: Takes) -> dict[str, float]:
     return {run: float(cv2.absdiff(one, other).mean()) for run, (one, other) in pairs.items()}
 
 
-def all_of_theirs(model: Path, tasks: Sequence[Task], device: torch.device) -> dict[Size, tuple[float, Takes]]:
+def all_of_theirs(model: Path, tasks: Sequence[Task], device: torch.device) -> dict[Size, Found]:
     """With the model loaded, and dropped at the end."""
     begin = time.perf_counter()
     pipeline = Pipeline(model, device)
@@ -132,7 +153,7 @@ def all_of_theirs(model: Path, tasks: Sequence[Task], device: torch.device) -> d
     return {task.size: measure_theirs(pipeline, task, negative) for task in tasks}
 
 
-def all_of_ours(model: Path, tasks: Sequence[Task], device: torch.device) -> Iterator[tuple[Task, float, Made]]:
+def all_of_ours(model: Path, tasks: Sequence[Task], device: torch.device) -> Iterator[tuple[Task, Found]]:
     """The same, with the model loaded for each length of a chunk; one size after the other."""
     settings = read_settings(model)
     try:
@@ -142,7 +163,7 @@ def all_of_ours(model: Path, tasks: Sequence[Task], device: torch.device) -> Ite
             maker = Maker(model, tasks[0].folder.parent / "controls", device)
             print(f"our engine is loaded in {time.perf_counter() - begin:.1f} s", flush=True)
             for task in group:
-                yield task, *measure_ours(maker, task)
+                yield task, measure_ours(maker, task)
             del maker
             free(device)
     finally:
@@ -173,27 +194,32 @@ def main() -> None:
     found = all_of_theirs(options.model, tasks, device)
     free(device)
     results: dict[str, Any] = {}
-    for task, first, made in all_of_ours(options.model, tasks, device):
-        before, takes = found[task.size]
-        counts = {wish.id: KINDS[tuple(wish.controls)] if task.few else 1 for wish in task.ours}
-        results[str(task.size)] = {
-            "first use": {"diffusers": before, "ours": first},
-            "ways": {
-                "all controls forced, diffusers": theirs(takes, {ALL: len(RUNS)}),
-                "own controls, diffusers": theirs(takes, KINDS),
-                "ours": ours(made, counts),
-            },
-            "parts": parts(made, takes, counts),
-            "difference": difference(task, made, takes),
-        }
-        print(results[str(task.size)], flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1, default=asdict))
-    print_tables(results, options.steps)
+    for task, mine in all_of_ours(options.model, tasks, device):
+        results[str(task.size)] = compared(task, found[task.size], mine)
+        if options.json:
+            options.json.write_text(json.dumps(results, indent=1, default=asdict))
+        print_tables(results, options.steps)
+
+
+def compared(task: Task, before: Found, mine: Found) -> dict[str, Any]:
+    """Both sides at one size."""
+    takes, made = before.result, mine.result
+    counts = {wish.id: KINDS[tuple(wish.controls)] if task.few else 1 for wish in task.ours}
+    return {
+        "ways": {
+            "all controls forced, diffusers": theirs(takes, {ALL: len(RUNS)}),
+            "own controls, diffusers": theirs(takes, KINDS),
+            "ours": ours(made, counts),
+        },
+        "beside": parts(made, takes, counts),
+        "first use": {"diffusers": before.first, "ours": mine.first},
+        "peak": {"diffusers": before.peak, "ours": mine.peak},
+        "difference": difference(task, made, takes),
+    }
 
 
 def print_tables(results: Mapping[str, Any], steps: int) -> None:
-    """The scenario, and what first use took."""
+    """The scenario; what is beside its steps, in forced runs of diffusers and in ours."""
     print(f"| size | way | s/step of all ten | times | beside, s/video | s/video at {steps} steps | times |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     for size, found in results.items():
@@ -208,6 +234,14 @@ def print_tables(results: Mapping[str, Any], steps: int) -> None:
             ]
             cells += [f"{way.video(steps):.2f}", f"{first.video(steps) / way.video(steps):.2f}"]
             print("| " + " | ".join(cells) + " |")
+    print("\n| size | side | beside the steps, s/video | first use, s | peak, GiB |")
+    print("| --- | --- | --- | ---: | ---: |")
+    for size, found in results.items():
+        for side, beside in found["beside"].items():
+            cells = [size, side, ", ".join(f"{name} {seconds:.2f}" for name, seconds in beside.items())]
+            cells += [f"{found['first use'][side]:.1f}", f"{found['peak'][side]:.1f}"]
+            print("| " + " | ".join(cells) + " |")
+        print(f"({size}: mean difference of the sides' pixels, of 255, by run: {found['difference']})", flush=True)
 
 
 if __name__ == "__main__":

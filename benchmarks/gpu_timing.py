@@ -30,18 +30,18 @@ class BatchTime:
 
     @property
     def step(self) -> float:
-        """Of a denoising step: the median, since a small batch's third step is also recorded as a graph."""
+        """Of a denoising step: the median, for a small batch's third step is also recorded as a graph."""
         return median(self.steps)
 
     @property
     def beside(self) -> float:
-        """Of all but the steps."""
-        return self.whole - sum(self.steps)
+        """Of all but so many such steps."""
+        return self.whole - len(self.steps) * self.step
 
     @property
     def dispatching(self) -> float:
         """Of what is neither in the engine: planning, the ledger, checking outputs and moving them into place."""
-        return self.beside - self.joining - self.finishing
+        return self.whole - sum(self.steps) - self.joining - self.finishing
 
 
 class Stopwatch:
