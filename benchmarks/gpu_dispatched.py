@@ -17,6 +17,7 @@ from cosmos_batch.dispatch.folder import OutputFolder
 from cosmos_batch.dispatch.watching import Stop
 from cosmos_batch.engines.transfer.engine import TransferEngine
 from cosmos_batch.engines.transfer.loading import load_engine
+from cosmos_batch.engines.transfer.options import Options
 from cosmos_batch.ledger import State
 from cosmos_batch.media.cache import ControlCache
 from cosmos_batch.media.video import Frames
@@ -37,7 +38,7 @@ class Made:
 class Maker:
     """An engine on a model, and the dispatcher."""
 
-    def __init__(self, model: Path, controls: Path, device: torch.device) -> None:
+    def __init__(self, model: Path, controls: Path, device: torch.device, options: Options | None = None) -> None:
         """`controls`: where control videos are kept that are made from input videos."""
         self.device = device
         self._seen = Screening()
@@ -48,6 +49,7 @@ class Maker:
             device=device,
             guardrail=self._seen,
             compiled=cache_folder() / "compiled",
+            options=options,
         )
 
     def requests(self, file: Path) -> Requests:
