@@ -1,8 +1,8 @@
-"""What calibration learns of a CUDA device, and how well it predicts: `python -m benchmarks.gpu_costs`.
+"""What calibration learns of a CUDA device, and how well it predicts: `python -m benchmarks.gpu_costs MODEL`.
 
-Random weights of the published configuration. Calibrates as `cosmos-batch calibrate` does, but that no text
-encoder is in memory and no file is written; then measures cases that it has not seen, and compares seconds per
-step and peak of memory with what the calibrated cost model says, and with what the profile that ships says.
+MODEL is a folder of `benchmarks.gpu_folder`. Calibrates as `cosmos-batch calibrate` does; then measures cases that
+it has not seen, and compares seconds per step and peak of memory with what the calibrated cost model says, and with
+what the profile that ships says.
 """
 
 from __future__ import annotations
@@ -10,74 +10,28 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from zlib import crc32
-
-import torch
-from diffusers import AutoencoderKLWan
 
 from benchmarks.gpu import versions
-from benchmarks.gpu_models import DEVICE, Ours, Reference
-from benchmarks.gpu_tasks import ALL
-from cosmos_batch.engines.transfer.calibration import Meter, Probe, calibrate, probes
-from cosmos_batch.engines.transfer.forward import Forward
-from cosmos_batch.engines.transfer.network import Transformer
-from cosmos_batch.engines.transfer.vae.wan import WanVae
+from cosmos_batch.cli.wiring import cache_folder
+from cosmos_batch.engines.transfer.calibration import Meter, Probe
+from cosmos_batch.engines.transfer.loading import load_engine
+from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.encode import write_video
 from cosmos_batch.planning.cost import CostModel
 from cosmos_batch.planning.profiles import profile
+from cosmos_batch.run import TRANSFER_CONTROLS
 
-SIZES = ((320, 192), (832, 480), (1280, 704))
 FRAMES = 93
 HELD_OUT = (
     Probe(320, 192, FRAMES, 3, 2),
     Probe(480, 288, FRAMES, 1, 1),
     Probe(704, 400, FRAMES, 1, 2),
     Probe(832, 480, FRAMES, 1, 3),
-    Probe(960, 704, FRAMES, 1, 1),
+    Probe(1280, 704, FRAMES, 1, 1),
 )
-
-
-@dataclass
-class Machine:
-    """Our networks and the autoencoder, as calibration wants them."""
-
-    ours: Ours
-    vae: WanVae
-    device: torch.device = DEVICE
-    dtype: torch.dtype = torch.bfloat16
-
-    @property
-    def base(self) -> Transformer:
-        """The base network."""
-        return self.ours.base
-
-    @property
-    def controls(self) -> frozenset[str]:
-        """The control branches that it has."""
-        return frozenset(self.ours.branches)
-
-    @property
-    def loaded(self) -> tuple[str, ...]:
-        """Those that are in memory: all."""
-        return tuple(sorted(self.ours.branches))
-
-    def passes(self) -> Forward:
-        """The network's pass over a batch; prompts are turned into seeds of random features."""
-        ours = self.ours
-        return Forward(
-            ours.base,
-            ours.branches.__getitem__,
-            lambda net, prompt: ours.read(net, str(crc32(prompt.encode()))),
-            DEVICE,
-        )
-
-
-def machine() -> Machine:
-    """All in bfloat16, on the device."""
-    vae = WanVae.from_config(dict(AutoencoderKLWan().config)).to(DEVICE, torch.bfloat16).eval()
-    return Machine(Ours.like(Reference(ALL)), vae.requires_grad_(False).channels_last())
 
 
 def compare(probe: Probe, meter: Meter, models: dict[str, CostModel]) -> dict[str, Any]:
@@ -96,15 +50,24 @@ def compare(probe: Probe, meter: Meter, models: dict[str, CostModel]) -> dict[st
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="What calibration learns, and how well it predicts.")
-    parser.add_argument("--seconds", type=float, default=170.0)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--seconds", type=float, default=150.0)
     parser.add_argument("--json", type=Path, help="also write everything here")
     options = parser.parse_args()
-    rig, shipped = machine(), profile("transfer", "h100")
     begin = time.perf_counter()
-    wanted = probes(SIZES, FRAMES, len(ALL))
-    learnt = calibrate(rig, shipped, wanted, seconds=options.seconds, write=lambda _frames: None, say=print)
+    cache = ControlCache(options.model / "controls")
+    engine = load_engine(str(options.model), TRANSFER_CONTROLS, cache, compiled=cache_folder() / "compiled")
+    print(f"loaded in {time.perf_counter() - begin:.0f} s", flush=True)
+    shipped, begin = profile("transfer", "h100"), time.perf_counter()
+    video = options.model / "calibration.mp4"
+    learnt = engine.calibrated(
+        shipped,
+        seconds=options.seconds,
+        write=lambda frames: write_video(video, frames, 24.0),
+        say=lambda line: print(line, flush=True),
+    )
     print(f"calibrated in {time.perf_counter() - begin:.0f} s: {learnt}", flush=True)
-    meter = Meter(rig, shipped, lambda _frames: None)
+    meter = Meter(engine.model, shipped, lambda _frames: None)
     rows = []
     for probe in HELD_OUT:
         rows.append(compare(probe, meter, {"calibrated": learnt, "shipped": shipped}))

@@ -168,6 +168,11 @@ class TransferEngine:
         return self._identity
 
     @property
+    def model(self) -> Model:
+        """What it makes videos with."""
+        return self._model
+
+    @property
     def loaded(self) -> tuple[str, ...]:
         """The control branches that are in memory."""
         return self._model.loaded
