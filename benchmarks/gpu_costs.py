@@ -1,8 +1,8 @@
 """What calibration learns of a CUDA device, and how well it predicts: `python -m benchmarks.gpu_costs MODEL`.
 
 MODEL is a folder of `benchmarks.gpu_folder`. Calibrates as `cosmos-batch calibrate` does; then measures cases that
-it has not seen, and compares seconds per step and peak of memory with what the calibrated cost model says, and with
-what the profile that ships says.
+it has not seen, and compares seconds per step and peak of memory with what the calibrated cost model says, and
+with what the profile that ships says.
 """
 
 from __future__ import annotations

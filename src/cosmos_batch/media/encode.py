@@ -18,7 +18,7 @@ from cosmos_batch.media.atomic import replacing
 from cosmos_batch.media.video import Frames
 
 # A fixed number of encoder threads: x264 gives equal bytes for equal input at equal thread counts.
-_QUALITY = {"crf": "15", "preset": "medium", "threads": "4"}
+_QUALITY = {"crf": "15", "preset": "veryfast", "threads": "8"}
 _LOSSLESS = {"crf": "0", "preset": "veryfast", "threads": "4"}
 _MP4 = {"movflags": "+faststart+use_metadata_tags"}
 _BT709 = 1  # the number of ITU-R BT.709 in ISO/IEC 23091-2, for matrix, primaries and transfer alike

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from cosmos_batch.engines.base import Event, Outcome, Progress
 from cosmos_batch.engines.transfer.engine import TransferEngine
 from cosmos_batch.engines.transfer.guardrail import NoGuardrail
 from cosmos_batch.engines.transfer.loading import load_engine
-from cosmos_batch.errors import ModelError
+from cosmos_batch.errors import ModelError, StorageError
 from cosmos_batch.media.cache import ControlCache
 from cosmos_batch.media.check import check_video
 from cosmos_batch.media.encode import write_video
@@ -178,6 +179,33 @@ def test_a_run_that_cannot_start_fails_by_itself(engine: TransferEngine, tmp_pat
     assert "gone.mp4" in result.cause  # type: ignore[union-attr]
     assert session.active == ("good",)
     assert drive(session)["good"].outcome is Outcome.SUCCEEDED
+
+
+def test_who_leaves_leaves_nothing_behind_that_still_writes(
+    engine: TransferEngine, tmp_path: Path, clip: str
+) -> None:
+    """Control videos are written while a run is denoised; the dispatcher removes the folder of one that leaves."""
+    runs = [make_run(f"run{index}", clip, {"edge": 1.0, "depth": 0.5}) for index in range(3)]
+    session = engine.open(launch_of(*runs))
+    for run in runs:
+        session.join(job_of(run, tmp_path))
+    for run in runs:
+        session.leave(run.id)
+        shutil.rmtree(tmp_path / run.id, ignore_errors=True)
+    session.close()
+    assert not [run.id for run in runs if (tmp_path / run.id).exists()]
+
+
+def test_controls_that_cannot_be_written_are_told_before_the_run_succeeds(
+    engine: TransferEngine, tmp_path: Path, clip: str
+) -> None:
+    run = make_run("run", clip, {"edge": 1.0})
+    (tmp_path / "run").write_text("in the way")
+    session = engine.open(launch_of(run))
+    session.join(job_of(run, tmp_path))
+    with pytest.raises(StorageError, match="run: the folder cannot be made"):
+        drive(session)
+    session.close()
 
 
 def test_a_video_of_several_chunks_has_every_frame_once(alone: Callable[[Run], Frames], clip: str) -> None:

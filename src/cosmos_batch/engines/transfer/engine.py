@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from traceback import clear_frames
 
@@ -13,7 +14,7 @@ from cosmos_batch.engines.transfer.batch import Batch
 from cosmos_batch.engines.transfer.calibration import calibrate, probes
 from cosmos_batch.engines.transfer.guardrail import check_prompts
 from cosmos_batch.engines.transfer.model import Model
-from cosmos_batch.engines.transfer.outputs import write_outputs
+from cosmos_batch.engines.transfer.outputs import write_controls, write_output
 from cosmos_batch.engines.transfer.task import Task
 from cosmos_batch.errors import CosmosBatchError, OutOfMemory, StorageError
 from cosmos_batch.media.cache import ControlCache
@@ -44,6 +45,8 @@ class TransferSession:
         self._tasks: dict[str, Task] = {}
         self._batches: dict[tuple[int, int], Batch] = {}
         self._passes = model.passes()
+        self._clerk = ThreadPoolExecutor(1, "controls")
+        self._written: dict[str, Future[None]] = {}  # of each run, its control videos: while it is denoised
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -76,6 +79,7 @@ class TransferSession:
     def leave(self, run_id: str) -> None:
         """Take the run out. Its state is what was last saved."""
         task = self._tasks.pop(run_id)
+        self._settle(run_id)
         batch = self._batches[task.size]
         if run_id in batch.keys:
             batch.leave(run_id)
@@ -84,8 +88,17 @@ class TransferSession:
 
     def close(self) -> None:
         """Free what the session holds; the model stays loaded for the next launch."""
+        for run_id in self._tasks:
+            self._settle(run_id)
+        self._clerk.shutdown()
         self._tasks.clear()
         self._batches.clear()
+
+    def _settle(self, run_id: str) -> None:
+        """See that nothing more is written into a run's folder."""
+        written = self._written.pop(run_id)
+        if not written.cancel():
+            written.exception()
 
     def _ended_by_error(self, run_id: str, work: Iterator[Event]) -> Iterator[Event]:
         """What `work` yields; an error of this run alone becomes its result, and the run leaves."""
@@ -118,6 +131,7 @@ class TransferSession:
         batch.join(job.run.id, conditions, memory, step)
         self._batches[task.size] = batch
         self._tasks[job.run.id] = task
+        self._written[job.run.id] = self._clerk.submit(write_controls, job, task.controls)
         if batch.done(job.run.id):  # saved between a chunk's last step and its decoding
             yield from self._chunk_done(job.run.id)
 
@@ -142,7 +156,8 @@ class TransferSession:
         if frames is None:
             result = Result(run_id, Outcome.BLOCKED, "the guardrail blocked the video")
         else:
-            write_outputs(task.job, frames, task.controls)
+            self._written[run_id].result()
+            write_output(task.job, frames)
             result = Result(run_id, Outcome.SUCCEEDED)
         self.leave(run_id)
         yield result
