@@ -22,12 +22,7 @@ from cosmos_batch.engines.transfer.options import Approximation
 from cosmos_batch.engines.transfer.schedule import is_estimated
 
 SIZES = "320x192x93,832x480x93,1280x704x93"
-WAYS = (
-    (),
-    (Approximation.FLOAT8_ATTENTION,),
-    (Approximation.FLOAT8_PRODUCTS,),
-    (Approximation.FLOAT8_ATTENTION, Approximation.FLOAT8_PRODUCTS),
-)
+WAYS = ((), (Approximation.FLOAT8_ATTENTION,))
 
 
 def measure(ours: Ours, size: Size) -> tuple[float, Tensor, float]:

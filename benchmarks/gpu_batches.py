@@ -1,8 +1,7 @@
 """What the batch itself costs on a CUDA device: `python -m benchmarks.gpu_batches`.
 
 Random weights of the published configuration. Mixed control sets against the sum of their parts, joining and
-leaving a running batch, setting a video aside to disk and taking it back, and running out of memory on a card that
-something else has partly filled.
+leaving a running batch, replayed steps against plain ones, and setting a video aside to disk and taking it back.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -19,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.gpu import error, peak_of, seconds_of, versions
+from benchmarks.gpu import error, seconds_of, versions
 from benchmarks.gpu_models import DEVICE, Case, Ours, Reference, Size
 from benchmarks.gpu_tasks import ALL
 from cosmos_batch.engines.transfer.batch import Batch
@@ -121,32 +119,6 @@ def setting_aside(ours: Ours, size: Size) -> dict[str, float]:
     return result
 
 
-def crowded(ours: Ours, size: Size) -> dict[str, Any]:
-    """On a card filled so that one video fits and two do not: the step fails, one leaves, the other goes on."""
-    one, other = (case(size, ("edge",), seed) for seed in (1, 2))
-    alone = ours.batch([one])
-    alone.step()
-    need = peak_of(lambda: ours.batch([one]).step())
-    torch.cuda.empty_cache()
-    free, _ = torch.cuda.mem_get_info()
-    filling = torch.empty(max(0, int(free - 1.5 * need)), dtype=torch.uint8, device=DEVICE)
-    batch = ours.batch([one])
-    failed = 0.0
-    try:
-        batch.join("other", other.conditions())
-        begin = time.perf_counter()
-        batch.step()
-    except torch.OutOfMemoryError:
-        failed = time.perf_counter() - begin
-        batch.leave("other")
-        torch.cuda.empty_cache()
-        batch.step()
-    del filling
-    same = bool(torch.equal(batch.state("0")[0].sample, alone.state("0")[0].sample))
-    ours.texts.clear()
-    return {"need_gib": need / 2**30, "out_of_memory_after": failed, "other_run_unchanged": same}
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="What the batch itself costs.")
@@ -167,7 +139,6 @@ def main() -> None:
         "joining 320x192x29, 7 running": lambda: joining(ours, small, 7),
         "joining 832x480x93, 1 running": lambda: joining(ours, middle, 1),
         "setting aside 1280x704x93": lambda: setting_aside(ours, large),
-        "crowded 832x480x93": lambda: crowded(ours, middle),
     }.items():
         if options.only not in name:
             continue

@@ -57,12 +57,6 @@ def test_what_waits_in_the_hosts_memory_is_planned_without() -> None:
     assert asked.peak_bytes(0, branches=4) == asked.peak_bytes(0, branches=1)
 
 
-def test_what_cannot_be_asked_for_together_is_refused_before_anything_is_loaded() -> None:
-    asked = Options(frozenset({Part.BRANCHES}), frozenset({Approximation.FLOAT8_PRODUCTS}))
-    with pytest.raises(PlanError, match="--offload branches cannot move"):
-        BuiltIn().preview(Choice("transfer", options=asked))
-
-
 def test_an_approximated_video_does_not_answer_an_exact_request() -> None:
     run = Run(id="a", prompt="snow", controls=())
     exact = {"engine": "transfer", "weights": "w"}

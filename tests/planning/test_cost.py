@@ -150,4 +150,4 @@ def test_a_card_too_small_for_the_text_encoder_has_room_without_it():
         return sizing(TRANSFER25, replace(cost, memory_bytes=16 * 2**30), ("edge",)).memory.bytes / 2**30
 
     assert left(PRIOR) < 0
-    assert left(offloaded(PRIOR, {"text"})) == pytest.approx(16 - 4.1 - 0.78)
+    assert left(offloaded(PRIOR, {"text"})) == pytest.approx(16 - 4.55 - 0.80)

@@ -100,7 +100,6 @@ def _refuse(choice: Choice) -> None:
     if choice.options.words and choice.name in ENGINES and choice.name != TRANSFER:
         asked = ", ".join(choice.options.words)
         raise PlanError(f"engine {choice.name!r} runs NVIDIA's script, which cannot be asked for: {asked}")
-    choice.options.check()
 
 
 def _load(name: str, model: str, controls: Iterable[str], options: Options) -> Loaded:

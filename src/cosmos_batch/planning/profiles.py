@@ -2,10 +2,9 @@
 
 | profile | where its numbers come from |
 | --- | --- |
-| transfer, h100 | steps of the 2B network, `STEPS` below, which it meets within 3.5 %; bytes: the weights that |
-| | there are, 3.84 GiB of the base network, 13.2 of the text encoder and 0.24 of the autoencoder, and what |
-| | tokens and rows were measured to take; `pixel` is the autoencoder's measured 6.5e-8 and an estimate for |
-| | files; model load and `batch` are estimates |
+| transfer, h100 | steps of the 2B network, `STEPS` below, which it meets within 3.5 %; bytes and `pixel` as |
+| | calibration measured them with the whole model loaded (3.84 GiB of base network, 13.2 of text encoder, 0.24 |
+| | of autoencoder, and what is kept of prompts); model load and `batch` are estimates |
 | transfer1, h100 | an estimate throughout: two minutes to load, about a minute for 121 frames with one control. |
 | transfer25, h100 | an estimate throughout: the network's times a little above those of transfer; bytes from the |
 | | 65.4 GB that NVIDIA's documentation gives for one GPU at 720 |
@@ -63,11 +62,11 @@ PROFILES = (
         token=6.577e-6,
         control=1.002e-6,
         attention=3.166e-10,
-        pixel=1.2e-7,
-        model_bytes=17.3 * _GIB,
-        branch_bytes=0.78 * _GIB,
-        token_bytes=5.2e4,
-        row_bytes=1.9e8,
+        pixel=2.0e-7,
+        model_bytes=17.75 * _GIB,
+        branch_bytes=0.80 * _GIB,
+        token_bytes=4.9e4,
+        row_bytes=2.4e8,
         knee_tokens=3_840,
         memory_bytes=74 * _GIB,
     ),

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from cosmos_batch.engines.transfer.acceleration import accelerate
-from cosmos_batch.engines.transfer.attention import attention, scaled
+from cosmos_batch.engines.transfer.attention import Proof, attention, scaled, unscaled
 from cosmos_batch.engines.transfer.batch import Batch
 from cosmos_batch.engines.transfer.options import Approximation
 from cosmos_batch.engines.transfer.schedule import is_estimated
-from cosmos_batch.errors import PlanError
-from tests.engines.transfer.test_batch import CPU, TOLERANCE, Request, TinyModel
+from cosmos_batch.errors import EngineError, PlanError
+from tests.engines.transfer.test_batch import TOLERANCE, Request, TinyModel
 from tests.engines.transfer.test_parity import error
 
 STEPS = 14
@@ -81,16 +81,22 @@ def test_eight_bits_with_a_scale_for_each_head_are_near() -> None:
     again = short.float() * scale[:, None, :, None]
     assert all(error(again[:, :, head], k[:, :, head]) < 0.04 for head in range(3))
     k[:, :, 1] /= 1000
-    parts = [short.float() * scale[:, None, :, None] for short, scale in map(scaled, (q, k, v))]
+    parts = [unscaled(*scaled(part)).float() for part in (q, k, v)]
     assert 0 < error(attention(*parts), attention(q, k, v)) < 0.1
 
 
-@pytest.mark.parametrize(
-    ("approximation", "needed"),
-    [(Approximation.FLOAT8_ATTENTION, "Hopper"), (Approximation.FLOAT8_PRODUCTS, "Ada")],
-)
-def test_eight_bits_need_a_gpu_that_has_them(approximation: Approximation, needed: str) -> None:
-    with pytest.raises(
-        PlanError, match=f"--approximate {approximation} needs a.* {needed}.*the model is on {CPU}"
-    ):
-        accelerate(TinyModel().base, {approximation})
+def test_eight_bits_that_are_not_near_are_not_used() -> None:
+    wanted = torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
+    proof = Proof()
+    with pytest.raises(EngineError, match=r"100% off on this device.*leave out --approximate float8-attention"):
+        proof.check(torch.zeros_like(wanted), wanted)
+    with pytest.raises(EngineError, match="nan% off"):
+        proof.check(wanted * torch.nan, wanted)
+    assert not proof.given
+    proof.check(1.05 * wanted, wanted)
+    assert proof.given
+
+
+def test_eight_bits_need_a_gpu_that_has_them() -> None:
+    with pytest.raises(PlanError, match=r"--approximate float8-attention needs a Hopper GPU.*the model is on cpu"):
+        accelerate(TinyModel().base, {Approximation.FLOAT8_ATTENTION})

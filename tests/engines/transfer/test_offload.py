@@ -104,13 +104,6 @@ def test_no_two_of_the_parts_that_wait_are_on_the_device_together(
     assert set(most) == {1}
 
 
-def test_what_is_kept_in_eight_bits_cannot_move() -> None:
-    approximations = frozenset({Approximation.FLOAT8_PRODUCTS})
-    with pytest.raises(PlanError, match="--offload branches cannot move"):
-        Options(frozenset({Part.BRANCHES}), approximations).check()
-    Options(frozenset({Part.TEXT, Part.VAE}), approximations).check()
-
-
 def test_what_is_kept_makes_room_before_work_is_given_up(model: Path, tmp_path: Path) -> None:
     part = loaded(model, tmp_path, NoGuardrail(), Options())._model
     tries: list[int] = []

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import torch
-from torch import nn
 
-from cosmos_batch.engines.transfer.attention import flash3_kernel
+from cosmos_batch.engines.transfer.attention import HOPPER, flash3_kernel
 from cosmos_batch.engines.transfer.blocks import Block
 from cosmos_batch.engines.transfer.network import Stem
 from cosmos_batch.engines.transfer.options import Approximation
@@ -24,11 +23,6 @@ from cosmos_batch.errors import MissingExtra, PlanError
 
 _VARIANTS = 64
 """How many variants of a block may be compiled: one or more samples, with and without a mask, and so on."""
-
-_HOPPER = "a Hopper GPU (H100, H200, GH200)"
-_ADA = "a GPU of the Ada generation or newer"
-_KNOWN = {_HOPPER: [(9, 0)], _ADA: [(8, 9), (9, 0), (10, 0), (10, 3), (12, 0)]}
-"""Compute capabilities."""
 
 
 def can_compile(device: torch.device) -> bool:
@@ -49,7 +43,7 @@ def keep_compiled(folder: Path) -> None:
 def accelerate(network: Stem, approximations: Collection[Approximation] = ()) -> None:
     """Make a network fast on the device on which its weights are. On the CPU it stays as it is.
 
-    Raises PlanError where an approximation is not possible on that device, MissingExtra where it lacks a package.
+    Raises PlanError and MissingExtra where attention in 8 bits is asked for and not possible.
     """
     weight = network.patch.weight
     float8 = Approximation.FLOAT8_ATTENTION in approximations
@@ -58,35 +52,19 @@ def accelerate(network: Stem, approximations: Collection[Approximation] = ()) ->
         for block in network.blocks:
             block.attention.kernel = kernel  # type: ignore[union-attr]
     elif float8:
-        _refuse(Approximation.FLOAT8_ATTENTION, weight.device, _HOPPER, "hopper")
-    if Approximation.FLOAT8_PRODUCTS in approximations:
-        _shorten_products(network)
+        _refuse_float8(weight.device)
     if can_compile(weight.device):
         compile_blocks(network)
 
 
-def _refuse(approximation: Approximation, device: torch.device, since: str, extra: str) -> NoReturn:
-    """Say what an approximation lacks: the GPU, or else the package."""
-    if device.type == "cuda" and torch.cuda.get_device_capability(device) in _KNOWN[since]:
-        raise MissingExtra(f"--approximate {approximation}", extra)
-    raise PlanError(f"--approximate {approximation} needs {since}; the model is on {device}")
-
-
-def _shorten_products(network: Stem) -> None:
-    """The products of a network's blocks in 8 bits, with a scale for each row of the weights and each token."""
-    device = network.patch.weight.device
-    able = device.type == "cuda" and torch.cuda.get_device_capability(device) in _KNOWN[_ADA]
-    if not able or find_spec("torchao") is None:
-        _refuse(Approximation.FLOAT8_PRODUCTS, device, _ADA, "float8")
-    from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, PerRow, quantize_
-
-    for block in network.blocks:
-        quantize_(block, Float8DynamicActivationFloat8WeightConfig(granularity=PerRow()), _is_of_tokens)
-
-
-def _is_of_tokens(module: nn.Module, name: str) -> bool:
-    """Whether it is a product over tokens; keys and values of the text are made once, and stay exact."""
-    return isinstance(module, nn.Linear) and name != "cross.kv"
+def _refuse_float8(device: torch.device) -> NoReturn:
+    """Say what attention in 8 bits lacks: the GPU, or else the package."""
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) == HOPPER:
+        raise MissingExtra(f"--approximate {Approximation.FLOAT8_ATTENTION}", "hopper")
+    raise PlanError(
+        f"--approximate {Approximation.FLOAT8_ATTENTION} needs a Hopper GPU (H100, H200, GH200); "
+        f"the model is on {device}"
+    )
 
 
 def compile_blocks(network: Stem, backend: str = "inductor") -> None:

@@ -16,15 +16,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cosmos_batch.errors import EngineError
+
 Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Queries, keys and values [R, N, A, E] -> [R, N, A, E]."""
 
-_HOPPER = (9, 0)
+HOPPER = (9, 0)
+"""The compute capability of the GPUs for which FlashAttention-3 is made."""
+
 _MANY = 8192
 """Tokens of a row from which on FlashAttention-3 is faster than cuDNN, on an H100; below, they are equal or it is
 slower."""
 
 FLOAT8 = torch.float8_e4m3fn
+
+FAR = 0.15
+"""Relative difference, in the norm. A number of 8 bits has 3 bits after its first, so it is off by 6 % at most."""
 
 
 @lru_cache(maxsize=1)
@@ -46,11 +53,15 @@ def _flash3() -> Kernel:
 @lru_cache(maxsize=1)
 def _flash3_float8() -> Kernel:
     """The same in 8 bits. Among few tokens, where it would not be faster, it is exact."""
-    kernel = import_module("fa3_fwd_interface").flash_attn_func
+    kernel: Callable[..., Tensor] = import_module("fa3_fwd_interface").flash_attn_func
+    proof = Proof()
 
     @torch.library.custom_op("cosmos_batch::flash3_float8", mutates_args=(), device_types="cuda")
     def flash3(q: Tensor, k: Tensor, v: Tensor, q_scale: Tensor, k_scale: Tensor, v_scale: Tensor) -> Tensor:
-        made: Tensor = kernel(q, k, v, q_descale=q_scale, k_descale=k_scale, v_descale=v_scale)
+        made = kernel(q, k, v, q_descale=q_scale, k_descale=k_scale, v_descale=v_scale)
+        if not proof.given:
+            whole = (unscaled(*part) for part in ((q, q_scale), (k, k_scale), (v, v_scale)))
+            proof.check(made, kernel(*whole))
         return made
 
     @flash3.register_fake
@@ -68,17 +79,37 @@ def _flash3_float8() -> Kernel:
     return kernel8
 
 
+class Proof:
+    """Whether attention in 8 bits was seen to be near the exact one, in this process."""
+
+    def __init__(self) -> None:
+        self.given = False
+
+    def check(self, found: Tensor, wanted: Tensor) -> None:
+        """Take this as proof. Raises EngineError where the two are further apart than 8 bits explain."""
+        apart = float((found.float() - wanted.float()).norm() / wanted.float().norm())
+        if not apart <= FAR:
+            raise EngineError(
+                f"attention in 8 bits is {apart:.0%} off on this device, where {FAR:.0%} is the most that its "
+                "rounding explains; leave out --approximate float8-attention"
+            )
+        self.given = True
+
+
 def scaled(x: Tensor) -> tuple[Tensor, Tensor]:
     """x [R, N, A, E] in 8 bits, each head of a row by a scale of its own [R, A]: x is about their product."""
     scale = x.abs().amax(dim=(1, 3)).float().clamp(min=1e-12) / torch.finfo(FLOAT8).max
     return (x / scale[:, None, :, None]).to(FLOAT8), scale
 
 
+def unscaled(x: Tensor, scale: Tensor) -> Tensor:
+    """What `scaled` made x [R, N, A, E] and its scales [R, A] of, but for the rounding, in bfloat16."""
+    return (x.float() * scale[:, None, :, None]).to(torch.bfloat16)
+
+
 def flash3_kernel(device: torch.device, dtype: torch.dtype, *, float8: bool = False) -> Kernel | None:
     """FlashAttention-3's kernel, where it is installed and the device and number format are those it knows."""
-    fits = (
-        device.type == "cuda" and dtype == torch.bfloat16 and torch.cuda.get_device_capability(device) == _HOPPER
-    )
+    fits = device.type == "cuda" and dtype == torch.bfloat16 and torch.cuda.get_device_capability(device) == HOPPER
     if not fits or not find_spec("fa3_fwd_interface"):
         return None
     return _flash3_float8() if float8 else _flash3()

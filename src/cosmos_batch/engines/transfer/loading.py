@@ -70,7 +70,6 @@ def load_engine(
     Raises ModelError naming all that is missing, MissingExtra, and PlanError where options are not possible here.
     """
     asked = options or Options()
-    asked.check()
     folders = resolve(model, controls)
     if compiled is not None:
         keep_compiled(compiled)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cosmos_batch.errors import PlanError
-
 
 class Part(StrEnum):
     """A part of a model that may wait in the machine's memory while the device does not need it."""
@@ -21,7 +19,6 @@ class Approximation(StrEnum):
 
     STEP_CACHING = "step-caching"  # some steps are estimated from those before them
     FLOAT8_ATTENTION = "float8-attention"  # self-attention in 8 bits
-    FLOAT8_PRODUCTS = "float8-products"  # the blocks' matrix products in 8 bits
     VAE_TILING = "vae-tiling"  # the autoencoder goes over tiles, blended at their seams
 
 
@@ -44,11 +41,3 @@ class Options:
         offload = (f"offload-{part}" for part in sorted(self.offload))
         split = ("split-guidance",) if self.split_guidance else ()
         return (*sorted(self.approximations), *offload, *split)
-
-    def check(self) -> None:
-        """Raise PlanError where two of them cannot be asked for together."""
-        if Approximation.FLOAT8_PRODUCTS in self.approximations and Part.BRANCHES in self.offload:
-            raise PlanError(
-                "--approximate float8-products keeps the blocks' weights in a form that --offload branches cannot "
-                "move; leave one of them out"
-            )
