@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.gpu_crowded import COMMAND
 from benchmarks.gpu_dispatched import Maker
 from benchmarks.gpu_sizes import Size
 from benchmarks.gpu_tasks import RUNS
@@ -25,12 +25,11 @@ from cosmos_batch.engines.transfer.loading import pick_device
 from cosmos_batch.engines.transfer.options import Options
 
 PORT = 8123
-PROGRAM = (sys.executable, "-c", "from cosmos_batch.cli.app import main; main()")
 
 
 def command(*words: object) -> str:
     """What a `cosmos-batch` command prints. Raises CalledProcessError where it fails."""
-    done = subprocess.run([*PROGRAM, *map(str, words)], check=True, capture_output=True, text=True)
+    done = subprocess.run([*COMMAND, *map(str, words)], check=True, capture_output=True, text=True)
     return done.stdout
 
 
@@ -39,7 +38,7 @@ def served(home: Path, model: Path, videos: Path, workers: int) -> Iterator[str]
     """A service; its address."""
     words = ["serve", home, "--model", model, "--workers", workers, "--root", videos, "--port", PORT]
     words += ["--flush-seconds", 0, "--on-start", "run"]
-    with subprocess.Popen([*PROGRAM, *map(str, words)], stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen([*COMMAND, *map(str, words)], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         server.stdout.readline()  # it serves
         try:

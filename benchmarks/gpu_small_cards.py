@@ -22,45 +22,23 @@ goes through the motions.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-
-from cosmos_batch.engines.base import Job, Outcome, Progress, Result
+from benchmarks.gpu_cards import GIB, Case, Found, Stage
 from cosmos_batch.engines.transfer.engine import TransferEngine
-from cosmos_batch.engines.transfer.guardrail import NoGuardrail
-from cosmos_batch.engines.transfer.loading import load_engine
-from cosmos_batch.engines.transfer.model import Model
 from cosmos_batch.engines.transfer.options import Approximation, Options, Part
-from cosmos_batch.errors import EngineError, OutOfMemory
-from cosmos_batch.media.cache import ControlCache
-from cosmos_batch.media.encode import write_video
-from cosmos_batch.planning.plan import Batch, Launch
-from cosmos_batch.planning.profiles import offloaded, profile
-from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import TRANSFER_CONTROLS, Control, Run, Sampling
+from cosmos_batch.run import TRANSFER_CONTROLS
 
-GIB = 2**30
 CARDS = (8, 12, 16, 24, 32)
 SIZES = ("320x192", "832x480", "1280x704")
 SETS = ("text", "text,vae,branches,tiles", "text,vae,branches", "")
 TILES = "tiles"
-SHARED = ("depth", "seg")
-"""Controls that have to be given: the input video will do."""
-
-PARTS = {"text": "_features", "encode": "latents_of", "decode": "decode"}
-"""The methods of a model that are timed."""
 
 
 def options_of(words: str) -> Options:
@@ -68,48 +46,6 @@ def options_of(words: str) -> Options:
     names = {word for word in words.split(",") if word}
     approximations = {Approximation.VAE_TILING} if TILES in names else set()
     return Options(frozenset(map(Part, names - {TILES})), frozenset(approximations))
-
-
-@dataclass(frozen=True)
-class Case:
-    """One video."""
-
-    width: int
-    height: int
-    frames: int
-    controls: tuple[str, ...]
-    steps: int
-
-    def run(self, clip: Path, name: str) -> Run:
-        """The run, with every setting filled in."""
-        video = str(clip)
-        controls = tuple(
-            Control(name=control, weight=1 / len(self.controls), video=video if control in SHARED else None)  # type: ignore[arg-type]
-            for control in self.controls
-        )
-        sampling = Sampling(
-            num_steps=self.steps, guidance=3.0, sigma_max=200.0, seed=1, fps=24.0, num_frames=self.frames,
-            resolution=f"{self.width}x{self.height}", negative_prompt=f"what is not wanted of {name}",
-        )  # fmt: skip
-        return Run(id=name, prompt=f"a street at dusk, {name}", controls=controls, video=video, sampling=sampling)
-
-    def believed(self, options: Options) -> float:
-        """Bytes that a step takes, by the profile that ships."""
-        tokens = (1 + (self.frames - 1) // 4) * (self.width // 16) * (self.height // 16)
-        cost = offloaded(profile("transfer", "h100"), options.offload)
-        return cost.peak_bytes(2 * tokens, len(self.controls), rows=2)
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}x{self.frames}, controls: {len(self.controls)}"
-
-
-@dataclass
-class Found:
-    """What a video took that went well."""
-
-    peak: int = 0  # bytes
-    step: float = 0.0  # seconds
-    parts: dict[str, float] = field(default_factory=dict)  # seconds
 
 
 @dataclass(frozen=True)
@@ -146,141 +82,6 @@ def smallest(
         if place <= failed or found.peak > cards[place] * GIB:
             break
     return best
-
-
-class Device:
-    """The GPU, made smaller; or the CPU, which is as it is."""
-
-    def __init__(self) -> None:
-        self.on_gpu = torch.cuda.is_available()
-
-    def play(self, card: int) -> None:
-        """Be a card of so many GiB, with nothing of PyTorch's left from before but what is in use."""
-        gc.collect()
-        if not self.on_gpu:
-            return
-        torch.cuda.empty_cache()
-        free, total = torch.cuda.mem_get_info()
-        taken = total - free - torch.cuda.memory_reserved()  # by CUDA: its context, and the kernels loaded so far
-        torch.cuda.set_per_process_memory_fraction((card * GIB - taken) / total)
-        torch.cuda.reset_peak_memory_stats()
-
-    def now(self) -> float:
-        """Seconds, when the device has done all that it was given."""
-        if self.on_gpu:
-            torch.cuda.synchronize()
-        return time.perf_counter()
-
-    def held(self) -> int:
-        """Bytes that PyTorch holds now."""
-        return torch.cuda.memory_allocated() if self.on_gpu else 0
-
-    def peak(self) -> int:
-        """Bytes that PyTorch held at most since it began to play."""
-        return torch.cuda.max_memory_allocated() if self.on_gpu else 0
-
-
-@contextmanager
-def timed(device: Device) -> Iterator[Counter[str]]:
-    """Seconds of the parts of a model, within."""
-    taken: Counter[str] = Counter()
-    plain = {name: getattr(Model, method) for name, method in PARTS.items()}
-
-    def call(model: Model, *arguments: Any, name: str) -> Any:
-        begin = device.now()
-        made = plain[name](model, *arguments)
-        taken[name] += device.now() - begin
-        return made
-
-    for name, method in PARTS.items():
-        setattr(Model, method, lambda model, *arguments, name=name: call(model, *arguments, name=name))
-    try:
-        yield taken
-    finally:
-        for name, method in PARTS.items():
-            setattr(Model, method, plain[name])
-
-
-@dataclass
-class Stage:
-    """Where videos are tried."""
-
-    model: str
-    folder: Path
-    device: Device = field(default_factory=Device)
-    attempts: int = 0
-
-    def load(self, options: Options, cards: Sequence[int]) -> tuple[TransferEngine, int] | None:
-        """The engine, and the smallest card on which it loads; None: on none of them."""
-        least = offloaded(profile("transfer", "h100"), options.offload).model_bytes
-        for card in cards:
-            if self.device.on_gpu and card * GIB < least:
-                continue
-            self.device.play(card)
-            try:
-                return self._engine(options), card
-            except torch.OutOfMemoryError:
-                print(f"does not load on {card} GiB", flush=True)
-        return None
-
-    def _engine(self, options: Options) -> TransferEngine:
-        cache = ControlCache(self.folder / "controls")
-        compiled = Path.home() / ".cache" / "cosmos-batch" / "compiled"
-        return load_engine(
-            self.model, TRANSFER_CONTROLS, cache, guardrail=NoGuardrail(), compiled=compiled, options=options
-        )
-
-    def clip(self, case: Case) -> Path:
-        """A video of that size, in which something moves."""
-        path = self.folder / f"{case.width}x{case.height}x{case.frames}.mp4"
-        if not path.exists():
-            across = np.arange(case.width)[None, None, :] + 4 * np.arange(case.frames)[:, None, None]
-            bars = (across // 32 % 2 * 160 + 40).astype(np.uint8)
-            video = np.broadcast_to(bars[..., None], (case.frames, case.height, case.width, 3))
-            write_video(path, np.ascontiguousarray(video), 24.0)
-        return path
-
-    def attempt(self, engine: TransferEngine, case: Case, card: int) -> Found | None:
-        """One video on a card of so many GiB; None: its memory does not suffice."""
-        self.attempts += 1
-        run = case.run(self.clip(case), f"try-{self.attempts}")
-        engine._model.forget()
-        self.device.play(card)
-        found: Found | None
-        try:
-            found = self._made(engine, run, case)
-        except OutOfMemory:
-            found = None
-        said = f"peak {found.peak / GIB:.1f} GiB" if found else "out of memory"
-        print(f"{case} on {card} GiB: {said}", flush=True)
-        return found
-
-    def _made(self, engine: TransferEngine, run: Run, case: Case) -> Found:
-        shape = Shape(case.width, case.height, case.frames)
-        launch = Launch(0, case.controls, (Batch((run,), shape, 0.0, 0),), 0.0, "a card's size")
-        job = Job(run, self.folder / run.id, self.folder / f"{run.id}.safetensors")
-        with timed(self.device) as parts:
-            session = engine.open(launch)
-            try:
-                events = list(session.join(job))
-                step = 0.0
-                while session.active:
-                    begin = self.device.now()
-                    for event in session.advance():
-                        if isinstance(event, Progress):
-                            step = self.device.now() - begin
-                        events.append(event)
-            finally:
-                session.close()
-        _check(events)
-        return Found(self.device.peak(), step, dict(parts))
-
-
-def _check(events: Sequence[object]) -> None:
-    """Raise EngineError unless the video was made."""
-    results = [event for event in events if isinstance(event, Result)]
-    if [result.outcome for result in results] != [Outcome.SUCCEEDED]:
-        raise EngineError(f"not made: {results}")
 
 
 class Known:
