@@ -2,8 +2,8 @@
 
 The embedded model, which is the one that has learnt something here, makes held-out scenes exactly and with every
 approximation; the videos are compared with the exact ones. Columns: passes of the network that a video takes;
-decibels of the peak signal-to-noise ratio, and SSIM, against the exact video, the mean of all scenes and the worst.
-A row of exact videos with fewer steps stands beside step caching: that is the other way to save passes.
+decibels of the peak signal-to-noise ratio, and SSIM, against the exact video, both the mean of all scenes and the
+least. A row of exact videos with fewer steps stands beside step caching: that is the other way to save passes.
 
 Attention in 8 bits is computed as FlashAttention-3 has it, but on the CPU: queries, keys, values and probabilities
 are rounded to 8 bits, sums are not. It is used at every size here; the engine uses it from 8,192 tokens on.
