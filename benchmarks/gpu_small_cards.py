@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmarks.gpu_cards import GIB, Case, Found, Stage
+from benchmarks.gpu_cards import GIB, PARTS, Case, Found, Stage
 from cosmos_batch.engines.transfer.engine import TransferEngine
 from cosmos_batch.engines.transfer.options import Approximation, Options, Part
 from cosmos_batch.run import TRANSFER_CONTROLS
