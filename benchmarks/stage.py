@@ -143,7 +143,7 @@ def _seconds(name: str, default: float) -> float:
 def be_worker(home: Home, number: int) -> int:
     """Be one of the service's workers."""
     actor = Actor(home, _seconds("STAGE_STEP", 0.01))
-    script = Script(actor.write, _seconds("STAGE_LOAD", 0.0), actor.step_seconds)
+    script = Script(actor.write, _seconds("STAGE_LOAD", 0.0), actor.step_seconds, lag=1)
     service = Service(
         Habits(rules=FlushRules(seconds=1.0, runs=32, quiet=0.1)),
         Settings(save_every=0.0, retry_wait=0.2, lease=20.0, guarded=True),

@@ -45,7 +45,7 @@ class ReplayEngines:
         pairs = (pair.split("=") for pair in os.environ.get("REPLAY_FAULTS", "").split())
         faults = {run_id: Fault(Trouble[trouble]) for run_id, trouble in pairs}
         step = float(os.environ.get("REPLAY_STEP", "0"))
-        script = Script(write_answer, load_seconds=0.0, step_seconds=lambda _runs: step, faults=faults)
+        script = Script(write_answer, load_seconds=0.0, step_seconds=lambda _runs: step, lag=1, faults=faults)
         return Loaded(ReplayEngine(TRAITS, script, RealClock()), PRIOR)
 
 

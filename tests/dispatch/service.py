@@ -86,6 +86,7 @@ class World:
     traits: Traits = TRAITS
     faults: Mapping[str, Fault] = field(default_factory=dict)
     most: int | None = None
+    lag: int = 0
     step_seconds: Callable[[int], float] = lambda _runs: STEP
 
     def __post_init__(self) -> None:
@@ -117,7 +118,7 @@ class World:
 
     def engine(self) -> Engine:
         """A replay engine that acts as the world says."""
-        script = Script(stamp, 0.0, self.step_seconds, self.most, self.faults)
+        script = Script(stamp, 0.0, self.step_seconds, self.most, self.lag, self.faults)
         return ReplayEngine(self.traits, script, self.clock)
 
     def worker(self, engine: Engine | None = None) -> Worker:

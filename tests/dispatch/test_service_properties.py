@@ -53,6 +53,7 @@ class Scene:
     arrivals: list[Arrival]
     deaths: list[int]  # calls into the clock between one death and the next
     most: int | None
+    lag: int  # steps of others while a run is finished
 
 
 @st.composite
@@ -71,6 +72,7 @@ def scenes(draw: st.DrawFn) -> Scene:
         draw(st.lists(arrival, min_size=1, max_size=10)),
         draw(st.lists(st.integers(3, 25), max_size=3)),
         draw(st.none() | st.integers(1, 4)),
+        draw(st.integers(0, 3)),
     )
 
 
@@ -86,7 +88,7 @@ def test_every_run_has_one_outcome_and_every_video_is_its_own(scene: Scene) -> N
             succeeded.append(job.run.id)
             stamp(job, shape)
 
-        script = Script(write, 0.0, lambda _runs: 1.0, scene.most, world.faults)
+        script = Script(write, 0.0, lambda _runs: 1.0, scene.most, scene.lag, world.faults)
         live(world, ReplayEngine(world.traits, script, world.clock), list(scene.deaths))
 
         for run, arrival in zip(runs, scene.arrivals, strict=True):

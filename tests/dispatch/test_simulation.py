@@ -38,6 +38,7 @@ class Scene:
     most: int | None
     max_batch: int | None
     stops: list[int]  # after so many steps heard, one command after the other
+    lag: int  # steps of others while a run is finished
 
 
 @st.composite
@@ -49,7 +50,8 @@ def scenes(draw: st.DrawFn) -> Scene:
         for index in sorted(struck)
     }
     most, max_batch = draw(st.none() | st.integers(1, 4)), draw(st.none() | st.integers(1, 4))
-    return Scene(steps, faults, most, max_batch, draw(st.lists(st.integers(1, 12), max_size=3)))
+    stops = draw(st.lists(st.integers(1, 12), max_size=3))
+    return Scene(steps, faults, most, max_batch, stops, draw(st.integers(0, 3)))
 
 
 def stamp(job: Job, _shape: Shape) -> None:
@@ -90,6 +92,7 @@ def act(scene: Scene, runs: list[Run], root: Path, heard: world.Heard) -> dict[s
         root,
         faults=scene.faults,
         most=scene.most,
+        lag=scene.lag,
         settings=Settings(save_every=0, max_batch=scene.max_batch, max_failures=2),
         heard=heard,
         write=stamp,

@@ -120,6 +120,7 @@ def dispatch(
     *,
     faults: Mapping[str, Fault] | None = None,
     most: int | None = None,
+    lag: int = 0,
     settings: Settings | None = None,
     heard: Heard | None = None,
     clock: Clock | None = None,
@@ -127,7 +128,7 @@ def dispatch(
     check: CheckOutput = check_output,
 ) -> dict[str, Standing]:
     """One command over the runs with a replay engine; how each of them stands, by id."""
-    script = Script(write=write, most=most, faults=faults or {})
+    script = Script(write=write, most=most, lag=lag, faults=faults or {})
     engine = ReplayEngine(TRAITS, script, clock or VirtualClock())
     facts = dict.fromkeys(videos(runs), FACTS)
     heard = heard or Heard()

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 
-from cosmos_batch.dispatch.launching import split
 from cosmos_batch.dispatch.lessons import Lessons
+from cosmos_batch.dispatch.parts import split
 from cosmos_batch.dispatch.waiting import WaitingRuns
 from cosmos_batch.dispatch.watching import SavePace
 from cosmos_batch.errors import PlanError

@@ -88,6 +88,11 @@ class BoxedSession:
         """Ids of the runs that have joined and not ended."""
         return self._session.active
 
+    @property
+    def finishing(self) -> tuple[str, ...]:
+        """Those of them that need nothing of the device any more. They may still be what kills the process."""
+        return self._session.finishing
+
     def join(self, job: Job) -> Iterator[Event]:
         """Take a run in."""
         self._steps[job.run.id] = 0

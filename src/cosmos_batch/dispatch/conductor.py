@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cosmos_batch.dispatch.agenda import Agenda
-from cosmos_batch.dispatch.flight import Flight, Seat
+from cosmos_batch.dispatch.flight import Flight
 from cosmos_batch.dispatch.lessons import Lessons
 from cosmos_batch.dispatch.recorder import BatchRecorder, Tools
+from cosmos_batch.dispatch.seat import Seat
 from cosmos_batch.dispatch.waiting import WaitingRuns
 from cosmos_batch.dispatch.watching import Stop
 from cosmos_batch.ledger import BatchFacts, Mode

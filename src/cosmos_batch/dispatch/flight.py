@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
+from cosmos_batch.dispatch.seat import Recorder, Seat, explain
+from cosmos_batch.dispatch.stragglers import Stragglers
 from cosmos_batch.dispatch.watching import SavePace, Stop
-from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result, Session
+from cosmos_batch.engines.base import Event, Outcome, Progress, Result, Session
 from cosmos_batch.errors import (
     CosmosBatchError,
     EngineError,
@@ -20,62 +21,13 @@ from cosmos_batch.errors import (
 )
 
 
-@dataclass(slots=True)
-class Seat:
-    """A run's place in a flight."""
-
-    job: Job
-    attempt: int
-    resumed: bool  # a saved state was there when it joined
-    started: float  # seconds since 1970
-    step: int = 0
-    steps: int = 0
-    boarded: int = 0  # steps that were done when it joined
-    landed: bool = False  # its attempt has ended
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        return self.job.run.id
-
-    @property
-    def taken(self) -> int:
-        """Denoising steps taken in this flight."""
-        return self.step - self.boarded
-
-    def went(self, step: int, steps: int) -> None:
-        """It has done so many steps of all."""
-        if self.resumed and not self.steps:
-            self.boarded = step - 1  # where its saved state was
-        self.step, self.steps = step, steps
-
-
 class Landing(Enum):
     """How a flight ended for those still aboard."""
 
-    DONE = auto()  # nobody is
+    DONE = auto()  # nobody is, though some may still have to be finished
     STOPPED = auto()  # set aside, because the user wants to stop
     OUT_OF_MEMORY = auto()  # set aside, because the batch does not fit
     CRASHED = auto()  # the session broke, and may not be used again
-
-
-class Recorder(Protocol):
-    """Where a flight's events go."""
-
-    def ended(self, seat: Seat, result: Result) -> None:
-        """The engine says how the run came out."""
-
-    def stepped(self, seat: Seat, seats: Sequence[Seat]) -> None:
-        """A run went a step further, beside the other seats of the flight."""
-
-    def put_back(self, seat: Seat, reason: str) -> None:
-        """A run is to wait again, and goes on from its saved state."""
-
-    def dropped(self, seat: Seat, reason: str) -> None:
-        """Nobody wants a run any more."""
-
-    def noted(self, message: str) -> None:
-        """Something that a user wants to know."""
 
 
 class Steward(Protocol):
@@ -93,28 +45,32 @@ class Flight:
         session: Session,
         seats: Sequence[Seat],
         recorder: Recorder,
+        stragglers: Stragglers,
         stop: Stop,
         pace: SavePace,
         clock: Callable[[], float],
         steward: Steward | None = None,
     ) -> None:
-        """`steward`: who lets runs in and takes them out on the way; None: nobody does."""
+        """`stragglers`: of the batches before, joined by those of this one; `steward`: who lets runs in and takes
+        them out on the way, None: nobody does.
+        """
         self._session = session
         self._seats = {seat.id: seat for seat in seats}
         self._left: list[Seat] = []  # by runs that were set aside and came back to another
         self._recorder = recorder
+        self._stragglers = stragglers
         self._stop = stop
         self._pace = pace
         self._clock = clock
         self._steward = steward
         self.cause = ""  # of a landing other than DONE
         self.foreign = False  # it crashed on an error that is not one of ours
-        self.advances = 0  # steps that the session was asked to take
+        self.advances = 0  # steps that the session has taken with somebody aboard
 
     @property
     def aboard(self) -> list[Seat]:
-        """The seats that have not landed."""
-        return [seat for seat in self._seats.values() if not seat.landed]
+        """The seats that have not landed, and need the device."""
+        return [seat for seat in self._seats.values() if not (seat.landed or seat.finishing)]
 
     @property
     def seats(self) -> list[Seat]:
@@ -122,7 +78,7 @@ class Flight:
         return [*self._left, *self._seats.values()]
 
     def fly(self) -> Landing:
-        """Take every run to its end.
+        """Take every run to its end, or as far as it needs the device; the rest is the stragglers'.
 
         Raises StorageError, LedgerError and Unavailable, with every run set aside.
         """
@@ -130,6 +86,7 @@ class Flight:
             return self._fly()
         except OutOfMemory as exc:
             self.cause = str(exc) or "out of memory"
+            self._hand_on()
             self._set_aside()
             return Landing.OUT_OF_MEMORY
         except (StorageError, LedgerError, Unavailable):
@@ -143,6 +100,7 @@ class Flight:
     def _fly(self) -> Landing:
         for seat in self.aboard:
             self._join(seat)
+        self._hand_on()
         while self.aboard:
             if self._steward is not None:
                 self._steward.between(self)
@@ -152,8 +110,8 @@ class Flight:
                 return Landing.STOPPED
             if not self.aboard:
                 break
-            self.advances += 1
             self._take(self._session.advance())
+            self._hand_on()
             self._check_company()
             self._save_when_due()
         return Landing.DONE
@@ -166,6 +124,7 @@ class Flight:
             self._seats[seat.id] = seat
         for seat in seats:
             self._join(seat)
+        self._hand_on()
 
     def set_aside(self, run_id: str, reason: str) -> None:
         """Take a run out with its state saved, at a step's end; it waits again. Raises StorageError."""
@@ -185,6 +144,7 @@ class Flight:
     def _join(self, seat: Seat) -> None:
         """Let a run in. What it raises concerns it alone, but for memory, which it shares."""
         try:
+            self._stragglers.give_way(seat.id, self._session)
             self._take(self._session.join(seat.job))
         except (OutOfMemory, StorageError, LedgerError, Unavailable):
             raise
@@ -195,15 +155,27 @@ class Flight:
                 self._land(seat, Result(seat.id, Outcome.FAILED, explain(exc)))
 
     def _take(self, events: Iterable[Event]) -> None:
+        went = False
         for event in events:
+            if self._stragglers.heard(event):
+                continue
             seat = self._seats.get(event.run_id)
             if seat is None or seat.landed:
                 raise EngineError(f"the engine speaks of {event.run_id!r}, which is not in the batch")
             if isinstance(event, Progress):
+                self.advances += not went
+                went = True
                 seat.went(event.step, event.steps)
-                self._recorder.stepped(seat, list(self._seats.values()))
+                self._recorder.stepped(seat, [*self._seats.values(), *self._stragglers.seats])
             else:
                 self._land(seat, event)
+
+    def _hand_on(self) -> None:
+        """Whoever needs nothing of the device any more is not aboard: others may be meanwhile."""
+        finishing = set(self._session.finishing)
+        for seat in self.aboard:
+            if seat.id in finishing:
+                self._stragglers.take(seat, self._recorder)
 
     def _land(self, seat: Seat, result: Result) -> None:
         self._recorder.ended(seat, result)
@@ -214,6 +186,7 @@ class Flight:
         lost = {seat.id for seat in self.aboard} - set(self._session.active)
         if lost:
             raise EngineError(f"the engine has lost {', '.join(sorted(lost))} without a result")
+        self._stragglers.check(self._session.active)
 
     def _save_when_due(self) -> None:
         if not self.aboard or not self._pace.due():
@@ -234,8 +207,3 @@ class Flight:
                 self._recorder.noted(f"{seat.id}: its state could not be saved ({explain(exc)})")
             with suppress(Exception):  # the session is about to be closed, or the run to be joined anew
                 self._session.leave(seat.id)
-
-
-def explain(exc: BaseException) -> str:
-    """An exception as a user reads it: our own messages as they are, others with their type."""
-    return str(exc) if isinstance(exc, CosmosBatchError) else f"{type(exc).__name__}: {exc}"

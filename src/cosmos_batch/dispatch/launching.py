@@ -6,15 +6,24 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Protocol
 
-from cosmos_batch.dispatch.flight import Flight, Landing, Seat, Steward, explain
+from cosmos_batch.dispatch.flight import Flight, Landing, Steward
 from cosmos_batch.dispatch.lessons import Lessons
+from cosmos_batch.dispatch.parts import cut, split
 from cosmos_batch.dispatch.recorder import BatchRecorder, Tools
+from cosmos_batch.dispatch.seat import Seat, explain
+from cosmos_batch.dispatch.stragglers import Stragglers
 from cosmos_batch.dispatch.watching import SavePace, Stop
 from cosmos_batch.engines.base import Engine, Session
-from cosmos_batch.errors import CosmosBatchError, EngineError, EngineLost
+from cosmos_batch.errors import (
+    CosmosBatchError,
+    EngineError,
+    EngineLost,
+    LedgerError,
+    StorageError,
+    Unavailable,
+)
 from cosmos_batch.ledger import BatchFacts
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.run import Run, Signature
@@ -38,6 +47,26 @@ class _Claimed:
     seats: list[Seat]
     recorder: BatchRecorder
     closed: bool  # nobody may join it: it is a part of one that broke, and is to be smaller than that was
+
+
+@dataclass(frozen=True, slots=True)
+class _Flown:
+    """A batch that has nobody aboard any more, of whom some may still have to be finished."""
+
+    batch: Batch
+    number: int  # in the ledger
+    flight: Flight
+    seconds: float  # that it was in the air
+
+    @property
+    def over(self) -> bool:
+        """Whether everybody is finished."""
+        return all(seat.landed for seat in self.flight.seats if seat.finishing)
+
+    @property
+    def all_seconds(self) -> float:
+        """With those that it held up the batches after it."""
+        return self.seconds + sum(seat.landing_seconds for seat in self.flight.seats)
 
 
 class LaunchRunner:
@@ -67,6 +96,8 @@ class LaunchRunner:
         self._alone_seconds = alone_seconds
         self._session: Session | None = None
         self._held: deque[_Claimed] = deque()  # the parts of a broken batch, which are nobody else's meanwhile
+        self._flown: list[_Flown] = []
+        self._stragglers = Stragglers(tools.clock, self._end_batches)
         self._pace = SavePace(tools.settings.save_every, tools.clock)
 
     def execute(self, after_batch: Callable[[], None]) -> None:
@@ -82,6 +113,7 @@ class LaunchRunner:
                 else:
                     waiting.extendleft(reversed(self._begin(waiting.popleft(), waiting)))
                 after_batch()
+            self._see_through()
         finally:
             self._let_go()
             self._close_session()
@@ -109,7 +141,7 @@ class LaunchRunner:
         claim = tools.ledger.claim(ids, facts, tools.worker, tools.settings.lease)
         if claim is None:
             return None
-        batch = _cut(batch, [run for run in batch.runs if run.id in claim.attempts])
+        batch = cut(batch, [run for run in batch.runs if run.id in claim.attempts])
         recorder = BatchRecorder(tools, claim.batch, self._failures)
         seats = [seat for run in batch.runs if (seat := recorder.place(run, claim.attempts[run.id]))]
         return _Claimed(batch, claim.batch, seats, recorder, closed)
@@ -121,20 +153,38 @@ class LaunchRunner:
         if self._attendant is not None:
             self._attendant.attend(batch, number, self._launch.controls, claimed.recorder, claimed.closed)
         self._tools.watcher.began(number, [seat.id for seat in seats])
-        started = self._tools.clock()
+        started, held_up = self._tools.clock(), self._stragglers.seconds
         flight = Flight(
-            session, seats, claimed.recorder, self._stop, self._pace, self._tools.clock, self._attendant
+            session,
+            seats,
+            claimed.recorder,
+            self._stragglers,
+            self._stop,
+            self._pace,
+            self._tools.clock,
+            self._attendant,
         )
         try:
             landing = flight.fly()
         except CosmosBatchError as exc:
             self._abandon(flight.aboard, claimed.recorder, str(exc))
             raise
-        seconds = self._tools.clock() - started
-        self._tools.ledger.end_batch(number, flight.cause, seconds)
-        if landing is not Landing.CRASHED:
-            self._lessons.took(batch, number, seconds, flight)
+        seconds = self._tools.clock() - started - (self._stragglers.seconds - held_up)
+        flown = _Flown(batch, number, flight, seconds)
+        if landing is Landing.CRASHED:
+            self._tools.ledger.end_batch(number, flight.cause, flown.all_seconds)
+        else:
+            self._flown.append(flown)
+            self._end_batches()
         return self._after(landing, flight, claimed)
+
+    def _end_batches(self) -> None:
+        """Those of whom everybody is finished are over, and teach how long they took."""
+        for flown in [flown for flown in self._flown if flown.over]:
+            self._flown.remove(flown)
+            seconds = flown.all_seconds
+            self._tools.ledger.end_batch(flown.number, flown.flight.cause, seconds)
+            self._lessons.took(flown.batch, flown.number, seconds, flown.flight)
 
     def _after(self, landing: Landing, flight: Flight, claimed: _Claimed) -> Sequence[Batch]:
         """The halves of a batch that is to fly again. Those of one that broke, and theirs, are held at once:
@@ -143,7 +193,7 @@ class LaunchRunner:
         aboard = flight.aboard
         if landing is Landing.DONE or not self._aftermath(landing, flight, claimed.recorder, claimed.batch):
             return ()
-        left = _cut(claimed.batch, [seat.job.run for seat in aboard])
+        left = cut(claimed.batch, [seat.job.run for seat in aboard])
         halves = split(left, -(-len(left.runs) // 2))
         if landing is Landing.OUT_OF_MEMORY and not claimed.closed:
             return halves
@@ -152,9 +202,32 @@ class LaunchRunner:
                 self._held.appendleft(held)
         return ()
 
+    def _see_through(self) -> None:
+        """Wait for those that are still to be finished, before the session is closed."""
+        if self._session is None:
+            return
+        try:
+            self._stragglers.see_through(self._session)
+        except (StorageError, LedgerError, Unavailable):
+            raise
+        except Exception as exc:
+            self._close_session()
+            self._stragglers.fail(explain(exc))
+            if self._tools.settings.guarded and not isinstance(exc, CosmosBatchError):
+                raise EngineLost(f"the engine broke: {explain(exc)}") from exc
+
+    def _give_back(self, reason: str) -> None:
+        """Let those wait again that were still to be finished: the session is gone, or goes."""
+        flown, self._flown = self._flown, []
+        self._stragglers.put_back(reason, self._session)
+        for each in flown:
+            self._tools.ledger.end_batch(each.number, reason, each.all_seconds)
+
     def _let_go(self) -> None:
-        """Give up the parts that will not be flown."""
+        """Give up what will not be flown, or finished."""
         reason = self._stop.reason if self._stop.wanted else "its launch was given up"
+        with suppress(CosmosBatchError):
+            self._give_back(reason)
         while self._held:
             part = self._held.popleft()
             self._abandon(part.seats, part.recorder, reason)
@@ -166,6 +239,7 @@ class LaunchRunner:
         aboard, cause = flight.aboard, flight.cause
         if landing is Landing.CRASHED:
             self._close_session()
+            self._give_back(f"the engine broke before it was finished: {cause}")
             self._tools.folder.probe()
         if landing is Landing.OUT_OF_MEMORY:
             self._lessons.too_many(batch.shape, len(aboard))
@@ -177,10 +251,11 @@ class LaunchRunner:
         for seat in aboard:
             recorder.put_back(seat, cause)
         self._demand_fresh_process(flight, aboard)
-        if landing is not Landing.STOPPED:
+        again = landing is not Landing.STOPPED and bool(aboard)
+        if again:
             self._tools.tallies.count("splits")
             recorder.noted(f"a batch of {len(aboard)} is halved: {cause}")
-        return landing is not Landing.STOPPED
+        return again
 
     def _demand_fresh_process(self, flight: Flight, suspects: Sequence[Seat]) -> None:
         """An error that nobody foresaw may have harmed the process: a device in an unknown state, say."""
@@ -215,15 +290,3 @@ class LaunchRunner:
                 session.close()
             except Exception as exc:
                 self._tools.watcher.noted(f"the engine did not close cleanly: {explain(exc)}")
-
-
-def split(batch: Batch, most: int) -> list[Batch]:
-    """The batch in parts of nearly equal size, of `most` runs each at most."""
-    count = -(-len(batch.runs) // most)
-    bounds = [len(batch.runs) * index // count for index in range(count + 1)]
-    return [_cut(batch, batch.runs[low:high]) for low, high in pairwise(bounds)]
-
-
-def _cut(batch: Batch, runs: Sequence[Run]) -> Batch:
-    """The batch with these of its runs, and their share of its seconds."""
-    return replace(batch, runs=tuple(runs), seconds=batch.seconds * len(runs) / len(batch.runs))

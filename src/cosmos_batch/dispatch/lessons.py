@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
 
-from cosmos_batch.dispatch.flight import Flight, Seat
+from cosmos_batch.dispatch.flight import Flight
+from cosmos_batch.dispatch.seat import Seat
 from cosmos_batch.dispatch.tallies import Tallies
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.planning.cost import CostModel, Features, Measurement

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cosmos_batch.dispatch.flight import Seat
 from cosmos_batch.dispatch.folder import OutputFolder, folder_errors
 from cosmos_batch.dispatch.leases import Leases
 from cosmos_batch.dispatch.provenance import (
@@ -22,6 +21,7 @@ from cosmos_batch.dispatch.provenance import (
     request_key,
     write_description,
 )
+from cosmos_batch.dispatch.seat import Seat
 from cosmos_batch.dispatch.tallies import Tallies
 from cosmos_batch.dispatch.watching import SavePace, Settings, Watcher
 from cosmos_batch.engines.base import Job, Outcome, Result
@@ -141,7 +141,7 @@ class BatchRecorder:
         tools = self._tools
         run = seat.job.run
         if not tools.ledger.renew([seat.attempt], tools.settings.lease):
-            self._lost(seat)
+            self.lost(seat)
             return
         try:
             tools.check(run, tools.shape(run), seat.job)
@@ -181,12 +181,12 @@ class BatchRecorder:
     def dropped(self, seat: Seat, reason: str) -> None:
         """Cancel a run on its way, or let one go that was taken from this process."""
         if seat.attempt in self._tools.leases.lost:
-            self._lost(seat)
+            self.lost(seat)
         else:
             self._close(seat, State.CANCELLED, reason)
             self._forget_state(seat)
 
-    def _lost(self, seat: Seat) -> None:
+    def lost(self, seat: Seat) -> None:
         """Its lease ran out, so that it is somebody else's now: leave no trace."""
         self._tools.watcher.noted(f"{seat.id}: its lease ran out, and another worker may have it")
         self._leave(seat)

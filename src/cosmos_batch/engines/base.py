@@ -71,17 +71,26 @@ class Session(Protocol):
     def active(self) -> tuple[str, ...]:
         """Ids of the runs that have joined and not ended."""
 
+    @property
+    def finishing(self) -> tuple[str, ...]:
+        """Those of them that need nothing of the device any more: their Result comes of a later `advance`,
+        whatever else that does. Their files are being written meanwhile, and others may be denoised.
+        """
+
     def join(self, job: Job) -> Iterable[Event]:
         """Take a run in, at its own first (or saved) step. A run that cannot start ends at once."""
 
     def advance(self) -> Iterable[Event]:
-        """Take every active run one step further. Raises OutOfMemory, with every run as before the step."""
+        """Take every active run one step further. Raises OutOfMemory, with every run as before the step.
+
+        Where there is nothing but runs to be finished, it waits for the first of them.
+        """
 
     def save(self, run_id: str) -> None:
         """Write the run's state to its job's state file, atomically."""
 
     def leave(self, run_id: str) -> None:
-        """Take the run out. Its state is what was last saved."""
+        """Take the run out; nothing is written for it any more. Its state is what was last saved."""
 
     def close(self) -> None:
         """Free what the session holds."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result
-from cosmos_batch.errors import EngineError, OutOfMemory
+from cosmos_batch.errors import EngineError, OutOfMemory, StorageError
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Shape, Traits
 from cosmos_batch.run import Run
@@ -75,6 +75,7 @@ class Script:
     load_seconds: float = 1.0
     step_seconds: Callable[[int], float] = lambda runs: 0.1 * runs  # by the number of runs in the batch
     most: int | None = None  # runs that fit in memory together; None: any number
+    lag: int = 0  # steps of others during which a run that has done its own is still being finished
     faults: Mapping[str, Fault] = field(default_factory=dict)  # by run id
 
 
@@ -123,6 +124,7 @@ class _Place:
     job: Job
     step: int
     steps: int
+    lag: int | None = None  # steps of others until it is finished; None: it has steps of its own to do
 
 
 class ReplaySession:
@@ -147,6 +149,11 @@ class ReplaySession:
         """Ids of the runs that have joined and not ended."""
         return tuple(self._places)
 
+    @property
+    def finishing(self) -> tuple[str, ...]:
+        """Those of them that have done all their steps."""
+        return tuple(run_id for run_id, place in self._places.items() if place.lag is not None)
+
     def join(self, job: Job) -> Iterator[Event]:
         """Take a run in, at the step of its saved state if there is one."""
         self._require_open()
@@ -157,21 +164,27 @@ class ReplaySession:
     def advance(self) -> Iterator[Event]:
         """Take every active run one step further. Raises OutOfMemory above what the script lets fit."""
         self._require_open()
-        if self._script.most is not None and len(self._places) > self._script.most:
-            raise OutOfMemory(f"{len(self._places)} runs do not fit, {self._script.most} would")
-        self._clock.sleep(self._script.step_seconds(len(self._places)))
-        for place in list(self._places.values()):
+        stepping = [place for place in self._places.values() if place.lag is None]
+        if self._script.most is not None and len(stepping) > self._script.most:
+            raise OutOfMemory(f"{len(stepping)} runs do not fit, {self._script.most} would")
+        yield from self._finished(waiting=not stepping)
+        if stepping:
+            self._clock.sleep(self._script.step_seconds(len(stepping)))
+        for place in stepping:
             place.step += 1
             yield Progress(place.job.run.id, place.step, place.steps)
             yield from self._suffer(place)
             if place.step >= place.steps and place.job.run.id in self._places:
-                yield self._finish(place)
+                if self._script.lag:
+                    place.lag = self._script.lag
+                else:
+                    yield self._finish(place)
 
     def save(self, run_id: str) -> None:
-        """Keep the number of steps done."""
+        """Keep the number of steps done, of a run that is being finished without its last."""
         place = self._places[run_id]
         draft = place.job.state.with_suffix(".new")
-        draft.write_text(json.dumps({"step": place.step}))
+        draft.write_text(json.dumps({"step": place.step if place.lag is None else place.steps - 1}))
         draft.replace(place.job.state)
 
     def leave(self, run_id: str) -> None:
@@ -186,6 +199,25 @@ class ReplaySession:
     def _require_open(self) -> None:
         if self._closed:
             raise EngineError("the session is closed")
+
+    def _finished(self, *, waiting: bool) -> Iterator[Event]:
+        """The results of runs that were being finished for long enough; where all wait for that, of the first."""
+        for place in [place for place in self._places.values() if place.lag is not None]:
+            place.lag = 0 if waiting else (place.lag or 0) - 1
+            if place.lag < 0 or waiting:
+                yield self._finish_late(place)
+            if waiting:
+                return
+
+    def _finish_late(self, place: _Place) -> Result:
+        """What goes wrong concerns this run alone, whoever is at a step now. Raises StorageError."""
+        try:
+            return self._finish(place)
+        except StorageError:
+            raise
+        except Exception as exc:
+            self.leave(place.job.run.id)
+            return Result(place.job.run.id, Outcome.FAILED, str(exc))
 
     def _finish(self, place: _Place) -> Result:
         run_id = place.job.run.id

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cosmos_batch.engines.base import Event, Outcome, Progress
+from cosmos_batch.engines.transfer.batch import Conditions
 from cosmos_batch.engines.transfer.engine import TransferEngine
 from cosmos_batch.engines.transfer.guardrail import NoGuardrail
 from cosmos_batch.engines.transfer.loading import load_engine
-from cosmos_batch.errors import ModelError, StorageError
+from cosmos_batch.engines.transfer.task import Task
+from cosmos_batch.errors import ModelError, OutOfMemory, StorageError
 from cosmos_batch.media.cache import ControlCache
 from cosmos_batch.media.check import check_video
 from cosmos_batch.media.encode import write_video
@@ -147,6 +150,35 @@ def test_a_run_goes_on_from_its_saved_state_in_a_new_session(
     drive(second, events)
     assert [e.step for e in events if isinstance(e, Progress)] == list(range(stop_after + 1, 10))
     assert difference(screening.seen[-1], alone(run)) <= LIMIT
+
+
+def test_a_chunk_without_memory_for_the_next_is_decoded_once_all_the_same(
+    engine: TransferEngine,
+    tmp_path: Path,
+    clip: str,
+    alone: Callable[[Run], Frames],
+    screening: Screening,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = make_run("long", clip, {"edge": 0.7}, frames=20, seed=5)
+    expected = alone(run)
+    session = engine.open(launch_of(run))
+    session.join(job_of(run, tmp_path))
+
+    def full(_task: Task) -> Conditions:
+        raise torch.OutOfMemoryError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Task, "conditions", full)
+        with pytest.raises(OutOfMemory):
+            drive(session)
+    session.save("long")
+    session.leave("long")
+    session.join(job_of(run, tmp_path))
+
+    assert drive(session)["long"].outcome is Outcome.SUCCEEDED
+    session.close()
+    assert difference(screening.seen[-1], expected) <= LIMIT
 
 
 def test_a_state_of_other_work_or_a_damaged_one_is_not_resumed(

@@ -72,6 +72,11 @@ class ScriptSession:
         """Ids of the runs that have joined and not ended."""
         return tuple(self._jobs)
 
+    @property
+    def finishing(self) -> tuple[str, ...]:
+        """None: the script has the device as long as it runs."""
+        return ()
+
     def join(self, job: Job) -> Iterable[Event]:
         """Let a run have what the script makes of it. Raises EngineError where it makes nothing of it any more."""
         left = (run.id for batch in self._left for run in batch.runs)

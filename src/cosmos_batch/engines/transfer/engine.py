@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from traceback import clear_frames
 
 import torch
@@ -12,9 +12,10 @@ import torch
 from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result, maker_of
 from cosmos_batch.engines.transfer.batch import Batch
 from cosmos_batch.engines.transfer.calibration import calibrate, probes
+from cosmos_batch.engines.transfer.clerk import Clerk
 from cosmos_batch.engines.transfer.guardrail import check_prompts
 from cosmos_batch.engines.transfer.model import Model
-from cosmos_batch.engines.transfer.outputs import write_controls, write_output
+from cosmos_batch.engines.transfer.sampler import Memory
 from cosmos_batch.engines.transfer.task import Task
 from cosmos_batch.errors import CosmosBatchError, OutOfMemory, StorageError
 from cosmos_batch.media.cache import ControlCache
@@ -35,6 +36,15 @@ def _memory_errors(model: Model) -> Iterator[None]:
         raise OutOfMemory(str(exc).split("\n", maxsplit=1)[0]) from exc
 
 
+@dataclass(frozen=True, slots=True)
+class _Denoised:
+    """A run whose output is being written, as it was before its last chunk was decoded: so it may be saved."""
+
+    task: Task
+    memory: Memory  # on the CPU
+    step: int
+
+
 class TransferSession:
     """A launched in-process engine; see `engines.base.Session`."""
 
@@ -42,16 +52,21 @@ class TransferSession:
         self._model = model
         self._cache = cache
         self._identity = identity
-        self._tasks: dict[str, Task] = {}
+        self._tasks: dict[str, Task] = {}  # of the runs that are denoised
+        self._denoised: dict[str, _Denoised] = {}
         self._batches: dict[tuple[int, int], Batch] = {}
         self._passes = model.passes()
-        self._clerk = ThreadPoolExecutor(1, "controls")
-        self._written: dict[str, Future[None]] = {}  # of each run, its control videos: while it is denoised
+        self._clerk = Clerk()
 
     @property
     def active(self) -> tuple[str, ...]:
         """Ids of the runs that have joined and not ended."""
-        return tuple(self._tasks)
+        return (*self._denoised, *self._tasks)
+
+    @property
+    def finishing(self) -> tuple[str, ...]:
+        """Those of them that need nothing of the device any more, while their files are written."""
+        return tuple(self._denoised)
 
     def join(self, job: Job) -> list[Event]:
         """Take a run in, at its own first (or saved) step. A run that cannot start ends at once."""
@@ -59,7 +74,13 @@ class TransferSession:
             return list(self._ended_by_error(job.run.id, self._start(job)))
 
     def advance(self) -> Iterator[Event]:
-        """Take every active run one step further. Raises OutOfMemory, with every run as before the step."""
+        """Take every active run one step further. Raises OutOfMemory, with every run as before the step.
+
+        Where there is nothing but runs to be finished, it waits for the first of them.
+        """
+        if self._denoised and not self._batches:
+            self._clerk.wait_for_first()
+        yield from self._written()
         for batch in list(self._batches.values()):
             yield from self._finish_done(batch)  # those that ran out of memory when they were last decoded
             if not batch.keys:
@@ -72,33 +93,42 @@ class TransferSession:
 
     def save(self, run_id: str) -> None:
         """Write the run's state to its job's state file, atomically."""
+        denoised = self._denoised.get(run_id)
+        if denoised is not None:
+            denoised.task.save(denoised.memory, denoised.step)
+            return
         task = self._tasks[run_id]
         memory, step = self._batches[task.size].state(run_id)
         task.save(memory, step)
 
     def leave(self, run_id: str) -> None:
-        """Take the run out. Its state is what was last saved."""
-        task = self._tasks.pop(run_id)
-        self._settle(run_id)
-        batch = self._batches[task.size]
+        """Take the run out; nothing is written for it any more. Its state is what was last saved."""
+        if self._denoised.pop(run_id, None) is None:
+            self._leave_batch(self._tasks.pop(run_id))
+        self._clerk.settle(run_id)
+
+    def close(self) -> None:
+        """Free what the session holds; the model stays loaded for the next launch."""
+        self._clerk.close()
+        self._tasks.clear()
+        self._denoised.clear()
+        self._batches.clear()
+
+    def _leave_batch(self, task: Task) -> None:
+        run_id, batch = task.job.run.id, self._batches.get(task.size)
+        if batch is None:
+            return
         if run_id in batch.keys:
             batch.leave(run_id)
         if not batch.keys:
             del self._batches[task.size]
 
-    def close(self) -> None:
-        """Free what the session holds; the model stays loaded for the next launch."""
-        for run_id in self._tasks:
-            self._settle(run_id)
-        self._clerk.shutdown()
-        self._tasks.clear()
-        self._batches.clear()
-
-    def _settle(self, run_id: str) -> None:
-        """See that nothing more is written into a run's folder."""
-        written = self._written.pop(run_id)
-        if not written.cancel():
-            written.exception()
+    def _written(self) -> Iterator[Event]:
+        """The results of those whose files are written. Raises StorageError, and the run stays as it is."""
+        for run_id in self._clerk.over():
+            result = self._clerk.result(run_id)
+            self.leave(run_id)
+            yield result
 
     def _ended_by_error(self, run_id: str, work: Iterator[Event]) -> Iterator[Event]:
         """What `work` yields; an error of this run alone becomes its result, and the run leaves."""
@@ -114,6 +144,7 @@ class TransferSession:
     def _finish_done(self, batch: Batch) -> Iterator[Event]:
         for run_id in [run_id for run_id in batch.keys if batch.done(run_id)]:
             yield from self._ended_by_error(run_id, self._chunk_done(run_id))
+            yield from self._written()
 
     def _start(self, job: Job) -> Iterator[Event]:
         run = job.run
@@ -131,7 +162,7 @@ class TransferSession:
         batch.join(job.run.id, conditions, memory, step)
         self._batches[task.size] = batch
         self._tasks[job.run.id] = task
-        self._written[job.run.id] = self._clerk.submit(write_controls, job, task.controls)
+        self._clerk.take_controls(job, task.controls)
         if batch.done(job.run.id):  # saved between a chunk's last step and its decoding
             yield from self._chunk_done(job.run.id)
 
@@ -140,27 +171,30 @@ class TransferSession:
         return Progress(run_id, task.chunk * task.steps + batch.steps_done(run_id), task.total_steps)
 
     def _chunk_done(self, run_id: str) -> Iterator[Event]:
-        task = self._tasks[run_id]
-        batch = self._batches[task.size]
-        memory, _ = batch.state(run_id)
+        before = self._tasks[run_id]
+        batch = self._batches[before.size]
+        memory, step = batch.state(run_id)
+        if before.at_last_chunk:
+            self._clerk.make_room()
         with _memory_errors(self._model):
+            task = before.copy()
             last = task.finish_chunk(memory.sample)
             if not last:
                 conditions = task.conditions()
                 start = task.start(conditions)
-        batch.leave(run_id)
         if not last:
+            self._tasks[run_id] = task
+            batch.leave(run_id)
             batch.join(run_id, conditions, start)
             return
         frames = self._model.guardrail.check_video(task.output())
         if frames is None:
-            result = Result(run_id, Outcome.BLOCKED, "the guardrail blocked the video")
-        else:
-            self._written[run_id].result()
-            write_output(task.job, frames)
-            result = Result(run_id, Outcome.SUCCEEDED)
-        self.leave(run_id)
-        yield result
+            self.leave(run_id)
+            yield Result(run_id, Outcome.BLOCKED, "the guardrail blocked the video")
+            return
+        self._clerk.take_output(task.job, frames)
+        self._leave_batch(self._tasks.pop(run_id))
+        self._denoised[run_id] = _Denoised(before, memory, step)
 
 
 class TransferEngine:

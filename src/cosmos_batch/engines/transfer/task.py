@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -53,7 +53,7 @@ def _settled(value: T | None, name: str, run: Run) -> T:
 
 @dataclass(slots=True)
 class Task:
-    """A run's work. Only `chunk` and `made` change."""
+    """A run's work. Only `chunk`, `made` and `tail` change."""
 
     job: Job
     model: Model
@@ -91,6 +91,15 @@ class Task:
     def total_steps(self) -> int:
         """Denoising steps of all chunks."""
         return self.steps * len(self.starts)
+
+    @property
+    def at_last_chunk(self) -> bool:
+        """Whether the run is done when the present chunk is."""
+        return self.chunk + 1 == len(self.starts)
+
+    def copy(self) -> Task:
+        """The same, to go on with; this one stays where it is."""
+        return replace(self, made=list(self.made))
 
     def conditions(self) -> Conditions:
         """What the present chunk is made from."""

@@ -1,0 +1,74 @@
+"""A run's place in a batch, and who records what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cosmos_batch.engines.base import Job, Result
+from cosmos_batch.errors import CosmosBatchError
+
+
+@dataclass(slots=True)
+class Seat:
+    """A run's place in a flight."""
+
+    job: Job
+    attempt: int
+    resumed: bool  # a saved state was there when it joined
+    started: float  # seconds since 1970
+    step: int = 0
+    steps: int = 0
+    boarded: int = 0  # steps that were done when it joined
+    finishing: bool = (
+        False  # it needs nothing of the device any more, so it is not aboard, and may not have landed
+    )
+    landed: bool = False  # its attempt has ended
+    landing_seconds: float = 0.0  # that its landing held others up, once it was not aboard any more
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.job.run.id
+
+    @property
+    def taken(self) -> int:
+        """Denoising steps taken in this flight."""
+        return self.step - self.boarded
+
+    def went(self, step: int, steps: int) -> None:
+        """It has done so many steps of all."""
+        if self.resumed and not self.steps:
+            self.boarded = step - 1  # where its saved state was
+        self.step, self.steps = step, steps
+
+
+class Recorder(Protocol):
+    """Where a flight's events go."""
+
+    def ended(self, seat: Seat, result: Result) -> None:
+        """The engine says how the run came out."""
+
+    def stepped(self, seat: Seat, seats: Sequence[Seat]) -> None:
+        """A run went a step further, beside the other seats that the engine has."""
+
+    def failed(self, seat: Seat, cause: str, retryable: bool) -> bool:
+        """A run's attempt has failed through its own fault; whether it is tried again."""
+
+    def put_back(self, seat: Seat, reason: str) -> None:
+        """A run is to wait again, and goes on from its saved state."""
+
+    def dropped(self, seat: Seat, reason: str) -> None:
+        """Nobody wants a run any more."""
+
+    def lost(self, seat: Seat) -> None:
+        """The run is somebody else's now."""
+
+    def noted(self, message: str) -> None:
+        """Something that a user wants to know."""
+
+
+def explain(exc: BaseException) -> str:
+    """An exception as a user reads it: our own messages as they are, others with their type."""
+    return str(exc) if isinstance(exc, CosmosBatchError) else f"{type(exc).__name__}: {exc}"
