@@ -56,7 +56,7 @@ def test_a_missing_or_cut_output_does_not_pass(output: Path) -> None:
 
 
 def test_damage_within_the_pictures_does_not_pass(output: Path) -> None:
-    """Enough to lose the length of a picture: what lies within one, a decoder may well take for another picture."""
+    """Enough to lose the length of a picture: a decoder may well take what lies within one for another."""
     data = bytearray(output.read_bytes())
     begin = data.index(b"mdat")
     middle, size = (begin + len(data)) // 2, (len(data) - begin) // 4

@@ -17,8 +17,8 @@ from cosmos_batch.errors import MediaError
 from cosmos_batch.media.atomic import replacing
 from cosmos_batch.media.video import Frames
 
-# A fixed number of encoder threads: x264 gives equal bytes for equal input at equal thread counts. This preset at 13
-# is as near to its input as the default one at 15, in 0.4 to 0.8 of the time and 1.2 to 1.3 times the bytes.
+# A fixed number of encoder threads: x264 gives equal bytes for equal input at equal thread counts. This preset at
+# 13 is as near to its input as the default one at 15, in 0.4 to 0.8 of the time and 1.2 to 1.3 times the bytes.
 _QUALITY = {"crf": "13", "preset": "veryfast", "threads": "8"}
 _LOSSLESS = {"crf": "0", "preset": "veryfast", "threads": "4"}
 _MP4 = {"movflags": "+faststart+use_metadata_tags"}
