@@ -36,6 +36,7 @@ class Accepted:
 
     run: str  # its id; where the key was used before, the id of then
     new: bool  # False: the key was used before, for the same request
+    at: float  # seconds since 1970; of one that is new, when it was created
 
 
 @dataclass(frozen=True, slots=True)

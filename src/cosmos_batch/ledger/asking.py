@@ -43,18 +43,18 @@ class Asking(Database):
 
     def _accept(self, connection: Connection, wanted: Sequence[Submission], reason: str) -> list[Accepted]:
         known = self._known_keys(connection, wanted)
-        accepted, fresh = [], []
+        accepted, fresh, now = [], [], self._clock()
         for each in wanted:
             if each.key in known:
-                accepted.append(Accepted(_same(each, *known[each.key]), new=False))
+                accepted.append(Accepted(_same(each, *known[each.key]), new=False, at=now))
                 continue
             if each.key:
                 known[each.key] = (each.run.id, digest_of(each))
             fresh.append(each)
-            accepted.append(Accepted(each.run.id, new=True))
+            accepted.append(Accepted(each.run.id, new=True, at=now))
         _refuse_taken(connection, [each.run.id for each in fresh])
         if fresh:
-            connection.execute(insert(runs), [self._accepted_row(each) for each in fresh])
+            connection.execute(insert(runs), [self._accepted_row(each, now) for each in fresh])
             self._note(connection, [each.run.id for each in fresh], State.QUEUED, reason)
         if keyed := [self._key_row(each) for each in fresh if each.key]:
             connection.execute(insert(submissions), keyed)
@@ -67,8 +67,10 @@ class Asking(Database):
         rows = connection.execute(_KNOWN, {"used": used})
         return {key: (run, digest) for key, run, digest in rows}
 
-    def _accepted_row(self, wanted: Submission) -> dict[str, Any]:
+    def _accepted_row(self, wanted: Submission, now: float) -> dict[str, Any]:
         return self._request_row(wanted.run) | {
+            "created": now,
+            "updated": now,
             "owner": wanted.owner,
             "order_id": wanted.order,
             "custom_id": wanted.custom_id,

@@ -7,7 +7,6 @@ import hashlib
 import json
 import secrets
 import shutil
-import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -84,7 +83,7 @@ async def submit(request: Request, here: Service, who: str, idempotency_key: str
 
     done = await here.submitter.submit(prepare)
     if done.accepted.new:
-        look = Look(_fresh(done.submission), None)
+        look = Look(_fresh(done.submission, done.accepted.at), None)
     else:
         look = await asyncio.to_thread(_look, here, done.accepted.run)
     if not here.outlook.fresh:
@@ -92,9 +91,8 @@ async def submit(request: Request, here: Service, who: str, idempotency_key: str
     return Response(here.views.video(look).model_dump_json(), media_type="application/json")
 
 
-def _fresh(taken: Submission) -> RunRecord:
+def _fresh(taken: Submission, now: float) -> RunRecord:
     """A run that was taken in just now, as the ledger has it."""
-    now = time.time()
     return RunRecord(
         run=taken.run,
         fingerprint="",
