@@ -42,7 +42,7 @@ def caching(ours: Ours, size: Size, steps: int) -> tuple[float, float]:
     """Seconds of a video of so many steps without and with step caching, the first step left out."""
     taken = []
     for step_caching in (False, True):
-        batch = Batch(ours.passes(), step_caching=step_caching)
+        batch = Batch(ours.forward, step_caching=step_caching)
         batch.join("0", Case(size, {"edge": 1.0}, steps=steps).conditions())
         batch.step()
         taken.append(sum(seconds_of(batch.step, 1, warm=0)[0] for _ in range(steps - 1)))

@@ -174,7 +174,7 @@ class Stage:
         """One video on a card of so many GiB; None: its memory does not suffice."""
         self.attempts += 1
         run = case.run(self.clip(case), f"try-{self.attempts}")
-        engine._model.forget()
+        engine.model.forget()
         self.device.play(card)
         found: Found | None
         try:

@@ -155,7 +155,7 @@ class Ours:
     base: Transformer
     branches: dict[str, ControlBranch]
     texts: dict[tuple[str, str], Text] = field(default_factory=dict)
-    forward: Forward = field(init=False)
+    forward: Forward = field(init=False)  # one for all batches, so that they share what was recorded
 
     def __post_init__(self) -> None:
         self.forward = Forward(self.base, self.branches.__getitem__, self.read, DEVICE)
@@ -195,13 +195,9 @@ class Ours:
             self.texts[network, prompt] = stem.read(features.unsqueeze(0))
         return self.texts[network, prompt]
 
-    def passes(self) -> Forward:
-        """The network's pass over a batch; one for all batches, so that they share what was recorded."""
-        return self.forward
-
     def batch(self, cases: Sequence[Case]) -> Batch:
         """A batch of the cases, each at its first step."""
-        batch = Batch(self.passes())
+        batch = Batch(self.forward)
         for index, case in enumerate(cases):
             batch.join(str(index), case.conditions())
         return batch

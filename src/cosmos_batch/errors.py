@@ -102,3 +102,8 @@ class MissingExtra(EngineError):  # noqa: N818
 
     def __init__(self, purpose: str, extra: str) -> None:
         super().__init__(f"{purpose} needs an extra that is not installed: pip install 'cosmos-batch[{extra}]'")
+
+
+def explain(exc: BaseException) -> str:
+    """An exception as a user reads it: our own messages as they are, others with their type."""
+    return str(exc) if isinstance(exc, CosmosBatchError) else f"{type(exc).__name__}: {exc}"

@@ -7,7 +7,7 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import Protocol
 
-from cosmos_batch.dispatch.seat import Recorder, Seat, explain
+from cosmos_batch.dispatch.seat import Recorder, Seat
 from cosmos_batch.dispatch.stragglers import Stragglers
 from cosmos_batch.dispatch.watching import SavePace, Stop
 from cosmos_batch.engines.base import Event, Outcome, Progress, Result, Session
@@ -18,6 +18,7 @@ from cosmos_batch.errors import (
     OutOfMemory,
     StorageError,
     Unavailable,
+    explain,
 )
 
 

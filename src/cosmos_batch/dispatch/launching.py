@@ -12,7 +12,7 @@ from cosmos_batch.dispatch.flight import Flight, Landing, Steward
 from cosmos_batch.dispatch.lessons import Lessons
 from cosmos_batch.dispatch.parts import cut, split
 from cosmos_batch.dispatch.recorder import BatchRecorder, Tools
-from cosmos_batch.dispatch.seat import Seat, explain
+from cosmos_batch.dispatch.seat import Seat
 from cosmos_batch.dispatch.stragglers import Stragglers
 from cosmos_batch.dispatch.watching import SavePace, Stop
 from cosmos_batch.engines.base import Engine, Session
@@ -23,6 +23,7 @@ from cosmos_batch.errors import (
     LedgerError,
     StorageError,
     Unavailable,
+    explain,
 )
 from cosmos_batch.ledger import BatchFacts
 from cosmos_batch.planning.plan import Batch, Launch

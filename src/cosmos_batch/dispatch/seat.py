@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cosmos_batch.engines.base import Job, Result
-from cosmos_batch.errors import CosmosBatchError
 
 
 @dataclass(slots=True)
@@ -67,8 +66,3 @@ class Recorder(Protocol):
 
     def noted(self, message: str) -> None:
         """Something that a user wants to know."""
-
-
-def explain(exc: BaseException) -> str:
-    """An exception as a user reads it: our own messages as they are, others with their type."""
-    return str(exc) if isinstance(exc, CosmosBatchError) else f"{type(exc).__name__}: {exc}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-from cosmos_batch.dispatch.seat import Recorder, Seat, explain
+from cosmos_batch.dispatch.seat import Recorder, Seat
 from cosmos_batch.engines.base import Event, Result, Session
-from cosmos_batch.errors import EngineError, LedgerError, StorageError, Unavailable
+from cosmos_batch.errors import EngineError, LedgerError, StorageError, Unavailable, explain
 
 
 class Stragglers:

@@ -73,9 +73,9 @@ def test_every_probe_is_measured_and_fitted(engine: TransferEngine) -> None:
 def test_what_would_take_too_long_is_left_out(engine: TransferEngine) -> None:
     clock, lines = ticks(), list[str]()
     quick, slow = Probe(48, 32, 9, 1, 1), Probe(48, 32, 9, 40_000_000, 1)
-    engine._model.keep_only(CONTROLS)
+    engine.model.keep_only(CONTROLS)
     found = calibrate(
-        engine._model, PRIOR, [quick, slow], seconds=500, write=lambda _frames: None, say=lines.append,
+        engine.model, PRIOR, [quick, slow], seconds=500, write=lambda _frames: None, say=lines.append,
         clock=lambda: next(clock),
     )  # fmt: skip
     assert found.measured == 1

@@ -105,7 +105,7 @@ def test_no_two_of_the_parts_that_wait_are_on_the_device_together(
 
 
 def test_what_is_kept_makes_room_before_work_is_given_up(model: Path, tmp_path: Path) -> None:
-    part = loaded(model, tmp_path, NoGuardrail(), Options())._model
+    part = loaded(model, tmp_path, NoGuardrail(), Options()).model
     tries: list[int] = []
 
     def work() -> str:
@@ -136,7 +136,7 @@ def test_tiles_are_used_where_they_are_asked_for(offload: frozenset[Part], model
     options = Options(offload, TILED.approximations)
     engine = loaded(wide, tmp_path, NoGuardrail(), options)
     latents = torch.randn(1, 16, 1, 4, TILE // 8 + 4)
-    made = engine._model.decode(latents)
+    made = engine.model.decode(latents)
     assert torch.equal(made, WanVae.load(wide / "vae", TILE).decode(latents))
     assert not torch.equal(made, WanVae.load(wide / "vae").decode(latents))
     assert engine.identity["approximations"] == "vae-tiling"

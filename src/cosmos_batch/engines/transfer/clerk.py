@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from cosmos_batch.engines.base import Job, Outcome, Result
 from cosmos_batch.engines.transfer.outputs import write_controls, write_output
-from cosmos_batch.errors import CosmosBatchError, StorageError
+from cosmos_batch.errors import StorageError, explain
 from cosmos_batch.media.video import Frames
 
 _MOST = 2
@@ -53,10 +53,8 @@ class Clerk:
             self._outputs[run_id].result()
         except StorageError:
             raise
-        except CosmosBatchError as exc:
-            return Result(run_id, Outcome.FAILED, str(exc))
         except Exception as exc:
-            return Result(run_id, Outcome.FAILED, f"{type(exc).__name__}: {exc}")
+            return Result(run_id, Outcome.FAILED, explain(exc))
         return Result(run_id, Outcome.SUCCEEDED)
 
     def settle(self, run_id: str) -> None:

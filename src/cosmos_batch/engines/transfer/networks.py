@@ -51,7 +51,7 @@ class Networks:
             folders: where the weights lie.
             device: where they compute.
             dtype: in which they compute.
-            approximations: of these, those that concern attention and products.
+            approximations: of these, attention in 8 bits concerns it.
             branches_wait: whether branches are in the host's memory, but for the one at work.
 
         Raises ModelError for weights that do not fit, PlanError and MissingExtra as `accelerate` does.
