@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.gpu_crowded import apart, filling, halvings
-from benchmarks.gpu_dispatched import Maker
-from benchmarks.gpu_sizes import Size
-from benchmarks.gpu_tasks import KINDS, Task
+from benchmarks.gpu.crowded import apart, filling, halvings
+from benchmarks.gpu.dispatched import Maker
+from benchmarks.gpu.sizes import Size
+from benchmarks.gpu.tasks import KINDS, Task
 from cosmos_batch.media.video import probe
 from tests.engines.transfer.test_folder import CPU, TINY, write_model, write_trigram
 
@@ -19,15 +19,14 @@ GIB = 2**30
 
 
 def test_the_scenario_is_ten_runs_of_three_kinds(tmp_path: Path) -> None:
-    small, large = (Task.parse(text, tmp_path, every=False) for text in ("320x192x29:8", "832x480x93:2"))
+    task = Task.parse("832x480x93:2", tmp_path)
 
-    assert [len(wish.controls) for wish in small.ours] == [1] * 6 + [2] * 3 + [4]
-    assert [KINDS[tuple(wish.controls)] for wish in large.ours] == [6, 3, 1]
-    assert len(Task.parse("832x480x93:2", tmp_path, every=True).ours) == 10
+    assert [len(wish.controls) for wish in task.ours] == [1] * 6 + [2] * 3 + [4]
+    assert [KINDS[tuple(wish.controls)] for wish in task.of_each_kind] == [6, 3, 1]
 
 
 def test_every_run_is_written_with_videos_of_its_own(tmp_path: Path) -> None:
-    task = Task.parse("48x32x9:3", tmp_path, every=False)
+    task = Task.parse("48x32x9:3", tmp_path)
 
     task.write()
 
@@ -41,19 +40,19 @@ def test_every_run_is_written_with_videos_of_its_own(tmp_path: Path) -> None:
 
 def test_a_command_s_time_is_all_in_its_parts(tmp_path: Path) -> None:
     model = write_model(tmp_path / "model", TINY, write_trigram, CPU)
-    task = Task(Size(48, 32, 9), 3, few=True, folder=tmp_path)
+    task = Task(Size(48, 32, 9), 3, folder=tmp_path)
     task.write()
     maker = Maker(model, tmp_path / "controls", CPU)
 
     made = maker.make(maker.requests(task.folder / "runs.jsonl"), task.folder / "out")
 
     assert sorted(run for batch in made.batches for run in batch.runs) == sorted(made.frames)
-    assert len(made.frames) == 3
-    for batch in made.batches:
-        assert len(batch.steps) == 3
-        assert min(*batch.steps, batch.joining, batch.finishing, batch.dispatching) > 0
-        parts = sum(batch.steps) + batch.joining + batch.finishing + batch.dispatching
-        assert parts == pytest.approx(batch.whole)
+    assert len(made.frames) == 10
+    assert all(len(batch.steps) == 3 for batch in made.batches)
+    assert all(min(*batch.steps, batch.joining, batch.finishing) > 0 for batch in made.batches)
+    assert min(made.parts[name] for name in ("joining", "finishing", "waiting")) > 0
+    assert made.step == sum(batch.step for batch in made.batches)
+    assert 3 * made.step + sum(made.parts.values()) == pytest.approx(made.seconds)
 
 
 # free, used, peak of one run, peak of the batch -> what is left to the command, in GiB

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.gpu_cards import GIB, Case, Found
-from benchmarks.gpu_small_cards import CARDS, Known, options_of, smallest
+from benchmarks.gpu.cards import GIB, Case, Found
+from benchmarks.gpu.small_cards import CARDS, Known, options_of, smallest
 
 
 @pytest.mark.parametrize(

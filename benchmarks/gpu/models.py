@@ -15,9 +15,9 @@ import torch
 from diffusers import CosmosControlNetModel, CosmosTransformer3DModel
 from torch import Tensor, nn
 
-from benchmarks.gpu_folder import PUBLISHED, network_configs
-from benchmarks.gpu_pipeline import GUIDANCE, Networks
-from benchmarks.gpu_sizes import CONFIG, Size
+from benchmarks.gpu.folder import PUBLISHED, network_configs
+from benchmarks.gpu.pipeline import GUIDANCE, Networks
+from benchmarks.gpu.sizes import CONFIG, Size
 from cosmos_batch.engines.transfer.acceleration import accelerate
 from cosmos_batch.engines.transfer.batch import Batch, Conditions, Guide
 from cosmos_batch.engines.transfer.forward import Forward

@@ -1,6 +1,6 @@
-"""A card that another process fills while a command is at work: `python -m benchmarks.gpu_crowded MODEL`.
+"""A card that another process fills while a command is at work: `python -m benchmarks.gpu.crowded MODEL`.
 
-MODEL is a folder of `benchmarks.gpu_folder`. The real `cosmos-batch run` makes the same runs, of one size, three
+MODEL is a folder of `benchmarks.gpu.folder`. The real `cosmos-batch run` makes the same runs, of one size, three
 times, each in a process and an output folder of its own:
 
 - alone: one run to a batch;
@@ -32,8 +32,8 @@ from typing import Any
 import cv2
 import torch
 
-from benchmarks.gpu_sizes import Size
-from benchmarks.gpu_videos import Wish, write_runs
+from benchmarks.gpu.sizes import Size
+from benchmarks.gpu.videos import Wish, write_runs
 from cosmos_batch.cli.kept import keep_profile
 from cosmos_batch.cli.wiring import cache_folder
 from cosmos_batch.dispatch.folder import HOME, LEDGER, MANIFEST, OUTPUT

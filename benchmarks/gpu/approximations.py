@@ -1,4 +1,4 @@
-"""How fast approximations are at real sizes: `python -m benchmarks.gpu_approximations`.
+"""How fast approximations are at real sizes: `python -m benchmarks.gpu.approximations`.
 
 Random weights of the published Transfer2.5-2B configuration, one control, guided and unguided. Columns: seconds of
 a step, how many times as fast as exact, and how far the guided velocity of the first step lies from the exact one
@@ -14,9 +14,9 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from benchmarks.gpu import error, seconds_of, versions
-from benchmarks.gpu_models import Case, Ours, Reference
-from benchmarks.gpu_sizes import Size
+from benchmarks.gpu.measuring import error, seconds_of, versions
+from benchmarks.gpu.models import Case, Ours, Reference
+from benchmarks.gpu.sizes import Size
 from cosmos_batch.engines.transfer.batch import Batch
 from cosmos_batch.engines.transfer.options import Approximation
 from cosmos_batch.engines.transfer.schedule import is_estimated

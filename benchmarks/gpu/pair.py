@@ -1,4 +1,4 @@
-"""What several GPUs give: `python -m benchmarks.gpu_pair MODEL`, with a model of `benchmarks.gpu_folder`.
+"""What several GPUs give: `python -m benchmarks.gpu.pair MODEL`, with a model of `benchmarks.gpu.folder`.
 
 First, the standard scenario by `cosmos-batch serve` with one worker, and with one for every GPU: seconds from the
 first submission to the end of the last run, after every worker has made a video. Then one video at 1280x704, on
@@ -16,11 +16,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu_crowded import COMMAND
-from benchmarks.gpu_dispatched import Maker
-from benchmarks.gpu_sizes import Size
-from benchmarks.gpu_tasks import RUNS
-from benchmarks.gpu_videos import Wish, write_runs
+from benchmarks.gpu.crowded import COMMAND
+from benchmarks.gpu.dispatched import Maker
+from benchmarks.gpu.sizes import Size
+from benchmarks.gpu.tasks import RUNS
+from benchmarks.gpu.videos import Wish, write_runs
 from cosmos_batch.engines.transfer.loading import pick_device
 from cosmos_batch.engines.transfer.options import Options
 

@@ -22,7 +22,6 @@ import json
 import re
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,7 +30,8 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.gpu_models import DEVICE, Case, Ours, Reference, Size, flops
+from benchmarks.gpu.measuring import error, seconds_of, versions
+from benchmarks.gpu.models import DEVICE, Case, Ours, Reference, Size, flops
 
 SIZES = (("320x192x29", 1), ("320x192x29", 8), ("320x192x93", 1), ("832x480x93", 1), ("1280x704x93", 1))
 FLOAT32 = ("320x192x29", "320x192x93", "832x480x93")
@@ -40,20 +40,6 @@ KINDS = (
     ("products", re.compile(r"nvjet|gemm|cutlass|cublas|gemv|splitk", re.I)),
 )
 OTHERS = "normalisation, modulation and the rest"
-
-
-def seconds_of(call: Callable[[], object], repeats: int, warm: int = 1) -> list[float]:
-    """Wall seconds of each of several calls, with the device idle before and after."""
-    for _ in range(warm):
-        call()
-    taken = []
-    for _ in range(repeats):
-        torch.cuda.synchronize()
-        begin = time.perf_counter()
-        call()
-        torch.cuda.synchronize()
-        taken.append(time.perf_counter() - begin)
-    return taken
 
 
 def ceiling(side: int = 8192) -> float:
@@ -88,11 +74,6 @@ def peak_of(call: Callable[[], object]) -> int:
     call()
     torch.cuda.synchronize()
     return torch.cuda.max_memory_allocated() - before
-
-
-def error(found: Tensor, wanted: Tensor) -> float:
-    """Relative, in the norm."""
-    return float((found.double() - wanted.double()).norm() / wanted.double().norm())
 
 
 def our_velocity(ours: Ours, case: Case) -> tuple[Tensor, float]:
@@ -161,20 +142,6 @@ def measure_errors(ours: Ours, reference: Reference, sizes: list[Size]) -> dict[
         errors[str(size)] = {"ours": error(velocity, exact), "diffusers": error(theirs, exact)}
         print(f"error at {size}: {errors[str(size)]}", flush=True)
     return errors
-
-
-def versions() -> dict[str, str]:
-    """What was measured on, and with what."""
-    import diffusers
-
-    kernel = "FlashAttention-3" if find_spec("fa3_fwd_interface") else "cuDNN"
-    return {
-        "card": torch.cuda.get_device_name(),
-        "torch": torch.__version__,
-        "cudnn": str(torch.backends.cudnn.version()),
-        "diffusers": diffusers.__version__,
-        "attention": kernel,
-    }
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""What calibration learns of a CUDA device, and how well it predicts: `python -m benchmarks.gpu_costs MODEL`.
+"""What calibration learns of a CUDA device, and how well it predicts: `python -m benchmarks.gpu.costs MODEL`.
 
-MODEL is a folder of `benchmarks.gpu_folder`. Calibrates as `cosmos-batch calibrate` does; then measures cases that
+MODEL is a folder of `benchmarks.gpu.folder`. Calibrates as `cosmos-batch calibrate` does; then measures cases that
 it has not seen, and compares seconds per step and peak of memory with what the calibrated cost model says, and
 with what the profile that ships says.
 """
@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu import versions
+from benchmarks.gpu.measuring import versions
 from cosmos_batch.cli.wiring import cache_folder
 from cosmos_batch.engines.transfer.calibration import Meter, Probe
 from cosmos_batch.engines.transfer.loading import load_engine

@@ -1,4 +1,4 @@
-"""A whole model with random weights, in the published layout: `python -m benchmarks.gpu_folder DIR`.
+"""A whole model with random weights, in the published layout: `python -m benchmarks.gpu.folder DIR`.
 
 What loads it takes it for Cosmos-Transfer2.5-2B: transformer/, controlnet_<control>/ of all four, vae/,
 text_encoder/ (Qwen2.5-VL-7B's language model with a stub of a vision tower), tokenizer/, scheduler/, and
@@ -68,7 +68,7 @@ class Sizes:
     image: ImageContext | None
     control_channels: int  # of a control's latents with flag and padding mask, padded with zeros
     vae: Mapping[str, Any]
-    text: Mapping[str, Any]  # see `gpu_text.configuration`
+    text: Mapping[str, Any]  # see `text.configuration`
     settings: ModelSettings
 
 
@@ -221,7 +221,7 @@ def write_model(root: Path, sizes: Sizes, write_text: TextWriter, device: torch.
 
 def main() -> None:
     """Write, and say how long it took."""
-    from benchmarks.gpu_text import write_qwen
+    from benchmarks.gpu.text import write_qwen
 
     parser = argparse.ArgumentParser(description="A whole model with random weights, in the published layout.")
     parser.add_argument("folder", type=Path)

@@ -1,21 +1,21 @@
-"""The standard scenario on one CUDA device, three ways: `python -m benchmarks.gpu_scenario MODEL`.
+"""The standard scenario on one CUDA device, three ways: `python -m benchmarks.gpu.scenario MODEL`.
 
-MODEL is a folder of `benchmarks.gpu_folder`, from which both sides load their weights; its cosmos_batch.json is
+MODEL is a folder of `benchmarks.gpu.folder`, from which both sides load their weights; its cosmos_batch.json is
 rewritten. Ten runs, one video each: six with edge, three with edge and depth, one with edge, vis, depth and seg:
 
 - all controls forced, one by one, with the diffusers classes: every run goes through all four branches;
-- own controls, one by one, with the diffusers classes (see `gpu_pipeline`);
+- own controls, one by one, with the diffusers classes (see `pipeline`);
 - ours: the engine under the dispatcher of `cosmos-batch run`, from the runs' file to checked videos in a folder,
   put together as the planner does with the shipped profile. Reading control videos, writing outputs and checking
   them counts here; for diffusers it does not, which gets arrays and ends with frames on the host.
 
 Every run of ours has its own prompt, control videos and seed, so that no cache serves it but that of the negative
-prompt. Of diffusers' runs each of the three kinds is made once, and counted as often as it occurs (a forced run is
-the same for all ten). So it is with ours at large sizes, where the plan makes them one by one; at small ones, and
-with --every, all ten are made.
+prompt, and all ten are made. Of diffusers' runs each of the three kinds is made once, and counted as often as it
+occurs (a forced run is the same for all ten).
 
-Few steps are taken. (Seconds of a run with n steps) = beside + n * step, where `step` is the median of the steps:
-`beside` is what a run took less as many such steps as it had. What first use takes, compilation above all, comes
+At large sizes few steps are taken. (Seconds of n steps) = beside + n * step, where `step` is the median of the
+steps: `beside` is what was taken less as many such steps as there were. For ours that is the time of the whole
+command; with more steps more of it would be hidden behind them. What first use takes, compilation above all, comes
 before, and is stated by itself.
 """
 
@@ -34,14 +34,17 @@ from typing import Any
 import cv2
 import torch
 
-from benchmarks.gpu_dispatched import Made, Maker
-from benchmarks.gpu_folder import write_settings
-from benchmarks.gpu_pipeline import Pipeline, Take
-from benchmarks.gpu_sizes import Size
-from benchmarks.gpu_tasks import ALL, KINDS, RUNS, SIZES, Task
+from benchmarks.gpu.dispatched import Made, Maker
+from benchmarks.gpu.folder import write_settings
+from benchmarks.gpu.pipeline import Pipeline, Take
+from benchmarks.gpu.sizes import Size
+from benchmarks.gpu.tasks import ALL, KINDS, RUNS, SIZES, Task
 from cosmos_batch.engines.transfer.loading import pick_device
 from cosmos_batch.engines.transfer.settings import read_settings
 from cosmos_batch.media.video import read_frames
+
+THEIR_STEPS = 8
+"""Of a run of diffusers at most: every one takes the same."""
 
 Takes = dict[Sequence[str], Take]
 """Runs by their controls."""
@@ -67,24 +70,13 @@ def theirs(takes: Takes, counts: Mapping[Sequence[str], int]) -> Way:
     )
 
 
-def ours(made: Made, counts: Mapping[str, int]) -> Way:
-    """The batches of the ten runs, or, of one run each, as many as there are of the kind."""
-    weighed = [(counts[batch.runs[0]], batch) for batch in made.batches]
-    return Way(
-        step=sum(count * batch.step for count, batch in weighed),
-        beside=sum(count * batch.beside for count, batch in weighed),
-    )
-
-
-def parts(made: Made, takes: Takes, counts: Mapping[str, int]) -> dict[str, dict[str, float]]:
+def parts(made: Made, takes: Takes) -> dict[str, dict[str, float]]:
     """Seconds per video of what is no step: forced, and ours."""
-    names = ("joining", "finishing", "dispatching")
-    mine = {
-        name: sum(counts[batch.runs[0]] * getattr(batch, name) for batch in made.batches) / len(RUNS)
-        for name in names
-    }
     forced = takes[ALL]
-    return {"diffusers": {name: getattr(forced, name) for name in ("text", "encoding", "decoding")}, "ours": mine}
+    return {
+        "diffusers": {name: getattr(forced, name) for name in ("text", "encoding", "decoding")},
+        "ours": {name: seconds / len(RUNS) for name, seconds in made.parts.items()},
+    }
 
 
 @dataclass(frozen=True)
@@ -115,7 +107,8 @@ def measure_theirs(pipeline: Pipeline, task: Task, negative: str) -> Found:
         takes: Takes = {}
         for wish in task.of_each_kind:
             controls = {name: read_frames(task.folder / wish.video(name)) for name in wish.controls}
-            take = pipeline.make((wish.prompt, negative), controls, wish.weights, task.steps, wish.seed)
+            prompts, steps = (wish.prompt, negative), min(task.steps, THEIR_STEPS)
+            take = pipeline.make(prompts, controls, wish.weights, steps, wish.seed)
             takes[wish.controls] = take
             print(task.size, "diffusers", wish.controls, replace(take, frames=take.frames[:0]), flush=True)
         return takes
@@ -125,12 +118,12 @@ def measure_theirs(pipeline: Pipeline, task: Task, negative: str) -> Found:
 
 
 def measure_ours(maker: Maker, task: Task) -> Found:
-    """What was made: `Made`. Raises AssertionError where a run that stands for others shares its batch."""
+    """What was made: `Made`."""
     warm, requests = (maker.requests(task.folder / f"{name}.jsonl") for name in ("warm", "runs"))
-    assert not task.few or maker.one_by_one(requests), "runs of this size are planned together: say --every"
 
     def make() -> Made:
         made = maker.make(requests, task.folder / "out")
+        print(task.size, f"ours, {made.seconds:.2f} s", flush=True)
         for batch in made.batches:
             print(task.size, "ours", batch, flush=True)
         return made
@@ -184,11 +177,10 @@ def main() -> None:
     parser.add_argument("--sizes", default=SIZES, help="each with the number of steps that its runs take")
     parser.add_argument("--steps", type=int, default=35, help="of the videos in the table")
     parser.add_argument("--work", type=Path, default=Path("scenario"), help="where videos are written")
-    parser.add_argument("--every", action="store_true", help="make all ten runs of ours at large sizes, too")
     parser.add_argument("--json", type=Path, help="also write everything here")
     options = parser.parse_args()
     device = pick_device()
-    tasks = [Task.parse(text, options.work, options.every) for text in options.sizes.split(",")]
+    tasks = [Task.parse(text, options.work) for text in options.sizes.split(",")]
     for task in tasks:
         task.write()
     found = all_of_theirs(options.model, tasks, device)
@@ -204,14 +196,13 @@ def main() -> None:
 def compared(task: Task, before: Found, mine: Found) -> dict[str, Any]:
     """Both sides at one size."""
     takes, made = before.result, mine.result
-    counts = {wish.id: KINDS[tuple(wish.controls)] if task.few else 1 for wish in task.ours}
     return {
         "ways": {
             "all controls forced, diffusers": theirs(takes, {ALL: len(RUNS)}),
             "own controls, diffusers": theirs(takes, KINDS),
-            "ours": ours(made, counts),
+            "ours": Way(made.step, made.beside),
         },
-        "beside": parts(made, takes, counts),
+        "beside": parts(made, takes),
         "first use": {"diffusers": before.first, "ours": mine.first},
         "peak": {"diffusers": before.peak, "ours": mine.peak},
         "difference": difference(task, made, takes),

@@ -1,4 +1,4 @@
-"""Videos tried on a card that is made smaller: what `gpu_small_cards` measures."""
+"""Videos tried on a card that is made smaller: what `small_cards` measures."""
 
 from __future__ import annotations
 

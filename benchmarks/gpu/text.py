@@ -1,4 +1,4 @@
-"""The text encoder of `gpu_folder`: Qwen2.5-VL with random weights, and a tokenizer whose words are bytes."""
+"""The text encoder of `folder`: Qwen2.5-VL with random weights, and a tokenizer whose words are bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from benchmarks.gpu_folder import Shapes, Sizes
+    from benchmarks.gpu.folder import Shapes, Sizes
 
 BYTES_OF_A_SHARD = 2 << 30
 CHAT = (

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.gpu_sizes import Size
-from benchmarks.gpu_videos import Wish, write_runs
+from benchmarks.gpu.sizes import Size
+from benchmarks.gpu.videos import Wish, write_runs
 
-SIZES = "320x192x29:8,832x480x93:2,1280x704x93:1"
+SIZES = "320x192x29:35,832x480x93:2,1280x704x93:1"
 ALL = ("depth", "edge", "seg", "vis")
 RUNS = (*[("edge",)] * 6, *[("depth", "edge")] * 3, ALL)
 KINDS = {names: RUNS.count(names) for names in dict.fromkeys(RUNS)}
 SMALL = 6_000
-"""Tokens of a row up to which ours makes all ten runs."""
+"""Tokens of a row up to which a step is recorded as a graph, once its kind was seen twice."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,14 @@ class Task:
 
     size: Size
     steps: int
-    few: bool  # ours makes one run of each kind, too
     folder: Path
 
     @classmethod
-    def parse(cls, text: str, work: Path, every: bool) -> Task:
+    def parse(cls, text: str, work: Path) -> Task:
         """From "832x480x93:2"."""
         name, _, steps = text.partition(":")
         size = Size.parse(name)
-        return cls(size, int(steps), size.tokens > SMALL and not every, work / name)
+        return cls(size, int(steps), work / name)
 
     @property
     def of_each_kind(self) -> list[Wish]:
@@ -39,14 +38,14 @@ class Task:
 
     @property
     def ours(self) -> list[Wish]:
-        """What ours makes."""
-        return self.of_each_kind if self.few else [self._wish(i) for i in range(len(RUNS))]
+        """All ten."""
+        return [self._wish(i) for i in range(len(RUNS))]
 
     @property
     def warm_up(self) -> list[Wish]:
         """What ours makes before the time counts."""
-        steps = 1 if self.few else 5  # a small step is also recorded as a graph, once its kind was seen twice
-        return [Wish("warm", ("edge",) if self.few else ALL, self.size, steps, 100)]
+        small = self.size.tokens <= SMALL
+        return [Wish("warm", ALL if small else ("edge",), self.size, 5 if small else 1, 100)]
 
     def write(self) -> None:
         """The runs' files and their videos."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from benchmarks.gpu_timing import BatchTime, Screening, Stopwatch, TimedEngine
+from benchmarks.gpu.timing import BatchTime, Screening, Stopwatch, TimedEngine
 from cosmos_batch.cli.requests import Requests, gather
 from cosmos_batch.cli.wiring import cache_folder
 from cosmos_batch.dispatch.command import Command, execute
@@ -22,7 +23,6 @@ from cosmos_batch.ledger import State
 from cosmos_batch.media.cache import ControlCache
 from cosmos_batch.media.video import Frames
 from cosmos_batch.planning.cost import CostModel
-from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.profiles import profile
 from cosmos_batch.run import TRANSFER_CONTROLS
 
@@ -31,8 +31,31 @@ from cosmos_batch.run import TRANSFER_CONTROLS
 class Made:
     """What came of a command."""
 
+    seconds: float  # from the runs as they were read to the last that is checked and in its place
     batches: list[BatchTime]
     frames: Mapping[str, Frames]  # by run, as they were before they were compressed
+
+    @property
+    def step(self) -> float:
+        """Seconds of a denoising step of every batch."""
+        return sum(batch.step for batch in self.batches)
+
+    @property
+    def beside(self) -> float:
+        """Seconds of all but so many such steps as were taken."""
+        return self.seconds - sum(len(batch.steps) * batch.step for batch in self.batches)
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """Of those. The device waits while nothing is asked of it."""
+        batches = self.batches
+        steps = sum(len(batch.steps) * batch.step for batch in batches)
+        known = {
+            "joining": sum(batch.joining for batch in batches),
+            "first steps": sum(sum(batch.steps) for batch in batches) - steps,
+            "finishing": sum(batch.finishing for batch in batches),
+        }
+        return known | {"waiting": self.beside - sum(known.values())}
 
 
 class Maker:
@@ -58,23 +81,19 @@ class Maker:
         assert not requests.problems, requests.problems
         return requests
 
-    def one_by_one(self, requests: Requests) -> bool:
-        """Whether the planner makes every run a batch of its own."""
-        traits = self._engine.traits
-        plan = plan_runs(requests.settled(traits), traits, self._prior(), facts=requests.facts)
-        return max(launch.batch_size for launch in plan.launches) == 1
-
     def make(self, requests: Requests, out: Path) -> Made:
         """Make the runs, into a folder that is emptied before. Raises AssertionError if one did not succeed."""
         shutil.rmtree(out, ignore_errors=True)
         self._seen.seen.clear()
         watch = Stopwatch(self.device)
+        begin = time.perf_counter()
         runs = requests.settled(self._engine.traits)
         command = Command(runs, TimedEngine(self._engine, watch), self._prior(), requests.facts)
         with OutputFolder(out) as folder:
             standings = execute(command, folder, watch, Stop())
+        seconds = time.perf_counter() - begin
         assert all(standing.state is State.SUCCEEDED for standing in standings), (standings, watch.notes)
-        return Made(watch.batches, dict(zip(watch.order, self._seen.seen, strict=True)))
+        return Made(seconds, watch.batches(), dict(zip(watch.order, self._seen.seen, strict=True)))
 
     def _prior(self) -> CostModel:
         return replace(profile("transfer", "h100"), memory_bytes=self._engine.memory_bytes)

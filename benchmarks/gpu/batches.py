@@ -1,4 +1,4 @@
-"""What the batch itself costs on a CUDA device: `python -m benchmarks.gpu_batches`.
+"""What the batch itself costs on a CUDA device: `python -m benchmarks.gpu.batches`.
 
 Random weights of the published configuration. Mixed control sets against the sum of their parts, joining and
 leaving a running batch, replayed steps against plain ones, and setting a video aside to disk and taking it back.
@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.gpu import error, seconds_of, versions
-from benchmarks.gpu_models import DEVICE, Case, Ours, Reference, Size
-from benchmarks.gpu_tasks import ALL
+from benchmarks.gpu.measuring import error, seconds_of, versions
+from benchmarks.gpu.models import DEVICE, Case, Ours, Reference, Size
+from benchmarks.gpu.tasks import ALL
 from cosmos_batch.engines.transfer.batch import Batch
 from cosmos_batch.engines.transfer.forward import Forward
 from cosmos_batch.engines.transfer.state import SavedState, load_state, save_state

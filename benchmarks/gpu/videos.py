@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gpu_sizes import Size
+from benchmarks.gpu.sizes import Size
 from cosmos_batch.media.encode import write_video
 
 FPS = 24.0

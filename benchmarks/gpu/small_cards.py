@@ -1,4 +1,4 @@
-"""The smallest card on which a video can be made: `python -m benchmarks.gpu_small_cards --model DIR`.
+"""The smallest card on which a video can be made: `python -m benchmarks.gpu.small_cards --model DIR`.
 
 A larger card plays the smaller ones: PyTorch may take no more of it than a card of so many GiB has, less what CUDA
 itself takes. On each, one whole video of a few steps goes through the real engine, from prompt to file, with a
@@ -15,7 +15,7 @@ offloaded, if that is more. Columns:
 - s/step: seconds of the last denoising step, guided and unguided;
 - text, encode, decode: seconds for the prompt and the negative prompt, for all control videos, for the result.
 
-Needs a model's folder, such as `benchmarks.gpu_folder` writes. On the CPU, where nothing bounds the memory, it
+Needs a model's folder, such as `benchmarks.gpu.folder` writes. On the CPU, where nothing bounds the memory, it
 goes through the motions.
 """
 
@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmarks.gpu_cards import GIB, PARTS, Case, Found, Stage
+from benchmarks.gpu.cards import GIB, PARTS, Case, Found, Stage
 from cosmos_batch.engines.transfer.engine import TransferEngine
 from cosmos_batch.engines.transfer.options import Approximation, Options, Part
 from cosmos_batch.run import TRANSFER_CONTROLS

@@ -1,9 +1,13 @@
-"""Where the seconds of a command go: an engine and a watcher that take the time of every batch's parts."""
+"""Where the seconds of a command go: an engine and a watcher that note when the device comes to every part.
+
+Nothing waits for that: on a GPU an event is left in its queue, and read when all is over. So a batch's files are
+written while the next one is denoised, as ever.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -15,33 +19,42 @@ from cosmos_batch.ledger import State
 from cosmos_batch.media.video import Frames
 from cosmos_batch.planning.plan import Launch, Plan
 from cosmos_batch.planning.traits import Traits
+from cosmos_batch.run import Run
+
+Mark = Callable[[], float]
+"""A moment of the device; its seconds, from any beginning, once the device has come to it."""
 
 
 @dataclass
 class BatchTime:
-    """Seconds of one batch, from the end of the batch before to its last record."""
+    """What the device took for one batch, in seconds of its own."""
 
     runs: tuple[str, ...]
-    begin: float
-    whole: float = 0.0
-    joining: float = 0.0  # reading control videos, text, encoding
-    steps: list[float] = field(default_factory=list)  # each of them
-    finishing: float = 0.0  # decoding, writing videos
+    joining: float = 0.0  # waiting for control videos, encoding them
+    steps: list[float] = field(default_factory=list)  # each of them; the first also reads prompts
+    finishing: float = 0.0  # decoding, and handing over what is written
 
     @property
     def step(self) -> float:
         """Of a denoising step: the median, for a small batch's third step is also recorded as a graph."""
         return median(self.steps)
 
-    @property
-    def beside(self) -> float:
-        """Of all but so many such steps."""
-        return self.whole - len(self.steps) * self.step
 
-    @property
-    def dispatching(self) -> float:
-        """Of what is neither in the engine: planning, the ledger, checking outputs and moving them into place."""
-        return self.whole - sum(self.steps) - self.joining - self.finishing
+@dataclass
+class _Times:
+    """The same while it is measured."""
+
+    runs: tuple[str, ...]
+    joining: list[tuple[Mark, Mark]] = field(default_factory=list)
+    steps: list[tuple[Mark, Mark]] = field(default_factory=list)
+    finishing: list[tuple[Mark, Mark]] = field(default_factory=list)
+
+    def read(self) -> BatchTime:
+        """In seconds."""
+        joining, steps, finishing = (
+            [end() - begin() for begin, end in spans] for spans in (self.joining, self.steps, self.finishing)
+        )
+        return BatchTime(self.runs, sum(joining), steps, sum(finishing))
 
 
 class Stopwatch:
@@ -49,34 +62,47 @@ class Stopwatch:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._last = self.now()
-        self.batches: list[BatchTime] = []
+        self._first: torch.cuda.Event | None = None
+        self._times: list[_Times] = []
         self.order: list[str] = []  # runs in the order in which they succeeded
         self.notes: list[str] = []
 
-    def now(self) -> float:
-        """Seconds, when the device is done with what it was given."""
+    def mark(self) -> Mark:
+        """When the device is done with what it was given until now."""
+        if self._device.type != "cuda":
+            now = time.perf_counter()
+            return lambda: now
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(self._device))
+        first = self._first = self._first or event
+        return lambda: first.elapsed_time(event) / 1000
+
+    @property
+    def at_work(self) -> _Times:
+        """The batch in the air."""
+        return self._times[-1]
+
+    def batches(self) -> list[BatchTime]:
+        """Each batch's times, once all is over."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        return time.perf_counter()
+        return [times.read() for times in self._times]
 
     def planned(self, plan: Plan) -> None:
-        """Counts as part of the first batch."""
+        """Nothing that the device does."""
 
     def launched(self, reason: str, runs: int) -> None:
-        """Counts as part of the first batch."""
+        """Branches are loaded, in no batch's time."""
 
     def began(self, batch: int, run_ids: Sequence[str]) -> None:  # noqa: ARG002 - the protocol's name
-        """A batch begins where the one before it ended."""
-        self.batches.append(BatchTime(tuple(run_ids), self._last))
+        """What comes now is the batch's."""
+        self._times.append(_Times(tuple(run_ids)))
 
     def stepped(self, run_id: str, step: int, steps: int) -> None:
         """Steps are timed in the session."""
 
     def changed(self, run_id: str, state: State, cause: str) -> None:
-        """A batch lasts until the last of its runs ends."""
-        self._last = self.now()
-        self.batches[-1].whole = self._last - self.batches[-1].begin
+        """Note how it ended."""
         if state is State.SUCCEEDED:
             self.order.append(run_id)
         else:
@@ -101,29 +127,34 @@ class TimedSession:
 
     @property
     def finishing(self) -> tuple[str, ...]:
-        """None: no batch begins before the one ahead of it is finished, so that their times are their own."""
-        return ()
+        """Those of them that need nothing of the device any more."""
+        return self._session.finishing
+
+    def expect(self, runs: Sequence[Run]) -> None:
+        """These runs join next."""
+        self._session.expect(runs)
 
     def join(self, job: Job) -> Iterable[Event]:
         """Take a run in."""
-        begin = self._watch.now()
+        begin = self._watch.mark()
         events = list(self._session.join(job))
-        self._watch.batches[-1].joining += self._watch.now() - begin
+        self._watch.at_work.joining.append((begin, self._watch.mark()))
         return events
 
     def advance(self) -> Iterator[Event]:
         """One step further. What comes before the first run's progress is the step, what comes after is not."""
-        times, stepping = self._watch.batches[-1], True
-        begin = self._watch.now()
+        times, stepping = self._watch.at_work, True
+        begin = self._watch.mark()
         for event in self._session.advance():
-            now = self._watch.now()
-            if not isinstance(event, Progress):
-                times.finishing += now - begin
-            elif stepping:
-                times.steps.append(now - begin)
+            if stepping and isinstance(event, Progress):
+                times.steps.append((begin, self._watch.mark()))
                 stepping = False
+                begin = self._watch.mark()
             yield event
-            begin = self._watch.now()
+            if stepping:
+                begin = self._watch.mark()  # a run of an earlier batch has landed
+        if not stepping:
+            times.finishing.append((begin, self._watch.mark()))
 
     def save(self, run_id: str) -> None:
         """Write the run's state."""
