@@ -25,7 +25,7 @@ from cosmos_batch.ledger import Ledger, State, Submission
 from cosmos_batch.planning.flushing import FlushRules
 from cosmos_batch.planning.traits import Shape, Traits
 from cosmos_batch.run import Control, ControlName, Priority, Run
-from tests.dispatch.world import FACTS, PRIOR, TRAITS, make_run
+from tests.dispatch.world import FACTS, PRIOR, TRAITS, AtOnce, make_run
 
 STEP = 1.0  # virtual seconds
 LONGEST = 500.0  # virtual seconds that no test takes
@@ -140,6 +140,7 @@ class World:
             check_stamp,
             self.clock.now,
             lambda seconds: self._rest(made, seconds),
+            AtOnce(),
         )
         return made
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, current_thread
 
 import pytest
 
+from cosmos_batch.dispatch.command import check_output
 from cosmos_batch.dispatch.folder import HOME
 from cosmos_batch.dispatch.watching import Settings
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.replay import Fault, Trouble, Write
-from cosmos_batch.errors import StorageError
+from cosmos_batch.errors import OutputError, StorageError
 from cosmos_batch.ledger import BatchFacts, Ledger, State
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Run
 from tests.dispatch.service import World
 from tests.dispatch.test_executor import owner
-from tests.dispatch.world import TRAITS, Heard, dispatch, make_input, make_run, states, write_answer
+from tests.dispatch.world import TRAITS, Heard, P, T, dispatch, make_input, make_run, states, write_answer
 
 ONE = Settings(max_batch=1)
 
@@ -36,9 +40,11 @@ class Diary(Heard):
     def __init__(self, stop_after: int | None = None) -> None:
         super().__init__(stop_after=stop_after)
         self.lines: list[str] = []
+        self.on_step: Callable[[str, int], None] = lambda _run_id, _step: None
 
     def stepped(self, run_id: str, step: int, steps: int) -> None:
         self.lines.append(f"{run_id} {step}")
+        self.on_step(run_id, step)
         super().stepped(run_id, step, steps)
 
     def changed(self, run_id: str, state: State, cause: str) -> None:
@@ -171,6 +177,98 @@ def test_what_goes_wrong_in_its_landing_is_its_own_failure(tmp_path: Path, runs:
 
     assert states(standings) == {"r0": State.FAILED, "r1": State.SUCCEEDED, "r2": State.SUCCEEDED}
     assert "nobody foresaw this" in standings["r0"].cause
+
+
+class Later(Executor):
+    """Does nothing of what it is handed until it is let go."""
+
+    def __init__(self) -> None:
+        self._free = False
+        self._left: list[Callable[[], None]] = []
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """What will have been done."""
+        future: Future[T] = Future()
+        self._left.append(lambda: future.set_result(fn(*args, **kwargs)))
+        if self._free:
+            self.let_go()
+        return future
+
+    def let_go(self) -> None:
+        """Do what is left, and from now on everything on the spot."""
+        self._free = True
+        while self._left:
+            self._left.pop()()
+
+
+def test_a_batch_is_denoised_while_the_one_before_is_checked(tmp_path: Path, runs: list[Run]) -> None:
+    root, diary, later = tmp_path / "out", Diary(), Later()
+    diary.on_step = lambda run_id, step: later.let_go() if (run_id, step) == ("r1", 4) else None
+
+    standings = dispatch(runs[:2], root, lag=1, settings=ONE, heard=diary, checks=later)
+
+    assert set(states(standings).values()) == {State.SUCCEEDED}
+    assert diary.lines == [
+        *("r0 1", "r0 2", "r0 3", "r0 4"),
+        *("r1 1", "r1 2", "r1 3", "r1 4"),  # r0 was written after r1's first step
+        *("r0 succeeded", "r1 succeeded"),
+    ]
+
+
+def test_outputs_are_checked_in_a_thread(tmp_path: Path, runs: list[Run]) -> None:
+    threads = set()
+
+    def check(run: Run, shape: Shape, job: Job) -> None:
+        threads.add(current_thread())
+        check_output(run, shape, job)
+
+    with ThreadPoolExecutor(1) as pool:
+        standings = dispatch(runs, tmp_path / "out", lag=2, settings=ONE, check=check, checks=pool)
+
+    assert set(states(standings).values()) == {State.SUCCEEDED}
+    assert current_thread() not in threads
+
+
+def test_an_output_that_does_not_hold_is_made_again(tmp_path: Path, runs: list[Run]) -> None:
+    root, diary, left = tmp_path / "out", Diary(), ["r0"]
+
+    def check(run: Run, shape: Shape, job: Job) -> None:
+        if run.id in left:
+            left.remove(run.id)
+            raise OutputError("half of it is missing")
+        check_output(run, shape, job)
+
+    with ThreadPoolExecutor(1) as pool:
+        standings = dispatch(runs, root, lag=2, settings=ONE, heard=diary, check=check, checks=pool)
+
+    assert set(states(standings).values()) == {State.SUCCEEDED}
+    assert ("r0", State.QUEUED, "its output does not hold: half of it is missing") in diary.changes
+
+
+def test_a_crash_harms_nothing_that_is_being_checked(tmp_path: Path, runs: list[Run]) -> None:
+    root, diary = tmp_path / "out", Diary()
+    begun = Event()
+
+    def check(run: Run, shape: Shape, job: Job) -> None:
+        if run.id == "r0":
+            begun.wait(60)
+        check_output(run, shape, job)
+
+    diary.on_step = lambda run_id, step: begun.set() if (run_id, step) == ("r1", 3) else None
+    with ThreadPoolExecutor(1) as pool:
+        standings = dispatch(
+            runs,
+            root,
+            lag=2,
+            settings=ONE,
+            heard=diary,
+            faults={"r1": Fault(Trouble.BREAK, 3)},
+            check=check,
+            checks=pool,
+        )
+
+    assert states(standings) == {"r0": State.SUCCEEDED, "r1": State.FAILED, "r2": State.SUCCEEDED}
+    assert diary.lines.count("r0 1") == 1
 
 
 def one_by_one(world: World) -> World:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
@@ -76,6 +78,23 @@ def write_answer(job: Job, shape: Shape) -> None:
     write_video(job.folder / "output.mp4", frames, fps, metadata={FINGERPRINT: job.run.fingerprint})
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AtOnce(Executor):
+    """Does everything on the spot."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """What it gives, or raises."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as exc:
+            future.set_exception(exc)
+        return future
+
+
 @dataclass
 class Heard:
     """A watcher that keeps what it hears."""
@@ -126,15 +145,19 @@ def dispatch(
     clock: Clock | None = None,
     write: Write = write_answer,
     check: CheckOutput = check_output,
+    checks: Executor | None = None,
 ) -> dict[str, Standing]:
-    """One command over the runs with a replay engine; how each of them stands, by id."""
+    """One command over the runs with a replay engine; how each of them stands, by id.
+
+    `checks`: where outputs are opened; None: on the spot, so that everything has its time.
+    """
     script = Script(write=write, most=most, lag=lag, faults=faults or {})
     engine = ReplayEngine(TRAITS, script, clock or VirtualClock())
     facts = dict.fromkeys(videos(runs), FACTS)
     heard = heard or Heard()
     command = Command(runs, engine, PRIOR, facts, settings or Settings())
     with OutputFolder(root) as folder:
-        standings = execute(command, folder, heard, heard.stop, check)
+        standings = execute(command, folder, heard, heard.stop, check, checks or AtOnce())
     return {standing.id: standing for standing in standings}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from cosmos_batch.dispatch.folder import folder_errors
 from cosmos_batch.engines.base import Engine, Event, Job, Progress, Result, Session
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
+from cosmos_batch.run import Run
 
 STARTING, DISPATCHING, ENGINE = "starting", "dispatching", "engine"
 
@@ -82,6 +83,7 @@ class BoxedSession:
         self._session = session
         self._box = box
         self._steps: dict[str, int] = {}
+        self._expected: dict[str, int] = {}
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -93,15 +95,21 @@ class BoxedSession:
         """Those of them that need nothing of the device any more. They may still be what kills the process."""
         return self._session.finishing
 
+    def expect(self, runs: Sequence[Run]) -> None:
+        """These runs join next. While their files are read, they may be what kills the process."""
+        self._expected = {run.id: 0 for run in runs if run.id not in self._steps}
+        self._session.expect(runs)
+
     def join(self, job: Job) -> Iterator[Event]:
         """Take a run in."""
+        self._expected.pop(job.run.id, None)
         self._steps[job.run.id] = 0
-        return self._watched(lambda: self._session.join(job), {job.run.id: 0})
+        return self._watched(lambda: self._session.join(job), {**self._expected, job.run.id: 0})
 
     def advance(self) -> Iterator[Event]:
         """Take every active run one step further."""
         aboard = {id_: self._steps.get(id_, 0) for id_ in self._session.active}
-        return self._watched(self._session.advance, aboard)
+        return self._watched(self._session.advance, self._expected | aboard)
 
     def save(self, run_id: str) -> None:
         """Write the run's state."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass, field
 
 from cosmos_batch.dispatch.executor import Executor, Planner
 from cosmos_batch.dispatch.folder import OUTPUT, OutputFolder
 from cosmos_batch.dispatch.provenance import InputDigests
-from cosmos_batch.dispatch.recorder import CheckOutput, Tools
+from cosmos_batch.dispatch.recorder import CheckOutput, Tools, check_thread
 from cosmos_batch.dispatch.watching import Settings, Stop, Watcher
 from cosmos_batch.engines.base import Engine, Job
 from cosmos_batch.errors import EngineError
@@ -55,15 +56,18 @@ def execute(
     watcher: Watcher,
     stop: Stop,
     check: CheckOutput = check_output,
+    checks: futures.Executor | None = None,
 ) -> list[Standing]:
     """Make what is missing of the command's runs in the folder; return how each of them stands.
 
-    `check` opens every output before its run counts as succeeded.
+    `check` opens every output before its run counts as succeeded, in `checks` (None: a thread of its own) where
+    other runs are denoised meanwhile.
 
     Raises InputError, StorageError, LedgerError and EngineError; what was finished or saved is kept, and the same
     command goes on from there.
     """
     ledger = Ledger(folder.ledger)
+    checks = checks or check_thread()
     try:
         tools = Tools(
             folder=folder,
@@ -75,9 +79,11 @@ def execute(
             check=check,
             settings=command.settings,
             watcher=watcher,
+            checks=checks,
         )
         return Executor(command.engine, _planner(command, ledger), tools, stop).execute(command.runs)
     finally:
+        checks.shutdown()
         ledger.close()
 
 

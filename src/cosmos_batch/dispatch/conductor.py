@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cosmos_batch.dispatch.agenda import Agenda
@@ -16,11 +16,14 @@ from cosmos_batch.ledger import BatchFacts, Mode
 from cosmos_batch.planning.boarding import Aboard, Boarding, Cabin, board
 from cosmos_batch.planning.cost import CostModel
 from cosmos_batch.planning.lots import Kind
-from cosmos_batch.planning.plan import Batch
+from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.sizing import sizing
 from cosmos_batch.planning.traits import Shape, Traits
 from cosmos_batch.planning.turns import Rank, rank
 from cosmos_batch.run import Run, Signature
+
+Choose = Callable[[Signature], Launch | None]
+"""The launch that comes next, where it needs just these control branches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +48,55 @@ class Conductor:
         agenda: Agenda,
         lessons: Lessons,
         stop: Stop,
+        choose: Choose,
         tell: Callable[[], None] = lambda: None,
     ) -> None:
-        """`stop` is set when the queue is paused; `tell`, called between steps, says what is to be done next."""
+        """`stop` is set when the queue is paused; `choose` gives the next launch; `tell`, called between steps,
+        says what is to be done next.
+        """
         self._tools = tools
         self._traits = traits
         self._waiting = waiting
         self._agenda = agenda
         self._lessons = lessons
         self._stop = stop
+        self._choose = choose
         self._tell = tell
+        self.launch: Launch | None = None  # at work
         self._scene: _Scene | None = None
         self._ranks: dict[str, tuple[Rank, Kind]] = {}  # of the runs aboard
         self._failures: dict[str, int] = {}  # of their attempts so far
         self._suspects: set[str] = set()  # those of them that must be alone
         self._company: frozenset[str] = frozenset()  # when it was last thought about who may join
+        self._ahead: tuple[Run, ...] = ()  # whom the session was last told to expect
         self._due = float("inf")  # when a run that was held back then may begin
 
-    def expect(self, runs: tuple[Run, ...]) -> None:
-        """These runs are about to be claimed: keep what is known of them as waiting runs."""
-        self._ranks, self._suspects = {}, set()
-        for run in runs:
+    def begin(self, launch: Launch) -> Mapping[str, int]:
+        """Its runs are about to be claimed: keep what is known of them as waiting runs. Returns how many attempts
+        each has made fail so far.
+        """
+        self.launch = launch
+        self._ranks, self._suspects, self._failures = {}, set(), {}
+        for run in launch.runs:
             self._remember(run)
+        return dict(self._failures)
+
+    def end(self) -> None:
+        """A launch is over; those of its runs that still wait gather again."""
+        if self.launch is not None:
+            self._agenda.over(self.launch)
+            self.launch = None
+
+    def further(self, controls: Signature) -> tuple[Launch, Mapping[str, int]] | None:
+        """The launch that comes next, where it is one with these control branches and may share the session.
+
+        None shares that of a run that must be alone: nobody is to be aboard while its files are written.
+        """
+        if not self._traits.steps or self._suspects:
+            return None
+        self.end()
+        launch = self._choose(controls)
+        return None if launch is None else (launch, self.begin(launch))
 
     def _remember(self, run: Run) -> None:
         entry = self._waiting.entries[run.id]
@@ -83,6 +113,7 @@ class Conductor:
         alone = any(run.id in self._suspects for run in batch.runs)
         self._scene = _Scene(number, batch.shape, controls, recorder, closed or alone)
         self._company = frozenset()
+        self._ahead = ()
 
     def between(self, flight: Flight) -> None:
         """Heed what the queue says. Of an engine that cannot step, only cancelled runs are taken out."""
@@ -101,6 +132,16 @@ class Conductor:
             self._let_in(flight)
             self._company = frozenset(seat.id for seat in flight.aboard)
             self._due = min((entry.not_before for entry in self._agenda.deferred(now)), default=float("inf"))
+        if pulse.mode is Mode.RUNNING:
+            self._look_ahead(flight)
+
+    def _look_ahead(self, flight: Flight) -> None:
+        """Tell the session who comes next. Nobody is expected while a run is at work that must be alone."""
+        assert self._scene is not None
+        ahead = () if self._scene.closed else self._agenda.upcoming(self._scene.controls)
+        if ahead != self._ahead:
+            flight.expect(ahead)
+            self._ahead = ahead
 
     def _drop(self, flight: Flight, changed: bool) -> None:
         lost = self._tools.leases.lost

@@ -20,6 +20,7 @@ from cosmos_batch.errors import (
     Unavailable,
     explain,
 )
+from cosmos_batch.run import Run
 
 
 class Landing(Enum):
@@ -112,6 +113,7 @@ class Flight:
             if not self.aboard:
                 break
             self._take(self._session.advance())
+            self._stragglers.collect()
             self._hand_on()
             self._check_company()
             self._save_when_due()
@@ -126,6 +128,10 @@ class Flight:
         for seat in seats:
             self._join(seat)
         self._hand_on()
+
+    def expect(self, runs: Sequence[Run]) -> None:
+        """These runs are to join the session next: it may read what they need."""
+        self._session.expect(runs)
 
     def set_aside(self, run_id: str, reason: str) -> None:
         """Take a run out with its state saved, at a step's end; it waits again. Raises StorageError."""

@@ -1,9 +1,9 @@
-"""One launch: its batches flown in turn, and cut where they do not fit or break."""
+"""A launch: its batches flown in turn, and cut where they do not fit or break."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -37,6 +37,11 @@ class Attendant(Steward, Protocol):
         self, batch: Batch, number: int, controls: Signature, recorder: BatchRecorder, closed: bool
     ) -> None:
         """A batch begins, in a session with these control branches. `closed`: nobody may join it."""
+
+    def further(self, controls: Signature) -> tuple[Launch, Mapping[str, int]] | None:
+        """The launch that comes next, where it is one with these control branches and may share the session; and,
+        by run id, the attempts that its runs have made fail so far.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,40 +103,56 @@ class LaunchRunner:
         self._session: Session | None = None
         self._held: deque[_Claimed] = deque()  # the parts of a broken batch, which are nobody else's meanwhile
         self._flown: list[_Flown] = []
-        self._stragglers = Stragglers(tools.clock, self._end_batches)
+        self._stragglers = Stragglers(tools.clock, tools.checks, self._end_batches)
         self._pace = SavePace(tools.settings.save_every, tools.clock)
 
     def execute(self, after_batch: Callable[[], None]) -> None:
-        """Fly every batch, and call `after_batch` after each.
-
-        Raises EngineError where the engine cannot start, StorageError and LedgerError.
+        """Fly every batch, and call `after_batch` after each; then those of the launches that the attendant has
+        further. Raises EngineError where the engine cannot start, StorageError and LedgerError.
         """
         waiting = deque(part for batch in self._launch.batches for part in self._within_limits(batch))
         try:
-            while (self._held or waiting) and not self._stop.wanted:
+            while not self._stop.wanted and (self._held or waiting):
                 if self._held:
                     self._fly(self._open_session((self._held[0].batch, *waiting)), self._held.popleft())
                 else:
                     waiting.extendleft(reversed(self._begin(waiting.popleft(), waiting)))
                 after_batch()
+                if not (self._held or waiting):
+                    waiting.extend(self._further())
             self._see_through()
         finally:
             self._let_go()
             self._close_session()
+
+    def _further(self) -> Sequence[Batch]:
+        """The batches of another launch for the same session: meanwhile the files of the last are written."""
+        if self._attendant is None or self._stop.wanted:
+            return ()
+        found = self._attendant.further(self._launch.controls)
+        if found is None:
+            return ()
+        self._launch, failures = found
+        self._failures |= failures
+        return [part for batch in self._launch.batches for part in self._within_limits(batch)]
 
     def _within_limits(self, batch: Batch) -> Sequence[Batch]:
         """The batch, in parts where it is larger than what is known to fit."""
         most = self._lessons.most(batch.shape)
         return split(batch, most) if most is not None and len(batch.runs) > most else (batch,)
 
-    def _begin(self, batch: Batch, waiting: Iterable[Batch]) -> Sequence[Batch]:
+    def _begin(self, batch: Batch, waiting: Sequence[Batch]) -> Sequence[Batch]:
         """Fly a batch once, ahead of those that wait; what comes back is to be flown next."""
         parts = self._within_limits(batch)
         if len(parts) > 1:
             return parts
         session = self._open_session((batch, *waiting))
         claimed = self._claim(batch)
-        return () if claimed is None else self._fly(session, claimed)
+        if claimed is None:
+            return ()
+        after = waiting[0].runs if waiting else ()
+        session.expect([*(seat.job.run for seat in claimed.seats), *after])
+        return self._fly(session, claimed)
 
     def _claim(self, batch: Batch, closed: bool = False) -> _Claimed | None:
         """The batch with those of its runs that still wait, seated; None where none does."""
@@ -213,12 +234,15 @@ class LaunchRunner:
             raise
         except Exception as exc:
             self._close_session()
+            self._stragglers.land_written()
             self._stragglers.fail(explain(exc))
             if self._tools.settings.guarded and not isinstance(exc, CosmosBatchError):
                 raise EngineLost(f"the engine broke: {explain(exc)}") from exc
 
     def _give_back(self, reason: str) -> None:
         """Let those wait again that were still to be finished: the session is gone, or goes."""
+        with suppress(StorageError, LedgerError, Unavailable):
+            self._stragglers.land_written()
         flown, self._flown = self._flown, []
         self._stragglers.put_back(reason, self._session)
         for each in flown:

@@ -12,7 +12,7 @@ from typing import Any
 from cosmos_batch.dispatch.folder import OUTPUT, RUN_FILE
 from cosmos_batch.engines.base import approximations_of, maker_of
 from cosmos_batch.errors import OutputError
-from cosmos_batch.media.facts import videos_of
+from cosmos_batch.media.facts import FileMark, file_mark, videos_of
 from cosmos_batch.run import Run
 
 Digest = Callable[[Path], str]
@@ -49,12 +49,11 @@ class InputDigests:
     """SHA-256 of input files, each read once as long as it is not touched: many runs share an input."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, tuple[tuple[int, ...], str]] = {}
+        self._known: dict[Path, tuple[FileMark, str]] = {}
 
     def __call__(self, path: Path) -> str:
         """The digest of a file's contents. Raises OSError."""
-        status = path.stat()
-        mark = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        mark = file_mark(path)
         if path not in self._known or self._known[path][0] != mark:
             self._known[path] = mark, file_digest(path)
         return self._known[path][1]

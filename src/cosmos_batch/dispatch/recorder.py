@@ -7,6 +7,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,6 +40,11 @@ class CheckOutput(Protocol):
     def __call__(self, run: Run, shape: Shape, job: Job) -> None: ...
 
 
+def check_thread() -> Executor:
+    """A thread to open outputs in."""
+    return ThreadPoolExecutor(1, "checks")
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What dispatching needs of the world."""
@@ -50,6 +56,7 @@ class Tools:
     digest: Digest
     shape: Callable[[Run], Shape]  # what a run's output must measure
     check: CheckOutput
+    checks: Executor  # where outputs are opened while others are denoised
     settings: Settings
     watcher: Watcher
     clock: Callable[[], float] = time.time
@@ -124,11 +131,19 @@ class BatchRecorder:
         """Tell the user."""
         self._tools.watcher.noted(message)
 
-    def ended(self, seat: Seat, result: Result) -> None:
-        """Act on what the engine says. Raises StorageError and LedgerError."""
+    def inspect(self, seat: Seat) -> None:
+        """Open a run's output. Raises OutputError where it does not hold. Any thread may do so."""
+        run = seat.job.run
+        self._tools.check(run, self._tools.shape(run), seat.job)
+
+    def ended(self, seat: Seat, result: Result, inspected: Callable[[], None] | None = None) -> None:
+        """Act on what the engine says. `inspected` gives what came of `inspect`; None: it is done here.
+
+        Raises StorageError and LedgerError.
+        """
         match result.outcome:
             case Outcome.SUCCEEDED:
-                self._succeeded(seat)
+                self._succeeded(seat, inspected or (lambda: self.inspect(seat)))
             case Outcome.BLOCKED:
                 self._close(seat, State.BLOCKED, result.cause)
                 self._forget_state(seat)
@@ -137,16 +152,15 @@ class BatchRecorder:
             case Outcome.FAILED:
                 self.failed(seat, result.cause, result.retryable)
 
-    def _succeeded(self, seat: Seat) -> None:
+    def _succeeded(self, seat: Seat, inspected: Callable[[], None]) -> None:
         tools = self._tools
-        run = seat.job.run
         if not tools.ledger.renew([seat.attempt], tools.settings.lease):
             self.lost(seat)
             return
         try:
-            tools.check(run, tools.shape(run), seat.job)
+            inspected()
             self._describe(seat)
-            tools.folder.publish(seat.job.folder, run.id)
+            tools.folder.publish(seat.job.folder, seat.id)
         except OutputError as exc:
             self.failed(seat, f"its output does not hold: {exc}", retryable=True)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,8 +46,11 @@ class Seat:
 class Recorder(Protocol):
     """Where a flight's events go."""
 
-    def ended(self, seat: Seat, result: Result) -> None:
-        """The engine says how the run came out."""
+    def inspect(self, seat: Seat) -> None:
+        """Open a run's output. Raises OutputError where it does not hold. Any thread may do so."""
+
+    def ended(self, seat: Seat, result: Result, inspected: Callable[[], None] | None = None) -> None:
+        """The engine says how the run came out. `inspected` gives what came of `inspect`; None: not done yet."""
 
     def stepped(self, seat: Seat, seats: Sequence[Seat]) -> None:
         """A run went a step further, beside the other seats that the engine has."""

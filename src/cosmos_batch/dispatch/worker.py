@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -23,7 +24,7 @@ from cosmos_batch.dispatch.leases import Heartbeat, Leases
 from cosmos_batch.dispatch.lessons import Lessons
 from cosmos_batch.dispatch.outlook import outlook
 from cosmos_batch.dispatch.provenance import InputDigests
-from cosmos_batch.dispatch.recorder import CheckOutput, Tools
+from cosmos_batch.dispatch.recorder import CheckOutput, Tools, check_thread
 from cosmos_batch.dispatch.tallies import Tallies
 from cosmos_batch.dispatch.waiting import WaitingRuns
 from cosmos_batch.dispatch.watching import SavePace, Settings, Stop
@@ -41,7 +42,7 @@ from cosmos_batch.planning.cost import CostModel
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.settle import leading_facts
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Run
+from cosmos_batch.run import Run, Signature
 
 
 class Ending(IntEnum):
@@ -86,8 +87,11 @@ class Worker:
         check: CheckOutput,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
+        checks: Executor | None = None,
     ) -> None:
-        """`name`: unlike that of any other worker, ever."""
+        """`name`: unlike that of any other worker, ever; `checks`: where outputs are opened while others are
+        denoised, None: in a thread.
+        """
         self._engine = BoxedEngine(machine.engine, box)
         self._machine = machine
         self._folder = folder
@@ -119,9 +123,11 @@ class Worker:
             worker=name,
             leases=Leases(),
             tallies=self._tallies,
+            checks=checks or check_thread(),
         )
         self._troubles = 0  # in a row
         self._state = WorkerState.STARTING
+        self._since, self._busy = clock(), box.busy  # when it was last counted what the engine had done
         self._outlook_pace = PlanPace(service.outlook_every, clock)
         self._patrol_pace = SavePace(service.settings.lease / 4, clock)
         self.stop = Stop()
@@ -137,6 +143,7 @@ class Worker:
         with suppress(CosmosBatchError):
             self._tallies.write(self._ledger)
             self._ledger.report(self._name, WorkerState.ENDED)
+        self._tools.checks.shutdown()
         self._journal("ended", why=ending.name.lower())
         return ending
 
@@ -162,19 +169,37 @@ class Worker:
 
     def _round(self) -> None:
         """Look at the queue, choose a launch, execute it."""
-        started, busy = self._clock(), self._box.busy
+        self._since, self._busy = self._clock(), self._box.busy
         self._mend()
-        self._patrol()
-        self._agenda.refresh(self._ledger.pulse().latest)
-        launch = self._agenda.next()
+        launch = self._choose()
         if launch is None:
             self._rest()
             return
-        self._report(WorkerState.WORKING)
         self._execute(launch)
-        self._tallies.count("engine_seconds", self._box.busy - busy)
-        self._tallies.count("idle_seconds", max(0.0, self._clock() - started - (self._box.busy - busy)))
+        self._account()
+
+    def _choose(self, controls: Signature | None = None) -> Launch | None:
+        """Look at the queue, choose a launch; `controls`: one that may share the session with these branches."""
+        self._patrol()
+        pulse = self._ledger.pulse()
+        self._agenda.refresh(pulse.latest)
+        launch = self._agenda.next(controls=controls) if pulse.mode is Mode.RUNNING else None
+        if launch is not None:
+            self._report(WorkerState.WORKING)
+        return launch
+
+    def _go_on(self, controls: Signature) -> Launch | None:
+        """Choose the next launch while the files of the last are still written."""
+        self._account()
+        return self._choose(controls)
+
+    def _account(self) -> None:
+        """Count how long the engine was at work since last time, and how long it was not."""
+        now, busy = self._clock(), self._box.busy
+        self._tallies.count("engine_seconds", busy - self._busy)
+        self._tallies.count("idle_seconds", max(0.0, now - self._since - (busy - self._busy)))
         self._tallies.write(self._ledger)
+        self._since, self._busy = now, busy
 
     def _execute(self, launch: Launch) -> None:
         conductor = Conductor(
@@ -184,11 +209,10 @@ class Worker:
             self._agenda,
             self._lessons,
             self.stop,
+            self._go_on,
             self._tell,
         )
-        conductor.expect(launch.runs)
-        entries = self._waiting.entries
-        failures = {run.id: entries[run.id].failures for run in launch.runs}
+        failures = conductor.begin(launch)
         runner = LaunchRunner(
             self._engine,
             launch,
@@ -204,9 +228,9 @@ class Worker:
         except (StorageError, LedgerError, EngineLost, Unavailable):
             raise
         except EngineError as exc:
-            self._postpone(launch, str(exc))
+            self._postpone(conductor.launch or launch, str(exc))
         finally:
-            self._agenda.over(launch)
+            conductor.end()
 
     def _postpone(self, launch: Launch, cause: str) -> None:
         """The engine cannot start on a launch: others get their turn, and its runs another one later."""

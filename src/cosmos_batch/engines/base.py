@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -75,6 +75,12 @@ class Session(Protocol):
     def finishing(self) -> tuple[str, ...]:
         """Those of them that need nothing of the device any more: their Result comes of a later `advance`,
         whatever else that does. Their files are being written meanwhile, and others may be denoised.
+        """
+
+    def expect(self, runs: Sequence[Run]) -> None:
+        """These runs are to join next, in this order, and no others: what they need may be read meanwhile.
+
+        Nobody relies on it: others may join, and those that are expected may not.
         """
 
     def join(self, job: Job) -> Iterable[Event]:

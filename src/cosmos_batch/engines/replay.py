@@ -6,7 +6,7 @@ Nothing in it is random and nothing waits, unless the clock does: the same scrip
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
@@ -153,6 +153,9 @@ class ReplaySession:
     def finishing(self) -> tuple[str, ...]:
         """Those of them that have done all their steps."""
         return tuple(run_id for run_id, place in self._places.items() if place.lag is not None)
+
+    def expect(self, runs: Sequence[Run]) -> None:
+        """Nothing of theirs is read."""
 
     def join(self, job: Job) -> Iterator[Event]:
         """Take a run in, at the step of its saved state if there is one."""

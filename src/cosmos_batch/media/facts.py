@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from cosmos_batch.errors import MediaError
 from cosmos_batch.run import Run
@@ -23,6 +24,16 @@ class VideoFacts:
     height: int
     frames: int
     fps: float  # the average rate where it varies
+
+
+FileMark = tuple[int, int, int, int]
+"""What changes when a file is replaced or written to: device, inode, bytes, nanoseconds of its last change."""
+
+
+def file_mark(path: str | Path) -> FileMark:
+    """The mark of a file as it is now. Raises OSError."""
+    status = Path(path).stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def videos_of(run: Run) -> tuple[str, ...]:

@@ -53,6 +53,12 @@ def prepare_mask(
     return read_mask(made, count=count, size=size)
 
 
+def needs_models(run: Run) -> bool:
+    """Whether models are at work, on a device where there is one, when the run's videos are prepared."""
+    made = any(c.video is None and c.name in ("depth", "seg") for c in run.active)
+    return made or any(c.mask is None and c.mask_prompt is not None for c in run.active)
+
+
 def _input(run: Run, what: str) -> Path:
     if run.video is None:
         raise MediaError(f"run {run.id}: no input video to make its {what} from; supply either video")

@@ -61,19 +61,30 @@ def probe(path: str | Path) -> VideoFacts:
     return VideoFacts(width=width, height=height, frames=said if sure else len(decoded), fps=float(rate))
 
 
-def frames_of(path: str | Path, *, strict: bool = False) -> Iterator[Frames]:
+def frames_of(path: str | Path) -> Iterator[Frames]:
     """Yield the frames of a video one by one, each [height, width, 3].
 
-    `strict`: errors in the compressed stream, which a decoder would paint over, are errors. Raises MediaError as
-    `probe` does, when the damaged place is reached.
+    Raises MediaError as `probe` does, when the damaged place is reached.
     """
     with _opened(path) as (container, stream):
-        if strict:
-            stream.codec_context.options = {"err_detect": "explode"}
         for frame in _decoded(container, stream, path):
-            if strict and frame.is_corrupt:
-                raise MediaError(f"{path}: a frame is damaged; make the file again")
             yield _upright(frame)
+
+
+def count_whole(path: str | Path) -> int:
+    """Decode a video to its end; return how many frames it has, all of them whole.
+
+    Errors in the compressed stream, which a decoder would paint over, are errors: raises MediaError for them, and
+    as `probe` does.
+    """
+    count = 0
+    with _opened(path) as (container, stream):
+        stream.codec_context.options = {"err_detect": "explode"}
+        for frame in _decoded(container, stream, path):
+            if frame.is_corrupt:
+                raise MediaError(f"{path}: a frame is damaged; make the file again")
+            count += 1
+    return count
 
 
 def read_frames(

@@ -30,6 +30,7 @@ from cosmos_batch.errors import (
     Unavailable,
 )
 from cosmos_batch.planning.plan import Launch
+from cosmos_batch.run import Run
 
 _LOOKS = 2  # at a script, for one `advance` at most
 _FALSE_STARTS = 3  # a script may be killed so often, one time after the other, before it has loaded its model
@@ -76,6 +77,9 @@ class ScriptSession:
     def finishing(self) -> tuple[str, ...]:
         """None: the script has the device as long as it runs."""
         return ()
+
+    def expect(self, runs: Sequence[Run]) -> None:
+        """The script reads what its launch has when it comes to it."""
 
     def join(self, job: Job) -> Iterable[Event]:
         """Let a run have what the script makes of it. Raises EngineError where it makes nothing of it any more."""

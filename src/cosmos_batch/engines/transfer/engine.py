@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from traceback import clear_frames
@@ -15,14 +15,17 @@ from cosmos_batch.engines.transfer.calibration import calibrate, probes
 from cosmos_batch.engines.transfer.clerk import Clerk
 from cosmos_batch.engines.transfer.guardrail import check_prompts
 from cosmos_batch.engines.transfer.model import Model
+from cosmos_batch.engines.transfer.prefetch import Prefetch
 from cosmos_batch.engines.transfer.sampler import Memory
 from cosmos_batch.engines.transfer.task import Task
+from cosmos_batch.engines.transfer.videos import read_videos
 from cosmos_batch.errors import CosmosBatchError, OutOfMemory, StorageError
 from cosmos_batch.media.cache import ControlCache
 from cosmos_batch.media.video import Frames
 from cosmos_batch.planning.cost import CostModel
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
+from cosmos_batch.run import Run
 
 
 @contextmanager
@@ -50,7 +53,7 @@ class TransferSession:
 
     def __init__(self, model: Model, cache: ControlCache, identity: Mapping[str, str]) -> None:
         self._model = model
-        self._cache = cache
+        self._prefetch = Prefetch(lambda run: read_videos(run, cache))
         self._identity = identity
         self._tasks: dict[str, Task] = {}  # of the runs that are denoised
         self._denoised: dict[str, _Denoised] = {}
@@ -67,6 +70,10 @@ class TransferSession:
     def finishing(self) -> tuple[str, ...]:
         """Those of them that need nothing of the device any more, while their files are written."""
         return tuple(self._denoised)
+
+    def expect(self, runs: Sequence[Run]) -> None:
+        """These runs join next, and no others: read their videos meanwhile."""
+        self._prefetch.expect(runs)
 
     def join(self, job: Job) -> list[Event]:
         """Take a run in, at its own first (or saved) step. A run that cannot start ends at once."""
@@ -109,6 +116,7 @@ class TransferSession:
 
     def close(self) -> None:
         """Free what the session holds; the model stays loaded for the next launch."""
+        self._prefetch.close()
         self._clerk.close()
         self._tasks.clear()
         self._denoised.clear()
@@ -152,9 +160,8 @@ class TransferSession:
         if refused is not None:
             yield Result(run.id, Outcome.BLOCKED, refused)
             return
-        task = Task.prepare(
-            job, self._model, self._cache, " ".join((run.fingerprint, *maker_of(run, self._identity)))
-        )
+        owner = " ".join((run.fingerprint, *maker_of(run, self._identity)))
+        task = Task.prepare(job, self._model, self._prefetch.take(run), owner)
         resumed = task.resume()
         conditions = task.conditions()
         memory, step = resumed or (task.start(conditions), 0)
@@ -162,7 +169,7 @@ class TransferSession:
         batch.join(job.run.id, conditions, memory, step)
         self._batches[task.size] = batch
         self._tasks[job.run.id] = task
-        self._clerk.take_controls(job, task.controls)
+        self._clerk.take_controls(job, task.videos.controls)
         if batch.done(job.run.id):  # saved between a chunk's last step and its decoding
             yield from self._chunk_done(job.run.id)
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cosmos_batch.engines.base import Job
@@ -24,31 +22,9 @@ from cosmos_batch.engines.transfer.model import Model
 from cosmos_batch.engines.transfer.sampler import Memory
 from cosmos_batch.engines.transfer.schedule import make_schedule
 from cosmos_batch.engines.transfer.state import SavedState, load_state, save_state
-from cosmos_batch.errors import EngineError
-from cosmos_batch.media.cache import ControlCache
-from cosmos_batch.media.prepare import prepare_control, prepare_input, prepare_mask
+from cosmos_batch.engines.transfer.videos import Size, Videos, run_size, settled
 from cosmos_batch.media.video import Frames
-from cosmos_batch.run import Control, Run
-
-PURE_NOISE = 80.0
-"""A run whose sigma_max is at least this starts from pure noise; below, from its input video noised to that level
-(Transfer1's rule)."""
-
-Mask = NDArray[np.float32]
-Size = tuple[int, int]
-T = TypeVar("T")
-
-
-def run_size(run: Run) -> Size:
-    """Width and height of a settled run."""
-    width, _, height = (run.sampling.resolution or "").partition("x")
-    return int(width), int(height)
-
-
-def _settled(value: T | None, name: str, run: Run) -> T:
-    if value is None:
-        raise EngineError(f"run {run.id} reached the engine without {name}; settle its sampling first")
-    return value
+from cosmos_batch.run import Control
 
 
 @dataclass(slots=True)
@@ -61,30 +37,24 @@ class Task:
     size: Size
     steps: int  # denoising steps of one chunk
     starts: list[int]  # first frame of each chunk
-    controls: dict[str, Frames]
-    masks: dict[str, Mask | None]
-    source: Frames | None  # the input video, where the run starts from it
+    videos: Videos
     chunk: int = 0
     made: list[Frames] = field(default_factory=list)  # frames of the finished chunks, without overlaps
     tail: Tensor | None = None  # the last frames of the chunk before, as decoded, [1, 3, overlap, height, width]
 
     @classmethod
-    def prepare(cls, job: Job, model: Model, cache: ControlCache, owner: str) -> Task:
-        """Read and make all that the run needs. Raises MediaError and EngineError."""
-        run, sampling = job.run, job.run.sampling
-        count, size = _settled(sampling.num_frames, "num_frames", run), run_size(run)
-        settings = model.settings
-        sigma_max = _settled(sampling.sigma_max, "sigma_max", run)
+    def prepare(cls, job: Job, model: Model, videos: Videos, owner: str) -> Task:
+        """The work of a run with these videos, at its start."""
+        run, settings = job.run, model.settings
+        count = settled(run.sampling.num_frames, "num_frames", run)
         return cls(
             job=job,
             model=model,
             owner=owner,
-            size=size,
-            steps=_settled(sampling.num_steps, "num_steps", run),
+            size=run_size(run),
+            steps=settled(run.sampling.num_steps, "num_steps", run),
             starts=chunk_starts(count, settings.chunk_frames, settings.overlap),
-            controls={c.name: prepare_control(run, c, count=count, size=size, cache=cache) for c in run.active},
-            masks={c.name: prepare_mask(run, c, count=count, size=size, cache=cache) for c in run.active},
-            source=prepare_input(run, count=count, size=size) if sigma_max < PURE_NOISE else None,
+            videos=videos,
         )
 
     @property
@@ -105,14 +75,16 @@ class Task:
         """What the present chunk is made from."""
         run, sampling = self.job.run, self.job.run.sampling
         known, given = self._given()
-        pure = noise(_settled(sampling.seed, "seed", run), self.chunk, given.shape[1:])
+        pure = noise(settled(sampling.seed, "seed", run), self.chunk, given.shape[1:])
         weights = normalised({c.name: self._weight(c) for c in run.active})
-        guides = {name: Guide(self._encode(frames), weights[name]) for name, frames in self.controls.items()}
+        guides = {
+            name: Guide(self._encode(frames), weights[name]) for name, frames in self.videos.controls.items()
+        }
         return Conditions(
-            schedule=make_schedule(self.steps, _settled(sampling.sigma_max, "sigma_max", run)),
-            guidance=_settled(sampling.guidance, "guidance", run),
+            schedule=make_schedule(self.steps, settled(sampling.sigma_max, "sigma_max", run)),
+            guidance=settled(sampling.guidance, "guidance", run),
             prompt=run.prompt,
-            negative=_settled(sampling.negative_prompt, "negative_prompt", run),
+            negative=settled(sampling.negative_prompt, "negative_prompt", run),
             guides=guides,
             known=known,
             given=given,
@@ -121,10 +93,10 @@ class Task:
 
     def start(self, conditions: Conditions) -> Memory:
         """The memory that the present chunk starts with."""
-        if self.source is None:
+        if self.videos.source is None:
             return Memory.start(conditions.noise)
         sigma = float(conditions.schedule.sigmas[0])
-        return Memory.start((1 - sigma) * self._encode(self.source).cpu() + sigma * conditions.noise)
+        return Memory.start((1 - sigma) * self._encode(self.videos.source).cpu() + sigma * conditions.noise)
 
     def finish_chunk(self, latents: Tensor) -> bool:
         """Take a denoised chunk [1, C, T, H, W] in; True if it was the last."""
@@ -170,7 +142,7 @@ class Task:
         return known, given
 
     def _weight(self, control: Control) -> Tensor:
-        mask = self.masks[control.name]
+        mask = self.videos.masks[control.name]
         if mask is None:
             return torch.tensor(control.weight)
         start, frames = self.starts[self.chunk], self.model.settings.chunk_frames
