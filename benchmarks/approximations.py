@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.pocket_quality import held_out
-from cosmos_batch.engines.transfer.attention import FLOAT8, Kernel, scaled
+from cosmos_batch.engines.transfer.attention import FLOAT8, Kernel, shortened
 from cosmos_batch.engines.transfer.schedule import is_estimated
 from cosmos_batch.pocket.judge import requests
 from cosmos_batch.pocket.nets import Nets, Request, generate, load_nets
@@ -43,13 +43,13 @@ def row(name: str, steps: int, passes: int, video: Tensor, exact: Tensor) -> str
 
 def in_8_bits(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attention with what goes into its products rounded to 8 bits."""
-    (q8, q_scale), (k8, k_scale), (v8, v_scale) = (scaled(part) for part in (q, k, v))
+    ((q8, q_scale), (k8, k_scale), (v8, v_scale)), mean = shortened(q, k, v)
     logits = torch.einsum("rnae,rmae->ranm", q8.float(), k8.float()) * (q_scale * k_scale)[:, :, None, None]
     logits = logits * q.shape[-1] ** -0.5
     odds = (logits - logits.amax(dim=-1, keepdim=True)).exp()
     made = torch.einsum("ranm,rmae->rnae", odds.to(FLOAT8).float(), v8.float())
     whole = odds.sum(dim=-1).transpose(1, 2)[..., None]
-    return (made * v_scale[:, None, :, None] / whole).to(q.dtype)
+    return (made * v_scale[:, None, :, None] / whole).to(q.dtype) + mean
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cosmos_batch.engines.transfer.acceleration import accelerate
-from cosmos_batch.engines.transfer.attention import Proof, attention, scaled, unscaled
+from cosmos_batch.engines.transfer.attention import Proof, attention, scaled, shortened, unscaled
 from cosmos_batch.engines.transfer.batch import Batch
 from cosmos_batch.engines.transfer.options import Approximation
 from cosmos_batch.engines.transfer.schedule import is_estimated
@@ -83,6 +83,18 @@ def test_eight_bits_with_a_scale_for_each_head_are_near() -> None:
     k[:, :, 1] /= 1000
     parts = [unscaled(*scaled(part)).float() for part in (q, k, v)]
     assert 0 < error(attention(*parts), attention(q, k, v)) < 0.1
+
+
+def test_what_is_common_to_all_keys_or_values_takes_none_of_the_eight_bits() -> None:
+    generator = torch.Generator().manual_seed(1)
+    q, k, v = (torch.randn(2, 40, 3, 16, generator=generator) for _ in range(3))
+    far = 100 * torch.randn(3, 16, generator=generator)
+    exact = attention(q, k, v)
+
+    parts, mean = shortened(q, k + far, v + far)
+
+    made = attention(*(unscaled(*part).float() for part in parts)) + mean
+    assert error(made - far, exact) < 0.1
 
 
 def test_eight_bits_that_are_not_near_are_not_used() -> None:
