@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cosmos_batch.engines.transfer.config import NetworkConfig
 from cosmos_batch.engines.transfer.network import ControlBranch, Transformer, rotary
-from cosmos_batch.engines.transfer.sampler import Memory, unipc_step
+from cosmos_batch.engines.transfer.sampler import Memory, Numbers, unipc_step
 from cosmos_batch.engines.transfer.schedule import make_schedule
 from cosmos_batch.engines.transfer.weights import (
     base_from_diffusers,
@@ -91,7 +91,7 @@ def test_the_sampler_walks_the_path_of_the_diffusers_scheduler(steps: int) -> No
     memory = Memory.start(path[0])
     for step in range(steps):
         velocity = torch.sin(3 * memory.sample + schedule.sigmas[step].float()) + 0.3 * memory.sample
-        memory = unipc_step(memory, velocity, [schedule], [step])
+        memory = unipc_step(memory, velocity, Numbers.of([schedule.table], [step]))
         assert error(memory.sample, path[step + 1]) < TOLERANCE
 
 

@@ -6,18 +6,23 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, current_thread, main_thread
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from cosmos_batch.engines.base import Outcome
 from cosmos_batch.engines.transfer import prefetch
+from cosmos_batch.engines.transfer.engine import TransferSession
 from cosmos_batch.engines.transfer.loading import load_engine
 from cosmos_batch.engines.transfer.prefetch import Prefetch
+from cosmos_batch.engines.transfer.vae.base import Vae
 from cosmos_batch.engines.transfer.videos import Videos, bytes_held
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.cache import ControlCache
-from cosmos_batch.media.video import read_frames
+from cosmos_batch.media.video import Frames, read_frames
 from cosmos_batch.run import Run
 from tests.engines.transfer.tiny import drive, job_of, launch_of, make_run, write_clip, write_tiny_model
 
@@ -177,6 +182,71 @@ def test_frames_that_are_held_are_counted(clip: str) -> None:
     # 9 frames of 48x32: two controls and the input that it starts from in 3 bytes a pixel, a mask in 4
     assert bytes_held(run) == 9 * 48 * 32 * 9
     assert bytes_held(masked) == 9 * 48 * 32 * 13
+
+
+class Counting:
+    """An autoencoder that counts what it encodes."""
+
+    def __init__(self, vae: Vae) -> None:
+        self._vae = vae
+        self.encoded = 0
+
+    def encode(self, video: Tensor) -> Tensor:
+        self.encoded += 1
+        return self._vae.encode(video)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._vae, name)
+
+
+def test_who_comes_next_is_encoded_before_the_last_run_is_decoded(tmp_path: Path, clip: str) -> None:
+    engine = load_engine(str(write_tiny_model(tmp_path / "model")), ("edge", "depth"), ControlCache(tmp_path))
+    vae = engine.model.vae = Counting(engine.model.vae)
+    first = make_run("one", clip, {"edge": 1.0})
+    second = make_run(
+        "two", write_clip(tmp_path / "other.mp4", 9, seed=1), {"edge": 0.7, "depth": 0.3}, sigma_max=40.0
+    )
+    session = engine.open(launch_of(first, second))
+    session.join(job_of(first, tmp_path))
+    session.expect([second])
+    have_read(session)
+    alone = vae.encoded
+    while "one" not in session.finishing:
+        list(session.advance())
+    ahead = vae.encoded
+    session.join(job_of(second, tmp_path))
+    session.close()
+
+    assert (alone, ahead, vae.encoded) == (1, 3, 3)  # its input is its depth control, too
+
+
+def test_what_cannot_be_encoded_ahead_harms_nobody(tmp_path: Path, clip: str) -> None:
+    engine = load_engine(str(write_tiny_model(tmp_path / "model")), ("edge",), ControlCache(tmp_path / "controls"))
+    runs = [make_run("one", clip, {"edge": 1.0}), make_run("two", clip, {"edge": 1.0}, seed=2)]
+    session = engine.open(launch_of(*runs))
+    session.join(job_of(runs[0], tmp_path))
+    whole, engine.model.encode = engine.model.encode, full  # type: ignore[method-assign]
+    session.expect(runs[1:])
+    have_read(session)
+    results = drive(session)
+    engine.model.encode = whole  # type: ignore[method-assign]
+    session.join(job_of(runs[1], tmp_path))
+    results |= drive(session)
+    session.close()
+
+    assert {run_id: result.outcome for run_id, result in results.items()} == dict.fromkeys(
+        ("one", "two"), Outcome.SUCCEEDED
+    )
+
+
+def have_read(session: TransferSession) -> None:
+    """Wait until a session has read ahead all that it means to."""
+    session._prefetch._thread.submit(lambda: None).result()
+
+
+def full(_frames: Frames) -> Tensor:
+    """There is no memory left."""
+    raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def test_a_run_that_was_read_ahead_gets_the_same_video(tmp_path: Path, clip: str) -> None:

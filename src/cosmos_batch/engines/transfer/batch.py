@@ -7,8 +7,6 @@ A control branch runs on just those rows whose sample uses it. What does not cha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -16,8 +14,9 @@ from cosmos_batch.engines.transfer.forward import Passes, Velocity
 from cosmos_batch.engines.transfer.layout import Conditions as Conditions
 from cosmos_batch.engines.transfer.layout import Guide as Guide
 from cosmos_batch.engines.transfer.layout import Sample
-from cosmos_batch.engines.transfer.sampler import Memory, estimated_velocity, unipc_step
-from cosmos_batch.engines.transfer.schedule import Schedule, is_estimated
+from cosmos_batch.engines.transfer.lead import Lead
+from cosmos_batch.engines.transfer.sampler import Memory, Numbers, estimated_velocity, unipc_step
+from cosmos_batch.engines.transfer.schedule import is_estimated
 
 _LAYOUTS = 2
 """How many sets of samples are kept laid out: with step caching they take turns, at every other step."""
@@ -32,8 +31,10 @@ class Batch:
         self._passes = passes
         self._device = passes.device
         self._samples: dict[str, Sample] = {}
+        self._tables: dict[str, Tensor] = {}  # of the samples' schedules, on the device
         self._steps: dict[str, int] = {}
         self._memory: Memory | None = None
+        self._lead = Lead.of(passes.device)
         self._velocities: dict[tuple[int, ...], Velocity] = {}  # of the samples at these places
 
     @property
@@ -54,6 +55,7 @@ class Batch:
         flag = conditions.known[:, None, :, None, None]
         drift = ((conditions.noise - conditions.given) * flag).to(self._device)
         self._samples[key] = Sample(conditions, tokens, drift)
+        self._tables[key] = conditions.schedule.table.to(self._device)
         self._steps[key] = step
         mine = start.to(self._device)
         self._memory = Memory.join([self._memory, mine]) if self._memory is not None else mine
@@ -69,7 +71,7 @@ class Batch:
         assert self._memory is not None
         rest = [index for index, other in enumerate(self.keys) if other != key]
         self._memory = self._memory.rows(rest) if rest else None
-        del self._samples[key], self._steps[key]
+        del self._samples[key], self._tables[key], self._steps[key]
         self._velocities.clear()
 
     def steps_done(self, key: str) -> int:
@@ -84,28 +86,27 @@ class Batch:
     def step(self) -> None:
         """Take every sample one step further. If it raises, every sample is as it was before."""
         assert self._memory is not None
-        keys = self.keys
-        schedules = [self._samples[key].conditions.schedule for key in keys]
-        steps = [self._steps[key] for key in keys]
-        sigma = torch.stack([s.sigmas[step] for s, step in zip(schedules, steps, strict=True)]).float()
-        made = self._made(self._memory, sigma.to(self._device), schedules, steps)
-        self._memory = unipc_step(self._memory, made, schedules, steps)
-        self._steps = {key: step + 1 for key, step in zip(keys, steps, strict=True)}
+        self._lead.wait()
+        numbers = Numbers.of(list(self._tables.values()), list(self._steps.values()))
+        self._memory = unipc_step(self._memory, self._made(self._memory, numbers), numbers)
+        self._steps = {key: step + 1 for key, step in self._steps.items()}
+        self._lead.asked()
 
-    def _made(self, memory: Memory, sigma: Tensor, schedules: Sequence[Schedule], steps: Sequence[int]) -> Tensor:
+    def _made(self, memory: Memory, numbers: Numbers) -> Tensor:
         """The velocity of every sample, [B, C, T, H, W]."""
-        places = tuple(
-            place
-            for place, (schedule, step) in enumerate(zip(schedules, steps, strict=True))
-            if not (self._step_caching and is_estimated(step, schedule.steps))
-        )
-        if len(places) == len(steps):
+        count, sigma = len(self._samples), numbers.sigma.flatten().contiguous()
+        places = tuple(place for place in range(count) if not self._estimates(self.keys[place]))
+        if len(places) == count:
             return self._velocity(places)(memory.sample, sigma)
-        made = estimated_velocity(memory, schedules, steps)
+        made = estimated_velocity(memory, numbers)
         if places:
             index = torch.tensor(places, device=self._device)
             made[index] = self._velocity(places)(memory.sample[index], sigma[index])
         return made
+
+    def _estimates(self, key: str) -> bool:
+        """Whether a sample's next step is estimated."""
+        return self._step_caching and is_estimated(self._steps[key], self._samples[key].conditions.schedule.steps)
 
     def _velocity(self, places: tuple[int, ...]) -> Velocity:
         """The network's pass over the samples at these places."""

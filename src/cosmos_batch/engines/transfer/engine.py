@@ -17,7 +17,7 @@ from cosmos_batch.engines.transfer.guardrail import check_prompts
 from cosmos_batch.engines.transfer.model import Model
 from cosmos_batch.engines.transfer.prefetch import Prefetch
 from cosmos_batch.engines.transfer.sampler import Memory
-from cosmos_batch.engines.transfer.task import Task
+from cosmos_batch.engines.transfer.task import Task, warm_up
 from cosmos_batch.engines.transfer.videos import read_videos
 from cosmos_batch.errors import CosmosBatchError, OutOfMemory, StorageError
 from cosmos_batch.media.cache import ControlCache
@@ -70,6 +70,12 @@ class TransferSession:
     def finishing(self) -> tuple[str, ...]:
         """Those of them that need nothing of the device any more, while their files are written."""
         return tuple(self._denoised)
+
+    def turn_to(self, launch: Launch) -> None:
+        """Load the branches of another launch's controls, and free all others, when nobody is denoised."""
+        with _memory_errors(self._model):
+            self._model.keep_only(launch.controls)
+        self._passes = self._model.passes()
 
     def expect(self, runs: Sequence[Run]) -> None:
         """These runs join next, and no others: read their videos meanwhile."""
@@ -150,9 +156,26 @@ class TransferSession:
             yield Result(run_id, Outcome.FAILED, str(exc))
 
     def _finish_done(self, batch: Batch) -> Iterator[Event]:
-        for run_id in [run_id for run_id in batch.keys if batch.done(run_id)]:
+        done = [run_id for run_id in batch.keys if batch.done(run_id)]
+        if done:
+            self._look_ahead()
+        for run_id in done:
             yield from self._ended_by_error(run_id, self._chunk_done(run_id))
             yield from self._written()
+
+    def _look_ahead(self) -> None:
+        """Have what the next runs need computed before the device is waited for, which has steps to do until then.
+
+        What comes of it is kept by content, and found when they join; what goes wrong is said then.
+        """
+        for run, videos in self._prefetch.fresh():
+            try:
+                warm_up(self._model, run, videos)
+            except torch.OutOfMemoryError as exc:
+                clear_frames(exc.__traceback__)
+                self._model.forget()
+            except CosmosBatchError:
+                continue
 
     def _start(self, job: Job) -> Iterator[Event]:
         run = job.run

@@ -33,6 +33,7 @@ class Prefetch:
         self._read = read
         self._thread = ThreadPoolExecutor(1, "videos")
         self._expected: dict[str, _Expected] = {}
+        self._told: set[str] = set()  # those of them that `fresh` gave
 
     def expect(self, runs: Sequence[Run]) -> None:
         """These runs are taken next, in this order, and no others: as far as memory goes, read their videos.
@@ -50,9 +51,20 @@ class Prefetch:
                 return
             self._expected[run.id] = _Expected(run, size, self._thread.submit(self._ahead, run))
 
+    def fresh(self) -> list[tuple[Run, Videos]]:
+        """The runs whose videos have been read since this was last asked, and are still expected."""
+        found = []
+        for run_id, expected in self._expected.items():
+            reading = expected.reading
+            if run_id not in self._told and reading.done() and not reading.exception():
+                self._told.add(run_id)
+                found.append((expected.run, reading.result()[1]))
+        return found
+
     def take(self, run: Run) -> Videos:
         """A run's videos, read now if they were not before. Raises as reading them does."""
         expected = self._expected.pop(run.id, None)
+        self._told.discard(run.id)
         if expected is not None and expected.run == run and not expected.reading.cancel():
             with suppress(Exception):  # whatever it was, reading anew says how things are now
                 marks, videos = expected.reading.result()
@@ -71,6 +83,7 @@ class Prefetch:
 
     def _forget(self, run_id: str) -> None:
         self._expected.pop(run_id).reading.cancel()
+        self._told.discard(run_id)
 
 
 def _marks(run: Run) -> tuple[FileMark, ...]:

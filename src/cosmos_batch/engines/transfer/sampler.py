@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from cosmos_batch.engines.transfer.schedule import Schedule
+from cosmos_batch.engines.transfer.schedule import COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,38 +42,47 @@ class Memory:
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
-def _gather(tables: Sequence[Tensor], steps: Sequence[int], like: Tensor) -> tuple[Tensor, ...]:
-    rows = torch.stack([table[step] for table, step in zip(tables, steps, strict=True)])
-    column = (len(steps), *[1] * (like.dim() - 1))
-    return tuple(part.to(like).view(column) for part in rows.unbind(dim=1))
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What one step of B samples is computed with, each float32 [B, 1, 1, 1, 1]; see `schedule.COLUMNS`."""
+
+    sigma: Tensor
+    first: Tensor
+    corrector: tuple[Tensor, ...]
+    predictor: tuple[Tensor, ...]
+    trend: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, tables: Sequence[Tensor], steps: Sequence[int]) -> Numbers:
+        """Of samples with these schedules' tables, at these steps. On a GPU nothing waits for it."""
+        rows = torch.stack([table[step] for table, step in zip(tables, steps, strict=True)])
+        columns = [column.view(-1, 1, 1, 1, 1) for column in rows.unbind(dim=1)]
+        ends = list(accumulate(COLUMNS))
+        (sigma,), (first,), *rest = (tuple(columns[end - n : end]) for n, end in zip(COLUMNS, ends, strict=True))
+        return cls(sigma, first, *rest)
 
 
-def estimated_velocity(memory: Memory, schedules: Sequence[Schedule], steps: Sequence[int]) -> Tensor:
+def estimated_velocity(memory: Memory, numbers: Numbers) -> Tensor:
     """The velocity [B, C, T, H, W] of every sample if its clean prediction goes on as it went.
 
     Of use from a sample's third step on.
     """
-    x = memory.sample
-    (sigma,) = _gather([s.sigmas[:, None] for s in schedules], steps, x)
-    newer, older = _gather([s.trend for s in schedules], steps, x)
-    return (x - newer * memory.newer - older * memory.older) / sigma
+    newer, older = numbers.trend
+    return (memory.sample - newer * memory.newer - older * memory.older) / numbers.sigma
 
 
-def unipc_step(memory: Memory, velocity: Tensor, schedules: Sequence[Schedule], steps: Sequence[int]) -> Memory:
+def unipc_step(memory: Memory, velocity: Tensor, numbers: Numbers) -> Memory:
     """Advance every sample one step.
 
     Args:
         memory: of B samples.
         velocity: guided prediction at `memory.sample`, float32 [B, C, T, H, W].
-        schedules: of each sample.
-        steps: how many steps each sample has done.
+        numbers: of each sample's step.
     """
     x = memory.sample
-    (sigma,) = _gather([s.sigmas[:, None] for s in schedules], steps, x)
-    clean = x - sigma * velocity
-    last, two_back, one_back, now = _gather([s.corrector for s in schedules], steps, x)
+    clean = x - numbers.sigma * velocity
+    last, two_back, one_back, now = numbers.corrector
     corrected = last * memory.last + two_back * memory.older + one_back * memory.newer + now * clean
-    first = torch.tensor([step == 0 for step in steps], device=x.device).view_as(last)
-    corrected = torch.where(first, x, corrected)
-    sample, here, before = _gather([s.predictor for s in schedules], steps, x)
+    corrected = torch.where(numbers.first > 0, x, corrected)
+    sample, here, before = numbers.predictor
     return Memory(sample * corrected + here * clean + before * memory.newer, corrected, clean, memory.newer)

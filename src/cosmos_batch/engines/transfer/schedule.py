@@ -22,19 +22,24 @@ SIGMA_MIN = 0.01
 _RHO = 7.0  # Karras et al. 2022 (arXiv 2206.00364), equation 5
 
 
+COLUMNS = (1, 1, 4, 3, 2)
+"""How many columns of a schedule's table are what, in their order: the noise level; 1 at the first step, which has
+nothing to correct, else 0; the corrector's coefficients of last sample, older clean, newer clean and this step's
+clean; the predictor's of sample, this step's clean and the one before; and those of newer and older clean which
+make this step's clean if it goes on as it went."""
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """All steps of one run: noise levels and solver coefficients."""
 
     sigmas: Tensor  # [steps + 1] float64, falling, the last one 0
-    corrector: Tensor  # [steps, 4] float64: last sample, older clean, newer clean, this step's clean
-    predictor: Tensor  # [steps, 3] float64: sample, this step's clean, the one before
-    trend: Tensor  # [steps, 2] float64: newer clean, older clean: this step's clean if it goes on as it went
+    table: Tensor  # [steps, the sum of COLUMNS] float32: what the solver computes a step with
 
     @property
     def steps(self) -> int:
         """Denoising steps."""
-        return len(self.predictor)
+        return len(self.table)
 
 
 def flow_sigmas(steps: int, sigma_max: float = SIGMA_MAX) -> list[float]:
@@ -107,9 +112,12 @@ def make_schedule(steps: int, sigma_max: float = SIGMA_MAX) -> Schedule:
     corrector = [(0.0, 0.0, 0.0, 0.0)]  # nothing to correct at the first step
     corrector += [_correct(sigmas, step, orders[step - 1]) for step in range(1, steps)]
     trend = [_go_on(sigmas, step) if step >= 2 else (0.0, 0.0) for step in range(steps)]
-    return Schedule(
-        torch.tensor(sigmas, dtype=torch.float64),
-        torch.tensor(corrector, dtype=torch.float64),
-        torch.tensor(predictor, dtype=torch.float64),
-        torch.tensor(trend, dtype=torch.float64),
-    )
+    table = [
+        (sigma, float(step == 0), *correct, *predict, *go_on)
+        for step, (sigma, correct, predict, go_on) in enumerate(
+            zip(
+                sigmas, corrector, predictor, trend, strict=False
+            )  # there is a last noise level, and no step from it
+        )
+    ]
+    return Schedule(torch.tensor(sigmas, dtype=torch.float64), torch.tensor(table, dtype=torch.float32))

@@ -6,6 +6,7 @@ For a video that is wanted soon. For many, a GPU each does the same work without
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -42,11 +43,17 @@ class SplitForward:
 
         def velocity(sample: Tensor, sigma: Tensor) -> Tensor:
             # Both are only launched here: the devices work at the same time
-            rest = unguided(sample[index].to(there), sigma[index].to(there))
+            with _at(there):
+                rest = unguided(sample[index].to(there), sigma[index].to(there))
             made = guided(sample, sigma)
             return pulled(made, rest.to(self.device), index, strength)
 
         return velocity
+
+
+def _at(device: torch.device) -> AbstractContextManager[object]:
+    """With a device as that of what is made without naming one: streams and recordings."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def _one_pass(sample: Sample, prompt: str) -> Sample:

@@ -24,7 +24,11 @@ from cosmos_batch.engines.transfer.schedule import make_schedule
 from cosmos_batch.engines.transfer.state import SavedState, load_state, save_state
 from cosmos_batch.engines.transfer.videos import Size, Videos, run_size, settled
 from cosmos_batch.media.video import Frames
-from cosmos_batch.run import Control
+from cosmos_batch.run import Control, Run
+
+AHEAD_TOKENS = 8192
+"""Tokens of a chunk up to which encoding a video waits more for the host than for the device. With more, nothing
+is gained by doing it ahead of time, and it was in vain where another worker takes the run."""
 
 
 @dataclass(slots=True)
@@ -153,3 +157,24 @@ class Task:
     def _encode(self, frames: Frames) -> Tensor:
         """Latents of the present chunk of a whole video."""
         return self.model.encode(chunk_of(frames, self.starts[self.chunk], self.model.settings.chunk_frames))
+
+
+def warm_up(model: Model, run: Run, videos: Videos) -> None:
+    """Have the model keep what the first chunk of a run asks of it: its videos' latents, its prompts as they are
+    read. Nothing is done for a large video.
+    """
+    if _tokens(model, run) > AHEAD_TOKENS:
+        return
+    sources = () if videos.source is None else (videos.source,)
+    for frames in (*videos.controls.values(), *sources):
+        model.encode(chunk_of(frames, 0, model.settings.chunk_frames))
+    for prompt in (run.prompt, run.sampling.negative_prompt):
+        if prompt is not None:
+            model.read("base", prompt)
+
+
+def _tokens(model: Model, run: Run) -> int:
+    """Of one chunk."""
+    frames = 1 + (model.settings.chunk_frames - 1) // model.vae.temporal
+    width, height = (side // (model.vae.spatial * model.config.patch) for side in run_size(run))
+    return frames * width * height
