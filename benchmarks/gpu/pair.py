@@ -88,17 +88,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, default=Path("pair"))
     options = parser.parse_args(arguments)
     size = Size.parse(options.size)
+    print("| what | one | several | times |")
+    print("| --- | ---: | ---: | ---: |", flush=True)
     alone, together = (
         scenario(options.model, options.work, size, options.steps, workers) for workers in (1, options.workers)
     )
-    print("| what | one | several | times |")
-    print("| --- | ---: | ---: | ---: |")
-    what = f"scenario at {size}, {options.workers} workers, s"
-    print(f"| {what} | {alone:.1f} | {together:.1f} | {alone / together:.2f} |")
+    print(row(f"scenario at {size}, {options.workers} workers, s", alone, together), flush=True)
     if options.long:
         long = Size.parse(options.long)
         whole, half = (step_of_one(options.model, options.work, long, split=split) for split in (False, True))
-        print(f"| a step at {long}, its passes on two GPUs, s | {whole:.3f} | {half:.3f} | {whole / half:.2f} |")
+        print(row(f"a step at {long}, its passes on two GPUs, s", whole, half))
+
+
+def row(what: str, one: float, several: float) -> str:
+    """Of the table."""
+    return f"| {what} | {one:.3f} | {several:.3f} | {one / several:.2f} |"
 
 
 if __name__ == "__main__":

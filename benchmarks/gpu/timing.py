@@ -130,6 +130,10 @@ class TimedSession:
         """Those of them that need nothing of the device any more."""
         return self._session.finishing
 
+    def turn_to(self, launch: Launch) -> None:
+        """Go on with another launch."""
+        self._session.turn_to(launch)
+
     def expect(self, runs: Sequence[Run]) -> None:
         """These runs join next."""
         self._session.expect(runs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from cosmos_batch.dispatch.home import Home
 from cosmos_batch.dispatch.journal import Journal
 from cosmos_batch.dispatch.watching import Settings
 from cosmos_batch.dispatch.worker import Ending, Machine, Service, Worker
-from cosmos_batch.engines.base import Engine, Job
+from cosmos_batch.engines.base import Engine, Job, Session
 from cosmos_batch.engines.replay import Fault, ReplayEngine, Script
-from cosmos_batch.errors import OutputError
+from cosmos_batch.errors import EngineError, OutputError
 from cosmos_batch.ledger import Ledger, State, Submission
 from cosmos_batch.planning.flushing import FlushRules
+from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Shape, Traits
 from cosmos_batch.run import Control, ControlName, Priority, Run
 from tests.dispatch.world import FACTS, PRIOR, TRAITS, AtOnce, make_run
@@ -175,3 +176,53 @@ class World:
         """The lines of the journal about that."""
         lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
         return [line for line in lines if line["event"] == event]
+
+
+class Listener:
+    """A session that keeps what it was told."""
+
+    def __init__(self, session: Session, launch: Launch, refuses: str) -> None:
+        self._session = session
+        self._refuses = refuses
+        self.launches = ["+".join(launch.controls)]
+        self.expected: list[str] = []
+
+    def turn_to(self, launch: Launch) -> None:
+        """Keep the branches."""
+        if self._refuses:
+            raise EngineError(self._refuses)
+        self.launches.append("+".join(launch.controls))
+        self._session.turn_to(launch)
+
+    def expect(self, runs: Sequence[Run]) -> None:
+        """Keep whom."""
+        self.expected.append(" ".join(run.id for run in runs))
+        self._session.expect(runs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+
+class ListeningEngine(ReplayEngine):
+    """A replay engine with such sessions."""
+
+    def __init__(self, world: World, lag: int = 0, refuses: str = "") -> None:
+        """`refuses`: why no session turns to another launch; "": all do."""
+        super().__init__(world.traits, Script(stamp, 0.0, world.step_seconds, lag=lag), world.clock)
+        self._refuses = refuses
+        self.sessions: list[Listener] = []
+
+    def open(self, launch: Launch) -> Listener:  # type: ignore[override]
+        """A session."""
+        self.sessions.append(Listener(super().open(launch), launch, self._refuses))
+        return self.sessions[-1]
+
+    @property
+    def launches(self) -> list[list[str]]:
+        """The branches of the launches of each session."""
+        return [session.launches for session in self.sessions]
+
+    @property
+    def expected(self) -> list[list[str]]:
+        """Whom each session was told to expect."""
+        return [session.expected for session in self.sessions]

@@ -2,55 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cosmos_batch.dispatch.blackbox import BlackBox, BoxedEngine, read_box
-from cosmos_batch.engines.base import Job, Session
-from cosmos_batch.engines.replay import ReplayEngine, Script
+from cosmos_batch.engines.base import Job
 from cosmos_batch.ledger import BatchFacts, State
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Priority, Run
-from tests.dispatch.service import World, stamp
+from cosmos_batch.run import Priority
+from tests.dispatch.service import ListeningEngine, World
 from tests.dispatch.world import TRAITS
-
-
-class Expecting:
-    """A session that keeps whom it was told to expect."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.heard: list[str] = []
-
-    def expect(self, runs: Sequence[Run]) -> None:
-        """Keep it."""
-        self.heard.append(" ".join(run.id for run in runs))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
-
-
-class Engine(ReplayEngine):
-    """With such sessions."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(world.traits, Script(stamp, 0.0, world.step_seconds), world.clock)
-        self.sessions: list[Expecting] = []
-
-    def open(self, launch: Launch) -> Expecting:
-        """A session."""
-        self.sessions.append(Expecting(super().open(launch)))
-        return self.sessions[-1]
-
-    @property
-    def heard(self) -> list[list[str]]:
-        """By session."""
-        return [session.heard for session in self.sessions]
 
 
 @pytest.fixture
@@ -63,47 +27,47 @@ def world(tmp_path: Path) -> World:
 
 def test_within_a_launch_the_next_batch_is_expected(world: World) -> None:
     world.traits = replace(TRAITS, steps=False)
-    engine = Engine(world)
+    engine = ListeningEngine(world)
     world.submit(*[world.run(f"r{index}") for index in range(3)])
 
     world.serve(engine)
 
-    assert engine.heard == [["r0 r1", "r1 r2", "r2"]]
+    assert engine.expected == [["r0 r1", "r1 r2", "r2"]]
 
 
 def test_the_launch_whose_turn_is_next_is_expected(world: World) -> None:
     """Each is expected while the one before is at work, and still is as it joins."""
-    engine = Engine(world)
+    engine = ListeningEngine(world)
     world.submit(*[world.run(f"r{index}") for index in range(3)])
 
     world.serve(engine)
 
-    assert engine.heard == [["r0", "r1", "r1", "r2", "r2"]]
+    assert engine.expected == [["r0", "r1", "r1", "r2", "r2"]]
 
 
 def test_another_is_expected_where_another_goes_first_now(world: World) -> None:
-    engine = Engine(world)
+    engine = ListeningEngine(world)
     world.submit(world.run("a"), world.run("b"))
     world.arrive(1.5, world.run("first", priority=Priority.HIGH))
 
     world.serve(engine)
 
-    assert engine.heard[0][:3] == ["a", "b", "first"]
+    assert engine.expected[0][:3] == ["a", "b", "first"]
 
 
-def test_who_needs_other_branches_is_not_expected(world: World) -> None:
-    engine = Engine(world)
-    world.submit(world.run("a", priority=3))
+def test_who_needs_other_branches_is_expected_too(world: World) -> None:
+    engine = ListeningEngine(world)
+    world.submit(world.run("a", priority=3, steps=30))
     world.arrive(0.5, world.run("b", priority=2, controls="depth"))
 
     world.serve(engine)
 
-    assert engine.heard == [["a"], ["b"]]
+    assert engine.expected == [["a", "b", "b"]]
 
 
 def test_a_run_that_a_worker_died_with_is_not_read_beside_others(world: World) -> None:
     """Reading may be what kills: neither is it expected, nor anybody while it is at work."""
-    engine = Engine(world)
+    engine = ListeningEngine(world)
     world.submit(world.run("a", priority=2), world.run("suspect", priority=1), world.run("z"))
     world.ledger.claim(["suspect"], BatchFacts("replay", Shape(32, 32, 2), 1.0, 0), "dead", lease=900)
     world.ledger.reclaim("it died", worker="dead")
@@ -112,7 +76,7 @@ def test_a_run_that_a_worker_died_with_is_not_read_beside_others(world: World) -
     world.serve(engine)
 
     assert set(world.states().values()) == {State.SUCCEEDED}
-    assert engine.heard == [["a"], ["suspect"], ["z"]]
+    assert engine.expected == [["a"], ["suspect"], ["z"]]
 
 
 def test_who_is_read_while_the_engine_is_at_work_may_have_killed_it(world: World) -> None:

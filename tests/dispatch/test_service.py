@@ -10,14 +10,13 @@ from cosmos_batch.dispatch.agenda import Habits
 from cosmos_batch.dispatch.watching import Settings
 from cosmos_batch.dispatch.worker import Ending
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.replay import Fault, ReplayEngine, ReplaySession, Script, Trouble
+from cosmos_batch.engines.replay import Fault, ReplayEngine, Script, Trouble
 from cosmos_batch.errors import LedgerError
 from cosmos_batch.ledger import BatchFacts, Mode, State
 from cosmos_batch.planning.flushing import FlushRules
-from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Priority
-from tests.dispatch.service import World, stamp
+from tests.dispatch.service import ListeningEngine, World, stamp
 from tests.dispatch.world import TRAITS
 
 
@@ -43,23 +42,10 @@ def test_runs_that_come_one_by_one_share_a_batch(world: World) -> None:
     assert [world.finished(f"r{index}") for index in range(5)] == [8, 10, 11, 13, 14]
 
 
-class Opened(ReplayEngine):
-    """Keeps the controls of every launch that it was opened for, and when that was."""
-
-    def __init__(self, world: World, lag: int) -> None:
-        super().__init__(world.traits, Script(stamp, 0.0, world.step_seconds, lag=lag), world.clock)
-        self.launches: list[str] = []
-
-    def open(self, launch: Launch) -> ReplaySession:
-        """A session."""
-        self.launches.append("+".join(launch.controls))
-        return super().open(launch)
-
-
 def test_a_session_goes_on_with_what_needs_the_same_branches(world: World) -> None:
     """So nobody waits for files that are still written, nor for what a session has to make once."""
     world.settings = replace(world.settings, max_batch=2)
-    engine = Opened(world, lag=2)
+    engine = ListeningEngine(world, lag=2)
     world.submit(*[world.run(f"r{index}") for index in range(4)])
     world.arrive(9.5, world.run("late"))
 
@@ -69,23 +55,37 @@ def test_a_session_goes_on_with_what_needs_the_same_branches(world: World) -> No
     assert batches(world) == {1: ["r0", "r1"], 2: ["r2", "r3"], 3: ["late"]}
     assert [world.began(f"r{index}") for index in range(4)] == [0, 0, 4, 4]
     assert [world.finished(f"r{index}") for index in range(2)] == [6, 6]  # two steps after the last of their own
-    assert engine.launches == ["edge", "edge"]  # when the late one came, nobody was at work
+    assert engine.launches == [["edge"], ["edge"]]  # when the late one came, nobody was at work
 
 
-def test_a_session_ends_where_other_branches_are_needed(world: World) -> None:
+def test_a_session_turns_to_other_branches_while_files_are_written(world: World) -> None:
     world.settings = replace(world.settings, max_batch=1)
-    engine = Opened(world, lag=2)
+    engine = ListeningEngine(world, lag=2)
     world.submit(world.run("a", priority=3), world.run("c", priority=1))
     world.arrive(0.5, world.run("b", priority=2, controls="depth"))
 
     world.serve(engine)
 
     assert set(world.states().values()) == {State.SUCCEEDED}
-    assert engine.launches == ["edge", "depth+edge"]
+    assert engine.launches == [["edge", "depth+edge"]]
+    assert (world.began("b"), world.finished("a")) == (4, 6)
+
+
+def test_what_cannot_be_turned_to_waits_and_the_others_go_on(world: World) -> None:
+    """As where an engine cannot start: its runs get another turn later, and nothing that was denoised is lost."""
+    engine = ListeningEngine(world, lag=2, refuses="no such branch today")
+    world.submit(world.run("a", priority=3))
+    world.arrive(0.5, world.run("b", priority=2, controls="depth", steps=2))
+
+    world.serve(engine)
+
+    assert set(world.states().values()) == {State.SUCCEEDED}
+    assert engine.launches == [["edge"], ["edge"], ["depth"]]
+    assert any("no such branch today" in line["message"] for line in world.happened("noted"))
 
 
 def test_a_run_that_a_worker_died_with_gets_a_session_of_its_own(world: World) -> None:
-    engine = Opened(world, lag=2)
+    engine = ListeningEngine(world, lag=2)
     world.submit(world.run("a", priority=1), world.run("b"))
     world.ledger.claim(["b"], BatchFacts("replay", Shape(32, 32, 2), 1.0, 0), "dead", lease=900)
     world.ledger.reclaim("it died", worker="dead")
@@ -94,7 +94,7 @@ def test_a_run_that_a_worker_died_with_gets_a_session_of_its_own(world: World) -
     world.serve(engine)
 
     assert set(world.states().values()) == {State.SUCCEEDED}
-    assert engine.launches == ["edge", "edge"]
+    assert engine.launches == [["edge"], ["edge"]]
 
 
 def test_what_an_engine_did_is_counted_batch_by_batch(world: World) -> None:

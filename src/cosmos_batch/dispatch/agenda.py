@@ -23,7 +23,7 @@ from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.planning.turns import POINT_SECONDS, Rank, Turn, rank, turns
-from cosmos_batch.run import Priority, Run, Signature
+from cosmos_batch.run import Priority, Run
 
 LESSONS = 500  # measurements that the cost model is fitted to, the latest
 CANDIDATES = 64  # runs that are thought of when a running batch has room
@@ -98,31 +98,31 @@ class Agenda:
             if run_id in self._waiting.entries and run_id not in self._planned:
                 self._fresh.setdefault(run_id, self._clock())
 
-    def next(self, idle: bool = True, controls: Signature | None = None) -> Launch | None:
+    def next(self, idle: bool = True, *, going_on: bool = False) -> Launch | None:
         """The launch whose turn it is; None where there is none yet.
 
-        `idle`: the device has nothing to do. `controls`: the session at work has these branches, and the launch
-        would share it; None where it may not.
+        `idle`: the device has nothing to do. `going_on`: it would go on in the session of the last launch, while
+        the files of that are written; None where it may not.
         """
         self.gather(idle and not self._turns)
         while self._turns:
-            if controls is not None and not self._shares(self._turns[0].launch, controls):
+            if going_on and not self._may_go_on(self._turns[0].launch):
                 return None
             launch = self._still_waiting(self._turns.pop(0).launch)
             if launch is not None:
                 return launch
         return None
 
-    def upcoming(self, controls: Signature) -> tuple[Run, ...]:
-        """The waiting runs of the launch whose turn is next, where it may share a session with these branches."""
-        if not self._turns or not self._shares(self._turns[0].launch, controls):
+    def upcoming(self) -> tuple[Run, ...]:
+        """The waiting runs of the launch whose turn is next, where it may go on in the session at work."""
+        if not self._turns or not self._may_go_on(self._turns[0].launch):
             return ()
         return tuple(run for run in self._turns[0].launch.runs if run.id in self._waiting.entries)
 
-    def _shares(self, launch: Launch, controls: Signature) -> bool:
-        """Whether a launch may go on in a session. One that killed a worker is to harm nobody else's files."""
+    def _may_go_on(self, launch: Launch) -> bool:
+        """Whether a launch may share a session. One that killed a worker is to harm nobody else's files."""
         found = (self._waiting.entries.get(run.id) for run in launch.runs)
-        return launch.controls == controls and not any(entry is not None and entry.deaths for entry in found)
+        return not any(entry is not None and entry.deaths for entry in found)
 
     def gather(self, idle: bool = False) -> None:
         """Plan what has gathered, once it has gathered for long enough."""

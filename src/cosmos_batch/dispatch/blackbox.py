@@ -95,6 +95,14 @@ class BoxedSession:
         """Those of them that need nothing of the device any more. They may still be what kills the process."""
         return self._session.finishing
 
+    def turn_to(self, launch: Launch) -> None:
+        """Go on with another launch."""
+        self._box.enter({run.id: 0 for run in launch.runs})
+        try:
+            self._session.turn_to(launch)
+        finally:
+            self._box.leave()
+
     def expect(self, runs: Sequence[Run]) -> None:
         """These runs join next. While their files are read, they may be what kills the process."""
         self._expected = {run.id: 0 for run in runs if run.id not in self._steps}

@@ -22,8 +22,8 @@ from cosmos_batch.planning.traits import Shape, Traits
 from cosmos_batch.planning.turns import Rank, rank
 from cosmos_batch.run import Run, Signature
 
-Choose = Callable[[Signature], Launch | None]
-"""The launch that comes next, where it needs just these control branches."""
+Choose = Callable[[], Launch | None]
+"""The launch that comes next, where it may go on in the session of the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +87,15 @@ class Conductor:
             self._agenda.over(self.launch)
             self.launch = None
 
-    def further(self, controls: Signature) -> tuple[Launch, Mapping[str, int]] | None:
-        """The launch that comes next, where it is one with these control branches and may share the session.
+    def further(self) -> tuple[Launch, Mapping[str, int]] | None:
+        """The launch that comes next, where it may go on in the session of the last.
 
         None shares that of a run that must be alone: nobody is to be aboard while its files are written.
         """
         if not self._traits.steps or self._suspects:
             return None
         self.end()
-        launch = self._choose(controls)
+        launch = self._choose()
         return None if launch is None else (launch, self.begin(launch))
 
     def _remember(self, run: Run) -> None:
@@ -138,7 +138,7 @@ class Conductor:
     def _look_ahead(self, flight: Flight) -> None:
         """Tell the session who comes next. Nobody is expected while a run is at work that must be alone."""
         assert self._scene is not None
-        ahead = () if self._scene.closed else self._agenda.upcoming(self._scene.controls)
+        ahead = () if self._scene.closed else self._agenda.upcoming()
         if ahead != self._ahead:
             flight.expect(ahead)
             self._ahead = ahead

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cosmos_batch.dispatch.flight import Flight, Landing, Steward
 from cosmos_batch.dispatch.lessons import Lessons
@@ -29,6 +29,8 @@ from cosmos_batch.ledger import BatchFacts
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.run import Run, Signature
 
+T = TypeVar("T")
+
 
 class Attendant(Steward, Protocol):
     """A steward of one batch after the other."""
@@ -38,9 +40,9 @@ class Attendant(Steward, Protocol):
     ) -> None:
         """A batch begins, in a session with these control branches. `closed`: nobody may join it."""
 
-    def further(self, controls: Signature) -> tuple[Launch, Mapping[str, int]] | None:
-        """The launch that comes next, where it is one with these control branches and may share the session; and,
-        by run id, the attempts that its runs have made fail so far.
+    def further(self) -> tuple[Launch, Mapping[str, int]] | None:
+        """The launch that comes next, where it may go on in the session of the last; and, by run id, the attempts
+        that its runs have made fail so far.
         """
 
 
@@ -129,11 +131,14 @@ class LaunchRunner:
         """The batches of another launch for the same session: meanwhile the files of the last are written."""
         if self._attendant is None or self._stop.wanted:
             return ()
-        found = self._attendant.further(self._launch.controls)
+        found = self._attendant.further()
         if found is None:
             return ()
-        self._launch, failures = found
+        before, (self._launch, failures) = self._launch, found
         self._failures |= failures
+        if self._session is not None and self._launch.controls != before.controls:
+            session = self._session
+            self._started(self._launch, lambda: session.turn_to(self._launch))
         return [part for batch in self._launch.batches for part in self._within_limits(batch)]
 
     def _within_limits(self, batch: Batch) -> Sequence[Batch]:
@@ -297,16 +302,22 @@ class LaunchRunner:
     def _open_session(self, batches: tuple[Batch, ...]) -> Session:
         """The session; if there is none, a new one on these batches."""
         if self._session is None:
-            started = self._tools.clock()
-            self._tools.watcher.launched(self._launch.reason, len(self._launch.runs))
-            try:
-                self._session = self._engine.open(replace(self._launch, batches=batches))
-            except CosmosBatchError:
-                raise
-            except Exception as exc:
-                raise EngineError(f"the engine {self._engine.traits.name} cannot start: {explain(exc)}") from exc
-            self._lessons.loaded(self._launch, self._tools.clock() - started)
+            launch = replace(self._launch, batches=batches)
+            self._session = self._started(launch, lambda: self._engine.open(launch))
         return self._session
+
+    def _started(self, launch: Launch, start: Callable[[], T]) -> T:
+        """What comes of starting on a launch, which is told and timed. Raises EngineError where it fails."""
+        started = self._tools.clock()
+        self._tools.watcher.launched(launch.reason, len(self._launch.runs))
+        try:
+            made = start()
+        except CosmosBatchError:
+            raise
+        except Exception as exc:
+            raise EngineError(f"the engine {self._engine.traits.name} cannot start: {explain(exc)}") from exc
+        self._lessons.loaded(launch, self._tools.clock() - started)
+        return made
 
     def _close_session(self) -> None:
         session, self._session = self._session, None

@@ -42,7 +42,7 @@ from cosmos_batch.planning.cost import CostModel
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.settle import leading_facts
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Run, Signature
+from cosmos_batch.run import Run
 
 
 class Ending(IntEnum):
@@ -178,20 +178,20 @@ class Worker:
         self._execute(launch)
         self._account()
 
-    def _choose(self, controls: Signature | None = None) -> Launch | None:
-        """Look at the queue, choose a launch; `controls`: one that may share the session with these branches."""
+    def _choose(self, *, going_on: bool = False) -> Launch | None:
+        """Look at the queue, choose a launch; `going_on`: one that may share the session of the last."""
         self._patrol()
         pulse = self._ledger.pulse()
         self._agenda.refresh(pulse.latest)
-        launch = self._agenda.next(controls=controls) if pulse.mode is Mode.RUNNING else None
+        launch = self._agenda.next(going_on=going_on) if pulse.mode is Mode.RUNNING else None
         if launch is not None:
             self._report(WorkerState.WORKING)
         return launch
 
-    def _go_on(self, controls: Signature) -> Launch | None:
+    def _go_on(self) -> Launch | None:
         """Choose the next launch while the files of the last are still written."""
         self._account()
-        return self._choose(controls)
+        return self._choose(going_on=True)
 
     def _account(self) -> None:
         """Count how long the engine was at work since last time, and how long it was not."""

@@ -77,6 +77,11 @@ class Session(Protocol):
         whatever else that does. Their files are being written meanwhile, and others may be denoised.
         """
 
+    def turn_to(self, launch: Launch) -> None:
+        """Go on with another launch, as if opened for it, when nobody needs the device: those that are being
+        finished stay. Only engines that work step by step are asked to.
+        """
+
     def expect(self, runs: Sequence[Run]) -> None:
         """These runs are to join next, in this order, and no others: what they need may be read meanwhile.
 

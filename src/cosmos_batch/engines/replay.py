@@ -100,14 +100,9 @@ class ReplayEngine:
 
     def open(self, launch: Launch) -> ReplaySession:
         """Let the time of a model load pass."""
-        self._clock.sleep(self._script.load_seconds)
-        shapes = {run.id: batch.shape for batch in launch.batches for run in batch.runs}
-
-        def shape(run: Run) -> Shape:
-            """As planned; of a run that joined later, what its settings say."""
-            return shapes.get(run.id) or self._traits.shape(run, None)
-
-        return ReplaySession(self._script, self._clock, shape, self._strikes)
+        session = ReplaySession(self._script, self._clock, self._traits, self._strikes)
+        session.turn_to(launch)
+        return session
 
     def _strikes(self, run_id: str, step: int) -> Trouble | None:
         """The trouble that strikes a run now, counted."""
@@ -134,12 +129,13 @@ class ReplaySession:
         self,
         script: Script,
         clock: Clock,
-        shape: Callable[[Run], Shape],
+        traits: Traits,
         strikes: Callable[[str, int], Trouble | None],
     ) -> None:
         self._script = script
         self._clock = clock
-        self._shape = shape
+        self._traits = traits
+        self._shapes: dict[str, Shape] = {}
         self._strikes = strikes
         self._places: dict[str, _Place] = {}
         self._closed = False
@@ -153,6 +149,11 @@ class ReplaySession:
     def finishing(self) -> tuple[str, ...]:
         """Those of them that have done all their steps."""
         return tuple(run_id for run_id, place in self._places.items() if place.lag is not None)
+
+    def turn_to(self, launch: Launch) -> None:
+        """Let the time of a model load pass."""
+        self._clock.sleep(self._script.load_seconds)
+        self._shapes |= {run.id: batch.shape for batch in launch.batches for run in batch.runs}
 
     def expect(self, runs: Sequence[Run]) -> None:
         """Nothing of theirs is read."""
@@ -198,6 +199,10 @@ class ReplaySession:
         """Refuse everything from now on."""
         self._places.clear()
         self._closed = True
+
+    def _shape(self, run: Run) -> Shape:
+        """As planned; of a run that joined later, what its settings say."""
+        return self._shapes.get(run.id) or self._traits.shape(run, None)
 
     def _require_open(self) -> None:
         if self._closed:

@@ -78,6 +78,10 @@ class ScriptSession:
         """None: the script has the device as long as it runs."""
         return ()
 
+    def turn_to(self, launch: Launch) -> None:
+        """A script has one launch, and nobody asks it for another."""
+        raise EngineError(f"a session of {len(launch.runs)} other runs cannot go on in a script's")
+
     def expect(self, runs: Sequence[Run]) -> None:
         """The script reads what its launch has when it comes to it."""
 
