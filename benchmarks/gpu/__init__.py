@@ -12,5 +12,5 @@
 | `benchmarks.gpu.batches` | mixed control sets, joining, leaving, recorded steps, setting aside |
 | `benchmarks.gpu.approximations` | how fast approximations are |
 
-The other modules are what these are made of. Results are in benchmarks/results/gpu.md.
+The other modules are what these are made of. Results are in benchmarks/results/gpu-*.md.
 """

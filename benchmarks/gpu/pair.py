@@ -82,18 +82,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="What several GPUs give.")
     parser.add_argument("model", type=Path)
     parser.add_argument("--workers", type=int, default=torch.cuda.device_count())
-    parser.add_argument("--size", default="832x480x93")
+    parser.add_argument("--size", default="832x480x93", help="the size of the scenario; empty: leave it out")
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--long", default="1280x704x93", help="the size of the one video; empty: leave it out")
     parser.add_argument("--work", type=Path, default=Path("pair"))
     options = parser.parse_args(arguments)
-    size = Size.parse(options.size)
     print("| what | one | several | times |")
     print("| --- | ---: | ---: | ---: |", flush=True)
-    alone, together = (
-        scenario(options.model, options.work, size, options.steps, workers) for workers in (1, options.workers)
-    )
-    print(row(f"scenario at {size}, {options.workers} workers, s", alone, together), flush=True)
+    if options.size:
+        size, counts = Size.parse(options.size), (1, options.workers)
+        alone, together = (scenario(options.model, options.work, size, options.steps, count) for count in counts)
+        print(row(f"scenario at {size}, {options.workers} workers, s", alone, together), flush=True)
     if options.long:
         long = Size.parse(options.long)
         whole, half = (step_of_one(options.model, options.work, long, split=split) for split in (False, True))

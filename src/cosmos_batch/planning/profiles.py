@@ -49,7 +49,7 @@ STEPS = (
     (84_480, 1, 4, 8.5692),
 )
 """Tokens of a row, runs, control branches, seconds: one guided step of the 2B network on an H100 SXM, in bfloat16,
-with FlashAttention-3 and compiled blocks (benchmarks/results/gpu.md)."""
+with FlashAttention-3 and compiled blocks (benchmarks/results/gpu-h100.md)."""
 
 PROFILES = (
     CostModel(

@@ -23,6 +23,8 @@ def chunk_starts(frames: int, chunk_frames: int, overlap: int) -> list[int]:
 
 def chunk_of(frames: Frames, start: int, chunk_frames: int) -> Frames:
     """`chunk_frames` frames from `start` on; past the end, the last frame stands still."""
+    if start + chunk_frames <= len(frames):
+        return frames[start : start + chunk_frames]  # no copy: a chunk may have a quarter of a gigabyte
     index = np.minimum(np.arange(start, start + chunk_frames), len(frames) - 1)
     return frames[index]
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -159,7 +160,9 @@ class Model:
     @torch.no_grad()
     def encode(self, frames: Frames) -> Tensor:
         """Normalised latents [1, C, T, H, W] of one chunk of frames, kept by content."""
-        key = hashlib.blake2b(frames.tobytes() + repr(frames.shape).encode(), digest_size=16).hexdigest()
+        content = hashlib.blake2b(repr(frames.shape).encode(), digest_size=16)
+        content.update(np.ascontiguousarray(frames).reshape(-1).data)
+        key = content.hexdigest()
         latents = self._latents.get(key)
         if latents is None:
             latents = self.latents_of(to_video(frames, self.device, self.dtype))
