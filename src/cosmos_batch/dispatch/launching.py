@@ -135,7 +135,7 @@ class LaunchRunner:
         if found is None:
             return ()
         before, (self._launch, failures) = self._launch, found
-        self._failures |= failures
+        self._failures = dict(failures)
         if self._session is not None and self._launch.controls != before.controls:
             session = self._session
             self._started(self._launch, lambda: session.turn_to(self._launch))
