@@ -112,12 +112,9 @@ def make_schedule(steps: int, sigma_max: float = SIGMA_MAX) -> Schedule:
     corrector = [(0.0, 0.0, 0.0, 0.0)]  # nothing to correct at the first step
     corrector += [_correct(sigmas, step, orders[step - 1]) for step in range(1, steps)]
     trend = [_go_on(sigmas, step) if step >= 2 else (0.0, 0.0) for step in range(steps)]
+    rows = zip(sigmas[:-1], corrector, predictor, trend, strict=True)
     table = [
         (sigma, float(step == 0), *correct, *predict, *go_on)
-        for step, (sigma, correct, predict, go_on) in enumerate(
-            zip(
-                sigmas, corrector, predictor, trend, strict=False
-            )  # there is a last noise level, and no step from it
-        )
+        for step, (sigma, correct, predict, go_on) in enumerate(rows)
     ]
     return Schedule(torch.tensor(sigmas, dtype=torch.float64), torch.tensor(table, dtype=torch.float32))
