@@ -11,6 +11,7 @@
 | `benchmarks.gpu.pair MODEL` | what several GPUs give |
 | `benchmarks.gpu.batches` | mixed control sets, joining, leaving, recorded steps, setting aside |
 | `benchmarks.gpu.approximations` | how fast approximations are |
+| `benchmarks.gpu.eight_bits` | how far attention in 8 bits is from exact |
 
 The other modules are what these are made of. Results are in benchmarks/results/gpu-*.md.
 """
