@@ -8,7 +8,9 @@ one GPU and with its two guidance passes on two: seconds of a step.
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -63,7 +65,18 @@ def scenario(model: Path, work: Path, size: Size, steps: int, workers: int) -> f
     files = [write_runs(folder, name, wishes) for name, wishes in (("warm", warm), ("runs", runs))]
     with served(folder / "home", model, folder, workers) as address:
         finished(address, files[0], warm)
-        return finished(address, files[1], runs)
+        begin = time.time()
+        seconds = finished(address, files[1], runs)
+        print_times(folder / "home", runs, begin)
+        return seconds
+
+
+def print_times(home: Path, runs: Sequence[Wish], begin: float) -> None:
+    """When each run began and ended, in seconds after `begin`, as its record has it."""
+    records = [json.loads((home / "videos" / run.id / "run.json").read_text()) for run in runs]
+    for record in sorted(records, key=lambda record: record["started"]):
+        at = "{:7.2f} to {:7.2f}".format(record["started"] - begin, record["ended"] - begin)
+        print(f"{at}  {record['id']}", file=sys.stderr, flush=True)
 
 
 def step_of_one(model: Path, work: Path, size: Size, *, split: bool) -> float:

@@ -26,8 +26,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cosmos_batch.engines.transfer.hub import resolve
-from cosmos_batch.engines.transfer.inputs import noise, to_frames, to_video
+from cosmos_batch.engines.transfer.inputs import noise, to_video
 from cosmos_batch.engines.transfer.text.qwen import QwenEncoder
+from cosmos_batch.engines.transfer.transport import to_frames
 from cosmos_batch.media.video import Frames
 from cosmos_batch.run import TRANSFER_CONTROLS
 

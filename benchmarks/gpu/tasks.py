@@ -32,6 +32,11 @@ class Task:
         return cls(size, int(steps), work / name)
 
     @property
+    def small(self) -> bool:
+        """Whether steps are recorded."""
+        return self.size.tokens <= SMALL
+
+    @property
     def of_each_kind(self) -> list[Wish]:
         """The first run of each kind."""
         return [self._wish(RUNS.index(names)) for names in KINDS]
@@ -44,8 +49,9 @@ class Task:
     @property
     def warm_up(self) -> list[Wish]:
         """What ours makes before the time counts."""
-        small = self.size.tokens <= SMALL
-        return [Wish("warm", ALL if small else ("edge",), self.size, 5 if small else 1, 100)]
+        if not self.small:
+            return [Wish("warm", ("edge",), self.size, 1, 100)]
+        return [Wish(f"warm{i}", names, self.size, 8, 100 + i) for i, names in enumerate(KINDS)]
 
     def write(self) -> None:
         """The runs' files and their videos."""

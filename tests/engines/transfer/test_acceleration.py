@@ -78,6 +78,9 @@ class Tape:
         Tape.replays += 1
         self.made.copy_(self.factor * self.compute())
 
+    def pool(self) -> int:
+        return 1
+
 
 class WrongTape(Tape):
     """One that gives something else."""
@@ -89,7 +92,10 @@ class Recorded:
     """A tiny model whose steps are recorded as if it were on a GPU."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, tape: type[Tape] = Tape) -> None:
-        def captured(compute: Callable[[], Tensor]) -> tuple[Tape, Tensor]:
+        self.pools: list[int | None] = []
+
+        def captured(compute: Callable[[], Tensor], pool: int | None) -> tuple[Tape, Tensor]:
+            self.pools.append(pool)
             made = tape(compute)
             return made, made.made
 
@@ -119,6 +125,7 @@ def test_a_small_step_is_replayed_once_its_kind_has_been_seen(monkeypatch: pytes
     assert rig.steps(batch, 1) == 1
     batch.leave("b")
     assert rig.steps(batch, 1) == 1  # the first kind again
+    assert rig.pools == [None, 1]  # in the memory of the first
 
 
 def test_a_recording_serves_any_batch_that_is_laid_out_alike(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +171,7 @@ def test_a_recording_that_differs_from_its_step_is_never_played(monkeypatch: pyt
 def test_without_memory_for_a_recording_steps_go_on_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     rig, tries = Recorded(monkeypatch), []
 
-    def full(_compute: Callable[[], Tensor]) -> tuple[Tape, Tensor]:
+    def full(*_: object) -> tuple[Tape, Tensor]:
         tries.append(1)
         raise torch.OutOfMemoryError
 
@@ -192,7 +199,8 @@ def test_recordings_give_way_where_memory_does_not_suffice(monkeypatch: pytest.M
     batch._velocities.clear()
     batch.step()
     batch.leave("b")
-    assert rig.steps(batch, 1) == 0  # what was recorded of one sample alone is gone
+    assert rig.steps(batch, PATIENCE) == 0  # what was recorded of one sample alone is gone
+    assert rig.steps(batch, 1) == 1  # and recorded again
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ import torch
 from cosmos_batch.engines.base import Event, Outcome, Progress
 from cosmos_batch.engines.transfer.batch import Conditions
 from cosmos_batch.engines.transfer.engine import TransferEngine
+from cosmos_batch.engines.transfer.forward import Passes
 from cosmos_batch.engines.transfer.guardrail import NoGuardrail
 from cosmos_batch.engines.transfer.loading import load_engine
 from cosmos_batch.engines.transfer.task import Task
@@ -102,6 +103,29 @@ def test_only_branches_that_the_launch_uses_are_loaded(engine: TransferEngine, c
     assert engine.loaded == ("edge", "seg")
     engine.open(launch_of(make_run("a", clip, {"vis": 1.0})))
     assert engine.loaded == ("vis",)
+
+
+def test_what_is_recorded_of_steps_stays_as_long_as_its_branches_do(engine: TransferEngine, clip: str) -> None:
+    def passes_for(*controls: str) -> Passes:
+        engine.open(launch_of(make_run("run", clip, dict.fromkeys(controls, 0.5)))).close()
+        return engine.model.passes()
+
+    first = passes_for("edge")
+    assert passes_for("edge") is first
+    assert passes_for("edge", "vis") is first  # a branch more
+    assert passes_for("vis") is not first
+
+
+def test_a_video_that_the_guardrail_blocks_is_not_written(
+    engine: TransferEngine, tmp_path: Path, clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.model.guardrail, "check_video", lambda _frames: None)
+    session = engine.open(launch_of(run := make_run("run", clip, {"edge": 1.0})))
+    session.join(job_of(run, tmp_path))
+    result = drive(session)["run"]
+    session.close()
+    assert (result.outcome, result.cause) == (Outcome.BLOCKED, "the guardrail blocked the video")
+    assert not (tmp_path / "run" / "output.mp4").exists()
 
 
 def test_a_mixed_batch_gives_each_run_the_video_that_it_gets_alone(

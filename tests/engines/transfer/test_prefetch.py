@@ -244,7 +244,7 @@ def have_read(session: TransferSession) -> None:
     session._prefetch._thread.submit(lambda: None).result()
 
 
-def full(_frames: Frames) -> Tensor:
+def full(_frames: Frames, _content: str) -> Tensor:
     """There is no memory left."""
     raise torch.OutOfMemoryError("CUDA out of memory")
 

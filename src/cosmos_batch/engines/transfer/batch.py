@@ -17,6 +17,7 @@ from cosmos_batch.engines.transfer.layout import Sample
 from cosmos_batch.engines.transfer.lead import Lead
 from cosmos_batch.engines.transfer.sampler import Memory, Numbers, estimated_velocity, unipc_step
 from cosmos_batch.engines.transfer.schedule import is_estimated
+from cosmos_batch.engines.transfer.transport import sent
 
 _LAYOUTS = 2
 """How many sets of samples are kept laid out: with step caching they take turns, at every other step."""
@@ -48,23 +49,22 @@ class Batch:
 
         Raises ValueError if its latent shape is not the batch's.
         """
-        start = memory or Memory.start(conditions.noise)
+        start = memory.to(self._device) if memory else Memory.start(sent(conditions.noise, self._device))
         if self._memory is not None and start.sample.shape[1:] != self._memory.sample.shape[1:]:
             raise ValueError(f"latents {list(start.sample.shape[1:])} in a batch of another shape")
         tokens = self._passes.tokens(conditions)
         flag = conditions.known[:, None, :, None, None]
-        drift = ((conditions.noise - conditions.given) * flag).to(self._device)
+        drift = sent((conditions.noise - conditions.given) * flag, self._device)
         self._samples[key] = Sample(conditions, tokens, drift)
-        self._tables[key] = conditions.schedule.table.to(self._device)
+        self._tables[key] = sent(conditions.schedule.table, self._device)
         self._steps[key] = step
-        mine = start.to(self._device)
-        self._memory = Memory.join([self._memory, mine]) if self._memory is not None else mine
+        self._memory = Memory.join([self._memory, start]) if self._memory is not None else start
         self._velocities.clear()
 
     def state(self, key: str) -> tuple[Memory, int]:
-        """A sample's memory, on the CPU, and the number of steps that it has done."""
+        """A sample's memory, in a copy, and the number of steps that it has done."""
         assert self._memory is not None
-        return self._memory.rows([self.keys.index(key)]).to(torch.device("cpu")), self._steps[key]
+        return self._memory.rows([self.keys.index(key)]), self._steps[key]
 
     def leave(self, key: str) -> None:
         """Take a sample out."""

@@ -16,9 +16,10 @@ from torch import Tensor
 from cosmos_batch.engines.transfer.batch import Batch, Conditions, Guide
 from cosmos_batch.engines.transfer.forward import Passes
 from cosmos_batch.engines.transfer.graphs import MOST_TOKENS, PATIENCE
-from cosmos_batch.engines.transfer.inputs import noise, normalised, to_frames
+from cosmos_batch.engines.transfer.inputs import noise, normalised
 from cosmos_batch.engines.transfer.network import Transformer
 from cosmos_batch.engines.transfer.schedule import make_schedule
+from cosmos_batch.engines.transfer.transport import to_frames
 from cosmos_batch.engines.transfer.vae.base import Vae
 from cosmos_batch.planning.cost import CostModel, Measurement, Work, features
 from cosmos_batch.planning.fitting import calibrated

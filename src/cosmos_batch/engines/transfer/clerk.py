@@ -1,13 +1,15 @@
 """Runs' files, written in a thread of their own: control videos while their run is denoised, outputs while the
-next runs are.
+next runs are. The guardrail looks at what is to be written there, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
 
 from cosmos_batch.engines.base import Job, Outcome, Result
+from cosmos_batch.engines.transfer.guardrail import Guardrail
 from cosmos_batch.engines.transfer.outputs import write_controls, write_output
 from cosmos_batch.errors import StorageError, explain
 from cosmos_batch.media.video import Frames
@@ -19,18 +21,23 @@ _MOST = 2
 class Clerk:
     """Writes files in the order in which they are handed in: a run's output after its control videos."""
 
-    def __init__(self) -> None:
+    def __init__(self, guardrail: Guardrail) -> None:
+        self._guardrail = guardrail
         self._thread = ThreadPoolExecutor(1, "files")
         self._controls: dict[str, Future[None]] = {}
-        self._outputs: dict[str, Future[None]] = {}
+        self._outputs: dict[str, Future[Result]] = {}
 
     def take_controls(self, job: Job, controls: Mapping[str, Frames]) -> None:
         """Have a run's control videos written."""
         self._controls[job.run.id] = self._thread.submit(write_controls, job, controls)
 
-    def take_output(self, job: Job, frames: Frames) -> None:
-        """Have the output of a run written, and thereby its last file."""
-        self._outputs[job.run.id] = self._thread.submit(_complete, self._controls[job.run.id], job, frames)
+    def take_output(self, job: Job, frames: Callable[[], Frames]) -> None:
+        """Have the output of a run written, and thereby its last file, unless the guardrail blocks it.
+
+        `frames` may wait for them.
+        """
+        written = self._controls[job.run.id]
+        self._outputs[job.run.id] = self._thread.submit(_complete, written, job, frames, self._guardrail)
 
     def make_room(self) -> None:
         """Wait until another output may be handed in."""
@@ -50,17 +57,19 @@ class Clerk:
         done in the thread; but StorageError is raised.
         """
         try:
-            self._outputs[run_id].result()
+            return self._outputs[run_id].result()
         except StorageError:
             raise
         except Exception as exc:
             return Result(run_id, Outcome.FAILED, explain(exc))
-        return Result(run_id, Outcome.SUCCEEDED)
 
     def settle(self, run_id: str) -> None:
         """See that nothing more is written into a run's folder."""
-        for futures in (self._outputs, self._controls):
-            future = futures.pop(run_id, None)
+        futures: tuple[Future[Any] | None, ...] = (
+            self._outputs.pop(run_id, None),
+            self._controls.pop(run_id, None),
+        )
+        for future in futures:
             if future is not None and not future.cancel():
                 wait([future])
 
@@ -71,6 +80,10 @@ class Clerk:
         self._thread.shutdown()
 
 
-def _complete(controls: Future[None], job: Job, frames: Frames) -> None:
-    controls.result()
-    write_output(job, frames)
+def _complete(written: Future[None], job: Job, frames: Callable[[], Frames], guardrail: Guardrail) -> Result:
+    written.result()
+    shown = guardrail.check_video(frames())
+    if shown is None:
+        return Result(job.run.id, Outcome.BLOCKED, "the guardrail blocked the video")
+    write_output(job, shown)
+    return Result(job.run.id, Outcome.SUCCEEDED)

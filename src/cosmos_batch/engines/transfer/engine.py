@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from traceback import clear_frames
 
 import torch
 
 from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result, maker_of
+from cosmos_batch.engines.transfer.ahead import Ahead
 from cosmos_batch.engines.transfer.batch import Batch
 from cosmos_batch.engines.transfer.calibration import calibrate, probes
 from cosmos_batch.engines.transfer.clerk import Clerk
@@ -17,7 +19,7 @@ from cosmos_batch.engines.transfer.guardrail import check_prompts
 from cosmos_batch.engines.transfer.model import Model
 from cosmos_batch.engines.transfer.prefetch import Prefetch
 from cosmos_batch.engines.transfer.sampler import Memory
-from cosmos_batch.engines.transfer.task import Task, warm_up
+from cosmos_batch.engines.transfer.task import Task
 from cosmos_batch.engines.transfer.videos import read_videos
 from cosmos_batch.errors import CosmosBatchError, OutOfMemory, StorageError
 from cosmos_batch.media.cache import ControlCache
@@ -44,7 +46,7 @@ class _Denoised:
     """A run whose output is being written, as it was before its last chunk was decoded: so it may be saved."""
 
     task: Task
-    memory: Memory  # on the CPU
+    memory: Memory
     step: int
 
 
@@ -54,12 +56,13 @@ class TransferSession:
     def __init__(self, model: Model, cache: ControlCache, identity: Mapping[str, str]) -> None:
         self._model = model
         self._prefetch = Prefetch(lambda run: read_videos(run, cache))
+        self._ahead = Ahead(model, self._prefetch)
         self._identity = identity
         self._tasks: dict[str, Task] = {}  # of the runs that are denoised
         self._denoised: dict[str, _Denoised] = {}
         self._batches: dict[tuple[int, int], Batch] = {}
         self._passes = model.passes()
-        self._clerk = Clerk()
+        self._clerk = Clerk(model.guardrail)
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -84,7 +87,7 @@ class TransferSession:
     def join(self, job: Job) -> list[Event]:
         """Take a run in, at its own first (or saved) step. A run that cannot start ends at once."""
         with _memory_errors(self._model):
-            return list(self._ended_by_error(job.run.id, self._start(job)))
+            return self._ended_by_error(job.run.id, lambda: self._start(job))
 
     def advance(self) -> Iterator[Event]:
         """Take every active run one step further. Raises OutOfMemory, with every run as before the step.
@@ -100,6 +103,7 @@ class TransferSession:
                 continue
             with _memory_errors(self._model):
                 self._model.within_memory(batch.step)
+            self._ahead.part()
             for run_id in batch.keys:
                 yield self._progress(run_id, batch)
             yield from self._finish_done(batch)
@@ -144,45 +148,31 @@ class TransferSession:
             self.leave(run_id)
             yield result
 
-    def _ended_by_error(self, run_id: str, work: Iterator[Event]) -> Iterator[Event]:
-        """What `work` yields; an error of this run alone becomes its result, and the run leaves."""
+    def _ended_by_error(self, run_id: str, work: Callable[[], Result | None]) -> list[Event]:
+        """What comes of some work; an error of this run alone becomes its result, and the run leaves."""
         try:
-            yield from work
+            result = work()
         except (OutOfMemory, StorageError):  # no run's fault: whoever drives the session decides
             raise
         except CosmosBatchError as exc:
             if run_id in self._tasks:
                 self.leave(run_id)
-            yield Result(run_id, Outcome.FAILED, str(exc))
+            result = Result(run_id, Outcome.FAILED, str(exc))
+        return [] if result is None else [result]
 
     def _finish_done(self, batch: Batch) -> Iterator[Event]:
         done = [run_id for run_id in batch.keys if batch.done(run_id)]
-        if done:
-            self._look_ahead()
+        if done:  # the host may wait now, for the device or for files
+            self._ahead.all()
         for run_id in done:
-            yield from self._ended_by_error(run_id, self._chunk_done(run_id))
+            yield from self._ended_by_error(run_id, partial(self._chunk_done, run_id))
             yield from self._written()
 
-    def _look_ahead(self) -> None:
-        """Have what the next runs need computed before the device is waited for, which has steps to do until then.
-
-        What comes of it is kept by content, and found when they join; what goes wrong is said then.
-        """
-        for run, videos in self._prefetch.fresh():
-            try:
-                warm_up(self._model, run, videos)
-            except torch.OutOfMemoryError as exc:
-                clear_frames(exc.__traceback__)
-                self._model.forget()
-            except CosmosBatchError:
-                continue
-
-    def _start(self, job: Job) -> Iterator[Event]:
+    def _start(self, job: Job) -> Result | None:
         run = job.run
         refused = check_prompts(self._model.guardrail, run.prompt, run.sampling.negative_prompt)
         if refused is not None:
-            yield Result(run.id, Outcome.BLOCKED, refused)
-            return
+            return Result(run.id, Outcome.BLOCKED, refused)
         owner = " ".join((run.fingerprint, *maker_of(run, self._identity)))
         task = Task.prepare(job, self._model, self._prefetch.take(run), owner)
         resumed = task.resume()
@@ -194,37 +184,33 @@ class TransferSession:
         self._tasks[job.run.id] = task
         self._clerk.take_controls(job, task.videos.controls)
         if batch.done(job.run.id):  # saved between a chunk's last step and its decoding
-            yield from self._chunk_done(job.run.id)
+            self._chunk_done(job.run.id)
+        return None
 
     def _progress(self, run_id: str, batch: Batch) -> Progress:
         task = self._tasks[run_id]
         return Progress(run_id, task.chunk * task.steps + batch.steps_done(run_id), task.total_steps)
 
-    def _chunk_done(self, run_id: str) -> Iterator[Event]:
+    def _chunk_done(self, run_id: str) -> None:
         before = self._tasks[run_id]
         batch = self._batches[before.size]
         memory, step = batch.state(run_id)
         if before.at_last_chunk:
             self._clerk.make_room()
+            with _memory_errors(self._model):
+                frames = before.output(memory.sample)
+            self._clerk.take_output(before.job, frames)
+            self._leave_batch(self._tasks.pop(run_id))
+            self._denoised[run_id] = _Denoised(before, memory, step)
+            return
         with _memory_errors(self._model):
             task = before.copy()
-            last = task.finish_chunk(memory.sample)
-            if not last:
-                conditions = task.conditions()
-                start = task.start(conditions)
-        if not last:
-            self._tasks[run_id] = task
-            batch.leave(run_id)
-            batch.join(run_id, conditions, start)
-            return
-        frames = self._model.guardrail.check_video(task.output())
-        if frames is None:
-            self.leave(run_id)
-            yield Result(run_id, Outcome.BLOCKED, "the guardrail blocked the video")
-            return
-        self._clerk.take_output(task.job, frames)
-        self._leave_batch(self._tasks.pop(run_id))
-        self._denoised[run_id] = _Denoised(before, memory, step)
+            task.finish_chunk(memory.sample)
+            conditions = task.conditions()
+            start = task.start(conditions)
+        self._tasks[run_id] = task
+        batch.leave(run_id)
+        batch.join(run_id, conditions, start)
 
 
 class TransferEngine:

@@ -11,6 +11,7 @@ from torch import Tensor
 from cosmos_batch.engines.transfer.graphs import Recorder
 from cosmos_batch.engines.transfer.layout import Arranger, Conditions, Layout, ReadText, Sample
 from cosmos_batch.engines.transfer.network import ControlBranch, Transformer
+from cosmos_batch.engines.transfer.transport import sent
 
 KNOWN_SIGMA = 0.1
 """Noise level at which the published model reads latent frames that are given."""
@@ -32,6 +33,9 @@ class Passes(Protocol):
 
     def arranged(self, samples: Sequence[Sample]) -> Velocity:
         """The network's pass over these samples, in this order."""
+
+    def forget(self) -> None:
+        """Free what is kept between steps and can be made anew."""
 
 
 class Forward:
@@ -56,9 +60,9 @@ class Forward:
 
     def tokens(self, conditions: Conditions) -> dict[str, Tensor]:
         """The tokens of each control video of a sample, [1, N, D]: the same at every step."""
-        known = conditions.known.to(self.device)
+        known = sent(conditions.known, self.device)
         return {
-            name: self._branch(name).embed(guide.latents.to(self.device, self._dtype), known)
+            name: self._branch(name).embed(sent(guide.latents, self.device).to(self._dtype), known)
             for name, guide in conditions.guides.items()
         }
 
@@ -66,6 +70,10 @@ class Forward:
         """The network's pass over these samples, in this order."""
         layout = self._arranger.arrange(samples)
         return lambda sample, sigma: self._recorder.run(self._velocity, layout, sample, sigma)
+
+    def forget(self) -> None:
+        """Free the recordings of small steps."""
+        self._recorder.forget()
 
     def _velocity(self, layout: Layout, sample: Tensor, sigma: Tensor) -> Tensor:
         flag = layout.known[:, None, :, None, None]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ from torch import Tensor
 from cosmos_batch.engines.transfer.layout import Layout
 
 Compute = Callable[[Layout, Tensor, Tensor], Tensor]
+
+Pool = Any
+"""Memory of recordings, as PyTorch names it; its type has no public name."""
 
 MOST_TOKENS = 40_000
 """Tokens of a forward pass, over all rows, up to which a step may wait for the host (on an H100, a third of the
@@ -51,6 +54,7 @@ class Recorder:
         self._proven = False
         self._seen: OrderedDict[Hashable, int] = OrderedDict()
         self._kept: OrderedDict[Hashable, _Recording] = OrderedDict()
+        self._pool: Pool | None = None
 
     def run(self, compute: Compute, layout: Layout, sample: Tensor, sigma: Tensor) -> Tensor:
         """What `compute(layout, sample, sigma)` gives, valid until the next call.
@@ -77,7 +81,8 @@ class Recorder:
         if seen != PATIENCE + 1:
             return None
         try:
-            recording = _Recording(compute, layout, sample, sigma)
+            recording = _Recording(compute, layout, sample, sigma, self._pool)
+            self._pool = recording.pool
             if not self._proven:
                 self._prove(recording.replay(layout, sample, sigma), compute(layout, sample, sigma))
         except torch.OutOfMemoryError:
@@ -105,26 +110,38 @@ class Recorder:
         except torch.OutOfMemoryError:
             if not self._kept:
                 raise
-        self._kept.clear()
+        self.forget()
         torch.cuda.empty_cache()
         return compute(layout, sample, sigma)
 
+    def forget(self) -> None:
+        """Free all recordings. What is done again is recorded again."""
+        self._kept.clear()
+        self._seen.clear()
+        self._pool = None
+
 
 class Replay(Protocol):
-    """A captured computation."""
+    """A captured computation; `torch.cuda.CUDAGraph` is one."""
 
     def replay(self) -> None:
         """Do it once more, from and to the memory that it was captured with."""
 
+    def pool(self) -> Pool:
+        """Where that memory is."""
 
-def captured(compute: Callable[[], Tensor]) -> tuple[Replay, Tensor]:
-    """A computation as a CUDA graph, and where its result will be after every replay."""
+
+def captured(compute: Callable[[], Tensor], pool: Pool | None) -> tuple[Replay, Tensor]:
+    """A computation as a CUDA graph, and where its result will be after every replay.
+
+    It shares the memory of others whose pool this is, so that replaying one of them overwrites the result.
+    """
     graph = torch.cuda.CUDAGraph()
     present, aside = torch.cuda.current_stream(), torch.cuda.Stream()
     aside.wait_stream(present)
     # Not by torch.cuda.graph, which frees all cached memory first; that takes longer than several small steps
     with torch.cuda.stream(aside):
-        graph.capture_begin(capture_error_mode="thread_local")
+        graph.capture_begin(pool, capture_error_mode="thread_local")
         try:
             made = compute()
         finally:
@@ -136,11 +153,12 @@ def captured(compute: Callable[[], Tensor]) -> tuple[Replay, Tensor]:
 class _Recording:
     """One computation, with the memory that it reads from."""
 
-    def __init__(self, compute: Compute, layout: Layout, sample: Tensor, sigma: Tensor) -> None:
+    def __init__(self, compute: Compute, layout: Layout, sample: Tensor, sigma: Tensor, pool: Pool | None) -> None:
         self._layout, self._holds = layout.clone(), layout
         self._sample, self._sigma = sample.clone(), sigma.clone()
         self.bytes = sum(part.nelement() * part.element_size() for part in self._layout.tensors)
-        self._graph, self._made = captured(lambda: compute(self._layout, self._sample, self._sigma))
+        self._graph, self._made = captured(lambda: compute(self._layout, self._sample, self._sigma), pool)
+        self.pool = self._graph.pool()
 
     def replay(self, layout: Layout, sample: Tensor, sigma: Tensor) -> Tensor:
         """What the computation makes of these."""

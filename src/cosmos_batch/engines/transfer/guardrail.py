@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -27,6 +28,9 @@ from cosmos_batch.media.video import Frames
 _LOG = "cosmos_guardrail"
 _FRAMES = 64
 """Frames checked at a time; the package turns them into float32 all at once."""
+
+_ONE_AT_A_TIME = Lock()
+"""Prompts are checked in one thread and videos in another, and the package has one log for all."""
 
 T = TypeVar("T")
 
@@ -153,7 +157,7 @@ def _listening() -> Iterator[_Log]:
 
 
 def _checked(check: Callable[[], T], what: str) -> tuple[T, _Log]:
-    with _listening() as log:
+    with _ONE_AT_A_TIME, _listening() as log:
         try:
             answer = check()
         except Exception as exc:

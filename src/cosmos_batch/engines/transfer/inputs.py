@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from cosmos_batch.engines.transfer.transport import sent
+
 if TYPE_CHECKING:
     from cosmos_batch.media.video import Frames
 
@@ -31,24 +33,8 @@ def chunk_of(frames: Frames, start: int, chunk_frames: int) -> Frames:
 
 def to_video(frames: Frames, device: torch.device, dtype: torch.dtype) -> Tensor:
     """uint8 frames [F, height, width, 3] -> [1, 3, F, height, width] in -1..1."""
-    pixels = torch.from_numpy(np.ascontiguousarray(frames))
-    if device.type == "cuda":
-        pixels = _pinned(pixels)
-    return pixels.to(device, non_blocking=True).permute(3, 0, 1, 2).unsqueeze(0).to(dtype) / 127.5 - 1
-
-
-def _pinned(pixels: Tensor) -> Tensor:
-    """A copy from which a GPU takes without the host waiting; the same where the system pins no more memory."""
-    try:
-        return pixels.pin_memory()
-    except RuntimeError:
-        return pixels
-
-
-def to_frames(video: Tensor) -> Frames:
-    """[1, 3, F, height, width] in -1..1 -> uint8 frames [F, height, width, 3]."""
-    pixels = ((video[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return pixels.permute(1, 2, 3, 0).cpu().numpy()
+    pixels = sent(torch.from_numpy(np.ascontiguousarray(frames)), device)
+    return pixels.permute(3, 0, 1, 2).unsqueeze(0).to(dtype) / 127.5 - 1
 
 
 def noise(seed: int, chunk: int, shape: Sequence[int]) -> Tensor:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from cosmos_batch.engines.transfer.config import NetworkConfig
 from cosmos_batch.engines.transfer.network import Rotary, Text, rotary
 from cosmos_batch.engines.transfer.schedule import Schedule
+from cosmos_batch.engines.transfer.transport import sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +146,9 @@ class Arranger:
         rows = [*range(len(samples)), *unguided]
         prompts = [sample.conditions.prompt for sample in samples]
         prompts += [samples[i].conditions.negative for i in unguided]
-        given = torch.cat([sample.conditions.given for sample in samples]).to(self.device)
+        given = sent(torch.cat([sample.conditions.given for sample in samples]), self.device)
         known = torch.cat([sample.conditions.known for sample in samples])
-        strength = torch.tensor([samples[i].conditions.guidance for i in unguided], device=self.device)
+        strength = sent(torch.tensor([samples[i].conditions.guidance for i in unguided]), self.device)
         _, _, frames, height, width = given.shape
         patch = self.config.patch
         return Layout(
@@ -155,7 +156,7 @@ class Arranger:
             sample_of_row=self._index(rows) if unguided else None,
             unguided=self._index(unguided),
             guidance=strength.view(-1, 1, 1, 1, 1),
-            known=known.to(self.device),
+            known=sent(known, self.device),
             none_known=not bool(known.any()),
             given=given,
             drift=torch.cat([sample.drift for sample in samples]),
@@ -170,7 +171,7 @@ class Arranger:
         place = {i: index for index, i in enumerate(owners)}
         doubled = len(used) > len(owners)
         guides = [samples[rows[row]].conditions.guides[name] for row in used]
-        weights = [guide.weight.to(self.device, self.dtype) for guide in guides]
+        weights = [sent(guide.weight, self.device).to(self.dtype) for guide in guides]
         longest = max(weight.numel() for weight in weights)
         return Lane(
             name=name,
@@ -183,7 +184,7 @@ class Arranger:
         )
 
     def _index(self, places: Sequence[int]) -> Tensor:
-        return torch.tensor(places, dtype=torch.long, device=self.device)
+        return sent(torch.tensor(places, dtype=torch.long), self.device)
 
     def _stack(self, network: str, prompts: Sequence[str]) -> Text:
         return stack_texts([self.read(network, prompt) for prompt in prompts])

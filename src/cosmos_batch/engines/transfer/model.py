@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,6 +67,7 @@ class Model:
         self.step_caching = step_caching
         self._networks = networks
         self._second = second
+        self._passes: Passes | None = None
         self._text = text
         self._texts = FeatureCache[Text](_memory(self.device) // _TEXT_SHARE)
         self._latents = FeatureCache[Tensor](_memory(self.device) // _LATENT_SHARE)
@@ -109,13 +108,17 @@ class Model:
     def keep_only(self, controls: Iterable[str]) -> None:
         """Load the branches of these controls, and free all others. Raises ModelError if the model lacks one."""
         wanted = set(controls)
+        if not wanted.issuperset(self.loaded):
+            self._passes = None  # small steps are recorded with the weights' places in memory
         for networks in filter(None, (self._networks, self._second)):
             networks.keep_only(wanted)
 
     def forget(self) -> None:
-        """Free what is kept of prompts and videos, which can be made anew."""
+        """Free what is kept of prompts, videos and small steps, which can be made anew."""
         self._texts.clear()
         self._latents.clear()
+        if self._passes is not None:
+            self._passes.forget()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -134,6 +137,11 @@ class Model:
 
     def passes(self) -> Passes:
         """The network's pass over a batch, valid until branches are freed."""
+        if self._passes is None:
+            self._passes = self._new_passes()
+        return self._passes
+
+    def _new_passes(self) -> Passes:
         own = self._networks
         forward = Forward(own.base, own.branch, self.read, own.device, record=own.stay)
         if self._second is None:
@@ -158,15 +166,12 @@ class Model:
         return found
 
     @torch.no_grad()
-    def encode(self, frames: Frames) -> Tensor:
-        """Normalised latents [1, C, T, H, W] of one chunk of frames, kept by content."""
-        content = hashlib.blake2b(repr(frames.shape).encode(), digest_size=16)
-        content.update(np.ascontiguousarray(frames).reshape(-1).data)
-        key = content.hexdigest()
-        latents = self._latents.get(key)
+    def encode(self, frames: Frames, content: str) -> Tensor:
+        """Normalised latents [1, C, T, H, W] of one chunk of frames; they are kept under what says its content."""
+        latents = self._latents.get(content)
         if latents is None:
             latents = self.latents_of(to_video(frames, self.device, self.dtype))
-            self._latents.put(key, latents, latents.nelement() * latents.element_size())
+            self._latents.put(content, latents, latents.nelement() * latents.element_size())
         return latents
 
     @torch.no_grad()

@@ -61,6 +61,10 @@ class Prefetch:
                 found.append((expected.run, reading.result()[1]))
         return found
 
+    def expects(self, run: Run) -> bool:
+        """Whether a run is still to be taken."""
+        return run.id in self._expected
+
     def take(self, run: Run) -> Videos:
         """A run's videos, read now if they were not before. Raises as reading them does."""
         expected = self._expected.pop(run.id, None)

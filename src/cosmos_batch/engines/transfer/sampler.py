@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cosmos_batch.engines.transfer.schedule import COLUMNS
+from cosmos_batch.engines.transfer.transport import sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,12 @@ class Memory:
 
     def rows(self, index: Sequence[int]) -> Memory:
         """The memory of some of the samples, in the given order."""
-        picked = torch.tensor(index, device=self.sample.device)
+        picked = sent(torch.tensor(index), self.sample.device)
         return Memory(*(getattr(self, field.name)[picked] for field in fields(self)))
 
     def to(self, device: torch.device) -> Memory:
         """The same on another device."""
-        return Memory(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return Memory(*(sent(getattr(self, field.name), device) for field in fields(self)))
 
     @classmethod
     def join(cls, parts: Sequence[Memory]) -> Memory:

@@ -50,6 +50,11 @@ class SplitForward:
 
         return velocity
 
+    def forget(self) -> None:
+        """Free what both keep between steps."""
+        self._first.forget()
+        self._second.forget()
+
 
 def _at(device: torch.device) -> AbstractContextManager[object]:
     """With a device as that of what is made without naming one: streams and recordings."""

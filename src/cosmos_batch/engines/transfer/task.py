@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,14 +16,14 @@ from cosmos_batch.engines.transfer.inputs import (
     chunk_starts,
     noise,
     normalised,
-    to_frames,
     token_weight,
 )
 from cosmos_batch.engines.transfer.model import Model
 from cosmos_batch.engines.transfer.sampler import Memory
 from cosmos_batch.engines.transfer.schedule import make_schedule
 from cosmos_batch.engines.transfer.state import SavedState, load_state, save_state
-from cosmos_batch.engines.transfer.videos import Size, Videos, run_size, settled
+from cosmos_batch.engines.transfer.transport import Coming, sent, to_frames
+from cosmos_batch.engines.transfer.videos import SOURCE, Size, Videos, run_size, settled
 from cosmos_batch.media.video import Frames
 from cosmos_batch.run import Control, Run
 
@@ -82,7 +83,7 @@ class Task:
         pure = noise(settled(sampling.seed, "seed", run), self.chunk, given.shape[1:])
         weights = normalised({c.name: self._weight(c) for c in run.active})
         guides = {
-            name: Guide(self._encode(frames), weights[name]) for name, frames in self.videos.controls.items()
+            name: Guide(self._encode(frames, name), weights[name]) for name, frames in self.videos.controls.items()
         }
         return Conditions(
             schedule=make_schedule(self.steps, settled(sampling.sigma_max, "sigma_max", run)),
@@ -97,23 +98,39 @@ class Task:
 
     def start(self, conditions: Conditions) -> Memory:
         """The memory that the present chunk starts with."""
-        if self.videos.source is None:
-            return Memory.start(conditions.noise)
-        sigma = float(conditions.schedule.sigmas[0])
-        return Memory.start((1 - sigma) * self._encode(self.videos.source).cpu() + sigma * conditions.noise)
+        device = self.model.device
+        noisy = sent(conditions.noise, device)
+        if self.videos.source is not None:
+            sigma = float(conditions.schedule.sigmas[0])
+            noisy = (1 - sigma) * sent(self._encode(self.videos.source, SOURCE), device) + sigma * noisy
+        return Memory.start(noisy)
 
-    def finish_chunk(self, latents: Tensor) -> bool:
-        """Take a denoised chunk [1, C, T, H, W] in; True if it was the last."""
+    def finish_chunk(self, latents: Tensor) -> None:
+        """Take a denoised chunk [1, C, T, H, W] in that is not the last."""
         overlap = self.model.settings.overlap
         video = self.model.decode(latents)
-        self.made.append(to_frames(video)[overlap if self.chunk else 0 :])
+        self.made.append(to_frames(video)[self._known_frames :])
         self.tail = video[:, :, video.shape[2] - overlap :].cpu()
         self.chunk += 1
-        return self.chunk == len(self.starts)
 
-    def output(self) -> Frames:
-        """All frames of the finished run."""
-        return np.concatenate(self.made)[: self.job.run.sampling.num_frames]
+    def output(self, latents: Tensor) -> Callable[[], Frames]:
+        """All frames of the run, of whose last chunk these are the latents [1, C, T, H, W].
+
+        The device is asked for them now; calling what comes back waits for them.
+        """
+        count, skipped, before = self.job.run.sampling.num_frames, self._known_frames, tuple(self.made)
+        coming = Coming(self.model.decode(latents))
+
+        def frames() -> Frames:
+            last = coming.frames()[skipped:]
+            return (np.concatenate((*before, last)) if before else last)[:count]
+
+        return frames
+
+    @property
+    def _known_frames(self) -> int:
+        """Frames with which the present chunk begins that the one before has made."""
+        return self.model.settings.overlap if self.chunk else 0
 
     def save(self, memory: Memory, step: int) -> None:
         """Write where the run stands to its job's state file."""
@@ -154,23 +171,31 @@ class Task:
         vae, patch = self.model.vae, self.model.config.patch
         return control.weight * token_weight(mask[index], vae.spatial * patch, vae.temporal)
 
-    def _encode(self, frames: Frames) -> Tensor:
-        """Latents of the present chunk of a whole video."""
-        return self.model.encode(chunk_of(frames, self.starts[self.chunk], self.model.settings.chunk_frames))
+    def _encode(self, frames: Frames, name: str) -> Tensor:
+        """Latents of the present chunk of a whole video, a control's or the input's."""
+        return _encoded(self.model, frames, self.starts[self.chunk], self.videos.contents[name])
 
 
-def warm_up(model: Model, run: Run, videos: Videos) -> None:
-    """Have the model keep what the first chunk of a run asks of it: its videos' latents, its prompts as they are
-    read. Nothing is done for a large video.
+def _encoded(model: Model, frames: Frames, start: int, content: str) -> Tensor:
+    """Latents of the chunk of a video that begins there."""
+    count = model.settings.chunk_frames
+    return model.encode(chunk_of(frames, start, count), f"{content} {start} {count}")
+
+
+def parts_of_start(model: Model, run: Run, videos: Videos) -> Iterator[None]:
+    """Have the model keep what the first chunk of a run asks of it, in parts: its prompts as they are read, its
+    videos' latents. Nothing is done for a large video.
     """
     if _tokens(model, run) > AHEAD_TOKENS:
         return
-    sources = () if videos.source is None else (videos.source,)
-    for frames in (*videos.controls.values(), *sources):
-        model.encode(chunk_of(frames, 0, model.settings.chunk_frames))
     for prompt in (run.prompt, run.sampling.negative_prompt):
         if prompt is not None:
             model.read("base", prompt)
+            yield
+    every = videos.controls if videos.source is None else {**videos.controls, SOURCE: videos.source}
+    for name, frames in every.items():
+        _encoded(model, frames, 0, videos.contents[name])
+        yield
 
 
 def _tokens(model: Model, run: Run) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -19,6 +20,9 @@ PURE_NOISE = 80.0
 """A run whose sigma_max is at least this starts from pure noise; below, from its input video noised to that level
 (Transfer1's rule)."""
 
+SOURCE = ""
+"""Where a control would have its name."""
+
 Mask = NDArray[np.float32]
 Size = tuple[int, int]
 T = TypeVar("T")
@@ -31,16 +35,30 @@ class Videos:
     controls: Mapping[str, Frames]
     masks: Mapping[str, Mask | None]
     source: Frames | None  # the input video, where the run starts from it
+    contents: Mapping[str, str] = field(default_factory=dict)
+    """A digest of the frames of each control and, under SOURCE, of the input video."""
+
+    @classmethod
+    def of(cls, controls: Mapping[str, Frames], masks: Mapping[str, Mask | None], source: Frames | None) -> Videos:
+        """With their digests, which take a while."""
+        every = controls if source is None else {**controls, SOURCE: source}
+        return cls(controls, masks, source, {name: _digest(frames) for name, frames in every.items()})
 
 
 def read_videos(run: Run, cache: ControlCache) -> Videos:
     """Read and make all videos that a settled run needs. Raises MediaError and MissingExtra."""
     count, size = settled(run.sampling.num_frames, "num_frames", run), run_size(run)
-    return Videos(
+    return Videos.of(
         controls={c.name: prepare_control(run, c, count=count, size=size, cache=cache) for c in run.active},
         masks={c.name: prepare_mask(run, c, count=count, size=size, cache=cache) for c in run.active},
         source=prepare_input(run, count=count, size=size) if _starts_from_input(run) else None,
     )
+
+
+def _digest(frames: Frames) -> str:
+    content = hashlib.blake2b(repr(frames.shape).encode(), digest_size=16)
+    content.update(np.ascontiguousarray(frames).reshape(-1).data)
+    return content.hexdigest()
 
 
 def bytes_held(run: Run) -> int:

@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cosmos_batch.engines.transfer.vae.wan_layers import (
     CausalConv3d,
@@ -102,7 +101,7 @@ class Encoder(nn.Module):
         x = self.conv_in.step(x, past)
         for block in (*self.down_blocks, self.mid_block):
             x = block.step(x, past)
-        return self.conv_out.step(F.silu(self.norm_out(x), inplace=True), past)
+        return self.conv_out.joined(self.conv_out.behind(self.norm_out, x, past))
 
 
 class UpBlock(nn.Module):
@@ -143,4 +142,4 @@ class Decoder(nn.Module):
         x = self.mid_block.step(self.conv_in.step(x, past), past)
         for block in self.up_blocks:
             x = block.step(x, past)  # type: ignore[operator]
-        return self.conv_out.step(F.silu(self.norm_out(x), inplace=True), past)
+        return self.conv_out.joined(self.conv_out.behind(self.norm_out, x, past))

@@ -16,8 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cosmos_batch.engines.transfer.vae.activation import activated, joined, rms_norm, stacks
+
 Past = dict[nn.Module, Tensor]
 """The last frames that each layer with a look-back saw: [B, C, 1 or 2, H, W]."""
+
+
+_TOGETHER = 8
+"""Channels of which a GPU's matrix units take a multiple. With another number it computes without them."""
 
 
 class CausalConv3d(nn.Conv3d):
@@ -33,7 +39,28 @@ class CausalConv3d(nn.Conv3d):
             before = past.get(self)
             x = F.pad(x, (0, 0, 0, 0, look_back, 0)) if before is None else torch.cat((before, x), dim=2)
             past[self] = x[:, :, -look_back:].clone()
-        return self(x)
+        missing = -self.in_channels % _TOGETHER if x.is_cuda else 0
+        if not missing:
+            return self(x)
+        wide = F.pad(self.weight, (0, 0, 0, 0, 0, 0, 0, missing))
+        return F.conv3d(F.pad(x, (0, 0, 0, 0, 0, 0, 0, missing)), wide, self.bias, self.stride, self.padding)
+
+    def behind(self, norm: RmsNorm, x: Tensor, past: Past, bias: Tensor | None = None) -> Tensor:
+        """Convolve the SiLU of the norm of x, to which a bias [C] is still to be added, if there is one. This
+        layer's own bias is left to be added.
+        """
+        stacked = stacks(x)
+        seen, past[self] = activated(x, bias, norm.gamma.flatten(), past.get(self), stacked=stacked)
+        if not stacked:
+            return F.conv3d(seen, self.weight, None, self.stride, self.padding)
+        weight = self.weight.transpose(1, 2).flatten(1, 2).contiguous(memory_format=torch.channels_last)
+        made = F.conv2d(seen, weight, None, padding=self.padding[1:])
+        return made.unflatten(0, (len(x), -1)).transpose(1, 2)
+
+    def joined(self, y: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """What `behind` made, with this layer's bias and a shortcut added."""
+        assert self.bias is not None
+        return joined(y, self.bias, shortcut)
 
 
 def _order_of(x: Tensor) -> torch.memory_format:
@@ -48,8 +75,15 @@ def _per_frame(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return made.view(x.shape[0], -1, *made.shape[1:]).transpose(1, 2)
 
 
-_NOTHING = 1e-24
-"""Added to the mean square where it is divided by: keeps a pixel of zeros zero, and changes no other."""
+def _per_picture(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A convolution of images [B, C, H, W]."""
+    assert conv.bias is not None
+    return joined(F.conv2d(x, conv.weight, None, conv.stride, conv.padding), conv.bias)
+
+
+def _per_pixel(conv: nn.Conv3d, x: Tensor) -> Tensor:
+    """A convolution over nothing but the channels of x [B, C, ...]."""
+    return F.linear(x.movedim(1, -1), conv.weight.flatten(1), conv.bias).movedim(-1, 1)
 
 
 class RmsNorm(nn.Module):
@@ -61,9 +95,7 @@ class RmsNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [B, C, ...] with as many dims after C as given -> the same shape."""
-        channels_last = x.movedim(1, -1)
-        normal = F.rms_norm(channels_last, channels_last.shape[-1:], self.gamma.flatten(), _NOTHING)
-        return normal.movedim(-1, 1)
+        return rms_norm(x, self.gamma.flatten())
 
 
 class Residual(nn.Module):
@@ -75,13 +107,13 @@ class Residual(nn.Module):
         self.conv1 = CausalConv3d(inside, outside)
         self.norm2 = RmsNorm(outside, 3)
         self.conv2 = CausalConv3d(outside, outside)
-        self.conv_shortcut = nn.Conv3d(inside, outside, 1) if inside != outside else nn.Identity()
+        self.conv_shortcut = nn.Conv3d(inside, outside, 1) if inside != outside else None
 
     def step(self, x: Tensor, past: Past) -> Tensor:
         """A group of frames -> the same frames."""
-        y = self.conv1.step(F.silu(self.norm1(x), inplace=True), past)
-        y = self.conv2.step(F.silu(self.norm2(y), inplace=True), past)
-        return y.add_(self.conv_shortcut(x))
+        y = self.conv1.behind(self.norm1, x, past)
+        y = self.conv2.behind(self.norm2, y, past, self.conv1.bias)
+        return self.conv2.joined(y, x if self.conv_shortcut is None else _per_pixel(self.conv_shortcut, x))
 
 
 class Attention(nn.Module):
@@ -115,7 +147,8 @@ class Down(nn.Module):
 
     def step(self, x: Tensor, past: Past) -> Tensor:
         """The first frame of a video goes through alone; after it an even number of frames."""
-        x = _per_frame(self.resample, x)
+        pad, conv = self.resample
+        x = _per_frame(lambda images: _per_picture(conv, pad(images)), x)  # type: ignore[arg-type]
         if self.time_conv is None:
             return x
         before, past[self] = past.get(self), x[:, :, -1:].clone()
@@ -137,7 +170,8 @@ class Up(nn.Module):
         """The first frame of a video goes through alone."""
         if self.time_conv is not None:
             x = self._double(self.time_conv, x, past)
-        return _per_frame(self.resample, x)
+        scale, conv = self.resample
+        return _per_frame(lambda images: _per_picture(conv, scale(images)), x)  # type: ignore[arg-type]
 
     def _double(self, conv: CausalConv3d, x: Tensor, past: Past) -> Tensor:
         if conv not in past:  # the first frame stays single, and those after it do not look back at it

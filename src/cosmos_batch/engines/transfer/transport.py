@@ -1,0 +1,64 @@
+"""Between the host's memory and a device's, without either waiting for the other where it need not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from cosmos_batch.media.video import Frames
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """The same on a device. Nobody waits for what a GPU has to do before it takes it."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return (_pinned(tensor) if tensor.device.type == "cpu" else tensor).to(device, non_blocking=True)
+
+
+def _pinned(tensor: Tensor) -> Tensor:
+    """A copy from which a GPU takes without the host waiting; the same where the system pins no more memory."""
+    try:
+        return tensor.pin_memory()
+    except RuntimeError:
+        return tensor
+
+
+def to_frames(video: Tensor) -> Frames:
+    """[1, 3, F, height, width] in -1..1 -> uint8 frames [F, height, width, 3]."""
+    return Coming(video).frames()
+
+
+class Coming:
+    """Frames that a device may still be at. Who asks for them waits, and nobody else."""
+
+    def __init__(self, video: Tensor) -> None:
+        """From [1, 3, F, height, width] in -1..1."""
+        pixels = ((video[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        self._frames = pixels.permute(1, 2, 3, 0).contiguous()
+        self._there: torch.cuda.Event | None = None
+        if pixels.device.type == "cuda":
+            self._fetch()
+
+    def frames(self) -> Frames:
+        """uint8 [F, height, width, 3]."""
+        if self._there is not None:
+            self._there.synchronize()
+        return self._frames.numpy()
+
+    def _fetch(self) -> None:
+        there = self._frames
+        self._frames = _room(there)
+        self._frames.copy_(there, non_blocking=True)
+        self._there = torch.cuda.Event(blocking=True)  # a thread that waits leaves the processor to others
+        self._there.record(torch.cuda.current_stream(there.device))
+
+
+def _room(pixels: Tensor) -> Tensor:
+    """Room for a copy on the host, pinned where the system pins so much: else the copy is waited for."""
+    try:
+        return torch.empty_like(pixels, device="cpu", pin_memory=True)
+    except RuntimeError:
+        return torch.empty_like(pixels, device="cpu")
