@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 
 from cosmos_batch.engines.nvidia.config import Config, Docker, Local, Ssh
@@ -19,6 +20,9 @@ from cosmos_batch.media.cache import ControlCache
 from cosmos_batch.planning.catalogue import traits_of
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
+
+_LAUNCHES = count(1)
+"""Of this process, by whatever engine: two begun in the same second have different folders."""
 
 
 class ScriptEngine:
@@ -42,7 +46,6 @@ class ScriptEngine:
             chunks=self._traits.chunks,
             pause=pause,
         )
-        self._launches = 0
 
     @property
     def traits(self) -> Traits:
@@ -63,8 +66,7 @@ class ScriptEngine:
 
     def open(self, launch: Launch) -> ScriptSession:
         """Start the script on a launch, and wait until its model is loaded."""
-        self._launches += 1
-        folder = self._scratch / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{self._launches}"
+        folder = self._scratch / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{next(_LAUNCHES)}"
         try:
             folder.mkdir(parents=True)
         except OSError as exc:
