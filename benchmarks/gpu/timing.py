@@ -134,9 +134,9 @@ class TimedSession:
         """Go on with another launch."""
         self._session.turn_to(launch)
 
-    def expect(self, runs: Sequence[Run]) -> None:
+    def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """These runs join next."""
-        self._session.expect(runs)
+        self._session.expect(runs, certain=certain)
 
     def join(self, job: Job) -> Iterable[Event]:
         """Take a run in."""

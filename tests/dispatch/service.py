@@ -186,6 +186,7 @@ class Listener:
         self._refuses = refuses
         self.launches = ["+".join(launch.controls)]
         self.expected: list[str] = []
+        self.certain: list[bool] = []
 
     def turn_to(self, launch: Launch) -> None:
         """Keep the branches."""
@@ -194,10 +195,11 @@ class Listener:
         self.launches.append("+".join(launch.controls))
         self._session.turn_to(launch)
 
-    def expect(self, runs: Sequence[Run]) -> None:
+    def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """Keep whom."""
         self.expected.append(" ".join(run.id for run in runs))
-        self._session.expect(runs)
+        self.certain.append(certain)
+        self._session.expect(runs, certain=certain)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)

@@ -9,7 +9,7 @@ import pytest
 
 from cosmos_batch.dispatch.blackbox import BlackBox, BoxedEngine, read_box
 from cosmos_batch.engines.base import Job
-from cosmos_batch.ledger import BatchFacts, State
+from cosmos_batch.ledger import BatchFacts, State, WorkerState
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Priority
@@ -43,6 +43,19 @@ def test_the_launch_whose_turn_is_next_is_expected(world: World) -> None:
     world.serve(engine)
 
     assert engine.expected == [["r0", "r1", "r1", "r2", "r2"]]
+
+
+def test_where_others_work_too_they_may_be_sooner(world: World) -> None:
+    """As many are expected as there are workers, and the device has no part in it."""
+    engine = ListeningEngine(world)
+    world.ledger.report("another", WorkerState.WORKING)
+    world.ledger.report("one that is gone", WorkerState.ENDED)
+    world.submit(*[world.run(f"r{index}") for index in range(4)])
+
+    world.serve(engine)
+
+    assert engine.expected == [["r0", "r1 r2", "r1", "r2 r3", "r2", "r3", "r3"]]
+    assert engine.sessions[0].certain == [True, False, True, False, True, False, True]
 
 
 def test_another_is_expected_where_another_goes_first_now(world: World) -> None:

@@ -27,6 +27,7 @@ from cosmos_batch.run import Priority, Run
 
 LESSONS = 500  # measurements that the cost model is fitted to, the latest
 CANDIDATES = 64  # runs that are thought of when a running batch has room
+AHEAD = 4  # launches at most whose runs are expected
 
 
 class PlanPace(SavePace):
@@ -72,6 +73,7 @@ class Agenda:
         self.point_seconds = habits.point_seconds
         self.cost = prior
         self.flushed = ""  # why runs were last planned
+        self.workers = 1  # that take from the queue, as far as is known
 
     @property
     def turns(self) -> Sequence[Turn]:
@@ -114,10 +116,15 @@ class Agenda:
         return None
 
     def upcoming(self) -> tuple[Run, ...]:
-        """The waiting runs of the launch whose turn is next, where it may go on in the session at work."""
-        if not self._turns or not self._may_go_on(self._turns[0].launch):
-            return ()
-        return tuple(run for run in self._turns[0].launch.runs if run.id in self._waiting.entries)
+        """The waiting runs of the launch whose turn is next, and of as many after it as there are other workers,
+        who may be sooner; up to one that may not go on in the session at work.
+        """
+        found: list[Run] = []
+        for turn in self._turns[: min(self.workers, AHEAD)]:
+            if not self._may_go_on(turn.launch):
+                break
+            found += [run for run in turn.launch.runs if run.id in self._waiting.entries]
+        return tuple(found)
 
     def _may_go_on(self, launch: Launch) -> bool:
         """Whether a launch may share a session. One that killed a worker is to harm nobody else's files."""

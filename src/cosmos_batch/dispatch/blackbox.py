@@ -103,10 +103,10 @@ class BoxedSession:
         finally:
             self._box.leave()
 
-    def expect(self, runs: Sequence[Run]) -> None:
+    def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """These runs join next. While their files are read, they may be what kills the process."""
         self._expected = {run.id: 0 for run in runs if run.id not in self._steps}
-        self._session.expect(runs)
+        self._session.expect(runs, certain=certain)
 
     def join(self, job: Job) -> Iterator[Event]:
         """Take a run in."""

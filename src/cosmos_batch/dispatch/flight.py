@@ -129,9 +129,9 @@ class Flight:
             self._join(seat)
         self._hand_on()
 
-    def expect(self, runs: Sequence[Run]) -> None:
-        """These runs are to join the session next: it may read what they need."""
-        self._session.expect(runs)
+    def expect(self, runs: Sequence[Run], *, certain: bool) -> None:
+        """These runs are to join the session next, if no other worker is sooner: it may read what they need."""
+        self._session.expect(runs, certain=certain)
 
     def set_aside(self, run_id: str, reason: str) -> None:
         """Take a run out with its state saved, at a step's end; it waits again. Raises StorageError."""

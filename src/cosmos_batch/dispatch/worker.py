@@ -183,10 +183,16 @@ class Worker:
         self._patrol()
         pulse = self._ledger.pulse()
         self._agenda.refresh(pulse.latest)
+        self._agenda.workers = 1 + self._others()
         launch = self._agenda.next(going_on=going_on) if pulse.mode is Mode.RUNNING else None
         if launch is not None:
             self._report(WorkerState.WORKING)
         return launch
+
+    def _others(self) -> int:
+        """Workers that take from the same queue."""
+        ready = (WorkerState.STARTING, WorkerState.IDLE, WorkerState.WORKING)
+        return sum(other.state in ready and other.id != self._name for other in self._ledger.workers())
 
     def _go_on(self) -> Launch | None:
         """Choose the next launch while the files of the last are still written."""

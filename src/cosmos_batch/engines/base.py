@@ -82,10 +82,11 @@ class Session(Protocol):
         finished stay. Only engines that work step by step are asked to.
         """
 
-    def expect(self, runs: Sequence[Run]) -> None:
+    def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """These runs are to join next, in this order, and no others: what they need may be read meanwhile.
 
-        Nobody relies on it: others may join, and those that are expected may not.
+        Nobody relies on it: others may join, and those that are expected may not. Where it is not `certain`, other
+        workers may have them first, and the device's time is not to be spent on them.
         """
 
     def join(self, job: Job) -> Iterable[Event]:

@@ -155,7 +155,7 @@ class ReplaySession:
         self._clock.sleep(self._script.load_seconds)
         self._shapes |= {run.id: batch.shape for batch in launch.batches for run in batch.runs}
 
-    def expect(self, runs: Sequence[Run]) -> None:
+    def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """Nothing of theirs is read."""
 
     def join(self, job: Job) -> Iterator[Event]:

@@ -220,6 +220,22 @@ def test_who_comes_next_is_encoded_before_the_last_run_is_decoded(tmp_path: Path
     assert (alone, ahead, vae.encoded) == (1, 3, 3)  # its input is its depth control, too
 
 
+def test_who_may_go_to_another_worker_is_read_and_not_encoded(tmp_path: Path, clip: str) -> None:
+    engine = load_engine(str(write_tiny_model(tmp_path / "model")), ("edge", "depth"), ControlCache(tmp_path))
+    vae = engine.model.vae = Counting(engine.model.vae)
+    first, second = make_run("one", clip, {"edge": 1.0}), make_run("two", clip, {"depth": 1.0})
+    session = engine.open(launch_of(first, second))
+    session.join(job_of(first, tmp_path))
+    session.expect([second], certain=False)
+    have_read(session)
+    while "one" not in session.finishing:
+        list(session.advance())
+    read = session._prefetch.expects(second)
+    session.close()
+
+    assert (vae.encoded, read) == (1, True)
+
+
 def test_what_cannot_be_encoded_ahead_harms_nobody(tmp_path: Path, clip: str) -> None:
     engine = load_engine(str(write_tiny_model(tmp_path / "model")), ("edge",), ControlCache(tmp_path / "controls"))
     runs = [make_run("one", clip, {"edge": 1.0}), make_run("two", clip, {"edge": 1.0}, seed=2)]

@@ -82,7 +82,7 @@ class ScriptSession:
         """A script has one launch, and nobody asks it for another."""
         raise EngineError(f"a session of {len(launch.runs)} other runs cannot go on in a script's")
 
-    def expect(self, runs: Sequence[Run]) -> None:
+    def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """The script reads what its launch has when it comes to it."""
 
     def join(self, job: Job) -> Iterable[Event]:

@@ -26,9 +26,12 @@ class Ahead:
         self._model = model
         self._prefetch = prefetch
         self._parts: deque[tuple[Run, Iterator[None]]] = deque()  # left of each run
+        self.may = True  # whether the device's time is to be spent on it
 
     def part(self) -> bool:
         """Do the next part; False if there is none."""
+        if not self.may:
+            return False
         fresh = self._prefetch.fresh()
         self._parts.extend((run, parts_of_start(self._model, run, videos)) for run, videos in fresh)
         while self._parts:

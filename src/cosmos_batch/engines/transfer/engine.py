@@ -80,9 +80,10 @@ class TransferSession:
             self._model.keep_only(launch.controls)
         self._passes = self._model.passes()
 
-    def expect(self, runs: Sequence[Run]) -> None:
-        """These runs join next, and no others: read their videos meanwhile."""
+    def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+        """These runs join next, and no others: read their videos meanwhile; where it is `certain`, encode them."""
         self._prefetch.expect(runs)
+        self._ahead.may = certain
 
     def join(self, job: Job) -> list[Event]:
         """Take a run in, at its own first (or saved) step. A run that cannot start ends at once."""
