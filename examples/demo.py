@@ -1,8 +1,9 @@
-"""`make demo`: the standard scenario through the embedded model, and what smart batching saved.
+"""`make demo`: the standard scenario through the embedded model, and what planning saved.
 
 Makes demo/runs.jsonl and its input videos, plans and makes the ten videos into demo/videos, then makes them twice
-more, one by one: with each run's own controls, and with all four controls forced on every run. All three in this
-process, each with an engine of its own that has warmed up, and caches that start empty.
+more: four at once, whatever their controls, which a GPU would gain by and two cores do not; and with all four
+controls forced on every run. All three in this process, each with an engine of its own that has warmed up, and
+caches that start empty.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,18 +29,20 @@ from cosmos_batch.cli.sheet import write_contact_sheets
 from cosmos_batch.cli.tally import Tally
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.folder import OutputFolder
-from cosmos_batch.dispatch.watching import Settings, Stop
+from cosmos_batch.dispatch.watching import Stop
 from cosmos_batch.engines.base import Engine
 from cosmos_batch.engines.transfer.loading import load_engine
 from cosmos_batch.ledger import Standing, State
 from cosmos_batch.media.cache import ControlCache
 from cosmos_batch.media.video import read_frames
+from cosmos_batch.planning.cost import CostModel
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.profiles import profile
 from cosmos_batch.run import TRANSFER_CONTROLS
 from examples.scenario import forced, write_scenario
 
 DEMO = Path("demo")
+COST = profile("pocket", "cpu")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Way:
     name: str
     folder: Path
     file: Path
-    max_batch: int | None
+    cost: CostModel
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def warm_engine(scratch: Path) -> Engine:
     lines[-1]["execution_config"] |= {"num_steps": 2, "seed": 999}
     warm_up = DEMO / "warm_up.json"
     warm_up.write_text(json.dumps(lines[-1]))
-    make(engine, Way("warm-up", scratch / "videos", warm_up, None), show=False)
+    make(engine, Way("warm-up", scratch / "videos", warm_up, COST), show=False)
     warm_up.unlink()
     return engine
 
@@ -85,9 +88,8 @@ def make(engine: Engine, way: Way, *, show: bool) -> Made:
     command = Command(
         requests.settled(engine.traits),
         engine,
-        profile("pocket", "cpu"),
+        way.cost,
         requests.facts,
-        Settings(max_batch=way.max_batch),
     )
     with LiveProgress(Console(), tally) if live else plain as progress, OutputFolder(way.folder) as folder:
         started = time.monotonic()
@@ -100,8 +102,7 @@ def make(engine: Engine, way: Way, *, show: bool) -> Made:
 def show_plan(engine: Engine, file: Path) -> None:
     """What `cosmos-batch plan` prints."""
     requests = gather([file], engine.traits)
-    cost = profile("pocket", "cpu")
-    print_plan(Console(), plan_runs(requests.runs, engine.traits, cost, facts=requests.facts), measured=0)
+    print_plan(Console(), plan_runs(requests.runs, engine.traits, COST, facts=requests.facts), measured=0)
 
 
 def write_forced(file: Path) -> Path:
@@ -126,15 +127,15 @@ def _output(folder: Path, run_id: str) -> np.ndarray[tuple[int, ...], np.dtype[n
 
 def print_savings(made: Sequence[Made]) -> None:
     """The table of the three ways."""
-    smart = made[0]
+    planned = made[0]
     table = Table(title="The same ten videos, three ways, in one process", title_justify="left")
-    for heading in ("", "seconds", "times smart batching", "largest pixel difference"):
+    for heading in ("", "seconds", "times as planned", "largest pixel difference"):
         table.add_column(heading, justify="left" if not heading else "right")
     for one in made:
         ids = [standing.id for standing in one.standings]
-        difference = largest_difference(ids, smart.way.folder, one.way.folder)
-        against = "" if one is smart else f"{difference}/255"
-        table.add_row(one.way.name, f"{one.seconds:.1f}", f"{one.seconds / smart.seconds:.2f}", against)
+        difference = largest_difference(ids, planned.way.folder, one.way.folder)
+        against = "" if one is planned else f"{difference}/255"
+        table.add_row(one.way.name, f"{one.seconds:.1f}", f"{one.seconds / planned.seconds:.2f}", against)
     Console().print(table)
 
 
@@ -145,9 +146,14 @@ def main() -> int:
     print(f"ten runs in {file}, their videos in {DEMO / 'inputs'}")
     with tempfile.TemporaryDirectory() as scratch:
         ways = [
-            Way("smart batching", DEMO / "videos", file, None),
-            Way("one by one, own controls", Path(scratch) / "own", file, 1),
-            Way("one by one, all controls forced", Path(scratch) / "forced", write_forced(file), 1),
+            Way("as planned", DEMO / "videos", file, COST),
+            Way(
+                "four at once",
+                Path(scratch) / "four",
+                file,
+                replace(COST, knee_tokens=4 * (COST.knee_tokens or 1)),
+            ),
+            Way("all controls forced", Path(scratch) / "forced", write_forced(file), COST),
         ]
         made = []
         for index, way in enumerate(ways):
@@ -156,11 +162,11 @@ def main() -> int:
                 show_plan(engine, file)
             print(f"\n{way.name}")
             made.append(make(engine, way, show=index == 0))
-        smart = made[0]
-        sheets = write_contact_sheets(smart.way.folder, smart.requests.runs, smart.standings)
-        print_standings(Console(), smart.standings, everything=True)
+        planned = made[0]
+        sheets = write_contact_sheets(planned.way.folder, planned.requests.runs, planned.standings)
+        print_standings(Console(), planned.standings, everything=True)
         print_savings(made)
-    print(f"videos: {smart.way.folder}/<run>/output.mp4; all of them at a glance: {sheets[0]}")
+    print(f"videos: {planned.way.folder}/<run>/output.mp4; all of them at a glance: {sheets[0]}")
     return 0 if all(standing.state is State.SUCCEEDED for one in made for standing in one.standings) else 1
 
 

@@ -58,6 +58,19 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
+def test_what_else_lies_in_memory_changes_no_byte(tmp_path: Path) -> None:
+    """The pictures' rows are no multiple of what a processor with AVX-512 reads at once."""
+    frames, dice, seen = moving(17, 160, 96), np.random.default_rng(0), set()
+    for value in range(40):
+        filled = [np.full(int(size), value, np.uint8) for size in dice.integers(1_000, 60_000, 400)]
+        kept = filled[::7]
+        del filled  # and what is left of it is where pictures will lie
+        write_video(tmp_path / "a.mp4", frames, 8)
+        seen.add((tmp_path / "a.mp4").read_bytes())
+        del kept
+    assert len(seen) == 1
+
+
 def test_frames_may_come_one_by_one(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", iter(moving(3)), 8, lossless=True)
 

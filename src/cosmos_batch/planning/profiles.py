@@ -9,7 +9,7 @@
 | transfer25, h100 | an estimate throughout: the network's times a little above those of transfer; bytes from the |
 | | 65.4 GB that NVIDIA's documentation gives for one GPU at 720 |
 | cosmos3, h100 | an estimate throughout: four times the network of transfer; its memory is a guess |
-| pocket, cpu | an estimate throughout, for two cores. |
+| pocket, cpu | two cores: `cosmos-batch calibrate`, 2026-11-30; loads and bytes are estimates. |
 
 The knee of the H100: with one control, 1,920 tokens a row, a guided step takes 32.6 ms alone and 31.6 ms per video
 among eight, recorded as a CUDA graph; at 5,760 tokens 114 ms alone, 116 ms per video among two. So one run of
@@ -124,15 +124,15 @@ PROFILES = (
         load=0.5,
         load_branch=0.05,
         batch=0.1,
-        step=0.01,
-        token=1.5e-4,
-        control=3.0e-5,
-        attention=1.0e-8,
-        pixel=1.0e-6,
+        step=0.0,
+        token=1.27e-4,
+        control=3.02e-5,
+        attention=8.5e-9,
+        pixel=8.4e-7,
         model_bytes=0.4 * _GIB,
         branch_bytes=0.01 * _GIB,
         token_bytes=1.0e5,
-        knee_tokens=1_200,
+        knee_tokens=600,
     ),
 )
 
