@@ -23,8 +23,8 @@ from cosmos_batch.media.video import Frames
 _QUALITY = {"crf": "13", "preset": "veryfast", "threads": "8"}
 _LOSSLESS = {"crf": "0", "preset": "veryfast", "threads": "4"}
 _STEADY = {"x264-params": "asm=avx2"}
-"""On a processor with AVX-512, x264 lets what lies in memory beside a picture decide how it is encoded, so that equal
-input gives other bytes; with AVX2 it does not."""
+"""On a processor with AVX-512, x264 lets what lies in memory beside a picture decide how it is encoded, so that
+equal input gives other bytes; with AVX2 it does not."""
 _AVX512 = (11, 13)  # AVX2, and the base of AVX-512, as OpenCV numbers them (CpuFeatures in cvdef.h)
 _MP4 = {"movflags": "+faststart+use_metadata_tags"}
 _BT709 = 1  # the number of ITU-R BT.709 in ISO/IEC 23091-2, for matrix, primaries and transfer alike
@@ -114,7 +114,9 @@ def _stream(container: OutputContainer, first: Frames, rate: Fraction, lossless:
         raise ValueError(f"frames are uint8 [height, width, 3], and these are {first.dtype} {first.shape}")
     height, width = first.shape[:2]
     stream = container.add_stream("libx264rgb" if lossless else "libx264", rate=rate)
-    stream.options = (_LOSSLESS if lossless else _QUALITY) | (_STEADY if _has_avx512() else {})
+    stream.options = dict(_LOSSLESS if lossless else _QUALITY)
+    if _has_avx512():
+        stream.options |= _STEADY
     stream.width, stream.height = width, height
     if lossless:
         stream.pix_fmt = "rgb24"
