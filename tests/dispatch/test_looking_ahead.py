@@ -58,6 +58,20 @@ def test_where_others_work_too_they_may_be_sooner(world: World) -> None:
     assert engine.sessions[0].certain == [True, False, True, False, True, False, True]
 
 
+def test_near_the_end_the_longest_goes_first_if_another_worker_is_soon_free(world: World) -> None:
+    world.ledger.report("another", WorkerState.WORKING)
+    long = world.run("long", steps=9)
+    long = replace(long, sampling=replace(long.sampling, resolution="48x48"))
+    world.submit(world.run("taken"), world.run("short", steps=1), long)
+    world.ledger.claim(["taken"], BatchFacts("replay", Shape(32, 32, 2), 1.0, 0), "another", lease=20)
+
+    busy = world.ledger.busy_for()
+    world.serve(ListeningEngine(world))
+
+    assert busy == {"another": 1.0}
+    assert world.began("long") < world.began("short")
+
+
 def test_another_is_expected_where_another_goes_first_now(world: World) -> None:
     engine = ListeningEngine(world)
     world.submit(world.run("a"), world.run("b"))

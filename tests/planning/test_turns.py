@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cosmos_batch.planning.boarding import Aboard, Cabin, Candidate, board
 from cosmos_batch.planning.lots import Kind, lots_of
+from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.sizing import Load
 from cosmos_batch.planning.suspicion import Suspect, verdict
-from cosmos_batch.planning.turns import Rank, rank, turns
+from cosmos_batch.planning.traits import Shape
+from cosmos_batch.planning.turns import Rank, Turn, next_turns, rank, turns
 from cosmos_batch.run import Control, Priority, Run, Sampling
 from tests.dispatch.world import PRIOR, TRAITS
 
@@ -59,6 +63,65 @@ def test_a_launch_that_nobody_can_join_is_cut_to_a_bearable_length() -> None:
 
     assert [len(part.launch.batches) for part in parts] == [2, 2, 1]
     assert [run.id for part in parts for run in part.launch.runs] == [run.id for run in launch.runs]
+
+
+SHAPE = Shape(32, 32, 2)
+
+
+def lasting(*seconds: float, rank: Rank = Rank(False, 0)) -> list[Turn]:  # noqa: B008 - never changed
+    """Turns of one run each, that take so long."""
+    batches = [Batch((a_run("any"),), SHAPE, each, 0) for each in seconds]
+    return [Turn(rank, Launch(0, ("edge",), (batch,), 0.0, "")) for batch in batches]
+
+
+def length(turn: Turn) -> float:
+    return turn.launch.batches[0].seconds
+
+
+def makespan(waiting: list[Turn], workers: int) -> float:
+    """Seconds until the last of so many workers is done."""
+    free = [0.0] * workers
+    while waiting:
+        free.sort()
+        (turn,) = next_turns(waiting, [end - free[0] for end in free[1:]], 1)
+        waiting.remove(turn)
+        free[0] += length(turn)
+    return max(free)
+
+
+@pytest.mark.parametrize(
+    ("others", "seconds", "first"),
+    [
+        ([], [1, 5, 9], [1, 5, 9]),  # alone: in the plan's order
+        ([0.0], [1, 9], [1, 9]),  # the other takes the longer one at once
+        ([1.0], [1, 9], [9, 1]),  # and here it would begin a second later
+        ([50.0], [1, 9], [1, 9]),  # it is busy for longer than both take
+        ([0.0], [1] * 17, [1, 1, 1]),  # all alike
+        ([0.0], [1] * 16 + [90], [1, 1, 1]),  # the end is far
+    ],
+)
+def test_near_the_end_goes_first_after_which_all_are_done_soonest(
+    others: list[float], seconds: list[float], first: list[float]
+) -> None:
+    assert [length(turn) for turn in next_turns(lasting(*seconds), others, 3)] == first
+
+
+def test_near_the_end_ranks_still_count() -> None:
+    waiting = lasting(1, 2, rank=Rank(True, 0)) + lasting(8, 9)
+    assert {length(turn) for turn in next_turns(waiting, [0.0], 2)} == {1, 2}
+
+
+def test_two_workers_share_the_standard_scenario_evenly() -> None:
+    edge, two, four = 23.8, 26.9, 34.8  # as measured at 832x480x93 with 14 steps
+    seconds = [edge] * 6 + [two] * 3 + [four]
+    assert makespan(lasting(*seconds), 2) < 1.01 * sum(seconds) / 2
+
+
+@given(st.lists(st.integers(1, 40).map(float), min_size=1, max_size=16), st.integers(2, 5))
+def test_near_the_end_no_order_is_much_shorter(seconds: list[float], workers: int) -> None:
+    """Graham's rule is within a third of the shortest, which is no shorter than the longest turn and the mean."""
+    least = max(*seconds, sum(seconds) / workers, 0.0)
+    assert makespan(lasting(*seconds), workers) <= 4 / 3 * least + max(seconds) / 3
 
 
 LOW, NORMAL, URGENT = Rank(False, -10), Rank(False, 0), Rank(True, 0)

@@ -22,7 +22,7 @@ from cosmos_batch.planning.lots import refusals_by_run
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.planning.turns import POINT_SECONDS, Rank, Turn, rank, turns
+from cosmos_batch.planning.turns import POINT_SECONDS, Rank, Turn, next_turns, rank, turns
 from cosmos_batch.run import Priority, Run
 
 LESSONS = 500  # measurements that the cost model is fitted to, the latest
@@ -73,7 +73,7 @@ class Agenda:
         self.point_seconds = habits.point_seconds
         self.cost = prior
         self.flushed = ""  # why runs were last planned
-        self.workers = 1  # that take from the queue, as far as is known
+        self.others: list[float] = []  # seconds that each other worker is still busy, as last seen
 
     @property
     def turns(self) -> Sequence[Turn]:
@@ -108,9 +108,11 @@ class Agenda:
         """
         self.gather(idle and not self._turns)
         while self._turns:
-            if going_on and not self._may_go_on(self._turns[0].launch):
+            (turn,) = next_turns(self._turns, self.others, 1)
+            if going_on and not self._may_go_on(turn.launch):
                 return None
-            launch = self._still_waiting(self._turns.pop(0).launch)
+            self._turns = [other for other in self._turns if other is not turn]
+            launch = self._still_waiting(turn.launch)
             if launch is not None:
                 return launch
         return None
@@ -120,7 +122,8 @@ class Agenda:
         who may be sooner; up to one that may not go on in the session at work.
         """
         found: list[Run] = []
-        for turn in self._turns[: min(self.workers, AHEAD)]:
+        idle = [0.0] * len(self.others)  # who knows how far they are by then
+        for turn in next_turns(self._turns, idle, min(1 + len(idle), AHEAD)):
             if not self._may_go_on(turn.launch):
                 break
             found += [run for run in turn.launch.runs if run.id in self._waiting.entries]

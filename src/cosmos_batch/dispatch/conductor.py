@@ -140,7 +140,7 @@ class Conductor:
         assert self._scene is not None
         ahead = () if self._scene.closed else self._agenda.upcoming()
         if ahead != self._ahead:
-            flight.expect(ahead, certain=self._agenda.workers == 1)
+            flight.expect(ahead, certain=not self._agenda.others)
             self._ahead = ahead
 
     def _drop(self, flight: Flight, changed: bool) -> None:

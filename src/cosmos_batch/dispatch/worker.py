@@ -183,16 +183,18 @@ class Worker:
         self._patrol()
         pulse = self._ledger.pulse()
         self._agenda.refresh(pulse.latest)
-        self._agenda.workers = 1 + self._others()
+        self._agenda.others = self._others()
         launch = self._agenda.next(going_on=going_on) if pulse.mode is Mode.RUNNING else None
         if launch is not None:
             self._report(WorkerState.WORKING)
         return launch
 
-    def _others(self) -> int:
-        """Workers that take from the same queue."""
+    def _others(self) -> list[float]:
+        """For how many more seconds each of those is busy that take from the same queue, as was predicted."""
         ready = (WorkerState.STARTING, WorkerState.IDLE, WorkerState.WORKING)
-        return sum(other.state in ready and other.id != self._name for other in self._ledger.workers())
+        names = [other.id for other in self._ledger.workers() if other.state in ready and other.id != self._name]
+        busy = self._ledger.busy_for() if names else {}
+        return [busy.get(name, 0.0) for name in names]
 
     def _go_on(self) -> Launch | None:
         """Choose the next launch while the files of the last are still written."""

@@ -124,6 +124,15 @@ class Working(Database):
         rows = connection.execute(query, [{"run": id_, **common} for id_ in ids])
         return {row.run: row.id for row in rows}
 
+    def busy_for(self) -> dict[str, float]:
+        """By worker: for how many more seconds it is busy with a batch, as was predicted when that began."""
+        query = select(batches.c.worker, batches.c.started, batches.c.predicted_seconds)
+        now, left = self._clock(), dict[str, float]()
+        with self._read() as connection:
+            for worker, started, seconds in connection.execute(query.where(batches.c.ended.is_(None))):
+                left[worker] = max(left.get(worker, 0.0), started + seconds - now)
+        return left
+
     def begin(self, ids: Sequence[str]) -> None:
         """Leased runs have joined, and run."""
         if ids:

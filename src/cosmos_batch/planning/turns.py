@@ -10,12 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from heapq import heapify, heapreplace
+from itertools import takewhile
 from math import floor
 
 from cosmos_batch.planning.plan import Batch, Launch, Plan
 from cosmos_batch.run import Priority
 
 POINT_SECONDS = 60.0
+
+_NEAR = 8
+"""Turns for every worker up to which the end is near."""
+
+_BEARABLE = 1.01
+"""For a hundredth of the time the plan's order is not left."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,6 +58,46 @@ def turns(plan: Plan, rank_of: Callable[[str], Rank], steps: bool, longest: floa
     """
     found = [turn for launch in plan.launches for turn in _of_launch(launch, rank_of, steps, longest)]
     return sorted(found, key=lambda turn: turn.rank, reverse=True)  # stable, so equals stay in the plan's order
+
+
+def next_turns(waiting: Sequence[Turn], others: Sequence[float], count: int) -> list[Turn]:
+    """Those of the turns, given in their order, that a worker begins next.
+
+    They are the first. But where `others` work too, each of them for so many more seconds, and the end of what
+    waits is near, that of the equals goes first after which all are done soonest: so that nobody is left alone at
+    the end with something long.
+    """
+    if not others or len(waiting) > _NEAR * (1 + len(others)):
+        return list(waiting[:count])
+    left, found = list(waiting), list[Turn]()
+    while left and len(found) < count:
+        found.append(left.pop(_soonest(left, others)))
+    return found
+
+
+def _soonest(waiting: Sequence[Turn], others: Sequence[float]) -> int:
+    """The first of the equals after which the end comes not much later than after the best of them."""
+    seconds = [sum(batch.seconds for batch in turn.launch.batches) for turn in waiting]
+    equals = takewhile(lambda place: waiting[place].rank == waiting[0].rank, range(len(waiting)))
+    kinds = {seconds[place]: place for place in reversed(list(equals))}  # of each length the first
+    ends = {
+        place: _end([length, *others], [*seconds[:place], *seconds[place + 1 :]])
+        for length, place in kinds.items()
+    }
+    bearable = _BEARABLE * min(ends.values())
+    return min(place for place, end in ends.items() if end <= bearable)
+
+
+def _end(busy: Sequence[float], seconds: Sequence[float]) -> float:
+    """When workers are done that are busy for so long, if whoever is free takes the longest of what is left.
+
+    Graham 1969, "Bounds on multiprocessing timing anomalies".
+    """
+    free = list(busy)
+    heapify(free)
+    for each in sorted(seconds, reverse=True):
+        heapreplace(free, free[0] + each)
+    return max(free)
 
 
 def _of_launch(launch: Launch, rank_of: Callable[[str], Rank], steps: bool, longest: float) -> Iterable[Turn]:
