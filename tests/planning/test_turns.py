@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from heapq import heapreplace
+from random import Random
+from statistics import mean
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cosmos_batch.planning.boarding import Aboard, Cabin, Candidate, board
 from cosmos_batch.planning.lots import Kind, lots_of
@@ -117,11 +118,21 @@ def test_two_workers_share_the_standard_scenario_evenly() -> None:
     assert makespan(lasting(*seconds), 2) < 1.01 * sum(seconds) / 2
 
 
-@given(st.lists(st.integers(1, 40).map(float), min_size=1, max_size=16), st.integers(2, 5))
-def test_near_the_end_no_order_is_much_shorter(seconds: list[float], workers: int) -> None:
-    """Graham's rule is within a third of the shortest, which is no shorter than the longest turn and the mean."""
-    least = max(*seconds, sum(seconds) / workers, 0.0)
-    assert makespan(lasting(*seconds), workers) <= 4 / 3 * least + max(seconds) / 3
+def test_short_queues_end_soon() -> None:
+    """On average, within a tenth of what no order can beat; the plan's order alone is a seventh over."""
+    over, plain = [], []
+    for seed in range(100):
+        dice = Random(seed)
+        workers = dice.choice([2, 3, 4])
+        count = dice.randint(workers, 6 * workers)
+        seconds = sorted(dice.choice([24.0, 27.0, 30.0, 35.0, 70.0]) for _ in range(count))
+        least = max(*seconds, sum(seconds) / workers)
+        over.append(makespan(lasting(*seconds), workers) / least)
+        free = [0.0] * workers
+        for each in seconds:
+            heapreplace(free, free[0] + each)
+        plain.append(max(free) / least)
+    assert mean(over) < 1.1 < 1.14 < mean(plain)
 
 
 LOW, NORMAL, URGENT = Rank(False, -10), Rank(False, 0), Rank(True, 0)
