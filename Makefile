@@ -1,4 +1,4 @@
-# make demo: ten runs through the embedded model, planned, batched, checked, filed under their own names
+# make demo: ten runs through the embedded model, planned, made, checked, filed under their own names
 # make test: format, lint, types, layers, tests
 # make test-browser: the tests of the web page; they need Chromium (Debian: apt-get install chromium)
 PYTHON ?= python3

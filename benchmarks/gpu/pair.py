@@ -1,8 +1,8 @@
 """What several GPUs give: `python -m benchmarks.gpu.pair MODEL`, with a model of `benchmarks.gpu.folder`.
 
 First, the standard scenario by `cosmos-batch serve` with one worker, and with one for every GPU: seconds from the
-first submission to the end of the last run, after every worker has made a video. Then one video at 1280x704, on
-one GPU and with its two guidance passes on two: seconds of a step.
+first submission to the end of the last run, after every worker has made a video. When each run began and ended
+goes to stderr. Then one video at 1280x704, on one GPU and with its two guidance passes on two: seconds of a step.
 """
 
 from __future__ import annotations

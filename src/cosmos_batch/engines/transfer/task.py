@@ -29,7 +29,7 @@ from cosmos_batch.run import Control, Run
 
 AHEAD_TOKENS = 8192
 """Tokens of a chunk up to which encoding a video waits more for the host than for the device. With more, nothing
-is gained by doing it ahead of time, and it was in vain where another worker takes the run."""
+is gained by doing it ahead of time."""
 
 
 @dataclass(slots=True)
@@ -192,8 +192,7 @@ def parts_of_start(model: Model, run: Run, videos: Videos) -> Iterator[None]:
         if prompt is not None:
             model.read("base", prompt)
             yield
-    every = videos.controls if videos.source is None else {**videos.controls, SOURCE: videos.source}
-    for name, frames in every.items():
+    for name, frames in videos.encoded.items():
         _encoded(model, frames, 0, videos.contents[name])
         yield
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -41,8 +41,13 @@ class Videos:
     @classmethod
     def of(cls, controls: Mapping[str, Frames], masks: Mapping[str, Mask | None], source: Frames | None) -> Videos:
         """With their digests, which take a while."""
-        every = controls if source is None else {**controls, SOURCE: source}
-        return cls(controls, masks, source, {name: _digest(frames) for name, frames in every.items()})
+        plain = cls(controls, masks, source)
+        return replace(plain, contents={name: _digest(frames) for name, frames in plain.encoded.items()})
+
+    @property
+    def encoded(self) -> Mapping[str, Frames]:
+        """Those of which the model needs latents, named as in `contents`."""
+        return self.controls if self.source is None else {**self.controls, SOURCE: self.source}
 
 
 def read_videos(run: Run, cache: ControlCache) -> Videos:
