@@ -72,6 +72,22 @@ def test_near_the_end_the_longest_goes_first_if_another_worker_is_soon_free(worl
     assert world.began("long") < world.began("short")
 
 
+def test_a_worker_is_busy_for_as_long_as_its_steps_say(world: World) -> None:
+    """Whatever the clock says: predictions may be off, and those of what waits are as far off."""
+    facts = BatchFacts("replay", Shape(32, 32, 2), 12.0, 0)
+    world.submit(world.run("a"), world.run("b"))
+    claim = world.ledger.claim(["a", "b"], facts, "another", lease=20)
+    assert claim is not None
+    first, second = claim.attempts["a"], claim.attempts["b"]
+
+    world.ledger.progress({first: (3, 4), second: (1, 4)}, lease=20)
+    world.clock.sleep(100)
+    assert world.ledger.busy_for() == {"another": pytest.approx(12 * 4 / 8)}
+
+    world.ledger.finish(first, State.FAILED, "broken")
+    assert world.ledger.busy_for() == {"another": pytest.approx(12 * 3 / 8)}
+
+
 def test_another_is_expected_where_another_goes_first_now(world: World) -> None:
     engine = ListeningEngine(world)
     world.submit(world.run("a"), world.run("b"))

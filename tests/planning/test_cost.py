@@ -54,6 +54,13 @@ def test_one_measurement_makes_the_whole_prior_slower():
     assert fitted.load == PRIOR.load
 
 
+def test_a_processes_first_batch_counts_only_while_there_is_no_other():
+    work = Work(35, 2, 5_760, 1, 10**6)
+    first, later = replace(measured(PRIOR, work, factor=9), first=True), measured(PRIOR, work, factor=2)
+    assert fit([first], PRIOR).token == pytest.approx(9 * PRIOR.token)
+    assert fit([first, later, first], PRIOR).token == pytest.approx(2 * PRIOR.token)
+
+
 def test_many_measurements_are_believed():
     truth = replace(PRIOR, batch=4.0, step=0.01, token=1e-5, control=1e-6, attention=0.0, pixel=3e-7)
     shapes = [(n, t, c) for n in (1, 2, 4) for t in (300, 1_920, 5_760, 37_440) for c in (0, 1, 4)]

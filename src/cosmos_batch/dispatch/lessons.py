@@ -37,6 +37,7 @@ class Lessons:
         self._limits = ledger.limits(*costed_as)
         self._loaded = 0  # branches of the launch at work
         self._tallies = tallies or Tallies()
+        self._first = traits.steps  # whether an engine in this process has made no batch yet
         self.cost: CostModel | None = None  # what is believed at present; None: what the plan says
         self.once_loaded = (
             False  # a launch finds loaded what the launch before had, so it teaches nothing of loads
@@ -71,6 +72,7 @@ class Lessons:
         predicted = batch.seconds if self.cost is None else self.cost.batch_seconds(did)
         self._tallies.observe("prediction_error", abs(predicted - seconds) / seconds if seconds > 0 else 0.0)
         self._keep(did, "batch", seconds, predicted, number)
+        self._first = False
 
     def _count(self, seconds: float, flight: Flight) -> None:
         if flight.seats:
@@ -103,5 +105,6 @@ class Lessons:
             kind=kind,
             seconds=seconds,
             predicted_seconds=predicted,
+            first=kind == "batch" and self._first,
         )
         self._ledger.add_measurement(measured, batch)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, insert, select, update
 
 from cosmos_batch.ledger.asked import Mode
 from cosmos_batch.ledger.database import Database, chunks
@@ -125,13 +125,19 @@ class Working(Database):
         return {row.run: row.id for row in rows}
 
     def busy_for(self) -> dict[str, float]:
-        """By worker: for how many more seconds it is busy with a batch, as was predicted when that began."""
-        query = select(batches.c.worker, batches.c.started, batches.c.predicted_seconds)
-        now, left = self._clock(), dict[str, float]()
+        """By worker: for how many more seconds it is busy with a batch. That is the share of the batch's denoising
+        steps that are left, of what was predicted for all; where no step is known of, what the clock says.
+        """
+        left = case((attempts.c.ended.is_(None), attempts.c.steps - attempts.c.step), else_=0)
+        columns = (batches.c.worker, batches.c.started, batches.c.predicted_seconds)
+        query = select(*columns, func.sum(attempts.c.steps), func.sum(left)).join(attempts)
+        query = query.where(batches.c.ended.is_(None)).group_by(batches.c.id, *columns)
+        now, busy = self._clock(), dict[str, float]()
         with self._read() as connection:
-            for worker, started, seconds in connection.execute(query.where(batches.c.ended.is_(None))):
-                left[worker] = max(left.get(worker, 0.0), started + seconds - now)
-        return left
+            for worker, started, seconds, steps, missing in connection.execute(query):
+                more = seconds * missing / steps if steps else started + seconds - now
+                busy[worker] = max(busy.get(worker, 0.0), more)
+        return busy
 
     def begin(self, ids: Sequence[str]) -> None:
         """Leased runs have joined, and run."""

@@ -78,6 +78,7 @@ class Measurement(Features):
     seconds: float
     bytes: int | None = None  # peak of the device's memory; None: not known
     predicted_seconds: float | None = None  # what the model of the time said before; None: it was not asked
+    first: bool = False  # whether an engine compiled and chose its kernels meanwhile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

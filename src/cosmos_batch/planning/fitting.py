@@ -39,12 +39,13 @@ _BYTES = {"model_bytes": "", "branch_bytes": "branches", "token_bytes": "tokens"
 def fit(measurements: Sequence[Measurement], prior: CostModel) -> CostModel:
     """The prior, brought nearer to what was measured on its engine and device; other measurements are left out.
 
-    A coefficient that the prior holds at zero stays zero. The stated error is prequential: the median of
-    |predicted - measured| / measured over the last 100 batches, each against what the model of its time had
-    predicted before it ran.
+    A coefficient that the prior holds at zero stays zero. Processes' first batches, which take longer, count where
+    there are no others. The stated error is prequential: the median of |predicted - measured| / measured over the
+    last 100 batches, each against what the model of its time had predicted before it ran.
     """
     own = [m for m in measurements if (m.engine, m.device) == (prior.engine, prior.device) and m.seconds > 0]
     batches = [m for m in own if m.kind == "batch"]
+    batches = [m for m in batches if not m.first] or batches
     launches = [m for m in own if m.kind == "launch"]
     weighed = [m for m in batches if m.bytes]
     fitted: dict[str, Any] = {

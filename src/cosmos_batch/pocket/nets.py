@@ -21,11 +21,11 @@ from cosmos_batch.engines.transfer.schedule import SIGMA_MAX, SIGMA_MIN, make_sc
 from cosmos_batch.engines.transfer.text.trigram import TrigramConfig, TrigramText
 from cosmos_batch.engines.transfer.vae.folded import FoldedVae
 from cosmos_batch.engines.transfer.weights import (
+    Checkpoint,
     base_from_diffusers,
     base_to_diffusers,
     branch_from_diffusers,
     branch_to_diffusers,
-    load_tensors,
     read_config,
 )
 from cosmos_batch.pocket import MODEL
@@ -155,11 +155,11 @@ def load_nets(folder: Path = MODEL) -> Nets:
     controlnet = folder / "controlnet"
     config = from_diffusers(read_config(folder / "transformer"), read_config(controlnet / CONTROLS[0]))
     base = Transformer(config)
-    base.load_state_dict(base_from_diffusers(load_tensors(folder / "transformer"), config))
+    base.load_state_dict(base_from_diffusers(Checkpoint(folder / "transformer"), config))
     branches = {}
     for name in CONTROLS:
         branches[name] = ControlBranch(config)
-        branches[name].load_state_dict(branch_from_diffusers(load_tensors(controlnet / name), config))
+        branches[name].load_state_dict(branch_from_diffusers(Checkpoint(controlnet / name), config))
     nets = Nets(base, branches, TrigramText.load(folder / "text_encoder"), FoldedVae.load(folder / "vae"))
     for module in nets.modules():
         module.float().eval().requires_grad_(False)

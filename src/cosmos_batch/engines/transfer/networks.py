@@ -16,9 +16,9 @@ from cosmos_batch.engines.transfer.network import ControlBranch, Transformer
 from cosmos_batch.engines.transfer.options import Approximation
 from cosmos_batch.engines.transfer.parking import Turns
 from cosmos_batch.engines.transfer.weights import (
+    Checkpoint,
     base_from_diffusers,
     branch_from_diffusers,
-    load_tensors,
     read_config,
 )
 from cosmos_batch.errors import ModelError
@@ -117,7 +117,7 @@ class Networks:
         with torch.device("meta"):  # filled at once: weights that are drawn at random first would take long
             network = kind(self.config)
         convert = base_from_diffusers if kind is Transformer else branch_from_diffusers
-        fill(network, convert(load_tensors(folder), self.config), folder)
+        fill(network, convert(Checkpoint(folder, self.device), self.config), folder)
         network.to(self.device, self.dtype).eval().requires_grad_(False)
         accelerate(network, self._approximations)
         return network

@@ -8,13 +8,12 @@ vector per block; writing does the reverse, without an image context.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -28,18 +27,38 @@ _ATTENTION = {
 }
 
 
-def load_tensors(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder's safetensors files. Raises ModelError where there are none, or they are damaged."""
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise ModelError(f"{folder}: no .safetensors file; the weights of a diffusers folder layout belong here")
-    tensors: dict[str, Tensor] = {}
-    for file in files:
-        try:
-            tensors |= load_file(file)
-        except (SafetensorError, OSError) as exc:
-            raise ModelError(f"{file}: not a readable safetensors file ({exc})") from exc
-    return tensors
+class Checkpoint(Mapping[str, Tensor]):
+    """The tensors of a folder's safetensors files, each read when it is asked for, and not kept.
+
+    So making a network of them on a device takes hardly more of its memory than the network.
+    """
+
+    def __init__(self, folder: Path, device: torch.device | None = None) -> None:
+        """`device`: where tensors are given, by default the CPU. Raises ModelError where there is no file, or one
+        is damaged.
+        """
+        files = sorted(folder.glob("*.safetensors"))
+        if not files:
+            raise ModelError(
+                f"{folder}: no .safetensors file; the weights of a diffusers folder layout belong here"
+            )
+        self._files: dict[str, Any] = {}  # by the names of their tensors
+        for file in files:
+            try:
+                opened: Any = safe_open(file, framework="pt", device=str(device or "cpu"))
+            except (SafetensorError, OSError) as exc:
+                raise ModelError(f"{file}: not a readable safetensors file ({exc})") from exc
+            self._files |= dict.fromkeys(opened.keys(), opened)
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor: Tensor = self._files[name].get_tensor(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

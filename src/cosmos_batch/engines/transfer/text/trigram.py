@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cosmos_batch.engines.transfer.weights import load_tensors, read_config
+from cosmos_batch.engines.transfer.weights import Checkpoint, read_config
 from cosmos_batch.errors import ModelError
 
 _WORD = re.compile(r"\w+")
@@ -65,7 +65,7 @@ class TrigramText(nn.Module):
         """From a folder of config.json and safetensors, in float32. ModelError: they do not fit."""
         text = cls.from_config(read_config(folder))
         try:
-            text.load_state_dict(load_tensors(folder))
+            text.load_state_dict(Checkpoint(folder))
         except RuntimeError as exc:
             raise ModelError(f"{folder}: the weights do not fit config.json ({exc})") from exc
         return text.eval()

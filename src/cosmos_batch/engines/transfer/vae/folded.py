@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cosmos_batch.engines.transfer.weights import load_tensors, read_config
+from cosmos_batch.engines.transfer.weights import Checkpoint, read_config
 from cosmos_batch.errors import EngineError, ModelError
 
 _GROUP = 4  # frames of a latent frame
@@ -136,7 +136,7 @@ class FoldedVae(nn.Module):
         """From a folder of config.json and safetensors, in float32. ModelError: they do not fit."""
         vae = cls.from_config(read_config(folder))
         try:
-            vae.load_state_dict(load_tensors(folder))
+            vae.load_state_dict(Checkpoint(folder))
         except RuntimeError as exc:
             raise ModelError(f"{folder}: the weights do not fit config.json ({exc})") from exc
         return vae.eval()

@@ -19,7 +19,7 @@ from cosmos_batch.engines.transfer.transport import sent
 from cosmos_batch.engines.transfer.vae.tiles import blended
 from cosmos_batch.engines.transfer.vae.wan_coders import Decoder, Encoder, WanConfig
 from cosmos_batch.engines.transfer.vae.wan_layers import Past
-from cosmos_batch.engines.transfer.weights import load_tensors
+from cosmos_batch.engines.transfer.weights import Checkpoint
 from cosmos_batch.errors import EngineError, ModelError
 
 _PIXELS_AT_ONCE = 8 * 320 * 192
@@ -74,7 +74,7 @@ class WanVae(nn.Module):
             raise ModelError(f"{folder / 'config.json'}: not a readable configuration ({exc})") from exc
         vae = cls.from_config(config, tile, videos_at_once)
         try:
-            vae.load_state_dict(load_tensors(folder))
+            vae.load_state_dict(Checkpoint(folder))
         except RuntimeError as exc:
             raise ModelError(f"{folder}: the weights do not fit config.json ({exc})") from exc
         return vae.eval()
