@@ -62,7 +62,9 @@ def test_a_processes_first_batch_counts_only_while_there_is_no_other():
 
 
 def test_many_measurements_are_believed():
-    truth = replace(PRIOR, batch=4.0, step=0.01, token=1e-5, control=1e-6, attention=0.0, pixel=3e-7)
+    truth = replace(
+        PRIOR, batch=0.3, step=0.005, token=1e-5, control=1e-6, attention=0.0, pixel=9e-8, control_pixel=3e-9
+    )
     shapes = [(n, t, c) for n in (1, 2, 4) for t in (300, 1_920, 5_760, 37_440) for c in (0, 1, 4)]
     works = [
         [Work(steps, 2, tokens, controls, tokens * 900)] * runs

@@ -9,7 +9,7 @@ from pathlib import Path
 from cosmos_batch.cli.kept import keep_profile
 from cosmos_batch.cli.output import console
 from cosmos_batch.cli.text import safe
-from cosmos_batch.cli.wiring import Choice, Engines, profile_folder
+from cosmos_batch.cli.wiring import Choice, Engines, device_of, profile_folder, shipped
 from cosmos_batch.engines.transfer.engine import TransferEngine
 from cosmos_batch.errors import PlanError
 from cosmos_batch.media.encode import write_video
@@ -23,15 +23,16 @@ def calibrate_command(engines: Engines, choice: Choice, seconds: float) -> int:
     loaded = engines.load(choice, TRANSFER_CONTROLS)
     if not isinstance(loaded.engine, TransferEngine):
         raise PlanError(f"engine {choice.name!r} cannot be calibrated; pocket and transfer can")
+    start = shipped(loaded.prior.engine, device_of(loaded.engine), choice.options)
     out = console()
-    out.print(f"{choice.name} on {loaded.prior.device}: at most about {seconds:.0f} s", highlight=False)
+    out.print(f"{choice.name} on {start.device}: at most about {seconds:.0f} s", highlight=False)
     with tempfile.TemporaryDirectory() as scratch:
 
         def write(frames: Frames) -> None:
             write_video(Path(scratch) / "video.mp4", frames, 24.0)
 
         measured = loaded.engine.calibrated(
-            loaded.prior, seconds=seconds, write=write, say=lambda line: out.print(line, highlight=False)
+            start, seconds=seconds, write=write, say=lambda line: out.print(line, highlight=False)
         )
     if not measured.measured:
         raise PlanError(f"nothing could be measured within {seconds:.0f} s; give more with --seconds")

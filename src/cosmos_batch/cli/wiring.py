@@ -108,18 +108,18 @@ def _load(name: str, model: str, controls: Iterable[str], options: Options) -> L
 
     cache = ControlCache(cache_folder() / "controls")
     engine = load_engine(model, controls, cache, compiled=cache_folder() / "compiled", options=options)
-    device = _costed_as(_device(engine), options)
-    prior = _believed(name, _device(engine), options)
-    prior = prior if prior.device == device else _shipped(name, _device(engine), options)
+    device = _costed_as(device_of(engine), options)
+    prior = _believed(name, device_of(engine), options)
+    prior = prior if prior.device == device else shipped(name, device_of(engine), options)
     return Loaded(engine, replace(prior, memory_bytes=engine.memory_bytes))
 
 
 def _believed(engine: str, device: str, options: Options) -> CostModel:
     """What was measured on this machine, on whatever device it has, else the profile of a device."""
-    return kept_profile(profile_folder(), engine, options.words) or _shipped(engine, device, options)
+    return kept_profile(profile_folder(), engine, options.words) or shipped(engine, device, options)
 
 
-def _shipped(engine: str, device: str, options: Options) -> CostModel:
+def shipped(engine: str, device: str, options: Options) -> CostModel:
     """The profile of a device, with the memory that the options leave free."""
     cost = offloaded(profile(engine, device), options.offload)
     return replace(cost, device=_costed_as(device, options))
@@ -160,7 +160,7 @@ def _traits_in(folder: Path) -> Traits:
     return traits_of(read_settings(folder), frozenset(TRANSFER_CONTROLS))
 
 
-def _device(engine: Engine) -> str:
+def device_of(engine: Engine) -> str:
     """The device as the cost profiles name it."""
     name = engine.identity.get("device", "cpu")
     return "h100" if "H100" in name else name

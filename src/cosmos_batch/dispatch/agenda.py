@@ -22,12 +22,12 @@ from cosmos_batch.planning.lots import refusals_by_run
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.planning.turns import POINT_SECONDS, Rank, Turn, next_turns, rank, turns
+from cosmos_batch.planning.turns import POINT_SECONDS, Rank, Turn, likely_turns, next_turns, rank, turns
 from cosmos_batch.run import Priority, Run
 
 LESSONS = 500  # measurements that the cost model is fitted to, the latest
 CANDIDATES = 64  # runs that are thought of when a running batch has room
-AHEAD = 4  # launches at most whose runs are expected
+AHEAD = 6  # launches at most whose runs are expected
 
 
 class PlanPace(SavePace):
@@ -118,12 +118,11 @@ class Agenda:
         return None
 
     def upcoming(self) -> tuple[Run, ...]:
-        """The waiting runs of the launch whose turn is next, and of as many after it as there are other workers,
-        who may be sooner; up to one that may not go on in the session at work.
+        """The waiting runs of the launches that are likely to be next, the likeliest first; up to one that may not
+        go on in the session at work.
         """
         found: list[Run] = []
-        idle = [0.0] * len(self.others)  # who knows how far they are by then
-        for turn in next_turns(self._turns, idle, min(1 + len(idle), AHEAD)):
+        for turn in likely_turns(self._turns, len(self.others), AHEAD):
             if not self._may_go_on(turn.launch):
                 break
             found += [run for run in turn.launch.runs if run.id in self._waiting.entries]

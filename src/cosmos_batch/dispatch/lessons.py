@@ -84,6 +84,7 @@ class Lessons:
         works = [(work_of(seat.job.run, shape, self._traits), seat) for seat in seats]
         steps = advances if self._traits.steps else max(seat.taken for seat in seats)
         token_steps = sum(seat.taken * work.row_tokens for work, seat in works)
+        pixels = [(work.pixels, work.controls) for work, seat in works if seat.step == seat.steps]
         return Features(
             runs=len(seats),
             branches=self._loaded,
@@ -92,7 +93,8 @@ class Lessons:
             token_steps=token_steps,
             control_steps=sum(seat.taken * work.row_tokens * work.controls for work, seat in works),
             attention_steps=sum(seat.taken * work.pairs for work, seat in works),
-            pixels=sum(work.pixels for work, seat in works if seat.step == seat.steps),
+            pixels=sum(count for count, _ in pixels),
+            control_pixels=sum(count * controls for count, controls in pixels),
         )
 
     def _keep(

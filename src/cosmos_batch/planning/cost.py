@@ -1,8 +1,8 @@
 """What work costs in seconds and bytes: a linear model with coefficients that are never negative.
 
 A denoising forward takes a fixed time, plus time per token, per token and control branch, and per pair of tokens
-(attention, of base and branches); a batch takes its steps of that, plus a fixed time, plus time per pixel
-(autoencoder, video files).
+(attention, of base and branches); a batch takes its steps of that, plus a fixed time, plus time per pixel that is
+made and per pixel of control videos (autoencoder, video files).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Work:
     rows: int  # of a forward pass: 2 where a guided and an unguided pass share it, else 1
     tokens: int  # of one row: one chunk
     controls: int  # branches that the run goes through
-    pixels: int  # width * height * frames of the whole video
+    pixels: int  # width * height * frames of the whole video, and of each control video
 
     @property
     def row_tokens(self) -> int:
@@ -50,6 +50,7 @@ class Features:
     control_steps: int = 0  # steps * rows * tokens * controls
     attention_steps: float = 0  # steps * pairs
     pixels: int = 0  # width * height * frames
+    control_pixels: int = 0  # the same of control videos
 
 
 def features(works: Iterable[Work], branches: int) -> Features:
@@ -65,6 +66,7 @@ def features(works: Iterable[Work], branches: int) -> Features:
         control_steps=sum(work.steps * work.row_tokens * work.controls for work in all_works),
         attention_steps=sum(work.steps * work.pairs for work in all_works),
         pixels=sum(work.pixels for work in all_works),
+        control_pixels=sum(work.pixels * work.controls for work in all_works),
     )
 
 
@@ -94,10 +96,11 @@ class CostModel:
     token: float  # seconds of a token in a forward pass through the base
     control: float  # seconds of a token in a forward pass through one branch
     attention: float  # seconds of a pair of tokens in a forward pass
-    pixel: float  # seconds of a pixel of a frame: encoding, decoding, video files
+    pixel: float  # seconds of a pixel of a frame: decoding, video files
     model_bytes: float  # of the model without branches
     branch_bytes: float  # of a control branch
     token_bytes: float  # of a token in a forward pass
+    control_pixel: float = 0.0  # seconds of a pixel of a control video's frame: encoding
     row_bytes: float = 0.0  # of a row in a forward pass: what is kept of its text
     weight_map: float = 0.0  # seconds that a run adds which brings its weights as maps
     knee_tokens: int | None = None  # tokens of a forward pass that fill the device; None: not known
@@ -116,7 +119,8 @@ class CostModel:
     def run_seconds(self, work: Work) -> float:
         """Seconds that a run adds to its batch."""
         per_token = self.token + self.control * work.controls
-        return work.steps * (work.row_tokens * per_token + self.attention * work.pairs) + self.pixel * work.pixels
+        step = work.row_tokens * per_token + self.attention * work.pairs
+        return work.steps * step + (self.pixel + self.control_pixel * work.controls) * work.pixels
 
     def batch_seconds(self, batch: Features) -> float:
         """Seconds of a batch, without the model load."""
@@ -126,6 +130,7 @@ class CostModel:
             + self.control * batch.control_steps
             + self.attention * batch.attention_steps
             + self.pixel * batch.pixels
+            + self.control_pixel * batch.control_pixels
         )
 
     def peak_bytes(self, tokens: int, branches: int, rows: int = 0) -> int:

@@ -31,6 +31,7 @@ _BATCH = {
     "control": "control_steps",
     "attention": "attention_steps",
     "pixel": "pixels",
+    "control_pixel": "control_pixels",
 }
 _LAUNCH = {"load": "", "load_branch": "branches"}
 _BYTES = {"model_bytes": "", "branch_bytes": "branches", "token_bytes": "tokens", "row_bytes": "rows"}
@@ -64,11 +65,14 @@ def calibrated(steps: Sequence[Measurement], coding: Sequence[Measurement], prio
     What neither tells, model loads and the fixed time of a batch, stays the prior's. The stated error is the
     median of |fitted - measured| / measured over the steps.
     """
-    stepping = {name: _BATCH[name] for name in ("step", "token", "control", "attention")}
+    stepping, coded = (
+        {name: _BATCH[name] for name in names}
+        for names in (("step", "token", "control", "attention"), ("pixel", "control_pixel"))
+    )
     weighed = [m for m in steps if m.bytes]
     fitted: dict[str, Any] = {
         **_coefficients(stepping, steps, [m.seconds for m in steps], prior, _LIGHT_RIDGE),
-        **_coefficients({"pixel": "pixels"}, coding, [m.seconds for m in coding], prior, _LIGHT_RIDGE),
+        **_coefficients(coded, coding, [m.seconds for m in coding], prior, _LIGHT_RIDGE),
         **_coefficients(_BYTES, weighed, [float(m.bytes or 0) for m in weighed], prior, _LIGHT_RIDGE),
     }
     model = replace(prior, **fitted, measured=len(steps), knee_tokens=knee(steps) or prior.knee_tokens)

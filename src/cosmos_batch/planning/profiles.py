@@ -2,9 +2,10 @@
 
 | profile | where its numbers come from |
 | --- | --- |
-| transfer, h100 | steps of the 2B network, `STEPS` below, which it meets within 3.5 %; bytes and `pixel` as |
-| | calibration measured them with the whole model loaded (3.84 GiB of base network, 13.2 of text encoder, 0.24 |
-| | of autoencoder, and what is kept of prompts); model load and `batch` are estimates |
+| transfer, h100 | steps of the 2B network, `STEPS` below, which it meets within 3.5 %; bytes as calibration |
+| | measured them with the whole model loaded (3.84 GiB of base network, 13.2 of text encoder, 0.24 of |
+| | autoencoder, and what is kept of prompts); `batch` and pixels from the standard scenario on an H200, the same |
+| | processor, with 0.1 to 0.5 s a video in which it waits (benchmarks/results/gpu-h200.md); loads are estimates |
 | transfer1, h100 | an estimate throughout: two minutes to load, about a minute for 121 frames with one control. |
 | transfer25, h100 | an estimate throughout: the network's times a little above those of transfer; bytes from the |
 | | 65.4 GB that NVIDIA's documentation gives for one GPU at 720 |
@@ -57,12 +58,13 @@ PROFILES = (
         device="h100",
         load=40.0,
         load_branch=4.0,
-        batch=1.0,
+        batch=0.1,
         step=0.002,
         token=6.577e-6,
         control=1.002e-6,
         attention=3.166e-10,
-        pixel=2.0e-7,
+        pixel=3.1e-8,
+        control_pixel=1.43e-8,
         model_bytes=17.75 * _GIB,
         branch_bytes=0.80 * _GIB,
         token_bytes=4.9e4,
@@ -128,7 +130,8 @@ PROFILES = (
         token=1.27e-4,
         control=3.02e-5,
         attention=8.5e-9,
-        pixel=8.4e-7,
+        pixel=6.4e-7,
+        control_pixel=2.2e-7,
         model_bytes=0.4 * _GIB,
         branch_bytes=0.01 * _GIB,
         token_bytes=1.0e5,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from statistics import median
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -103,7 +103,8 @@ def calibrate(
         prior: names engine and device, and holds what is not measured here (model loads, a batch's fixed time).
         wanted: from quick to slow; those that would overrun `seconds` are left out.
         seconds: how long it may take, about.
-        write: writes a video as a run's output is written; the time it takes counts.
+        write: writes a video as a run's output is written. The time it takes counts where the host is the device:
+            beside a GPU, it passes while others are denoised.
         say: told a line for each probe.
         clock: seconds, ever rising.
     """
@@ -117,7 +118,7 @@ def calibrate(
             continue
         size = (probe.width, probe.height)
         if size not in {(m.width, m.height) for m in meter.coded}:
-            coding.append(meter.code(probe))
+            coding += meter.code(probe)
         steps.append(meter.steps(probe))
         say(f"{_name(probe)}: {steps[-1].seconds / steps[-1].steps:.4f} s a step")
     return calibrated(steps, coding, prior)
@@ -163,11 +164,23 @@ class Meter:
         each = [self._timed(batch.step) for _ in range(_WARM if recorded else 2)][-1]
         count = min(20, max(2 if each < 2 else 1, math.ceil(_LOOK / each)))
         taken = count * median(self._timed(batch.step) for _ in range(count))
-        return self._measurement([work] * probe.runs, count, taken)
+        one = features([work] * probe.runs, len(rig.loaded))
+        return self._measurement(
+            taken,
+            self._peak(),
+            runs=one.runs,
+            branches=one.branches,
+            steps=count,
+            rows=one.rows,
+            tokens=one.tokens,
+            token_steps=one.token_steps * count,
+            control_steps=one.control_steps * count,
+            attention_steps=one.attention_steps * count,
+        )
 
     @torch.no_grad()
-    def code(self, probe: Probe) -> Measurement:
-        """Encoding a control video, decoding a result, and writing it."""
+    def code(self, probe: Probe) -> list[Measurement]:
+        """Decoding a result, and writing it where the host does all; and encoding a control video."""
         rig = self._rig
         self.coded.append(probe)
         latents = self._latents(probe, 0).to(rig.device)
@@ -175,32 +188,21 @@ class Meter:
         pixels = torch.from_numpy(frames).to(rig.device, rig.dtype).permute(3, 0, 1, 2)[None] / 127.5 - 1
         rig.vae.encode(pixels)
 
-        def work() -> None:
-            rig.vae.encode(pixels)
-            self._write(to_frames(rig.vae.decode(latents)))
+        def finish() -> None:
+            frames = to_frames(rig.vae.decode(latents))
+            if rig.device.type == "cpu":
+                self._write(frames)
 
-        taken = self._timed(work)
         size = probe.width * probe.height * probe.frames
-        return self._measurement([Work(steps=0, rows=0, tokens=0, controls=0, pixels=size)], 0, taken, weigh=False)
+        return [
+            self._measurement(self._timed(finish), pixels=size),
+            self._measurement(self._timed(lambda: rig.vae.encode(pixels)), control_pixels=size),
+        ]
 
-    def _measurement(self, works: Sequence[Work], steps: int, taken: float, *, weigh: bool = True) -> Measurement:
-        one = features(works, len(self._rig.loaded))
-        return Measurement(
-            runs=one.runs,
-            branches=one.branches,
-            steps=steps,
-            rows=one.rows,
-            tokens=one.tokens,
-            token_steps=one.token_steps * steps,
-            control_steps=one.control_steps * steps,
-            attention_steps=one.attention_steps * steps,
-            pixels=one.pixels,
-            engine=self._prior.engine,
-            device=self._prior.device,
-            kind="batch",
-            seconds=taken,
-            bytes=self._peak() if weigh else None,
-        )
+    def _measurement(self, taken: float, peak: int | None = None, **did: Any) -> Measurement:
+        """Of what has these features."""
+        engine, device = self._prior.engine, self._prior.device
+        return Measurement(engine=engine, device=device, kind="batch", seconds=taken, bytes=peak, **did)
 
     def _conditions(self, probe: Probe, index: int) -> Conditions:
         latents = self._latents(probe, index)
