@@ -72,6 +72,23 @@ def test_near_the_end_the_longest_goes_first_if_another_worker_is_soon_free(worl
     assert world.began("long") < world.began("short")
 
 
+def test_what_another_has_taken_meanwhile_is_not_shared_out_again(world: World) -> None:
+    """Else it would seem that there is something long for the other, too."""
+    world.ledger.report("another", WorkerState.WORKING)
+    first, short, long, taken = (world.run(run_id) for run_id in ("first", "short", "long", "taken"))
+    first = replace(first, priority=Priority.HIGH)
+    long, taken = (
+        replace(run, sampling=replace(run.sampling, resolution="48x48", num_steps=9)) for run in (long, taken)
+    )
+    world.submit(first, short, long, taken)
+    facts = BatchFacts("replay", Shape(32, 32, 2), 2.2, 0)
+    world.clock.at(2.1, lambda: world.ledger.claim(["taken"], facts, "another", lease=20))
+
+    world.serve(ListeningEngine(world))
+
+    assert world.began("first") < world.began("long") < world.began("short")
+
+
 def test_a_worker_is_busy_for_as_long_as_its_steps_say(world: World) -> None:
     """Whatever the clock says: predictions may be off, and those of what waits are as far off."""
     facts = BatchFacts("replay", Shape(32, 32, 2), 12.0, 0)

@@ -22,7 +22,7 @@ from cosmos_batch.planning.lots import refusals_by_run
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.planning.turns import POINT_SECONDS, Rank, Turn, likely_turns, next_turns, rank, turns
+from cosmos_batch.planning.turns import POINT_SECONDS, Rank, Turn, likely_turns, near, next_turns, rank, turns
 from cosmos_batch.run import Priority, Run
 
 LESSONS = 500  # measurements that the cost model is fitted to, the latest
@@ -106,6 +106,7 @@ class Agenda:
         `idle`: the device has nothing to do. `going_on`: it would go on in the session of the last launch, while
         the files of that are written; None where it may not.
         """
+        self._drop_taken()
         self.gather(idle and not self._turns)
         while self._turns:
             (turn,) = next_turns(self._turns, self.others, 1)
@@ -121,12 +122,23 @@ class Agenda:
         """The waiting runs of the launches that are likely to be next, the likeliest first; up to one that may not
         go on in the session at work.
         """
+        self._drop_taken()
         found: list[Run] = []
         for turn in likely_turns(self._turns, len(self.others), AHEAD):
             if not self._may_go_on(turn.launch):
                 break
             found += [run for run in turn.launch.runs if run.id in self._waiting.entries]
         return tuple(found)
+
+    def _drop_taken(self) -> None:
+        """Forget those of the first turns whose runs others have taken: the rest is what is to be shared."""
+        count = max(CANDIDATES, near(len(self.others)))
+        head = self._turns[:count]
+        left = [turn for turn in head if any(run.id in self._waiting.entries for run in turn.launch.runs)]
+        if len(left) < len(head):
+            self._turns[:count] = left
+            kept = {run.id for turn in left for run in turn.launch.runs}
+            self._planned -= {run.id for turn in head for run in turn.launch.runs} - kept
 
     def _may_go_on(self, launch: Launch) -> bool:
         """Whether a launch may share a session. One that killed a worker is to harm nobody else's files."""

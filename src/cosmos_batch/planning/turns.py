@@ -69,7 +69,7 @@ def next_turns(waiting: Sequence[Turn], others: Sequence[float], count: int) -> 
     waits is near, that of the equals goes first after which all are done soonest: so that nobody is left alone at
     the end with something long.
     """
-    if not _is_near(waiting, len(others)):
+    if len(waiting) > near(len(others)):
         return list(waiting[:count])
     left, found = list(waiting), list[Turn]()
     while left and len(found) < count:
@@ -84,15 +84,15 @@ def likely_turns(waiting: Sequence[Turn], others: int, most: int) -> list[Turn]:
     are by then, so the first of each length is likely, too.
     """
     found = next_turns(waiting, [0.0] * others, min(1 + others, most))
-    if _is_near(waiting, others):
+    if len(waiting) <= near(others):
         firsts = (waiting[place] for place in _first_of_each_length(waiting).values())
         found += [turn for turn in firsts if not any(turn is other for other in found)]
     return found[:most]
 
 
-def _is_near(waiting: Sequence[Turn], others: int) -> bool:
-    """Whether the end of what waits is near enough to mind what others are at."""
-    return others > 0 and len(waiting) <= _NEAR * (1 + others)
+def near(others: int) -> int:
+    """How many turns may wait for the end to be near, so that it matters what so many other workers are at."""
+    return _NEAR * (1 + others) if others else 0
 
 
 def _first_of_each_length(waiting: Sequence[Turn]) -> dict[float, int]:
