@@ -2,9 +2,9 @@
 
 The engine is the replay engine on real time; it writes real videos of two frames, each in its run's own colour.
 The environment sets the scene: STAGE_STEP and STAGE_LOAD are the seconds of a denoising step and of a model load,
-STAGE_BUSY those for which a locked ledger is waited for, STAGE_WORKERS counts the workers. A file HOME/full stands
-for a disk that is full. A run whose prompt begins with "poison" kills its worker as its video is written, one
-whose prompt begins with "broken" fails there.
+STAGE_BUSY those for which a locked ledger is waited for, STAGE_WORKERS counts the workers, STAGE_MOST the runs
+that a batch may have. A file HOME/full stands for a disk that is full. A run whose prompt begins with "poison"
+kills its worker as its video is written, one whose prompt begins with "broken" fails there.
 """
 
 from __future__ import annotations
@@ -143,10 +143,11 @@ def _seconds(name: str, default: float) -> float:
 def be_worker(home: Home, number: int) -> int:
     """Be one of the service's workers."""
     actor = Actor(home, _seconds("STAGE_STEP", 0.01))
+    most = os.environ.get("STAGE_MOST")
     script = Script(actor.write, _seconds("STAGE_LOAD", 0.0), actor.step_seconds, lag=1)
     service = Service(
         Habits(rules=FlushRules(seconds=1.0, runs=32, quiet=0.1)),
-        Settings(save_every=0.0, retry_wait=0.2, lease=20.0, guarded=True),
+        Settings(save_every=0.0, retry_wait=0.2, lease=20.0, guarded=True, max_batch=int(most) if most else None),
         poll=0.02,
         longest_trouble=0.5,
         outlook_every=1.0,
