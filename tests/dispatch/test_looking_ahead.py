@@ -72,6 +72,17 @@ def test_near_the_end_the_longest_goes_first_if_another_worker_is_soon_free(worl
     assert world.began("long") < world.began("short")
 
 
+def test_the_parts_of_what_was_planned_as_one_batch_are_as_long_as_their_runs(world: World) -> None:
+    """Of runs of one shape, one takes more steps."""
+    world.ledger.report("another", WorkerState.WORKING)
+    world.submit(world.run("taken"), world.run("short", steps=2), world.run("long", steps=30))
+    world.ledger.claim(["taken"], BatchFacts("replay", Shape(32, 32, 2), 0.2, 0), "another", lease=20)
+
+    world.serve(ListeningEngine(world))
+
+    assert world.began("long") < world.began("short")
+
+
 def test_what_another_has_taken_meanwhile_is_not_shared_out_again(world: World) -> None:
     """Else it would seem that there is something long for the other, too."""
     world.ledger.report("another", WorkerState.WORKING)

@@ -15,7 +15,7 @@ from cosmos_batch.dispatch.watching import SavePace
 from cosmos_batch.errors import PlanError
 from cosmos_batch.ledger import Entry, Ledger, State
 from cosmos_batch.planning.boarding import Candidate
-from cosmos_batch.planning.cost import CostModel
+from cosmos_batch.planning.cost import CostModel, features
 from cosmos_batch.planning.fitting import fit
 from cosmos_batch.planning.flushing import FlushRules, Gathered, fills_a_batch, flush_in, flush_reason
 from cosmos_batch.planning.lots import refusals_by_run
@@ -283,7 +283,13 @@ class Agenda:
 
     def _parts(self, batch: Batch) -> Sequence[Batch]:
         most = self._lessons.most(batch.shape)
-        return split(batch, most) if most is not None and len(batch.runs) > most else (batch,)
+        if most is None or len(batch.runs) <= most:
+            return (batch,)
+        return [replace(part, seconds=self._predicted(part.runs)) for part in split(batch, most)]
+
+    def _predicted(self, runs: Sequence[Run]) -> float:
+        """Seconds of a batch of these runs."""
+        return self.cost.batch_seconds(features([self._waiting.kind(run).work for run in runs], branches=0))
 
     def _doable(self, runs: Sequence[Run]) -> list[Run]:
         """The runs, without those that the engine cannot do, which fail."""
