@@ -17,11 +17,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.screening import Screening
 from cosmos_batch import pocket
 from cosmos_batch.cli.requests import gather
 from cosmos_batch.engines.base import Job, Outcome, Result
 from cosmos_batch.engines.transfer.engine import TransferEngine, TransferSession
-from cosmos_batch.engines.transfer.guardrail import NoGuardrail
 from cosmos_batch.engines.transfer.loading import load_engine
 from cosmos_batch.media.cache import ControlCache
 from cosmos_batch.media.video import Frames, read_frames
@@ -31,18 +31,6 @@ from cosmos_batch.run import TRANSFER_CONTROLS, Run
 from examples.scenario import write_scenario
 
 LIMIT = 2
-
-
-class Screening(NoGuardrail):
-    """Passes everything, and keeps the frames as they were decoded."""
-
-    def __init__(self) -> None:
-        self.seen: list[Frames] = []
-
-    def check_video(self, frames: Frames) -> Frames | None:
-        """Keep and pass."""
-        self.seen.append(frames)
-        return frames
 
 
 @dataclass

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu.timing import BatchTime, Screening, Stopwatch, TimedEngine
+from benchmarks.gpu.timing import BatchTime, Stopwatch, TimedEngine
+from benchmarks.screening import Screening
 from cosmos_batch.cli.requests import Requests, gather
 from cosmos_batch.cli.wiring import cache_folder
 from cosmos_batch.dispatch.command import Command, execute

@@ -14,9 +14,7 @@ from statistics import median
 import torch
 
 from cosmos_batch.engines.base import Engine, Event, Job, Progress, Session
-from cosmos_batch.engines.transfer.guardrail import NoGuardrail
 from cosmos_batch.ledger import State
-from cosmos_batch.media.video import Frames
 from cosmos_batch.planning.plan import Launch, Plan
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import Run
@@ -193,15 +191,3 @@ class TimedEngine:
     def open(self, launch: Launch) -> TimedSession:
         """Start on a launch."""
         return TimedSession(self._engine.open(launch), self._watch)
-
-
-class Screening(NoGuardrail):
-    """Lets everything pass, and keeps the frames as they are before they are compressed."""
-
-    def __init__(self) -> None:
-        self.seen: list[Frames] = []
-
-    def check_video(self, frames: Frames) -> Frames | None:
-        """The same frames."""
-        self.seen.append(frames)
-        return frames

@@ -36,6 +36,15 @@ def test_the_h100_profile_meets_the_timings_it_was_made_from(tokens, runs, contr
     assert PRIOR.batch_seconds(step) - PRIOR.batch == pytest.approx(seconds, rel=0.036)
 
 
+@pytest.mark.parametrize(
+    ("steps", "controls", "seconds"),
+    [(2, 1, 4.87), (2, 2, 5.74), (2, 4, 7.56), (14, 1, 23.6), (14, 2, 27.2)],  # benchmarks/results/gpu-h200.md
+)
+def test_the_h100_profile_meets_whole_runs_at_832x480x93(steps, controls, seconds):
+    run = features([Work(steps, 2, 37_440, controls, 832 * 480 * 93)], controls)
+    assert PRIOR.batch_seconds(run) == pytest.approx(seconds, rel=0.02)
+
+
 def test_a_batch_costs_its_overhead_and_what_each_run_adds():
     works = [Work(35, 2, 1_920, 1, 1_000_000), Work(20, 1, 1_920, 4, 500_000)]
     one_by_one = sum(PRIOR.run_seconds(work) for work in works)

@@ -11,10 +11,10 @@ from threading import Thread
 import numpy as np
 import pytest
 
+from benchmarks.screening import Screening
 from cosmos_batch.engines.base import Event, Job, Outcome, Progress
 from cosmos_batch.engines.transfer import clerk
 from cosmos_batch.engines.transfer.engine import TransferEngine, TransferSession
-from cosmos_batch.engines.transfer.guardrail import NoGuardrail
 from cosmos_batch.engines.transfer.loading import load_engine
 from cosmos_batch.engines.transfer.outputs import write_output
 from cosmos_batch.errors import CosmosBatchError, MediaError, StorageError
@@ -51,17 +51,6 @@ def pen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pen]:
     monkeypatch.setattr(clerk, "write_output", made.write)
     yield made
     made.may.set()
-
-
-class Screening(NoGuardrail):
-    """Lets everything pass, and keeps the frames as they are before they are compressed."""
-
-    def __init__(self) -> None:
-        self.seen: list[Frames] = []
-
-    def check_video(self, frames: Frames) -> Frames | None:
-        self.seen.append(frames)
-        return frames
 
 
 @pytest.fixture(scope="module")

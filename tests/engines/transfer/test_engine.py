@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.screening import Screening
 from cosmos_batch.engines.base import Event, Outcome, Progress
 from cosmos_batch.engines.transfer.batch import Conditions
 from cosmos_batch.engines.transfer.engine import TransferEngine
 from cosmos_batch.engines.transfer.forward import Passes
-from cosmos_batch.engines.transfer.guardrail import NoGuardrail
 from cosmos_batch.engines.transfer.loading import load_engine
 from cosmos_batch.engines.transfer.task import Task
 from cosmos_batch.errors import ModelError, OutOfMemory, StorageError
@@ -32,17 +32,6 @@ LIMIT = 2  # of 255: how far two makings of one run may be apart
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
-
-
-class Screening(NoGuardrail):
-    """Lets everything pass, and keeps the frames as they are before they are compressed, by their number."""
-
-    def __init__(self) -> None:
-        self.seen: list[Frames] = []
-
-    def check_video(self, frames: Frames) -> Frames | None:
-        self.seen.append(frames)
-        return frames
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from benchmarks.screening import Screening
 from cosmos_batch.engines.base import Outcome
 from cosmos_batch.engines.transfer.engine import TransferEngine
 from cosmos_batch.engines.transfer.guardrail import NoGuardrail
@@ -44,17 +45,6 @@ def runs(tmp_path: Path) -> list[Run]:
     ]
 
 
-class Keeping(NoGuardrail):
-    """Keeps the frames as they are before they are compressed."""
-
-    def __init__(self) -> None:
-        self.seen: list[Frames] = []
-
-    def check_video(self, frames: Frames) -> Frames | None:
-        self.seen.append(frames)
-        return frames
-
-
 def loaded(model: Path, folder: Path, guardrail: NoGuardrail, options: Options) -> TransferEngine:
     cache = ControlCache(folder / "controls")
     return load_engine(str(model), CONTROLS, cache, guardrail=guardrail, options=options)
@@ -62,7 +52,7 @@ def loaded(model: Path, folder: Path, guardrail: NoGuardrail, options: Options) 
 
 def videos(model: Path, folder: Path, runs: list[Run], offload: frozenset[Part]) -> list[Frames]:
     """All the runs in one batch; their videos, in the order in which they came to an end."""
-    keeping = Keeping()
+    keeping = Screening()
     session = loaded(model, folder, keeping, Options(offload)).open(launch_of(*runs))
     for run in runs:
         session.join(job_of(run, folder))
