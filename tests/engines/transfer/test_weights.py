@@ -22,6 +22,7 @@ def test_a_checkpoint_holds_the_tensors_of_all_its_files(tmp_path: Path) -> None
     assert checkpoint["second"].equal(second)
     assert checkpoint["second"].dtype is torch.bfloat16
     assert "third" not in checkpoint
+    assert Checkpoint(tmp_path, dtype=torch.float64)["second"].dtype is torch.float64
 
 
 @pytest.mark.parametrize("cut", [0, 4, -1])

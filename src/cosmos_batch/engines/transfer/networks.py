@@ -117,7 +117,8 @@ class Networks:
         with torch.device("meta"):  # filled at once: weights that are drawn at random first would take long
             network = kind(self.config)
         convert = base_from_diffusers if kind is Transformer else branch_from_diffusers
-        fill(network, convert(Checkpoint(folder, self.device), self.config), folder)
+        weights = Checkpoint(folder, self.device, self.dtype)
+        fill(network, convert(weights, self.config), folder)
         network.to(self.device, self.dtype).eval().requires_grad_(False)
         accelerate(network, self._approximations)
         return network

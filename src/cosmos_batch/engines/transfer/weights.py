@@ -33,15 +33,17 @@ class Checkpoint(Mapping[str, Tensor]):
     So making a network of them on a device takes hardly more of its memory than the network.
     """
 
-    def __init__(self, folder: Path, device: torch.device | None = None) -> None:
-        """`device`: where tensors are given, by default the CPU. Raises ModelError where there is no file, or one
-        is damaged.
+    def __init__(self, folder: Path, device: torch.device | None = None, dtype: torch.dtype | None = None) -> None:
+        """`device`: where tensors are given, by default the CPU; `dtype`: in which, by default as they are stored.
+
+        Raises ModelError where there is no file, or one is damaged.
         """
         files = sorted(folder.glob("*.safetensors"))
         if not files:
             raise ModelError(
                 f"{folder}: no .safetensors file; the weights of a diffusers folder layout belong here"
             )
+        self._dtype = dtype
         self._files: dict[str, Any] = {}  # by the names of their tensors
         for file in files:
             try:
@@ -52,7 +54,7 @@ class Checkpoint(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         tensor: Tensor = self._files[name].get_tensor(name)
-        return tensor
+        return tensor if self._dtype is None else tensor.to(self._dtype)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
