@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from heapq import heapreplace
+from itertools import product
 from random import Random
 from statistics import mean
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cosmos_batch.planning.boarding import Aboard, Cabin, Candidate, board
 from cosmos_batch.planning.lots import Kind, lots_of
@@ -149,6 +152,23 @@ def test_short_queues_end_soon() -> None:
             heapreplace(free, free[0] + each)
         plain.append(max(free) / least)
     assert mean(over) < 1.065 < 1.14 < mean(plain)
+
+
+def optimum(seconds: list[float], workers: int) -> float:
+    """The least time in which so many workers can be done."""
+    shares = product(range(workers), repeat=len(seconds))
+    return min(
+        max(
+            sum(each for each, worker in zip(seconds, share, strict=True) if worker == one)
+            for one in range(workers)
+        )
+        for share in shares
+    )
+
+
+@given(st.lists(st.floats(1.0, 100.0), min_size=1, max_size=6), st.sampled_from([2, 3]))
+def test_a_few_turns_end_nearly_as_soon_as_can_be(seconds: list[float], workers: int) -> None:
+    assert makespan(lasting(*seconds), workers) <= 1.25 * optimum(seconds, workers)
 
 
 LOW, NORMAL, URGENT = Rank(False, -10), Rank(False, 0), Rank(True, 0)
