@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cosmos_batch.dispatch.agenda import Agenda
@@ -12,6 +12,7 @@ from cosmos_batch.dispatch.recorder import BatchRecorder, Tools
 from cosmos_batch.dispatch.seat import Seat
 from cosmos_batch.dispatch.waiting import WaitingRuns
 from cosmos_batch.dispatch.watching import Stop
+from cosmos_batch.engines.base import Session
 from cosmos_batch.ledger import BatchFacts, Mode
 from cosmos_batch.planning.boarding import Aboard, Boarding, Cabin, board
 from cosmos_batch.planning.cost import CostModel
@@ -114,6 +115,13 @@ class Conductor:
         self._scene = _Scene(number, batch.shape, controls, recorder, closed or alone)
         self._company = frozenset()
         self._ahead = ()
+
+    def foresee(self, session: Session, runs: Sequence[Run]) -> None:
+        """Tell a session of the runs that join it now, and of those that are likely to be next: what has been read
+        of these is to stay. Nobody is expected beside a run that must be alone.
+        """
+        ahead = self._agenda.upcoming() if self._traits.steps and not self._suspects else ()
+        session.expect([*runs, *ahead], certain=not self._agenda.others)
 
     def between(self, flight: Flight) -> None:
         """Heed what the queue says. Of an engine that cannot step, only cancelled runs are taken out."""

@@ -40,6 +40,9 @@ class Attendant(Steward, Protocol):
     ) -> None:
         """A batch begins, in a session with these control branches. `closed`: nobody may join it."""
 
+    def foresee(self, session: Session, runs: Sequence[Run]) -> None:
+        """Tell a session of the runs that join it now, and of those that are likely to be next."""
+
     def further(self) -> tuple[Launch, Mapping[str, int]] | None:
         """The launch that comes next, where it may go on in the session of the last; and, by run id, the attempts
         that its runs have made fail so far.
@@ -155,8 +158,11 @@ class LaunchRunner:
         claimed = self._claim(batch)
         if claimed is None:
             return ()
-        after = waiting[0].runs if waiting else ()
-        session.expect([*(seat.job.run for seat in claimed.seats), *after])
+        runs = [seat.job.run for seat in claimed.seats]
+        if self._attendant is not None and not waiting:
+            self._attendant.foresee(session, runs)
+        else:
+            session.expect([*runs, *(waiting[0].runs if waiting else ())])
         return self._fly(session, claimed)
 
     def _claim(self, batch: Batch, closed: bool = False) -> _Claimed | None:
