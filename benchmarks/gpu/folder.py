@@ -23,6 +23,7 @@ from pydantic import TypeAdapter
 from safetensors.torch import save_file
 from torch import Tensor
 
+from benchmarks.gpu.text import Shape, Shapes, write_qwen
 from cosmos_batch.engines.transfer.config import NetworkConfig, to_diffusers
 from cosmos_batch.engines.transfer.hub import PUBLISHED_NAMES, SCHEDULER
 from cosmos_batch.engines.transfer.loading import pick_device
@@ -32,10 +33,6 @@ from cosmos_batch.engines.transfer.settings import SETTINGS_FILE, TRANSFER25, Mo
 from cosmos_batch.engines.transfer.vae.wan import WanVae
 from cosmos_batch.engines.transfer.weights import base_to_diffusers, branch_to_diffusers
 from cosmos_batch.run import TRANSFER_CONTROLS
-
-Shape = tuple[int, ...]
-Shapes = dict[str, Shape]
-"""Tensors by name."""
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 WRITERS = 8  # files that are written at the same time
@@ -221,14 +218,16 @@ def write_model(root: Path, sizes: Sizes, write_text: TextWriter, device: torch.
 
 def main() -> None:
     """Write, and say how long it took."""
-    from benchmarks.gpu.text import write_qwen
+
+    def write_text(root: Path, sizes: Sizes) -> Mapping[Path, Shapes]:
+        return write_qwen(root, sizes.text)
 
     parser = argparse.ArgumentParser(description="A whole model with random weights, in the published layout.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tiny", action="store_true", help="a few numbers in place of 23 GB")
     options = parser.parse_args()
     begin = time.perf_counter()
-    write_model(options.folder, TINY if options.tiny else PUBLISHED, write_qwen, pick_device())
+    write_model(options.folder, TINY if options.tiny else PUBLISHED, write_text, pick_device())
     written = sum(file.stat().st_size for file in options.folder.rglob("*.safetensors"))
     print(f"{options.folder}: {written / 1e9:.1f} GB in {time.perf_counter() - begin:.1f} s")
 

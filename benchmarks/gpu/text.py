@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-if TYPE_CHECKING:
-    from benchmarks.gpu.folder import Shapes, Sizes
+Shape = tuple[int, ...]
+Shapes = dict[str, Shape]
+"""Tensors by name."""
 
 BYTES_OF_A_SHARD = 2 << 30
 CHAT = (
@@ -48,13 +49,13 @@ def configuration(text: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_qwen(root: Path, sizes: Sizes) -> Mapping[Path, Shapes]:
+def write_qwen(root: Path, sizes: Mapping[str, Any]) -> Mapping[Path, Shapes]:
     """text_encoder/ without its weights, and tokenizer/. Returns the shapes of the weights by file."""
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
 
     folder = root / "text_encoder"
     folder.mkdir(parents=True)
-    config = configuration(sizes.text)
+    config = configuration(sizes)
     (folder / "config.json").write_text(json.dumps(config, indent=1))
     with torch.device("meta"):
         model = Qwen2_5_VLModel(Qwen2_5_VLConfig(**config))

@@ -16,10 +16,11 @@ from cosmos_batch.planning.boarding import Aboard, Cabin, Candidate, board
 from cosmos_batch.planning.lots import Kind, lots_of
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.planning.sharing import likely_turns, next_turns
 from cosmos_batch.planning.sizing import Load
 from cosmos_batch.planning.suspicion import Suspect, verdict
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.planning.turns import Rank, Turn, likely_turns, next_turns, rank, turns
+from cosmos_batch.planning.turns import Rank, Turn, rank, turns
 from cosmos_batch.run import Control, Priority, Run, Sampling
 from tests.dispatch.world import PRIOR, TRAITS
 

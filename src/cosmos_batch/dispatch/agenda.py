@@ -21,8 +21,9 @@ from cosmos_batch.planning.flushing import FlushRules, Gathered, fills_a_batch, 
 from cosmos_batch.planning.lots import refusals_by_run
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.planning.sharing import likely_turns, near, next_turns
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.planning.turns import POINT_SECONDS, Rank, Turn, likely_turns, near, next_turns, rank, turns
+from cosmos_batch.planning.turns import POINT_SECONDS, Rank, Turn, rank, turns
 from cosmos_batch.run import Priority, Run
 
 LESSONS = 500  # measurements that the cost model is fitted to, the latest

@@ -190,7 +190,7 @@ class Worker:
         return launch
 
     def _others(self) -> list[float]:
-        """For how many more seconds each of those is busy that take from the same queue, as was predicted."""
+        """For how many more seconds each of those is busy that take from the same queue."""
         ready = (WorkerState.STARTING, WorkerState.IDLE, WorkerState.WORKING)
         names = [other.id for other in self._ledger.workers() if other.state in ready and other.id != self._name]
         busy = self._ledger.busy_for() if names else {}

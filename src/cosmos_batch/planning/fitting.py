@@ -65,10 +65,8 @@ def calibrated(steps: Sequence[Measurement], coding: Sequence[Measurement], prio
     What neither tells, model loads and the fixed time of a batch, stays the prior's. The stated error is the
     median of |fitted - measured| / measured over the steps.
     """
-    stepping, coded = (
-        {name: _BATCH[name] for name in names}
-        for names in (("step", "token", "control", "attention"), ("pixel", "control_pixel"))
-    )
+    stepping = {name: _BATCH[name] for name in ("step", "token", "control", "attention")}
+    coded = {name: _BATCH[name] for name in ("pixel", "control_pixel")}
     weighed = [m for m in steps if m.bytes]
     fitted: dict[str, Any] = {
         **_coefficients(stepping, steps, [m.seconds for m in steps], prior, _LIGHT_RIDGE),

@@ -15,7 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks.gpu.folder import PUBLISHED, TINY, WEIGHTS, Shapes, Sizes, base_shapes, write_model, write_settings
+from benchmarks.gpu.folder import PUBLISHED, TINY, WEIGHTS, Sizes, base_shapes, write_model, write_settings
+from benchmarks.gpu.text import Shapes
 from cosmos_batch.cli.app import main
 from cosmos_batch.engines.base import Outcome
 from cosmos_batch.engines.transfer.loading import load_engine

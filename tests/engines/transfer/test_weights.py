@@ -1,3 +1,5 @@
+"""Weights, read from the files of a folder."""
+
 from __future__ import annotations
 
 from pathlib import Path
