@@ -1,0 +1,37 @@
+"""What is believed of a script's outputs while it goes on writing them."""
+
+from __future__ import annotations
+
+from cosmos_batch.engines.nvidia.following import ByName, Expected, Found
+
+
+class Listings:
+    """An output folder that looks different each time that it is listed."""
+
+    def __init__(self, *listings: set[str]) -> None:
+        self._listings = [frozenset(names) for names in listings]
+
+    def listing(self, folder: str = "") -> frozenset[str]:
+        assert not folder
+        return self._listings.pop(0) if len(self._listings) > 1 else self._listings[0]
+
+    def read(self, name: str) -> bytes | None:
+        raise AssertionError(f"{name} holds nothing to be read")
+
+
+def follower() -> ByName:
+    """Of two samples of a script that may pass one over."""
+    samples = [Expected(name, name, None, f"{name}.mp4") for name in ("a", "b")]
+    return ByName(samples, first_sign="{}.json", last_sign="{}.txt", skips=True)
+
+
+def test_a_listing_that_missed_a_file_passes_no_sample_over() -> None:
+    """Of names that come while a folder is listed, the later one can be in the list without the other."""
+    torn = {"a.json", "a.mp4", "b.json"}
+
+    assert follower().look(Listings(torn, torn | {"a.txt"}), done=False) == [Found(0, "a.mp4")]
+
+
+def test_a_sample_without_its_last_sign_is_passed_over_once_the_next_has_begun() -> None:
+    assert follower().look(Listings({"a.json", "b.json"}), done=False) == [Found(0, None)]
+    assert follower().look(Listings({"a.json"}), done=False) == []
