@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from weakref import ref
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from cosmos_batch.engines.transfer.acceleration import accelerate, can_compile, 
 from cosmos_batch.engines.transfer.attention import attention, flash3_kernel
 from cosmos_batch.engines.transfer.batch import Batch
 from cosmos_batch.engines.transfer.graphs import PATIENCE, Recorder
+from cosmos_batch.engines.transfer.layout import Arranger, Layout, Sample
 from cosmos_batch.engines.transfer.vae.wan import WanVae
 from tests.engines.transfer.test_batch import CPU, Request, TinyModel
 from tests.engines.transfer.test_parity import error
@@ -157,6 +159,52 @@ def test_large_steps_and_steps_on_the_cpu_are_not_recorded(monkeypatch: pytest.M
     batch = TinyModel().batch()
     batch.join("a", Request(seed=1, steps=9).conditions())
     assert rig.steps(batch, PATIENCE + 3) == 0
+
+
+def test_a_large_step_has_the_memory_of_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Recorded(monkeypatch)
+    batch = Batch(rig.passes)
+    batch.join("a", Request(seed=1, steps=20).conditions())
+    rig.steps(batch, PATIENCE + 1)
+    monkeypatch.setattr(graphs, "MOST_TOKENS", 10)
+    batch.step()
+    assert not rig.passes._recorder._kept
+    monkeypatch.setattr(graphs, "MOST_TOKENS", 40_000)
+    assert rig.steps(batch, PATIENCE) == 0
+    assert rig.steps(batch, 1) == 1  # recorded again
+
+
+def test_a_recording_has_one_copy_of_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Recorded(monkeypatch)
+    batch = Batch(rig.passes)
+    batch.join("a", Request(seed=1, steps=9).conditions())
+    made_from: list[ref[Layout]] = []
+    arrange = type(rig.passes._arranger).arrange
+
+    def watched(self: Arranger, samples: Sequence[Sample]) -> Layout:
+        layout = arrange(self, samples)
+        made_from.append(ref(layout))
+        return layout
+
+    monkeypatch.setattr(Arranger, "arrange", watched)
+    rig.steps(batch, PATIENCE + 2)
+    assert [layout() is None for layout in made_from] == [False]
+    del batch
+    assert [layout() is None for layout in made_from] == [True]
+    assert len(rig.passes._recorder._kept) == 1
+
+
+def test_what_gave_way_to_others_is_recorded_again_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Recorded(monkeypatch)
+    monkeypatch.setattr(graphs, "KEPT_BYTES", 0)  # the last one alone
+    batch = Batch(rig.passes)
+    batch.join("a", Request(seed=1, steps=20).conditions())
+    rig.steps(batch, PATIENCE + 1)
+    batch.join("b", Request(seed=2, steps=20).conditions())
+    assert rig.steps(batch, PATIENCE + 1) == 1
+    batch.leave("b")
+    assert rig.steps(batch, PATIENCE) == 0
+    assert rig.steps(batch, 2) == 2
 
 
 def test_a_recording_that_differs_from_its_step_is_never_played(monkeypatch: pytest.MonkeyPatch) -> None:

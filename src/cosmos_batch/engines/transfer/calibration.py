@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _STEPS = 50  # of a probe's schedule; far more than are taken
 _WARM = PATIENCE + 2  # steps after which a small step is replayed from its recording
-_LOOK = 0.6  # seconds for which steps are measured
+_LOOK = 0.6  # seconds for which the same is measured again
 _TAKEN = 6  # steps of a slow probe, in time, the first included
 
 
@@ -155,6 +155,7 @@ class Meter:
     def steps(self, probe: Probe) -> Measurement:
         """Some steps of a batch, after the first ones, and the peak of the device's memory."""
         rig = self._rig
+        rig.passes().forget()  # the recordings of other probes
         self._forget_peak()
         batch = Batch(rig.passes())
         for index in range(probe.runs):
@@ -186,6 +187,7 @@ class Meter:
         latents = self._latents(probe, 0).to(rig.device)
         frames = to_frames(rig.vae.decode(latents))  # also warms up
         pixels = torch.from_numpy(frames).to(rig.device, rig.dtype).permute(3, 0, 1, 2)[None] / 127.5 - 1
+        del frames  # their memory on the host serves those that come next; new memory takes long to get
         rig.vae.encode(pixels)
 
         def finish() -> None:
@@ -195,8 +197,8 @@ class Meter:
 
         size = probe.width * probe.height * probe.frames
         return [
-            self._measurement(self._timed(finish), pixels=size),
-            self._measurement(self._timed(lambda: rig.vae.encode(pixels)), control_pixels=size),
+            self._measurement(self._typical(finish), pixels=size),
+            self._measurement(self._typical(lambda: rig.vae.encode(pixels)), control_pixels=size),
         ]
 
     def _measurement(self, taken: float, peak: int | None = None, **did: Any) -> Measurement:
@@ -226,6 +228,12 @@ class Meter:
         return noise(
             index, 0, (vae.latent_channels, frames, probe.height // vae.spatial, probe.width // vae.spatial)
         )
+
+    def _typical(self, call: Callable[[], object]) -> float:
+        """Seconds of a call: the median of as many as are looked at."""
+        first = self._timed(call)
+        more = min(5, math.ceil(_LOOK / first) - 1)
+        return median([first, *(self._timed(call) for _ in range(more))])
 
     def _timed(self, call: Callable[[], object]) -> float:
         """Seconds of a call, until the device is done with it."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -62,7 +63,10 @@ class Recorder:
         Of `layout`, `compute` may depend on the structure and the values of the tensors alone, and on nothing else
         that changes from call to call.
         """
-        if not self._on or layout.row_tokens > MOST_TOKENS:
+        if not self._on:
+            return compute(layout, sample, sigma)
+        if layout.row_tokens > MOST_TOKENS:
+            self.forget()  # a large step needs the memory, and whoever takes such steps takes many
             return compute(layout, sample, sigma)
         kind = layout.structure
         recording = self._kept.get(kind) or self._recorded(kind, compute, layout, sample, sigma)
@@ -101,7 +105,8 @@ class Recorder:
 
     def _make_room(self) -> None:
         while self._kept and sum(recording.bytes for recording in self._kept.values()) > KEPT_BYTES:
-            self._kept.popitem(last=False)
+            kind, _ = self._kept.popitem(last=False)
+            self._seen.pop(kind, None)  # should it come again, it is recorded again
 
     def _plainly(self, compute: Compute, layout: Layout, sample: Tensor, sigma: Tensor) -> Tensor:
         """The step itself; where memory does not suffice, without the recordings."""
@@ -154,7 +159,7 @@ class _Recording:
     """One computation, with the memory that it reads from."""
 
     def __init__(self, compute: Compute, layout: Layout, sample: Tensor, sigma: Tensor, pool: Pool | None) -> None:
-        self._layout, self._holds = layout.clone(), layout
+        self._layout, self._holds = layout.clone(), ref(layout)
         self._sample, self._sigma = sample.clone(), sigma.clone()
         self.bytes = sum(part.nelement() * part.element_size() for part in self._layout.tensors)
         self._graph, self._made = captured(lambda: compute(self._layout, self._sample, self._sigma), pool)
@@ -162,10 +167,10 @@ class _Recording:
 
     def replay(self, layout: Layout, sample: Tensor, sigma: Tensor) -> Tensor:
         """What the computation makes of these."""
-        if layout is not self._holds:
+        if layout is not self._holds():
             for mine, given in zip(self._layout.tensors, layout.tensors, strict=True):
                 mine.copy_(given)
-            self._holds = layout
+            self._holds = ref(layout)
         self._sample.copy_(sample)
         self._sigma.copy_(sigma)
         self._graph.replay()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -123,15 +124,12 @@ class Model:
             torch.cuda.empty_cache()
 
     def within_memory(self, work: Callable[[], Made]) -> Made:
-        """Do some work; where memory does not suffice, once more without what is kept of prompts and videos.
+        """Do some work; where memory does not suffice, once more without what can be made anew.
 
         The work must leave nothing half done. Raises torch.OutOfMemoryError where there still is too little.
         """
-        try:
+        with suppress(torch.OutOfMemoryError):
             return work()
-        except torch.OutOfMemoryError:
-            if not self._texts and not self._latents:
-                raise
         self.forget()
         return work()
 
