@@ -38,6 +38,7 @@ COLUMNS = (
     ("s/step", "seconds", ".3f", "error"),
     ("coding, s", "coding", ".3f", "coding_error"),
     ("GiB", "gib", ".1f", "memory_error"),
+    ("coding, GiB", "coding_gib", ".1f", "coding_memory_error"),
 )
 """Of the table: what was measured, its key and format, and the key of what the models miss it by."""
 
@@ -48,7 +49,8 @@ def compare(probe: Probe, meter: Meter, models: dict[str, CostModel]) -> dict[st
     each = measured.seconds / measured.steps
     decoding, encoding = meter.code(probe)
     coding = decoding.seconds + probe.controls * encoding.seconds
-    row: dict[str, Any] = asdict(probe) | {"seconds": each, "coding": coding, "gib": (measured.bytes or 0) / 2**30}
+    row: dict[str, Any] = asdict(probe) | {"seconds": each, "coding": coding}
+    row |= {"gib": (measured.bytes or 0) / 2**30, "coding_gib": (decoding.bytes or 0) / 2**30}
     for name, model in models.items():
         said = (model.batch_seconds(measured) - model.batch) / measured.steps
         peak = model.peak_bytes(measured.tokens, measured.branches, measured.rows)
@@ -56,6 +58,8 @@ def compare(probe: Probe, meter: Meter, models: dict[str, CostModel]) -> dict[st
         beside = model.pixel * decoding.pixels + model.control_pixel * probe.controls * encoding.control_pixels
         row[name]["coding_error"] = beside / coding - 1
         row[name]["memory_error"] = peak / measured.bytes - 1 if measured.bytes else 0.0
+        held = model.peak_bytes(0, decoding.branches, frame=decoding.frame)
+        row[name]["coding_memory_error"] = held / decoding.bytes - 1 if decoding.bytes else 0.0
     return row
 
 

@@ -57,6 +57,15 @@ def test_what_waits_in_the_hosts_memory_is_planned_without() -> None:
     assert asked.peak_bytes(0, branches=4) == asked.peak_bytes(0, branches=1)
 
 
+def test_a_tile_counts_for_the_frame() -> None:
+    tiling = Options(approximations=frozenset({Approximation.VAE_TILING}))
+    plain, tiled = (
+        BuiltIn().preview(Choice("transfer", options=options)).prior.peak_bytes(0, 1, frame=1280 * 704)
+        for options in (Options(), tiling)
+    )
+    assert tiled == BuiltIn().preview(Choice("transfer")).prior.peak_bytes(0, 1, frame=512 * 512) < plain
+
+
 def test_an_approximated_video_does_not_answer_an_exact_request() -> None:
     run = Run(id="a", prompt="snow", controls=())
     exact = {"engine": "transfer", "weights": "w"}

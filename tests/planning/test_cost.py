@@ -45,6 +45,23 @@ def test_the_h100_profile_meets_whole_runs_at_832x480x93(steps, controls, second
     assert PRIOR.batch_seconds(run) == pytest.approx(seconds, rel=0.02)
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "gib"),
+    [(832, 480, 4.9), (1280, 704, 10.5)],  # the autoencoder alone, its 0.24 GiB included
+)
+def test_the_h100_profile_meets_what_coding_holds(width, height, gib):
+    weights, peak = (PRIOR.peak_bytes(0, branches=4, frame=frame) for frame in (0, width * height))
+    assert (peak - weights) / 2**30 + 0.24 == pytest.approx(gib, rel=0.03)
+
+
+def test_a_batch_holds_its_steps_or_a_video_that_is_coded():
+    model = replace(PRIOR, token_bytes=10.0, coding_bytes=5.0)
+    kept = model.peak_bytes(0, branches=1, rows=2)
+    assert model.peak_bytes(1_000, 1, 2, frame=3_000) == kept + 15_000
+    assert model.peak_bytes(1_000, 1, 2, frame=1_000) == kept + 10_000
+    assert replace(model, tile_pixels=2_500).peak_bytes(1_000, 1, 2, frame=3_000) == kept + 12_500
+
+
 def test_a_batch_costs_its_overhead_and_what_each_run_adds():
     works = [Work(35, 2, 1_920, 1, 1_000_000), Work(20, 1, 1_920, 4, 500_000)]
     one_by_one = sum(PRIOR.run_seconds(work) for work in works)
@@ -115,6 +132,22 @@ def test_calibration_finds_a_machine_twice_as_fast_where_batching_pays():
         assert model.batch_seconds(wanted) - model.batch == pytest.approx(wanted.seconds, rel=0.05)
     assert model.knee_tokens == 4 * 2 * 5_760  # four are 9 % better than two
     assert (model.measured, model.pixel) == (6, PRIOR.pixel)
+
+
+def coding(held, frame, branches=4):
+    weights = PRIOR.peak_bytes(0, branches)
+    return Measurement(
+        engine="transfer", device="h100", kind="batch", seconds=1.0, pixels=93 * frame, frame=frame,
+        branches=branches, bytes=weights + held,
+    )  # fmt: skip
+
+
+def test_calibration_learns_what_coding_the_largest_video_holds():
+    videos = [coding(2_400_000, frame=100), coding(10_000_000, frame=1_000)]
+    assert calibrated([], videos, PRIOR).coding_bytes == pytest.approx(10_000)
+    tiled = replace(PRIOR, tile_pixels=500)
+    assert calibrated([], videos, tiled).coding_bytes == pytest.approx(20_000)
+    assert calibrated([], [replace(videos[0], bytes=None)], PRIOR).coding_bytes == PRIOR.coding_bytes
 
 
 def test_where_batches_gain_nothing_one_run_is_the_knee():

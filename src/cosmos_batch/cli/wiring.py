@@ -10,7 +10,7 @@ from typing import Protocol
 
 from cosmos_batch.cli.kept import kept_profile
 from cosmos_batch.engines.base import Engine
-from cosmos_batch.engines.transfer.options import Options
+from cosmos_batch.engines.transfer.options import TILE, Approximation, Options
 from cosmos_batch.engines.transfer.settings import TRANSFER25, read_settings, traits_of
 from cosmos_batch.errors import ModelError, PlanError
 from cosmos_batch.planning.catalogue import ENGINES
@@ -122,7 +122,8 @@ def _believed(engine: str, device: str, options: Options) -> CostModel:
 def shipped(engine: str, device: str, options: Options) -> CostModel:
     """The profile of a device, with the memory that the options leave free."""
     cost = offloaded(profile(engine, device), options.offload)
-    return replace(cost, device=_costed_as(device, options))
+    tile = TILE**2 if Approximation.VAE_TILING in options.approximations else None
+    return replace(cost, device=_costed_as(device, options), tile_pixels=tile)
 
 
 def _costed_as(device: str, options: Options) -> str:

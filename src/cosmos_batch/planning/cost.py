@@ -79,6 +79,7 @@ class Measurement(Features):
     kind: Literal["launch", "batch"]
     seconds: float
     bytes: int | None = None  # peak of the device's memory; None: not known
+    frame: int = 0  # width * height of the video that was coded, where nothing else was done
     predicted_seconds: float | None = None  # what the model of the time said before; None: it was not asked
     first: bool = False  # whether an engine compiled and chose its kernels meanwhile
 
@@ -102,6 +103,8 @@ class CostModel:
     token_bytes: float  # of a token in a forward pass
     control_pixel: float = 0.0  # seconds of a pixel of a control video's frame: encoding
     row_bytes: float = 0.0  # of a row in a forward pass: what is kept of its text
+    coding_bytes: float = 0.0  # of a pixel of a frame while a video is encoded or decoded
+    tile_pixels: int | None = None  # of a frame that is coded at once; None: all
     weight_map: float = 0.0  # seconds that a run adds which brings its weights as maps
     knee_tokens: int | None = None  # tokens of a forward pass that fill the device; None: not known
     memory_bytes: int | None = None  # what a batch may take; None: no limit known
@@ -133,7 +136,18 @@ class CostModel:
             + self.control_pixel * batch.control_pixels
         )
 
-    def peak_bytes(self, tokens: int, branches: int, rows: int = 0) -> int:
-        """Peak of the device's memory in a forward pass of so many tokens in so many rows, weights included."""
-        weights = self.model_bytes + self.branch_bytes * branches
-        return round(weights + self.token_bytes * tokens + self.row_bytes * rows)
+    def peak_bytes(self, tokens: int, branches: int, rows: int = 0, frame: int = 0) -> int:
+        """Peak of the device's memory in a batch, weights included.
+
+        Args:
+            tokens: of a forward pass.
+            branches: that are loaded.
+            rows: of a forward pass.
+            frame: width * height of the largest video; videos are coded one by one, between two forward passes.
+        """
+        kept = self.model_bytes + self.branch_bytes * branches + self.row_bytes * rows
+        return round(kept + max(self.token_bytes * tokens, self.coding_bytes * self.coded(frame)))
+
+    def coded(self, frame: int) -> int:
+        """Pixels of a frame of that many that are coded at once."""
+        return frame if self.tile_pixels is None else min(frame, self.tile_pixels)

@@ -74,8 +74,18 @@ def calibrated(steps: Sequence[Measurement], coding: Sequence[Measurement], prio
         **_coefficients(_BYTES, weighed, [float(m.bytes or 0) for m in weighed], prior, _LIGHT_RIDGE),
     }
     model = replace(prior, **fitted, measured=len(steps), knee_tokens=knee(steps) or prior.knee_tokens)
+    model = replace(model, coding_bytes=_coding_bytes(coding, model))
     wrong = [abs(model.batch_seconds(m) - model.batch - m.seconds) / m.seconds for m in steps]
     return replace(model, error=median(wrong) if wrong else prior.error)
+
+
+def _coding_bytes(coding: Sequence[Measurement], model: CostModel) -> float:
+    """What coding the largest video held beside the weights. Small ones are coded in larger groups."""
+    weighed = [m for m in coding if m.bytes and m.frame]
+    if not weighed:
+        return model.coding_bytes
+    largest = max(weighed, key=lambda m: m.frame)
+    return max(0.0, ((largest.bytes or 0) - model.peak_bytes(0, largest.branches)) / model.coded(largest.frame))
 
 
 _NEAR = 1.05  # a batch this near to the best per run is as good, and smaller ones come out sooner

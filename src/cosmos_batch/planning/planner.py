@@ -126,7 +126,8 @@ def _pricer(branches: int, cost: CostModel) -> Callable[..., tuple[float, int]]:
         seconds += sum(count * cost.run_seconds(kind.work) for kind, count in kinds)
         tokens = sum(count * kind.work.row_tokens for kind, count in kinds)
         rows = sum(count * kind.work.rows for kind, count in kinds)
-        return seconds, cost.peak_bytes(tokens, branches, rows)
+        frame = max(kind.shape.width * kind.shape.height for kind, _ in kinds)
+        return seconds, cost.peak_bytes(tokens, branches, rows, frame)
 
     return price
 

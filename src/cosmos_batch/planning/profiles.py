@@ -4,7 +4,7 @@
 | --- | --- |
 | transfer, h100 | steps of the 2B network, `STEPS` below, which it meets within 3.5 %; bytes as calibration |
 | | measured them with the whole model loaded (3.84 GiB of base network, 13.2 of text encoder, 0.24 of |
-| | autoencoder, and what is kept of prompts); `batch` and pixels from the standard scenario on an H200, the same |
+| | autoencoder, and what is kept of prompts); `batch`, pixels and bytes of coding from an H200, the same |
 | | processor, with 0.1 to 0.5 s a video in which it waits (benchmarks/results/gpu-h200.md); loads are estimates |
 | transfer1, h100 | an estimate throughout: two minutes to load, about a minute for 121 frames with one control. |
 | transfer25, h100 | an estimate throughout: the network's times a little above those of transfer; bytes from the |
@@ -69,6 +69,7 @@ PROFILES = (
         branch_bytes=0.80 * _GIB,
         token_bytes=4.9e4,
         row_bytes=2.4e8,
+        coding_bytes=1.23e4,
         knee_tokens=3_840,
         memory_bytes=74 * _GIB,
     ),
@@ -161,7 +162,7 @@ def offloaded(cost: CostModel, parts: Collection[str]) -> CostModel:
     """A profile from above where parts of the model wait in the host's memory: "text", "vae", "branches".
 
     Of the branches, one is on the device at a time, however many a launch loads: it counts as part of the model.
-    What the other parts hold while they are at work is less than a denoising step holds then, or about as much.
+    What the text encoder holds while it is at work is less than a denoising step holds then, or about as much.
     """
     sizes = _PARTS.get(cost.engine, {})
     waiting = sum(sizes.get(part, 0.0) for part in parts)

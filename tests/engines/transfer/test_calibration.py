@@ -61,14 +61,17 @@ def test_a_model_of_one_size_without_controls_has_probes_too() -> None:
     assert {(p.runs, p.controls) for p in probes([(48, 32)], 9, controls=0)} == {(1, 0), (2, 0), (4, 0)}
 
 
-def test_every_probe_is_measured_and_fitted(engine: TransferEngine) -> None:
+def test_every_probe_is_measured_and_fitted(engine: TransferEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
+    monkeypatch.setattr(calibration.Meter, "_peak", lambda _: 30 << 30)  # as a GPU would say
     found = engine.calibrated(PRIOR, seconds=1e9, write=lambda _frames: None, say=lines.append)
     assert len(lines) == found.measured == 5
     assert found.error is not None
     assert found.load == PRIOR.load
     assert found.pixel not in (0, PRIOR.pixel)
     assert found.control_pixel not in (0, PRIOR.control_pixel)
+    weights = found.peak_bytes(0, branches=len(CONTROLS))
+    assert found.peak_bytes(0, len(CONTROLS), frame=48 * 32) == max(30 << 30, weights)
 
 
 def test_what_would_take_too_long_is_left_out(engine: TransferEngine) -> None:

@@ -15,8 +15,8 @@ from benchmarks.screening import Screening
 from cosmos_batch.engines.base import Outcome
 from cosmos_batch.engines.transfer.engine import TransferEngine
 from cosmos_batch.engines.transfer.guardrail import NoGuardrail
-from cosmos_batch.engines.transfer.loading import TILE, load_engine
-from cosmos_batch.engines.transfer.options import Approximation, Options, Part
+from cosmos_batch.engines.transfer.loading import load_engine
+from cosmos_batch.engines.transfer.options import TILE, Approximation, Options, Part
 from cosmos_batch.engines.transfer.parking import Parked
 from cosmos_batch.engines.transfer.vae.wan import WanVae
 from cosmos_batch.errors import PlanError

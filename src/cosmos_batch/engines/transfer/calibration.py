@@ -181,7 +181,10 @@ class Meter:
 
     @torch.no_grad()
     def code(self, probe: Probe) -> list[Measurement]:
-        """Decoding a result, and writing it where the host does all; and encoding a control video."""
+        """Decoding a result, and writing it where the host does all; and encoding a control video.
+
+        The first has the peak of the device's memory over both.
+        """
         rig = self._rig
         self.coded.append(probe)
         latents = self._latents(probe, 0).to(rig.device)
@@ -190,15 +193,21 @@ class Meter:
         del frames  # their memory on the host serves those that come next; new memory takes long to get
         rig.vae.encode(pixels)
 
+        rig.passes().forget()
+        self._forget_peak()
+
         def finish() -> None:
             frames = to_frames(rig.vae.decode(latents))
             if rig.device.type == "cpu":
                 self._write(frames)
 
         size = probe.width * probe.height * probe.frames
+        decoding = self._typical(finish)
+        encoding = self._typical(lambda: rig.vae.encode(pixels))
+        of = {"branches": len(rig.loaded), "frame": probe.width * probe.height}
         return [
-            self._measurement(self._typical(finish), pixels=size),
-            self._measurement(self._typical(lambda: rig.vae.encode(pixels)), control_pixels=size),
+            self._measurement(decoding, self._peak(), pixels=size, **of),
+            self._measurement(encoding, control_pixels=size),
         ]
 
     def _measurement(self, taken: float, peak: int | None = None, **did: Any) -> Measurement:

@@ -16,7 +16,7 @@ from cosmos_batch.engines.transfer.hub import ModelFolders, resolve
 from cosmos_batch.engines.transfer.model import Model
 from cosmos_batch.engines.transfer.networks import Networks
 from cosmos_batch.engines.transfer.offload import VisitingText, VisitingVae
-from cosmos_batch.engines.transfer.options import Approximation, Options, Part
+from cosmos_batch.engines.transfer.options import TILE, Approximation, Options, Part
 from cosmos_batch.engines.transfer.parking import Parked
 from cosmos_batch.engines.transfer.settings import traits_of
 from cosmos_batch.engines.transfer.text.base import TextEncoder
@@ -31,12 +31,6 @@ from cosmos_batch.media.cache import ControlCache
 
 _SAMPLE = 1 << 20
 """Bytes of each large file, from its begin and its end, that go into the digest of a model."""
-
-TILE = 512
-"""Pixels of the height and width of the autoencoder's tiles. What a decoder holds goes with the area that it goes
-over, so at 1280x704 these take 29 % of it; neighbours overlap by a quarter, so six of them cover 1.75 times the
-picture. At 832x480 two cover 1.23 times, each of 62 %. Smaller ones hold less still, but overlap more: of 384
-pixels, 15 cover 2.5 times a picture of 1280x704."""
 
 
 def pick_device() -> torch.device:

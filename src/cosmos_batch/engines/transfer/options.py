@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+TILE = 512
+"""Pixels of the height and width of the autoencoder's tiles. What a decoder holds goes with the area that it goes
+over, so at 1280x704 these take 29 % of it; neighbours overlap by a quarter, so six of them cover 1.75 times the
+picture. At 832x480 two cover 1.23 times, each of 62 %. Smaller ones hold less still, but overlap more: of 384
+pixels, 15 cover 2.5 times a picture of 1280x704."""
+
 
 class Part(StrEnum):
     """A part of a model that may wait in the machine's memory while the device does not need it."""
