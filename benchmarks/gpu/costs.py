@@ -1,9 +1,9 @@
 """What calibration learns of a CUDA device, and how well it predicts: `python -m benchmarks.gpu.costs MODEL`.
 
 MODEL is a folder of `benchmarks.gpu.folder`. Calibrates as `cosmos-batch calibrate` does; then measures cases that
-it has not seen, and compares seconds per step, peak of memory, and seconds to decode a video and encode its
-controls with what the calibrated cost model says, and with what the profile that ships says: this one counts for a
-video what the GPU waits for, too, which is not measured here.
+it has not seen, and compares seconds per step, seconds to decode a video and encode its controls, and the peaks of
+memory in both, with what the calibrated cost model says, and with what the profile that ships says: this one
+counts for a video what the GPU waits for, too, which is not measured here.
 """
 
 from __future__ import annotations

@@ -39,9 +39,8 @@ class Lessons:
         self._tallies = tallies or Tallies()
         self._first = traits.steps  # whether an engine in this process has made no batch yet
         self.cost: CostModel | None = None  # what is believed at present; None: what the plan says
-        self.once_loaded = (
-            False  # a launch finds loaded what the launch before had, so it teaches nothing of loads
-        )
+        # Whether a launch finds loaded what the launch before had, so that it teaches nothing of loads
+        self.once_loaded = False
 
     def most(self, shape: Shape) -> int | None:
         """The runs of that shape that may share a batch; None: as many as were planned."""

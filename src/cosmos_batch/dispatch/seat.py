@@ -20,9 +20,8 @@ class Seat:
     step: int = 0
     steps: int = 0
     boarded: int = 0  # steps that were done when it joined
-    finishing: bool = (
-        False  # it needs nothing of the device any more, so it is not aboard, and may not have landed
-    )
+    # It needs nothing of the device any more, so it is not aboard, and may not have landed
+    finishing: bool = False
     landed: bool = False  # its attempt has ended
     landing_seconds: float = 0.0  # that its landing held others up, once it was not aboard any more
 

@@ -144,9 +144,8 @@ class ByName:
         self.began = self.began or bool(started)
         passed = max(started, default=self._at) if self.skips else self._at
         passed = len(self.samples) if done else passed
-        if (
-            passed > self._at
-        ):  # a folder may change while it is listed: what came before a sign is there afterwards
+        # A folder may change while it is listed: what came before a sign is there afterwards
+        if passed > self._at:
             there = _Names(outputs)
         found: list[Found] = []
         while self._at < len(self.samples):

@@ -155,8 +155,7 @@ class Meter:
     def steps(self, probe: Probe) -> Measurement:
         """Some steps of a batch, after the first ones, and the peak of the device's memory."""
         rig = self._rig
-        rig.passes().forget()  # the recordings of other probes
-        self._forget_peak()
+        self._begin_anew()
         batch = Batch(rig.passes())
         for index in range(probe.runs):
             batch.join(str(index), self._conditions(probe, index))
@@ -192,9 +191,7 @@ class Meter:
         pixels = torch.from_numpy(frames).to(rig.device, rig.dtype).permute(3, 0, 1, 2)[None] / 127.5 - 1
         del frames  # their memory on the host serves those that come next; new memory takes long to get
         rig.vae.encode(pixels)
-
-        rig.passes().forget()
-        self._forget_peak()
+        self._begin_anew()
 
         def finish() -> None:
             frames = to_frames(rig.vae.decode(latents))
@@ -252,7 +249,9 @@ class Meter:
             torch.cuda.synchronize(self._rig.device)
         return self._clock() - begin
 
-    def _forget_peak(self) -> None:
+    def _begin_anew(self) -> None:
+        """Forget the peak of the device's memory, and free what other probes left there: recordings of steps."""
+        self._rig.passes().forget()
         if self._rig.device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self._rig.device)

@@ -39,9 +39,8 @@ class Host:
     folder: str  # absolute; for the files of the launches, made if need be
     user: str | None = None  # None: as ~/.ssh/config says, else this user
     port: int | None = None
-    key: str | None = (
-        None  # file of a private key; None: as ~/.ssh/config says, else the agent and the usual files
-    )
+    # File of a private key; None: as ~/.ssh/config says, else the agent and the usual files
+    key: str | None = None
     known_hosts: str | None = None  # None: ~/.ssh/known_hosts
 
 
