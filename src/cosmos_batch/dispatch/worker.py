@@ -265,12 +265,12 @@ class Worker:
         """Say what this worker is at, when that changes, and what it means to do, now and then."""
         if state is self._state and not self._outlook_pace.due():
             return
-        started, now = time.monotonic(), self._clock()
+        now = self._clock()
         deferred, waiting = self._agenda.deferred(now), len(self._waiting.entries)
         view = outlook(self._agenda.turns, waiting, deferred, self._agenda.flushed, now)
         self._ledger.report(self._name, state, outlook=view)
         self._state = state
-        self._outlook_pace.spent(time.monotonic() - started)
+        self._outlook_pace.spent(self._clock() - now)
 
     def _tell(self) -> None:
         """While a batch is at work: plan what has gathered, and say so, now and then."""
