@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.pocket_quality import held_out
-from cosmos_batch.engines.transfer.attention import FLOAT8, Kernel, shortened
-from cosmos_batch.engines.transfer.schedule import is_estimated
-from cosmos_batch.pocket.judge import requests
-from cosmos_batch.pocket.nets import Nets, Request, generate, load_nets
-from cosmos_batch.pocket.quality import ssim
+from cosmos_batch.engines.inprocess.gpu.attention import FLOAT8, Kernel, shortened
+from cosmos_batch.engines.inprocess.sampling.schedule import is_estimated
+from training.pocket.judge import requests
+from training.pocket.nets import Nets, Request, generate, load_nets
+from training.pocket.quality import ssim
 
 STEPS = (12, 36)
 

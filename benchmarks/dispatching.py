@@ -23,17 +23,17 @@ from pathlib import Path
 from threading import Thread
 
 from benchmarks.stage import PRIOR, TRAITS, RealClock, make_run
-from cosmos_batch.dispatch.agenda import Agenda, Habits
-from cosmos_batch.dispatch.blackbox import BlackBox
-from cosmos_batch.dispatch.folder import OUTPUT, OutputFolder
-from cosmos_batch.dispatch.home import Home
-from cosmos_batch.dispatch.journal import Journal
-from cosmos_batch.dispatch.lessons import Lessons
-from cosmos_batch.dispatch.waiting import WaitingRuns
-from cosmos_batch.dispatch.watching import Settings
-from cosmos_batch.dispatch.worker import Machine, Service, Worker
+from cosmos_batch.dispatch.execution.measurements import Lessons
+from cosmos_batch.dispatch.observe.log import Journal
+from cosmos_batch.dispatch.output.directory import OUTPUT, OutputFolder
+from cosmos_batch.dispatch.output.service_home import Home
+from cosmos_batch.dispatch.scheduler.queue import Agenda, Habits
+from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
+from cosmos_batch.dispatch.settings import Settings
+from cosmos_batch.dispatch.worker.inflight import BlackBox
+from cosmos_batch.dispatch.worker.worker import Machine, Service, Worker
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.replay import ReplayEngine, Script
+from cosmos_batch.engines.simulated import ReplayEngine, Script
 from cosmos_batch.ledger import ENDED, BatchFacts, Ledger, State, Submission
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Priority, Run

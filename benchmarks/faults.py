@@ -26,13 +26,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.stage import FPS, FRAMES, SIZE, colour_of, make_input, make_run
-from cosmos_batch.dispatch.blackbox import STARTING, read_box
-from cosmos_batch.dispatch.employment import PARENT
-from cosmos_batch.dispatch.folder import HOME, OUTPUT
-from cosmos_batch.dispatch.home import Home
+from cosmos_batch.dispatch.output.directory import HOME, OUTPUT
+from cosmos_batch.dispatch.output.service_home import Home
+from cosmos_batch.dispatch.worker.inflight import STARTING, read_box
+from cosmos_batch.dispatch.worker.process import PARENT
 from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
-from cosmos_batch.media.check import check_video
+from cosmos_batch.media.verify import check_video
 from cosmos_batch.media.video import read_frames
 from cosmos_batch.run import Priority, Run
 

@@ -18,12 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.screening import Screening
-from cosmos_batch import pocket
-from cosmos_batch.cli.requests import gather
+from cosmos_batch.cli.load_runs import gather
 from cosmos_batch.engines.base import Job, Outcome, Result
-from cosmos_batch.engines.transfer.engine import TransferEngine, TransferSession
-from cosmos_batch.engines.transfer.loading import load_engine
-from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.engines.inprocess import pocket
+from cosmos_batch.engines.inprocess.engine import TransferEngine, TransferSession
+from cosmos_batch.engines.inprocess.loader import load_engine
+from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames, read_frames
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.traits import Shape

@@ -24,20 +24,20 @@ from pathlib import Path
 import numpy as np
 
 from cosmos_batch.dispatch.command import Command, check_output, execute
-from cosmos_batch.dispatch.folder import OUTPUT, OutputFolder
-from cosmos_batch.dispatch.watching import Stop
+from cosmos_batch.dispatch.output.directory import OUTPUT, OutputFolder
+from cosmos_batch.dispatch.settings import Stop
 from cosmos_batch.engines.base import Engine, Job
+from cosmos_batch.engines.catalogue import traits_of
 from cosmos_batch.engines.nvidia.config import Config
 from cosmos_batch.engines.nvidia.engine import ScriptEngine
-from cosmos_batch.engines.replay import ReplayEngine, Script, VirtualClock
+from cosmos_batch.engines.simulated import ReplayEngine, Script, VirtualClock
 from cosmos_batch.ledger import State
-from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
-from cosmos_batch.media.facts import VideoFacts
-from cosmos_batch.planning.catalogue import traits_of
-from cosmos_batch.planning.cost import CostModel
+from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.settle import settle
+from cosmos_batch.planning.resolve import settle
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import TRANSFER_CONTROLS, Control, Run, Sampling
 from tests.dispatch.world import Heard

@@ -50,10 +50,10 @@ def drawn(rng: random.Random, index: int, engine: str) -> dict[str, Any]:
 
 def measure_planning(engine: str, size: int) -> dict[str, float]:
     """Seconds to plan so many runs, and this process's peak memory in MiB."""
-    from cosmos_batch.media.facts import VideoFacts
-    from cosmos_batch.planning.catalogue import traits_of
+    from cosmos_batch.engines.catalogue import traits_of
+    from cosmos_batch.engines.cost_profiles import profile
+    from cosmos_batch.media.info import VideoFacts
     from cosmos_batch.planning.planner import plan_runs
-    from cosmos_batch.planning.profiles import profile
     from cosmos_batch.run import Control, Run, Sampling
 
     rng = random.Random(size)
@@ -91,7 +91,7 @@ def measure_planning(engine: str, size: int) -> dict[str, float]:
 
 def measure_reading() -> dict[str, float]:
     """Seconds to read 100,000 native JSONL lines, and this process's peak memory in MiB."""
-    from cosmos_batch.reading import read_files
+    from cosmos_batch.formats import read_files
 
     rng = random.Random(0)
     with tempfile.TemporaryDirectory() as folder:

@@ -16,11 +16,11 @@ import time
 
 import torch
 
-from cosmos_batch.media.controls import make_control
-from cosmos_batch.pocket.footage import Footage, joined
-from cosmos_batch.pocket.judge import HELD_OUT, ROWS, judge, requests, table
-from cosmos_batch.pocket.nets import GUIDANCE, STEPS, Nets, generate, load_nets
-from cosmos_batch.pocket.world import film_seed
+from cosmos_batch.media.controls.pixels import make_control
+from training.pocket.footage import Footage, joined
+from training.pocket.judge import HELD_OUT, ROWS, judge, requests, table
+from training.pocket.nets import GUIDANCE, STEPS, Nets, generate, load_nets
+from training.pocket.world import film_seed
 
 
 def held_out(scenes: int) -> Footage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cosmos_batch.engines.transfer.guardrail import NoGuardrail
+from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
 from cosmos_batch.media.video import Frames
 
 

@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.stage import make_input, make_run
-from cosmos_batch.dispatch.employment import PARENT
-from cosmos_batch.dispatch.home import Home
+from cosmos_batch.dispatch.output.service_home import Home
+from cosmos_batch.dispatch.worker.process import PARENT
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
 from cosmos_batch.run import Run
 

@@ -19,24 +19,24 @@ from threading import Event
 
 import numpy as np
 
-from cosmos_batch.dispatch.agenda import Habits
-from cosmos_batch.dispatch.employment import end_with_parent, work
-from cosmos_batch.dispatch.folder import OUTPUT
-from cosmos_batch.dispatch.home import Home
-from cosmos_batch.dispatch.journal import Journal
-from cosmos_batch.dispatch.patience import patiently
-from cosmos_batch.dispatch.supervisor import OnStart, Supervisor
-from cosmos_batch.dispatch.watching import Settings
-from cosmos_batch.dispatch.worker import Machine, Service
+from cosmos_batch.dispatch.observe.log import Journal
+from cosmos_batch.dispatch.output.directory import OUTPUT
+from cosmos_batch.dispatch.output.service_home import Home
+from cosmos_batch.dispatch.scheduler.queue import Habits
+from cosmos_batch.dispatch.settings import Settings
+from cosmos_batch.dispatch.worker.process import end_with_parent, work
+from cosmos_batch.dispatch.worker.retry import patiently
+from cosmos_batch.dispatch.worker.supervisor import OnStart, Supervisor
+from cosmos_batch.dispatch.worker.worker import Machine, Service
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.replay import ReplayEngine, Script
+from cosmos_batch.engines.catalogue import transfer_traits
+from cosmos_batch.engines.simulated import ReplayEngine, Script
 from cosmos_batch.errors import EngineError, StorageError
 from cosmos_batch.ledger import Ledger
-from cosmos_batch.media.check import FINGERPRINT
 from cosmos_batch.media.encode import write_video
-from cosmos_batch.planning.catalogue import transfer_traits
-from cosmos_batch.planning.cost import CostModel
-from cosmos_batch.planning.flushing import FlushRules
+from cosmos_batch.media.verify import FINGERPRINT
+from cosmos_batch.planning.cost.model import CostModel
+from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Control, ControlName, Run, Sampling
 

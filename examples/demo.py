@@ -21,23 +21,23 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from cosmos_batch import pocket
-from cosmos_batch.cli.progress import LiveProgress, PlainProgress
-from cosmos_batch.cli.reports import print_plan, print_standings
-from cosmos_batch.cli.requests import Requests, gather
-from cosmos_batch.cli.sheet import write_contact_sheets
-from cosmos_batch.cli.tally import Tally
+from cosmos_batch.cli.load_runs import Requests, gather
+from cosmos_batch.cli.render.contact_sheet import write_contact_sheets
+from cosmos_batch.cli.render.progress import LiveProgress, PlainProgress
+from cosmos_batch.cli.render.progress_state import Tally
+from cosmos_batch.cli.render.tables import print_plan, print_standings
 from cosmos_batch.dispatch.command import Command, execute
-from cosmos_batch.dispatch.folder import OutputFolder
-from cosmos_batch.dispatch.watching import Stop
+from cosmos_batch.dispatch.output.directory import OutputFolder
+from cosmos_batch.dispatch.settings import Stop
 from cosmos_batch.engines.base import Engine
-from cosmos_batch.engines.transfer.loading import load_engine
+from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.engines.inprocess import pocket
+from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.ledger import Standing, State
-from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import read_frames
-from cosmos_batch.planning.cost import CostModel
+from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.profiles import profile
 from cosmos_batch.run import TRANSFER_CONTROLS
 from examples.scenario import forced, write_scenario
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from cosmos_batch.media.encode import write_video
-from cosmos_batch.pocket.world import FPS, film_seed
+from training.pocket.world import FPS, film_seed
 
 SCENES = range(9_000, 9_010)
 """Seeds of the scenes; none of them was trained on."""

@@ -17,9 +17,9 @@ from torch import Tensor
 from benchmarks.gpu.measuring import error, seconds_of, versions
 from benchmarks.gpu.models import Case, Ours, Reference
 from benchmarks.gpu.sizes import Size
-from cosmos_batch.engines.transfer.batch import Batch
-from cosmos_batch.engines.transfer.options import Approximation
-from cosmos_batch.engines.transfer.schedule import is_estimated
+from cosmos_batch.engines.inprocess.options import Approximation
+from cosmos_batch.engines.inprocess.sampling.batch import Batch
+from cosmos_batch.engines.inprocess.sampling.schedule import is_estimated
 
 SIZES = "320x192x93,832x480x93,1280x704x93"
 WAYS = ((), (Approximation.FLOAT8_ATTENTION,))

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from benchmarks.gpu.measuring import error, seconds_of, versions
 from benchmarks.gpu.sizes import Size
-from cosmos_batch.engines.transfer.vae import activation
-from cosmos_batch.engines.transfer.vae.wan import WanVae
+from cosmos_batch.engines.inprocess.vae import wan_ops
+from cosmos_batch.engines.inprocess.vae.wan import WanVae
 
 SIZES = "320x192x29,832x480x93,1280x704x93"
 DEVICE = torch.device("cuda")
@@ -53,12 +53,12 @@ def theirs(folder: Path) -> Way:
 @contextmanager
 def operators_only() -> Iterator[None]:
     """Within, no kernels are used."""
-    proven = activation._proven
-    activation._proven = lambda _device: False  # type: ignore[assignment]
+    proven = wan_ops._proven
+    wan_ops._proven = lambda _device: False  # type: ignore[assignment]
     try:
         yield
     finally:
-        activation._proven = proven
+        wan_ops._proven = proven
 
 
 def ours(folder: Path) -> list[Way]:

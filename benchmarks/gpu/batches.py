@@ -20,9 +20,9 @@ import torch
 from benchmarks.gpu.measuring import error, seconds_of, versions
 from benchmarks.gpu.models import DEVICE, Case, Ours, Reference, Size
 from benchmarks.gpu.tasks import ALL
-from cosmos_batch.engines.transfer.batch import Batch
-from cosmos_batch.engines.transfer.forward import Forward
-from cosmos_batch.engines.transfer.state import SavedState, load_state, save_state
+from cosmos_batch.engines.inprocess.checkpoint import SavedState, load_state, save_state
+from cosmos_batch.engines.inprocess.sampling.batch import Batch
+from cosmos_batch.engines.inprocess.transfer25.forward import Forward
 
 MIX = (*[("edge",)] * 4, *[("depth", "edge")] * 2, ALL, ("edge", "seg", "vis"))
 """Control sets of a batch of eight."""

@@ -15,16 +15,16 @@ import numpy as np
 import torch
 
 from cosmos_batch.engines.base import Job, Outcome, Progress, Result
-from cosmos_batch.engines.transfer.engine import TransferEngine
-from cosmos_batch.engines.transfer.guardrail import NoGuardrail
-from cosmos_batch.engines.transfer.loading import load_engine
-from cosmos_batch.engines.transfer.model import Model
-from cosmos_batch.engines.transfer.options import Options
+from cosmos_batch.engines.cost_profiles import offloaded, profile
+from cosmos_batch.engines.inprocess.engine import TransferEngine
+from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
+from cosmos_batch.engines.inprocess.loader import load_engine
+from cosmos_batch.engines.inprocess.model import Model
+from cosmos_batch.engines.inprocess.options import Options
 from cosmos_batch.errors import EngineError, OutOfMemory
-from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.planning.plan import Batch, Launch
-from cosmos_batch.planning.profiles import offloaded, profile
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import TRANSFER_CONTROLS, Control, Run, Sampling
 

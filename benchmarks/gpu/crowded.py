@@ -34,13 +34,13 @@ import torch
 
 from benchmarks.gpu.sizes import Size
 from benchmarks.gpu.videos import Wish, write_runs
-from cosmos_batch.cli.kept import keep_profile
-from cosmos_batch.cli.wiring import cache_folder
-from cosmos_batch.dispatch.folder import HOME, LEDGER, MANIFEST, OUTPUT
-from cosmos_batch.engines.transfer.loading import pick_device
+from cosmos_batch.dispatch.output.directory import HOME, LEDGER, MANIFEST, OUTPUT
+from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.engines.inprocess.loader import pick_device
+from cosmos_batch.engines.profile_store import keep_profile
+from cosmos_batch.engines.registry import cache_folder
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.media.video import Frames, read_frames
-from cosmos_batch.planning.profiles import profile
 
 LOOK = 0.02  # seconds between two looks at the card
 SPARE = 0.3  # of what the batch takes beyond one run, left to the crowded command

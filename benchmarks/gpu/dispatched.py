@@ -12,19 +12,19 @@ import torch
 
 from benchmarks.gpu.timing import BatchTime, Stopwatch, TimedEngine
 from benchmarks.screening import Screening
-from cosmos_batch.cli.requests import Requests, gather
-from cosmos_batch.cli.wiring import cache_folder
+from cosmos_batch.cli.load_runs import Requests, gather
 from cosmos_batch.dispatch.command import Command, execute
-from cosmos_batch.dispatch.folder import OutputFolder
-from cosmos_batch.dispatch.watching import Stop
-from cosmos_batch.engines.transfer.engine import TransferEngine
-from cosmos_batch.engines.transfer.loading import load_engine
-from cosmos_batch.engines.transfer.options import Options
+from cosmos_batch.dispatch.output.directory import OutputFolder
+from cosmos_batch.dispatch.settings import Stop
+from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.engines.inprocess.engine import TransferEngine
+from cosmos_batch.engines.inprocess.loader import load_engine
+from cosmos_batch.engines.inprocess.options import Options
+from cosmos_batch.engines.registry import cache_folder
 from cosmos_batch.ledger import State
-from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames
-from cosmos_batch.planning.cost import CostModel
-from cosmos_batch.planning.profiles import profile
+from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.run import TRANSFER_CONTROLS
 
 

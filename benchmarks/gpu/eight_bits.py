@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarks.gpu.measuring import error
 from benchmarks.gpu.models import DEVICE, Case, Ours, Reference
 from benchmarks.gpu.sizes import Size
-from cosmos_batch.engines.transfer.attention import scaled, shortened
+from cosmos_batch.engines.inprocess.gpu.attention import scaled, shortened
 
 TOKENS = (8_192, 37_440, 84_480)
 HEADS, WIDTH = 16, 128

@@ -24,14 +24,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.gpu.text import Shape, Shapes, write_qwen
-from cosmos_batch.engines.transfer.config import NetworkConfig, to_diffusers
-from cosmos_batch.engines.transfer.hub import PUBLISHED_NAMES, SCHEDULER
-from cosmos_batch.engines.transfer.loading import pick_device
-from cosmos_batch.engines.transfer.network import ControlBranch, Transformer
-from cosmos_batch.engines.transfer.schedule import SIGMA_MAX
-from cosmos_batch.engines.transfer.settings import SETTINGS_FILE, TRANSFER25, ModelSettings
-from cosmos_batch.engines.transfer.vae.wan import WanVae
-from cosmos_batch.engines.transfer.weights import base_to_diffusers, branch_to_diffusers
+from cosmos_batch.engines.inprocess.loader import pick_device
+from cosmos_batch.engines.inprocess.model_files import PUBLISHED_NAMES, SCHEDULER
+from cosmos_batch.engines.inprocess.model_settings import SETTINGS_FILE, TRANSFER25, ModelSettings
+from cosmos_batch.engines.inprocess.sampling.schedule import SIGMA_MAX
+from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig, to_diffusers
+from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_to_diffusers, branch_to_diffusers
+from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Transformer
+from cosmos_batch.engines.inprocess.vae.wan import WanVae
 from cosmos_batch.run import TRANSFER_CONTROLS
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"

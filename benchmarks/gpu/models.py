@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from benchmarks.gpu.folder import PUBLISHED, network_configs
 from benchmarks.gpu.pipeline import GUIDANCE, Networks
 from benchmarks.gpu.sizes import CONFIG, Size
-from cosmos_batch.engines.transfer.acceleration import accelerate
-from cosmos_batch.engines.transfer.batch import Batch, Conditions, Guide
-from cosmos_batch.engines.transfer.forward import Forward
-from cosmos_batch.engines.transfer.inputs import noise, normalised
-from cosmos_batch.engines.transfer.network import ControlBranch, Stem, Text, Transformer
-from cosmos_batch.engines.transfer.options import Approximation
-from cosmos_batch.engines.transfer.schedule import make_schedule
-from cosmos_batch.engines.transfer.weights import base_from_diffusers, branch_from_diffusers
+from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate
+from cosmos_batch.engines.inprocess.options import Approximation
+from cosmos_batch.engines.inprocess.sampling.batch import Batch, Conditions, Guide
+from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
+from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, normalised
+from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_from_diffusers, branch_from_diffusers
+from cosmos_batch.engines.inprocess.transfer25.forward import Forward
+from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Stem, Text, Transformer
 
 DEVICE = torch.device("cuda")
 TEXT_TOKENS = 512

@@ -23,8 +23,8 @@ from benchmarks.gpu.dispatched import Maker
 from benchmarks.gpu.sizes import Size
 from benchmarks.gpu.tasks import RUNS
 from benchmarks.gpu.videos import Wish, write_runs
-from cosmos_batch.engines.transfer.loading import pick_device
-from cosmos_batch.engines.transfer.options import Options
+from cosmos_batch.engines.inprocess.loader import pick_device
+from cosmos_batch.engines.inprocess.options import Options
 
 PORT = 8123
 

@@ -40,8 +40,8 @@ from benchmarks.gpu.pipeline import Pipeline, Take
 from benchmarks.gpu.sizes import Size
 from benchmarks.gpu.tasks import ALL, KINDS, RUNS, SIZES, Task
 from benchmarks.gpu.videos import Wish
-from cosmos_batch.engines.transfer.loading import pick_device
-from cosmos_batch.engines.transfer.settings import read_settings
+from cosmos_batch.engines.inprocess.loader import pick_device
+from cosmos_batch.engines.inprocess.model_settings import read_settings
 from cosmos_batch.media.video import read_frames
 
 THEIR_STEPS = 8

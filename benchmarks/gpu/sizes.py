@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cosmos_batch.engines.transfer.config import NetworkConfig
+from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
 
 CONFIG = NetworkConfig()
 

@@ -9,15 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cosmos_batch.errors import CosmosBatchError, InputError, PlanError
-    from cosmos_batch.planning.smart import (
+    from cosmos_batch.api import (
         SmartBatch,
         determine_batch_size,
         get_control_signature,
         group_runs_for_batching,
         smart_batch_generation,
     )
-    from cosmos_batch.planning.transfer1_files import create_minimal_base_spec, to_cosmos_batch_inference_jsonl
+    from cosmos_batch.engines.nvidia.transfer1.spec import (
+        create_minimal_base_spec,
+        to_cosmos_batch_inference_jsonl,
+    )
+    from cosmos_batch.errors import CosmosBatchError, InputError, PlanError
     from cosmos_batch.run import Control, Priority, Run, Sampling
 
 __all__ = [
@@ -39,9 +42,9 @@ __all__ = [
 
 _HOMES = {
     "cosmos_batch.errors": {"CosmosBatchError", "InputError", "PlanError"},
-    "cosmos_batch.planning.transfer1_files": {"create_minimal_base_spec", "to_cosmos_batch_inference_jsonl"},
+    "cosmos_batch.engines.nvidia.transfer1.spec": {"create_minimal_base_spec", "to_cosmos_batch_inference_jsonl"},
     "cosmos_batch.run": {"Control", "Priority", "Run", "Sampling"},
-    "cosmos_batch.planning.smart": {
+    "cosmos_batch.api": {
         "SmartBatch",
         "determine_batch_size",
         "get_control_signature",

@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterable
 
 from cosmos_batch.cli.app import main
-from cosmos_batch.cli.wiring import Choice, Loaded, Preview
-from cosmos_batch.engines.replay import Fault, ReplayEngine, Script, Trouble
+from cosmos_batch.engines.registry import Choice, Loaded, Preview
+from cosmos_batch.engines.simulated import Fault, ReplayEngine, Script, Trouble
 from cosmos_batch.errors import PlanError
 from tests.dispatch.world import PRIOR, TRAITS, write_answer
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cosmos_batch.cli.app import main
-from cosmos_batch.dispatch.folder import OutputFolder
+from cosmos_batch.dispatch.output.directory import OutputFolder
 from tests.cli.launcher import ReplayEngines
 from tests.dispatch.world import make_input
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.cli.place import Place
-from cosmos_batch.cli.serving import WorkerOptions, _take_devices
-from cosmos_batch.cli.wiring import BuiltIn, Choice
+from cosmos_batch.cli.commands.serve import WorkerOptions, _take_devices
+from cosmos_batch.cli.service_location import Place
 from cosmos_batch.engines.base import approximations_of, maker_of
-from cosmos_batch.engines.transfer.options import Approximation, Options, Part
+from cosmos_batch.engines.inprocess.options import Approximation, Options, Part
+from cosmos_batch.engines.registry import BuiltIn, Choice
 from cosmos_batch.errors import PlanError
 from cosmos_batch.run import Run
 

@@ -6,9 +6,9 @@ import io
 
 from rich.console import Console
 
-from cosmos_batch.cli.progress import LiveProgress, PlainProgress, headline
-from cosmos_batch.cli.tally import Tally
-from cosmos_batch.engines.replay import VirtualClock
+from cosmos_batch.cli.render.progress import LiveProgress, PlainProgress, headline
+from cosmos_batch.cli.render.progress_state import Tally
+from cosmos_batch.engines.simulated import VirtualClock
 from cosmos_batch.ledger import State
 from cosmos_batch.planning.plan import Batch, Launch, Plan
 from cosmos_batch.planning.traits import Shape

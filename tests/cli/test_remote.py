@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.cli.remote import request_of
+from cosmos_batch.cli.commands.remote import request_of
 from cosmos_batch.errors import InputError
 from cosmos_batch.run import Control, Run, Sampling
 from tests.dispatch.world import make_input

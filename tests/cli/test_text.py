@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosmos_batch.cli.text import duration, safe, size, times
+from cosmos_batch.cli.render.text import duration, safe, size, times
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.cli.wiring import BuiltIn, Choice
+from cosmos_batch.engines.registry import BuiltIn, Choice
 from cosmos_batch.errors import ModelError, PlanError
 
 

@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
-from cosmos_batch.dispatch.agenda import Habits
-from cosmos_batch.dispatch.blackbox import BlackBox
-from cosmos_batch.dispatch.folder import OutputFolder
-from cosmos_batch.dispatch.home import Home
-from cosmos_batch.dispatch.journal import Journal
-from cosmos_batch.dispatch.watching import Settings
-from cosmos_batch.dispatch.worker import Ending, Machine, Service, Worker
+from cosmos_batch.dispatch.observe.log import Journal
+from cosmos_batch.dispatch.output.directory import OutputFolder
+from cosmos_batch.dispatch.output.service_home import Home
+from cosmos_batch.dispatch.scheduler.queue import Habits
+from cosmos_batch.dispatch.settings import Settings
+from cosmos_batch.dispatch.worker.inflight import BlackBox
+from cosmos_batch.dispatch.worker.worker import Ending, Machine, Service, Worker
 from cosmos_batch.engines.base import Engine, Job, Session
-from cosmos_batch.engines.replay import Fault, ReplayEngine, Script
+from cosmos_batch.engines.simulated import Fault, ReplayEngine, Script
 from cosmos_batch.errors import EngineError, OutputError
 from cosmos_batch.ledger import Ledger, State, Submission
-from cosmos_batch.planning.flushing import FlushRules
 from cosmos_batch.planning.plan import Launch
+from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.planning.traits import Shape, Traits
 from cosmos_batch.run import Control, ControlName, Priority, Run
 from tests.dispatch.world import FACTS, PRIOR, TRAITS, AtOnce, make_run

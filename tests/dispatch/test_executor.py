@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.dispatch.folder import HOME, OutputFolder
-from cosmos_batch.dispatch.watching import Settings
+from cosmos_batch.dispatch.output.directory import HOME, OutputFolder
+from cosmos_batch.dispatch.settings import Settings
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.replay import Fault, Trouble, Write
+from cosmos_batch.engines.simulated import Fault, Trouble, Write
 from cosmos_batch.errors import InputError, StorageError
 from cosmos_batch.ledger import Ledger, State
 from cosmos_batch.media.video import read_metadata

@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.faults import all_processes, attack, is_worker
 from benchmarks.stage import make_input, make_run
-from cosmos_batch.dispatch.home import Home
+from cosmos_batch.dispatch.output.service_home import Home
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
 
 ROOT = Path(__file__).parents[2]

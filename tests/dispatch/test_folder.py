@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.dispatch.folder import OutputFolder, folder_errors, in_use
+from cosmos_batch.dispatch.output.directory import OutputFolder, folder_errors, in_use
 from cosmos_batch.errors import OutputError, StorageError
 
 

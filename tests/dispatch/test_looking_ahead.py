@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.dispatch.blackbox import BlackBox, BoxedEngine, read_box
+from cosmos_batch.dispatch.worker.inflight import BlackBox, BoxedEngine, read_box
 from cosmos_batch.engines.base import Job
 from cosmos_batch.ledger import BatchFacts, State, WorkerState
 from cosmos_batch.planning.plan import Batch, Launch

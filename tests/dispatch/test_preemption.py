@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosmos_batch.dispatch.blackbox import BlackBox
 from cosmos_batch.dispatch.command import check_output
-from cosmos_batch.dispatch.folder import OutputFolder
-from cosmos_batch.dispatch.home import Home
-from cosmos_batch.dispatch.journal import Journal
-from cosmos_batch.dispatch.worker import Machine, Service, Worker
-from cosmos_batch.engines.transfer.engine import TransferEngine, TransferSession
-from cosmos_batch.engines.transfer.loading import load_engine
+from cosmos_batch.dispatch.observe.log import Journal
+from cosmos_batch.dispatch.output.directory import OutputFolder
+from cosmos_batch.dispatch.output.service_home import Home
+from cosmos_batch.dispatch.worker.inflight import BlackBox
+from cosmos_batch.dispatch.worker.worker import Machine, Service, Worker
+from cosmos_batch.engines.inprocess.engine import TransferEngine, TransferSession
+from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
-from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import read_frames
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.run import Priority, Run

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.dispatch.folder import HOME, OutputFolder
-from cosmos_batch.dispatch.leases import Heartbeat, Leases
-from cosmos_batch.dispatch.worker import Ending
+from cosmos_batch.dispatch.output.directory import HOME, OutputFolder
+from cosmos_batch.dispatch.worker.heartbeat import Heartbeat, Leases
+from cosmos_batch.dispatch.worker.worker import Ending
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.replay import Fault, ReplayEngine, Script, Trouble
+from cosmos_batch.engines.simulated import Fault, ReplayEngine, Script, Trouble
 from cosmos_batch.errors import LedgerError, StorageError
 from cosmos_batch.ledger import BatchFacts, State
 from cosmos_batch.planning.traits import Shape

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from cosmos_batch.dispatch.agenda import Habits
-from cosmos_batch.dispatch.watching import Settings
-from cosmos_batch.dispatch.worker import Ending
+from cosmos_batch.dispatch.scheduler.queue import Habits
+from cosmos_batch.dispatch.settings import Settings
+from cosmos_batch.dispatch.worker.worker import Ending
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.replay import Fault, ReplayEngine, Script, Trouble
+from cosmos_batch.engines.simulated import Fault, ReplayEngine, Script, Trouble
 from cosmos_batch.errors import LedgerError
 from cosmos_batch.ledger import BatchFacts, Mode, State
-from cosmos_batch.planning.flushing import FlushRules
+from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Priority
 from tests.dispatch.service import ListeningEngine, World, stamp

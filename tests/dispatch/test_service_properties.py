@@ -10,10 +10,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosmos_batch.dispatch.folder import HOME
-from cosmos_batch.dispatch.worker import Ending
+from cosmos_batch.dispatch.output.directory import HOME
+from cosmos_batch.dispatch.worker.worker import Ending
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.replay import Fault, ReplayEngine, Script, Trouble
+from cosmos_batch.engines.simulated import Fault, ReplayEngine, Script, Trouble
 from cosmos_batch.ledger import State
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Priority, Run

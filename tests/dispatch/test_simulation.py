@@ -10,10 +10,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosmos_batch.dispatch.folder import HOME
-from cosmos_batch.dispatch.watching import Settings
+from cosmos_batch.dispatch.output.directory import HOME
+from cosmos_batch.dispatch.settings import Settings
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.replay import Fault, Trouble
+from cosmos_batch.engines.simulated import Fault, Trouble
 from cosmos_batch.errors import OutputError
 from cosmos_batch.ledger import Ledger, Standing, State
 from cosmos_batch.planning.traits import Shape

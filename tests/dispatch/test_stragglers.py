@@ -12,10 +12,10 @@ from threading import Event, current_thread
 import pytest
 
 from cosmos_batch.dispatch.command import check_output
-from cosmos_batch.dispatch.folder import HOME
-from cosmos_batch.dispatch.watching import Settings
+from cosmos_batch.dispatch.output.directory import HOME
+from cosmos_batch.dispatch.settings import Settings
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.replay import Fault, Trouble, Write
+from cosmos_batch.engines.simulated import Fault, Trouble, Write
 from cosmos_batch.errors import OutputError, StorageError
 from cosmos_batch.ledger import BatchFacts, Ledger, State
 from cosmos_batch.planning.traits import Shape

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.dispatch.blackbox import BlackBox
-from cosmos_batch.dispatch.folder import HOME, OutputFolder
-from cosmos_batch.dispatch.home import Home
-from cosmos_batch.dispatch.journal import Journal
-from cosmos_batch.dispatch.supervisor import OnStart, Supervisor
+from cosmos_batch.dispatch.observe.log import Journal
+from cosmos_batch.dispatch.output.directory import HOME, OutputFolder
+from cosmos_batch.dispatch.output.service_home import Home
+from cosmos_batch.dispatch.worker.inflight import BlackBox
+from cosmos_batch.dispatch.worker.supervisor import OnStart, Supervisor
 from cosmos_batch.errors import StorageError
 from cosmos_batch.ledger import BatchFacts, Ledger, Mode, State
 from cosmos_batch.planning.traits import Shape

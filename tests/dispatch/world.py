@@ -11,19 +11,19 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from cosmos_batch.dispatch.command import Command, check_output, execute
-from cosmos_batch.dispatch.folder import OutputFolder
-from cosmos_batch.dispatch.recorder import CheckOutput
-from cosmos_batch.dispatch.watching import Settings, Stop
+from cosmos_batch.dispatch.execution.attempts import CheckOutput
+from cosmos_batch.dispatch.output.directory import OutputFolder
+from cosmos_batch.dispatch.settings import Settings, Stop
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.replay import Clock, Fault, ReplayEngine, Script, VirtualClock, Write
+from cosmos_batch.engines.catalogue import transfer_traits
+from cosmos_batch.engines.simulated import Clock, Fault, ReplayEngine, Script, VirtualClock, Write
 from cosmos_batch.ledger import Standing, State
-from cosmos_batch.media.check import FINGERPRINT
 from cosmos_batch.media.encode import write_video
-from cosmos_batch.media.facts import VideoFacts
-from cosmos_batch.planning.catalogue import transfer_traits
-from cosmos_batch.planning.cost import CostModel
+from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.verify import FINGERPRINT
+from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Plan
-from cosmos_batch.planning.settle import settle
+from cosmos_batch.planning.resolve import settle
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Control, Run, Sampling
 

@@ -17,9 +17,9 @@ from sqlalchemy import create_engine
 
 from cosmos_batch.errors import LedgerError
 from cosmos_batch.ledger import Ledger, State, Submission, Submitted
-from cosmos_batch.ledger.connect import HEAD, MIGRATIONS, sqlite_url
-from cosmos_batch.ledger.tables import metadata
-from cosmos_batch.planning.cost import Measurement
+from cosmos_batch.ledger.connection import HEAD, MIGRATIONS, sqlite_url
+from cosmos_batch.ledger.schema import metadata
+from cosmos_batch.planning.cost.model import Measurement
 from cosmos_batch.planning.traits import VideoFacts
 from cosmos_batch.run import Priority
 from tests.ledger.conftest import FACTS, SHAPE, Clock, a_run, claim

@@ -22,8 +22,8 @@ from cosmos_batch.ledger import (
     Submission,
     WorkerState,
 )
-from cosmos_batch.ledger.connect import MIGRATIONS, sqlite_url
-from cosmos_batch.planning.cost import Measurement
+from cosmos_batch.ledger.connection import MIGRATIONS, sqlite_url
+from cosmos_batch.planning.cost.model import Measurement
 from cosmos_batch.planning.traits import VideoFacts
 from cosmos_batch.run import Control, Priority, Run, Sampling
 from tests.ledger.conftest import FACTS, Clock, a_run, claim

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from cosmos_batch.errors import MediaError, StorageError
-from cosmos_batch.media.cache import ControlCache
-from cosmos_batch.media.controls import make_control
+from cosmos_batch.media.controls.cache import ControlCache
+from cosmos_batch.media.controls.pixels import make_control
 from cosmos_batch.media.video import Frames, read_frames, resized
 from cosmos_batch.run import Control
 from tests.media.clips import clip, moving

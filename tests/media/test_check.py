@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cosmos_batch.errors import OutputError
-from cosmos_batch.media.check import FINGERPRINT, check_video
 from cosmos_batch.media.encode import write_video
+from cosmos_batch.media.verify import FINGERPRINT, check_video
 from tests.media.clips import moving
 
 

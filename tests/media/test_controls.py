@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cosmos_batch.errors import MediaError
-from cosmos_batch.media.controls import CANNY, coloured_masks, grey_depth, make_control
+from cosmos_batch.media.controls.pixels import CANNY, coloured_masks, grey_depth, make_control
 from cosmos_batch.media.video import Frames
 from tests.media.clips import moving
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cosmos_batch.errors import CosmosBatchError, MissingExtra
-from cosmos_batch.media.estimators import TransformersEstimator
+from cosmos_batch.media.controls.estimators import TransformersEstimator
 from tests.media.clips import moving
 
 ASK: dict[str, Callable[[TransformersEstimator], object]] = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cosmos_batch.errors import MediaError
-from cosmos_batch.media.facts import VideoFacts, frame_count, videos_of
+from cosmos_batch.media.info import VideoFacts, frame_count, videos_of
 from cosmos_batch.run import Control, Run, Sampling
 
 RUN = Run(

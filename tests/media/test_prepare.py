@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from cosmos_batch.errors import MediaError
-from cosmos_batch.media.cache import ControlCache
-from cosmos_batch.media.controls import make_control
+from cosmos_batch.media.controls.cache import ControlCache
+from cosmos_batch.media.controls.pixels import make_control
 from cosmos_batch.media.encode import write_video
-from cosmos_batch.media.prepare import prepare_control, prepare_input, prepare_mask
+from cosmos_batch.media.engine_inputs import prepare_control, prepare_input, prepare_mask
 from cosmos_batch.run import Control, Run
 from tests.media.clips import clip, moving
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from cosmos_batch.media.contact_sheet import SheetRow, draw_sheet, write_sheets
 from cosmos_batch.media.encode import write_video
-from cosmos_batch.media.sheet import SheetRow, draw_sheet, write_sheets
 from cosmos_batch.media.video import Frames
 
 COLOURS = {"input": (200, 30, 30), "edge": (30, 200, 30), "output": (30, 30, 200)}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cosmos_batch.errors import MediaError
-from cosmos_batch.media.facts import VideoFacts
+from cosmos_batch.media.info import VideoFacts
 from cosmos_batch.media.video import probe, read_frames, read_mask
 from tests.media.clips import clip, frameless, moving, rotated_clip, sound, timed_clip
 

@@ -7,12 +7,12 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from cosmos_batch.engines.catalogue import TRANSFER25
+from cosmos_batch.engines.cost_profiles import STEPS, offloaded, profile
 from cosmos_batch.errors import PlanError
-from cosmos_batch.planning.catalogue import TRANSFER25
-from cosmos_batch.planning.cost import Measurement, Work, features
-from cosmos_batch.planning.fitting import calibrated, fit, knee, nonnegative_ridge
-from cosmos_batch.planning.profiles import STEPS, offloaded, profile
-from cosmos_batch.planning.sizing import sizing
+from cosmos_batch.planning.batch_size import sizing
+from cosmos_batch.planning.cost.fit import calibrated, fit, knee, nonnegative_ridge
+from cosmos_batch.planning.cost.model import Measurement, Work, features
 
 PRIOR = profile("transfer", "h100")
 

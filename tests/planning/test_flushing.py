@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cosmos_batch.planning.flushing import FlushRules, Gathered, fills_a_batch, flush_in, flush_reason
+from cosmos_batch.planning.policies.flush import FlushRules, Gathered, fills_a_batch, flush_in, flush_reason
 from cosmos_batch.run import Control, Run
 from tests.dispatch.world import PRIOR, TRAITS
 

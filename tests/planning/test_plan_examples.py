@@ -6,9 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cosmos_batch.errors import PlanError
-from cosmos_batch.media.facts import VideoFacts
-from cosmos_batch.planning.catalogue import (
+from cosmos_batch.engines.catalogue import (
     TRANSFER1,
     TRANSFER1_BUCKETS,
     TRANSFER25,
@@ -17,10 +15,12 @@ from cosmos_batch.planning.catalogue import (
     traits_of,
     transfer_traits,
 )
-from cosmos_batch.planning.keys import input_facts
-from cosmos_batch.planning.lots import refusals, refusals_by_run
+from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.errors import PlanError
+from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.planning.batch_keys import input_facts
+from cosmos_batch.planning.equivalence import refusals, refusals_by_run
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.profiles import profile
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Control, Sampling
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosmos_batch.media.facts import VideoFacts
-from cosmos_batch.planning.catalogue import TRANSFER1, TRANSFER25
+from cosmos_batch.engines.catalogue import TRANSFER1, TRANSFER25
+from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.planning.batch_size import limit
 from cosmos_batch.planning.plan import plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.profiles import profile
-from cosmos_batch.planning.sizing import limit
 from cosmos_batch.run import Control, Priority, Run, Sampling
 
 FACTS = {

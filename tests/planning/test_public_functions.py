@@ -19,7 +19,7 @@ from cosmos_batch import (
     smart_batch_generation,
     to_cosmos_batch_inference_jsonl,
 )
-from cosmos_batch.media.facts import VideoFacts
+from cosmos_batch.media.info import VideoFacts
 
 
 def test_every_exported_name_is_there():

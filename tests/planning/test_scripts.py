@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosmos_batch.media.facts import VideoFacts
-from cosmos_batch.planning.catalogue import traits_of
-from cosmos_batch.planning.keys import is_map
-from cosmos_batch.planning.lots import refusals_by_run
+from cosmos_batch.engines.catalogue import traits_of
+from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.engines.nvidia.objections import COSMOS3, TRANSFER25_SCRIPT
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1_DRIVEN, upscaled
+from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.planning.batch_keys import is_map
+from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.profiles import profile
-from cosmos_batch.planning.scripts import COSMOS3, TRANSFER25_SCRIPT
-from cosmos_batch.planning.settle import settle
-from cosmos_batch.planning.transfer1 import TRANSFER1_DRIVEN, upscaled
+from cosmos_batch.planning.resolve import settle
 from cosmos_batch.run import Control, Run, Sampling
 
 WIDE, UPRIGHT = VideoFacts(1920, 1080, 93, 29.97), VideoFacts(1080, 1920, 93, 30.0)

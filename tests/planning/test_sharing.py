@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmos_batch.planning.plan import Batch, Launch
-from cosmos_batch.planning.sharing import likely_turns, next_turns
+from cosmos_batch.planning.policies.load_balance import likely_turns, next_turns
+from cosmos_batch.planning.policies.priority import Rank, Turn
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.planning.turns import Rank, Turn
 from cosmos_batch.run import Run
 
 RUN = Run(id="any", prompt="a street", controls=())

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from cosmos_batch.planning.boarding import Aboard, Cabin, Candidate, board
-from cosmos_batch.planning.lots import Kind, lots_of
+from cosmos_batch.planning.batch_size import Load
+from cosmos_batch.planning.equivalence import Kind, lots_of
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.sizing import Load
-from cosmos_batch.planning.suspicion import Suspect, verdict
-from cosmos_batch.planning.turns import Rank, rank, turns
+from cosmos_batch.planning.policies.admission import Aboard, Cabin, Candidate, board
+from cosmos_batch.planning.policies.priority import Rank, rank, turns
+from cosmos_batch.planning.policies.quarantine import Suspect, verdict
 from cosmos_batch.run import Control, Priority, Run, Sampling
 from tests.dispatch.world import PRIOR, TRAITS
 

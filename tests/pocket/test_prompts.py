@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cosmos_batch.engines.transfer.text.trigram import TrigramConfig, TrigramText
+from cosmos_batch.engines.inprocess.text.trigram import TrigramConfig, TrigramText
 from cosmos_batch.errors import ModelError
-from cosmos_batch.pocket.prompts import PHRASES, style_of, write_negative, write_prompt
+from training.pocket.prompts import PHRASES, style_of, write_negative, write_prompt
 
 
 @pytest.mark.parametrize("style", PHRASES)

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from cosmos_batch.engines.transfer.vae.folded import FoldedConfig, FoldedVae
+from cosmos_batch.engines.inprocess.vae.pocket_vae import FoldedConfig, FoldedVae
 from cosmos_batch.errors import EngineError
-from cosmos_batch.media.controls import BLUR, make_control
-from cosmos_batch.pocket.fit_network import Library, NetworkPlan, draw, fit_network
-from cosmos_batch.pocket.fit_vae import rate_at, vae_loss
-from cosmos_batch.pocket.footage import CONTROLS, Studio
-from cosmos_batch.pocket.looks import STYLES
-from cosmos_batch.pocket.nets import Nets, Request, generate, load_nets, new_nets, save_nets
-from cosmos_batch.pocket.quality import nearest_look, ssim
+from cosmos_batch.media.controls.pixels import BLUR, make_control
 from cosmos_batch.run import Strength
+from training.pocket.fit_network import Library, NetworkPlan, draw, fit_network
+from training.pocket.fit_vae import rate_at, vae_loss
+from training.pocket.footage import CONTROLS, Studio
+from training.pocket.looks import STYLES
+from training.pocket.nets import Nets, Request, generate, load_nets, new_nets, save_nets
+from training.pocket.quality import nearest_look, ssim
 
 TINY = FoldedConfig(16, 16, 16, 16, 16, 16)
 

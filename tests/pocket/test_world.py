@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosmos_batch.pocket.geometry import FIRST_SOLID, GROUND, SKY, View, look_at
-from cosmos_batch.pocket.looks import LOOKS, STYLES
-from cosmos_batch.pocket.scenes import SPHERE, Scenes, make_scenes
-from cosmos_batch.pocket.world import SEG_GROUND, SEG_SKY, Film, film_seed
+from training.pocket.geometry import FIRST_SOLID, GROUND, SKY, View, look_at
+from training.pocket.looks import LOOKS, STYLES
+from training.pocket.scenes import SPHERE, Scenes, make_scenes
+from training.pocket.world import SEG_GROUND, SEG_SKY, Film, film_seed
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cosmos_batch.reading import read_files
+from cosmos_batch.formats import read_files
 
 from .conftest import said
 from .test_native import minimal

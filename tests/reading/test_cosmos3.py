@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cosmos_batch.reading import read_files
+from cosmos_batch.formats import read_files
 from cosmos_batch.run import Control
 
 from .conftest import Write, said

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cosmos_batch.errors import InputError
-from cosmos_batch.reading import read_files, run_from_dict
+from cosmos_batch.formats import read_files, run_from_dict
 from cosmos_batch.run import Control, Priority, Run, Sampling
 
 FULL: dict[str, Any] = {

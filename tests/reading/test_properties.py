@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cosmos_batch.reading import read_files
+from cosmos_batch.formats import read_files
 
 from .test_native import minimal
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cosmos_batch.reading import read_files
-from cosmos_batch.reading.fields import STOCK_NEGATIVE_PROMPT
+from cosmos_batch.formats import read_files
+from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT
 from cosmos_batch.run import Control, Sampling
 
 from .conftest import said

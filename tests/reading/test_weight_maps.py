@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cosmos_batch.reading import read_files
-from cosmos_batch.reading.weight_maps import constant_of
+from cosmos_batch.formats import read_files
+from cosmos_batch.formats.weight_maps import constant_of
 
 from .conftest import Write, said
 

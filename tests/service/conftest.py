@@ -18,12 +18,12 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from cosmos_batch.dispatch.home import Home
-from cosmos_batch.dispatch.journal import Journal
+from cosmos_batch.dispatch.observe.log import Journal
+from cosmos_batch.dispatch.output.service_home import Home
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.service.app import make_app
-from cosmos_batch.service.context import Served, Service
 from cosmos_batch.service.settings import Limits, Serving
+from cosmos_batch.service.state import Served, Service
 from tests.dispatch.world import PRIOR, TRAITS, make_input
 
 PATIENCE = 60.0  # seconds for which a test waits for something that must come

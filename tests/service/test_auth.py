@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from cosmos_batch.errors import ConflictError, InputError
 from cosmos_batch.ledger import Ledger
-from cosmos_batch.service.keys import KeyRing, digest_of, make_key, revoke_key
+from cosmos_batch.service.api_keys import KeyRing, digest_of, make_key, revoke_key
 from cosmos_batch.service.settings import is_loopback
 from tests.service.conftest import request
 

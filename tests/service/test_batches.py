@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from cosmos_batch.ledger import Ledger, State
-from cosmos_batch.service.context import Service
+from cosmos_batch.service.state import Service
 from tests.service.conftest import request
 
 

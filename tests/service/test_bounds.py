@@ -11,9 +11,9 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from cosmos_batch.service.bodies import BodyBounds
-from cosmos_batch.service.rates import Rates
-from cosmos_batch.service.refusals import Refusal
+from cosmos_batch.service.http.body_limits import BodyBounds
+from cosmos_batch.service.http.errors import Refusal
+from cosmos_batch.service.http.rate_limit import Rates
 from cosmos_batch.service.settings import Limits
 from tests.service.conftest import request
 

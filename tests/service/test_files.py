@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from cosmos_batch.errors import InputError
-from cosmos_batch.service.roots import Roots
+from cosmos_batch.service.runs.allowed_dirs import Roots
 from tests.service.conftest import request
 
 

@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 from starlette.testclient import TestClient
 
 from cosmos_batch.media.video import coding_of, probe
-from cosmos_batch.service.previews import Previews
+from cosmos_batch.service.runs.previews import Previews
 from tests.dispatch.world import make_input
 from tests.service.conftest import request
 
@@ -48,7 +48,7 @@ def test_what_browsers_play_is_shown_as_it_is(tmp_path: Path, videos: Path) -> N
 def test_the_first_copies_make_room_for_the_last(
     tmp_path: Path, odd: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cosmos_batch.service.previews.KEPT", 1)
+    monkeypatch.setattr("cosmos_batch.service.runs.previews.KEPT", 1)
     previews = Previews(tmp_path / "previews")
     previews.of(odd)
     other = odd.with_name("other.mp4")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cosmos_batch.ledger import Ledger, Submission
-from cosmos_batch.service.refusals import Refusal
-from cosmos_batch.service.streaming import Streams
+from cosmos_batch.service.events import Streams
+from cosmos_batch.service.http.errors import Refusal
 from tests.dispatch.world import make_run
 
 

@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 
 from cosmos_batch.ledger import Attempt, BatchFacts, Ledger
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.service.packets import Joining
-from cosmos_batch.service.views import eta_seconds
+from cosmos_batch.service.http.coalesce import Joining
+from cosmos_batch.service.runs.present import eta_seconds
 from tests.service.conftest import request
 
 

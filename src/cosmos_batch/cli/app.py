@@ -14,9 +14,9 @@ from typing import Annotated
 import typer
 
 from cosmos_batch.cli.options import Approximate, Offload, SplitGuidance, options_of
-from cosmos_batch.cli.service_commands import Key, register
-from cosmos_batch.cli.text import safe
-from cosmos_batch.cli.wiring import BuiltIn, Choice, Engines
+from cosmos_batch.cli.render.text import safe
+from cosmos_batch.cli.service_app import Key, register
+from cosmos_batch.engines.registry import BuiltIn, Choice, Engines
 from cosmos_batch.errors import CosmosBatchError, InputError, MissingExtra, ModelError, PlanError
 
 OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130
@@ -83,7 +83,7 @@ def plan(
     split_guidance: SplitGuidance = False,
 ) -> None:
     """Show launches, batches, time and memory, and what batching saves. Makes nothing but the files of --emit."""
-    from cosmos_batch.cli.planning import Ways, plan_command
+    from cosmos_batch.cli.commands.plan import Ways, plan_command
 
     script, folder = emit or (None, None)
     if script and engine not in (None, script):
@@ -113,8 +113,8 @@ def run(
     split_guidance: SplitGuidance = False,
 ) -> None:
     """Make the videos that are missing in DIR. The same command again goes on where it ended."""
-    from cosmos_batch.cli.running import Order, run_command
-    from cosmos_batch.dispatch.watching import Settings
+    from cosmos_batch.cli.commands.run import Order, run_command
+    from cosmos_batch.dispatch.settings import Settings
 
     settings = Settings(save_every=save_every, max_failures=max_failures, max_batch=max_batch)
     choice = Choice(engine, model, config, options_of(offload, approximate, split_guidance))
@@ -138,12 +138,12 @@ def status(
     """Show how every run of an output folder stands, or with --server those of a server."""
     words = folder or []
     if server is not None and output is None:
-        from cosmos_batch.cli import remote
         from cosmos_batch.cli.client import Client
+        from cosmos_batch.cli.commands import remote
 
         with Client(server, key) as client:
             raise typer.Exit(remote.status_command(client, words, as_json=as_json))
-    from cosmos_batch.cli.standing import status_command
+    from cosmos_batch.cli.commands.status import status_command
 
     if len(words) + (output is not None) != 1:
         raise typer.BadParameter("name the output folder: cosmos-batch status DIR; or a server: --server URL")
@@ -153,7 +153,7 @@ def status(
 @app.command()
 def check(context: typer.Context, files: Files, engine: EngineName = None, model: ModelName = None) -> None:
     """Read every file and look into every video; report all problems. With an engine: also what it cannot do."""
-    from cosmos_batch.cli.planning import check_command
+    from cosmos_batch.cli.commands.plan import check_command
 
     choice = Choice(engine, model) if engine or model else None
     raise typer.Exit(check_command(_engines(context), files, choice))
@@ -170,7 +170,7 @@ def calibrate(
     split_guidance: SplitGuidance = False,
 ) -> None:
     """Measure what a model costs on this machine; plan and run use it from then on."""
-    from cosmos_batch.cli.calibrating import calibrate_command
+    from cosmos_batch.cli.commands.calibrate import calibrate_command
 
     choice = Choice(engine, model, options=options_of(offload, approximate, split_guidance))
     raise typer.Exit(calibrate_command(_engines(context), choice, seconds))

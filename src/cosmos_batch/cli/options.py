@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cosmos_batch.engines.transfer.options import Approximation, Options, Part
+from cosmos_batch.engines.inprocess.options import Approximation, Options, Part
 
 Offload = Annotated[
     list[Part] | None,

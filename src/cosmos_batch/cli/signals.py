@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from cosmos_batch.dispatch.watching import Stop
+from cosmos_batch.dispatch.settings import Stop
 
 
 @contextmanager

@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
 
-from cosmos_batch.dispatch.executor import Executor, Planner
-from cosmos_batch.dispatch.folder import OUTPUT, OutputFolder
-from cosmos_batch.dispatch.provenance import InputDigests
-from cosmos_batch.dispatch.recorder import CheckOutput, Tools, check_thread
-from cosmos_batch.dispatch.watching import Settings, Stop, Watcher
+from cosmos_batch.dispatch.execution.attempts import CheckOutput, Tools, check_thread
+from cosmos_batch.dispatch.output.directory import OUTPUT, OutputFolder
+from cosmos_batch.dispatch.output.provenance import InputDigests
+from cosmos_batch.dispatch.scheduler.static import Executor, Planner
+from cosmos_batch.dispatch.settings import Settings, Stop, Watcher
 from cosmos_batch.engines.base import Engine, Job
 from cosmos_batch.errors import EngineError
 from cosmos_batch.ledger import Ledger, Standing
-from cosmos_batch.media.check import check_video
-from cosmos_batch.planning.cost import CostModel
-from cosmos_batch.planning.fitting import fit
+from cosmos_batch.media.verify import check_video
+from cosmos_batch.planning.cost.fit import fit
+from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Plan
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.settle import leading_facts
+from cosmos_batch.planning.resolve import leading_facts
 from cosmos_batch.planning.traits import Shape, VideoFacts
 from cosmos_batch.run import Run
 

@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from cosmos_batch.errors import MediaError
-from cosmos_batch.media.facts import VideoFacts
+from cosmos_batch.media.info import VideoFacts
 
 Frames = NDArray[np.uint8]
 """Pictures in RGB: [frames, height, width, 3]; a single one is [height, width, 3]."""

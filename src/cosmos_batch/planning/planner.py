@@ -7,15 +7,15 @@ from functools import cache
 from typing import Any
 
 from cosmos_batch.errors import PlanError
-from cosmos_batch.planning.arranging import LaunchDraft, arrange
-from cosmos_batch.planning.cost import CostModel, Work
-from cosmos_batch.planning.filling import Draft, mixes_weights
-from cosmos_batch.planning.lots import Kind, Lot, lots_of, refusals
+from cosmos_batch.planning.batch_size import sizing
+from cosmos_batch.planning.cost.model import CostModel, Work
+from cosmos_batch.planning.equivalence import Kind, Lot, lots_of, refusals
+from cosmos_batch.planning.explain import reasons
+from cosmos_batch.planning.gc_pause import uncollected
+from cosmos_batch.planning.launches import LaunchDraft, arrange
+from cosmos_batch.planning.packing import Draft, mixes_weights
 from cosmos_batch.planning.plan import Batch, Launch, Plan
-from cosmos_batch.planning.reasons import reasons
-from cosmos_batch.planning.sizing import sizing
 from cosmos_batch.planning.traits import Traits, VideoFacts
-from cosmos_batch.planning.uncollected import uncollected
 from cosmos_batch.run import Run, Signature
 
 _NO_FACTS: Mapping[str, VideoFacts] = {}

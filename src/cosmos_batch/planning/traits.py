@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from cosmos_batch.errors import Problem
-from cosmos_batch.media.facts import VideoFacts as VideoFacts
+from cosmos_batch.media.info import VideoFacts as VideoFacts
 from cosmos_batch.run import Run, Sampling, Signature
 
 STATIC_LIMITS: Mapping[int, int] = {1: 8, 2: 4, 3: 2, 4: 2}

@@ -17,15 +17,15 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from cosmos_batch.errors import CosmosBatchError
-from cosmos_batch.service import faults
-from cosmos_batch.service.bodies import BodyBounds
-from cosmos_batch.service.context import Service
-from cosmos_batch.service.entrance import Entrance
-from cosmos_batch.service.refusals import ErrorBody
+from cosmos_batch.service.fast_path import Shortcut
+from cosmos_batch.service.http import faults
+from cosmos_batch.service.http.body_limits import BodyBounds
+from cosmos_batch.service.http.errors import ErrorBody
+from cosmos_batch.service.middleware import Entrance
 from cosmos_batch.service.routes import batches, files, queue, stats, system, videos
-from cosmos_batch.service.shortcut import Shortcut
+from cosmos_batch.service.state import Service
 
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parent / "web"
 THREADS = 8  # requests that are answered at the same time; more would only queue for the ledger
 ORDER_SECONDS = 1.0  # between two looks at the open orders
 

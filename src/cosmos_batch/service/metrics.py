@@ -9,9 +9,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from cosmos_batch.dispatch.tallies import BOUNDS
+from cosmos_batch.dispatch.observe.counters import BOUNDS
 from cosmos_batch.ledger import Ledger
-from cosmos_batch.service.outlook import Reader
+from cosmos_batch.service.queue_view import Reader
 
 _PREFIX = "cosmos_batch_"
 _HISTOGRAMS = {

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import uvicorn
 
-from cosmos_batch.dispatch.journal import Journal
+from cosmos_batch.dispatch.observe.log import Journal
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import Ledger
+from cosmos_batch.service.api_keys import KeyRing
 from cosmos_batch.service.app import make_app
-from cosmos_batch.service.context import Served, Service
-from cosmos_batch.service.keys import KeyRing
-from cosmos_batch.service.packets import Protocol
+from cosmos_batch.service.http.coalesce import Protocol
 from cosmos_batch.service.settings import Serving
+from cosmos_batch.service.state import Served, Service
 
 CONNECTIONS = 1024  # at the same time
 GRACE_SECONDS = 5  # that open requests get when the server stops

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosmos_batch.engines.nvidia.arranging import equal_batches, first, without
+from cosmos_batch.engines.nvidia.rebatch import equal_batches, first, without
 from cosmos_batch.planning.plan import Batch
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Control, Run

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosmos_batch.engines.nvidia.attribution import attribute
+from cosmos_batch.engines.nvidia.output_matching import attribute
 
 TABLE = [
     # prompts  outputs  owners of the outputs           runs in doubt

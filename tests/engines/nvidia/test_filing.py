@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.nvidia.filing import file_output
+from cosmos_batch.engines.nvidia.collect import file_output
 from cosmos_batch.errors import MediaError
-from cosmos_batch.media.check import check_video
+from cosmos_batch.media.verify import check_video
 from cosmos_batch.media.video import read_frames
 from cosmos_batch.run import Control, Run
 from tests.media.clips import clip

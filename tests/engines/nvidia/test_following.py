@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cosmos_batch.engines.nvidia.following import ByName, Expected, Found
+from cosmos_batch.engines.nvidia.output_tracker import ByName, Expected, Found
 
 
 class Listings:

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 
 from cosmos_batch.dispatch.command import Command, execute
-from cosmos_batch.dispatch.folder import OutputFolder
-from cosmos_batch.dispatch.watching import Settings
+from cosmos_batch.dispatch.output.directory import OutputFolder
+from cosmos_batch.dispatch.settings import Settings
+from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.nvidia.config import Config
 from cosmos_batch.engines.nvidia.engine import ScriptEngine
 from cosmos_batch.ledger import Standing, State
-from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
-from cosmos_batch.media.facts import videos_of
+from cosmos_batch.media.info import videos_of
 from cosmos_batch.media.video import probe, read_frames
-from cosmos_batch.planning.profiles import profile
-from cosmos_batch.planning.settle import settle
+from cosmos_batch.planning.resolve import settle
 from cosmos_batch.run import Control, Run, Sampling
 from tests.dispatch.world import Heard
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosmos_batch.engines.transfer import graphs
-from cosmos_batch.engines.transfer.acceleration import accelerate, can_compile, compile_blocks
-from cosmos_batch.engines.transfer.attention import attention, flash3_kernel
-from cosmos_batch.engines.transfer.batch import Batch
-from cosmos_batch.engines.transfer.graphs import PATIENCE, Recorder
-from cosmos_batch.engines.transfer.layout import Arranger, Layout, Sample
-from cosmos_batch.engines.transfer.vae.wan import WanVae
+from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate, can_compile, compile_blocks
+from cosmos_batch.engines.inprocess.gpu.attention import attention, flash3_kernel
+from cosmos_batch.engines.inprocess.sampling import cuda_graphs
+from cosmos_batch.engines.inprocess.sampling.batch import Batch
+from cosmos_batch.engines.inprocess.sampling.cuda_graphs import PATIENCE, Recorder
+from cosmos_batch.engines.inprocess.transfer25.batch_layout import Arranger, Layout, Sample
+from cosmos_batch.engines.inprocess.vae.wan import WanVae
 from tests.engines.transfer.test_batch import CPU, Request, TinyModel
 from tests.engines.transfer.test_parity import error
 
@@ -101,7 +101,7 @@ class Recorded:
             made = tape(compute)
             return made, made.made
 
-        monkeypatch.setattr(graphs, "captured", captured)
+        monkeypatch.setattr(cuda_graphs, "captured", captured)
         monkeypatch.setattr(Tape, "replays", 0)
         self.model = TinyModel()
         self.passes = self.model.passes()
@@ -151,7 +151,7 @@ def test_a_recording_serves_any_batch_that_is_laid_out_alike(monkeypatch: pytest
 
 def test_large_steps_and_steps_on_the_cpu_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Recorded(monkeypatch)
-    monkeypatch.setattr(graphs, "MOST_TOKENS", 10)
+    monkeypatch.setattr(cuda_graphs, "MOST_TOKENS", 10)
     batch = Batch(rig.passes)
     batch.join("a", Request(seed=1, steps=9).conditions())
     assert rig.steps(batch, PATIENCE + 3) == 0
@@ -166,10 +166,10 @@ def test_a_large_step_has_the_memory_of_recordings(monkeypatch: pytest.MonkeyPat
     batch = Batch(rig.passes)
     batch.join("a", Request(seed=1, steps=20).conditions())
     rig.steps(batch, PATIENCE + 1)
-    monkeypatch.setattr(graphs, "MOST_TOKENS", 10)
+    monkeypatch.setattr(cuda_graphs, "MOST_TOKENS", 10)
     batch.step()
     assert not rig.passes._recorder._kept
-    monkeypatch.setattr(graphs, "MOST_TOKENS", 40_000)
+    monkeypatch.setattr(cuda_graphs, "MOST_TOKENS", 40_000)
     assert rig.steps(batch, PATIENCE) == 0
     assert rig.steps(batch, 1) == 1  # recorded again
 
@@ -196,7 +196,7 @@ def test_a_recording_has_one_copy_of_what_it_was_made_from(monkeypatch: pytest.M
 
 def test_what_gave_way_to_others_is_recorded_again_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Recorded(monkeypatch)
-    monkeypatch.setattr(graphs, "KEPT_BYTES", 0)  # the last one alone
+    monkeypatch.setattr(cuda_graphs, "KEPT_BYTES", 0)  # the last one alone
     batch = Batch(rig.passes)
     batch.join("a", Request(seed=1, steps=20).conditions())
     rig.steps(batch, PATIENCE + 1)
@@ -223,7 +223,7 @@ def test_without_memory_for_a_recording_steps_go_on_plainly(monkeypatch: pytest.
         tries.append(1)
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(graphs, "captured", full)
+    monkeypatch.setattr(cuda_graphs, "captured", full)
     batch = Batch(rig.passes)
     batch.join("a", Request(seed=1, steps=9).conditions())
     assert rig.steps(batch, PATIENCE + 3) == 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cosmos_batch.engines.transfer.acceleration import accelerate
-from cosmos_batch.engines.transfer.attention import Proof, attention, scaled, shortened, unscaled
-from cosmos_batch.engines.transfer.batch import Batch
-from cosmos_batch.engines.transfer.options import Approximation
-from cosmos_batch.engines.transfer.schedule import is_estimated
+from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate
+from cosmos_batch.engines.inprocess.gpu.attention import Proof, attention, scaled, shortened, unscaled
+from cosmos_batch.engines.inprocess.options import Approximation
+from cosmos_batch.engines.inprocess.sampling.batch import Batch
+from cosmos_batch.engines.inprocess.sampling.schedule import is_estimated
 from cosmos_batch.errors import EngineError, PlanError
 from tests.engines.transfer.test_batch import TOLERANCE, Request, TinyModel
 from tests.engines.transfer.test_parity import error

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cosmos_batch.engines.transfer.batch import Batch, Conditions, Guide
-from cosmos_batch.engines.transfer.config import NetworkConfig
-from cosmos_batch.engines.transfer.forward import Forward
-from cosmos_batch.engines.transfer.inputs import noise, normalised
-from cosmos_batch.engines.transfer.network import ControlBranch, Text, Transformer
-from cosmos_batch.engines.transfer.sampler import Memory
-from cosmos_batch.engines.transfer.schedule import make_schedule
+from cosmos_batch.engines.inprocess.sampling.batch import Batch, Conditions, Guide
+from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
+from cosmos_batch.engines.inprocess.sampling.unipc import Memory
+from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, normalised
+from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
+from cosmos_batch.engines.inprocess.transfer25.forward import Forward
+from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Text, Transformer
 
 CONFIG = NetworkConfig(
     latent_channels=4, heads=2, head_dim=16, blocks=4, control_blocks=2, inject_every=2, adaln_dim=8,

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.cli.calibrating import calibrate_command
-from cosmos_batch.cli.kept import keep_profile, kept_profile
-from cosmos_batch.cli.wiring import BuiltIn, Choice
-from cosmos_batch.engines.transfer import calibration
-from cosmos_batch.engines.transfer.calibration import Probe, calibrate, probes
-from cosmos_batch.engines.transfer.engine import TransferEngine
-from cosmos_batch.engines.transfer.guardrail import NoGuardrail
-from cosmos_batch.engines.transfer.loading import load_engine
+from cosmos_batch.cli.commands.calibrate import calibrate_command
+from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.engines.inprocess import calibration
+from cosmos_batch.engines.inprocess.calibration import Probe, calibrate, probes
+from cosmos_batch.engines.inprocess.engine import TransferEngine
+from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
+from cosmos_batch.engines.inprocess.loader import load_engine
+from cosmos_batch.engines.profile_store import keep_profile, kept_profile
+from cosmos_batch.engines.registry import BuiltIn, Choice
 from cosmos_batch.errors import PlanError, StorageError
-from cosmos_batch.media.cache import ControlCache
-from cosmos_batch.planning.profiles import profile
+from cosmos_batch.media.controls.cache import ControlCache
 from tests.engines.transfer.tiny import CONTROLS, write_tiny_model
 
 PRIOR = profile("transfer", "h100")

@@ -13,12 +13,12 @@ import pytest
 
 from benchmarks.screening import Screening
 from cosmos_batch.engines.base import Event, Job, Outcome, Progress
-from cosmos_batch.engines.transfer import clerk
-from cosmos_batch.engines.transfer.engine import TransferEngine, TransferSession
-from cosmos_batch.engines.transfer.loading import load_engine
-from cosmos_batch.engines.transfer.outputs import write_output
+from cosmos_batch.engines.inprocess.engine import TransferEngine, TransferSession
+from cosmos_batch.engines.inprocess.io import output_writer
+from cosmos_batch.engines.inprocess.loader import load_engine
+from cosmos_batch.engines.inprocess.outputs import write_output
 from cosmos_batch.errors import CosmosBatchError, MediaError, StorageError
-from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames, read_frames
 from cosmos_batch.run import Run
 from tests.engines.transfer.tiny import drive, job_of, launch_of, make_run, write_clip, write_tiny_model
@@ -48,7 +48,7 @@ class Pen:
 @pytest.fixture
 def pen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pen]:
     made = Pen()
-    monkeypatch.setattr(clerk, "write_output", made.write)
+    monkeypatch.setattr(output_writer, "write_output", made.write)
     yield made
     made.may.set()
 

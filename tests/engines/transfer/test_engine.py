@@ -13,15 +13,15 @@ import torch
 
 from benchmarks.screening import Screening
 from cosmos_batch.engines.base import Event, Outcome, Progress
-from cosmos_batch.engines.transfer.batch import Conditions
-from cosmos_batch.engines.transfer.engine import TransferEngine
-from cosmos_batch.engines.transfer.forward import Passes
-from cosmos_batch.engines.transfer.loading import load_engine
-from cosmos_batch.engines.transfer.task import Task
+from cosmos_batch.engines.inprocess.engine import TransferEngine
+from cosmos_batch.engines.inprocess.loader import load_engine
+from cosmos_batch.engines.inprocess.request import Task
+from cosmos_batch.engines.inprocess.sampling.batch import Conditions
+from cosmos_batch.engines.inprocess.transfer25.forward import Passes
 from cosmos_batch.errors import ModelError, OutOfMemory, StorageError
-from cosmos_batch.media.cache import ControlCache
-from cosmos_batch.media.check import check_video
+from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
+from cosmos_batch.media.verify import check_video
 from cosmos_batch.media.video import Frames
 from cosmos_batch.run import Run
 from tests.engines.transfer.tiny import CONTROLS, drive, job_of, launch_of, make_run, write_clip, write_tiny_model

@@ -19,9 +19,9 @@ from benchmarks.gpu.folder import PUBLISHED, TINY, WEIGHTS, Sizes, base_shapes, 
 from benchmarks.gpu.text import Shapes
 from cosmos_batch.cli.app import main
 from cosmos_batch.engines.base import Outcome
-from cosmos_batch.engines.transfer.loading import load_engine
-from cosmos_batch.engines.transfer.text.trigram import TrigramConfig, TrigramText
-from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.engines.inprocess.loader import load_engine
+from cosmos_batch.engines.inprocess.text.trigram import TrigramConfig, TrigramText
+from cosmos_batch.media.controls.cache import ControlCache
 from tests.engines.transfer.tiny import CONTROLS, drive, job_of, launch_of, make_run, write_clip
 
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from cosmos_batch.engines.transfer.guardrail import NoGuardrail, NvidiaGuardrail, check_prompts
+from cosmos_batch.engines.inprocess.guardrail import NoGuardrail, NvidiaGuardrail, check_prompts
 from cosmos_batch.errors import EngineError, MissingExtra
 from cosmos_batch.media.video import Frames
 

@@ -11,8 +11,14 @@ from typing import Any
 
 import pytest
 
-from cosmos_batch.engines.transfer.hub import SCHEDULER, ModelFolders, check_scheduler, hub_download, resolve
-from cosmos_batch.engines.transfer.settings import TRANSFER25
+from cosmos_batch.engines.inprocess.model_files import (
+    SCHEDULER,
+    ModelFolders,
+    check_scheduler,
+    hub_download,
+    resolve,
+)
+from cosmos_batch.engines.inprocess.model_settings import TRANSFER25
 from cosmos_batch.errors import MissingExtra, ModelError
 
 PUBLISHED = {**SCHEDULER, "sigma_max": 200.0, "solver_order": 2, "solver_type": "bh2", "flow_shift": 1.0}

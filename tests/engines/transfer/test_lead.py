@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from cosmos_batch.engines.transfer.lead import Lead
+from cosmos_batch.engines.inprocess.gpu.launch_ahead import Lead
 
 
 @dataclass

@@ -13,14 +13,14 @@ from safetensors.torch import save_file
 
 from benchmarks.screening import Screening
 from cosmos_batch.engines.base import Outcome
-from cosmos_batch.engines.transfer.engine import TransferEngine
-from cosmos_batch.engines.transfer.guardrail import NoGuardrail
-from cosmos_batch.engines.transfer.loading import load_engine
-from cosmos_batch.engines.transfer.options import TILE, Approximation, Options, Part
-from cosmos_batch.engines.transfer.parking import Parked
-from cosmos_batch.engines.transfer.vae.wan import WanVae
+from cosmos_batch.engines.inprocess.engine import TransferEngine
+from cosmos_batch.engines.inprocess.gpu.offload import Parked
+from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
+from cosmos_batch.engines.inprocess.loader import load_engine
+from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options, Part
+from cosmos_batch.engines.inprocess.vae.wan import WanVae
 from cosmos_batch.errors import PlanError
-from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames
 from cosmos_batch.run import Run
 from tests.engines.transfer.tiny import CONTROLS, drive, job_of, launch_of, make_run, write_clip, write_tiny_model

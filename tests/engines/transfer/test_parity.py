@@ -9,16 +9,16 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cosmos_batch.engines.transfer.config import NetworkConfig
-from cosmos_batch.engines.transfer.network import ControlBranch, Transformer, rotary
-from cosmos_batch.engines.transfer.sampler import Memory, Numbers, unipc_step
-from cosmos_batch.engines.transfer.schedule import make_schedule
-from cosmos_batch.engines.transfer.weights import (
+from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
+from cosmos_batch.engines.inprocess.sampling.unipc import Memory, Numbers, unipc_step
+from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
+from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import (
     base_from_diffusers,
     base_to_diffusers,
     branch_from_diffusers,
     branch_to_diffusers,
 )
+from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Transformer, rotary
 
 REFERENCE = Path(__file__).parent / "reference"
 CONFIG = NetworkConfig(

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cosmos_batch.engines.transfer.acceleration import compile_blocks
-from cosmos_batch.engines.transfer.batch import Batch
-from cosmos_batch.engines.transfer.forward import Forward
-from cosmos_batch.engines.transfer.parking import Parked, Turns, in_stages
-from cosmos_batch.engines.transfer.text.qwen import QwenEncoder
-from cosmos_batch.engines.transfer.vae.wan import WanVae
+from cosmos_batch.engines.inprocess.gpu.accelerate import compile_blocks
+from cosmos_batch.engines.inprocess.gpu.offload import Parked, Turns, in_stages
+from cosmos_batch.engines.inprocess.sampling.batch import Batch
+from cosmos_batch.engines.inprocess.text.qwen import QwenEncoder
+from cosmos_batch.engines.inprocess.transfer25.forward import Forward
+from cosmos_batch.engines.inprocess.vae.wan import WanVae
 from tests.engines.transfer.test_acceleration import MIX, made
 from tests.engines.transfer.test_batch import CPU, Request, TinyModel
 from tests.engines.transfer.text.test_qwen import WordTokenizer

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from cosmos_batch.engines.base import Outcome
-from cosmos_batch.engines.transfer import prefetch
-from cosmos_batch.engines.transfer.engine import TransferSession
-from cosmos_batch.engines.transfer.loading import load_engine
-from cosmos_batch.engines.transfer.prefetch import Prefetch
-from cosmos_batch.engines.transfer.vae.base import Vae
-from cosmos_batch.engines.transfer.videos import Videos, bytes_held
+from cosmos_batch.engines.inprocess.engine import TransferSession
+from cosmos_batch.engines.inprocess.io import prefetch
+from cosmos_batch.engines.inprocess.io.input_videos import Videos, bytes_held
+from cosmos_batch.engines.inprocess.io.prefetch import Prefetch
+from cosmos_batch.engines.inprocess.loader import load_engine
+from cosmos_batch.engines.inprocess.vae.base import Vae
 from cosmos_batch.errors import MediaError
-from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames, read_frames
 from cosmos_batch.run import Run
 from tests.engines.transfer.tiny import drive, job_of, launch_of, make_run, write_clip, write_tiny_model

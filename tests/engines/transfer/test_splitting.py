@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from cosmos_batch.engines.transfer.batch import Batch
-from cosmos_batch.engines.transfer.loading import second_device
-from cosmos_batch.engines.transfer.splitting import SplitForward
+from cosmos_batch.engines.inprocess.loader import second_device
+from cosmos_batch.engines.inprocess.sampling.batch import Batch
+from cosmos_batch.engines.inprocess.sampling.cfg_parallel import SplitForward
 from cosmos_batch.errors import PlanError
 from tests.engines.transfer.test_acceleration import MIX, made
 from tests.engines.transfer.test_batch import CPU, Request, TinyModel

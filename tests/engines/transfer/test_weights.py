@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cosmos_batch.engines.transfer.weights import Checkpoint
+from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import Checkpoint
 from cosmos_batch.errors import ModelError
 
 

@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cosmos_batch.engines.base import Event, Job, Progress, Result, Session
-from cosmos_batch.engines.transfer.config import NetworkConfig, to_diffusers
-from cosmos_batch.engines.transfer.hub import SCHEDULER
-from cosmos_batch.engines.transfer.network import ControlBranch, Transformer
-from cosmos_batch.engines.transfer.text.trigram import TrigramConfig, TrigramText
-from cosmos_batch.engines.transfer.vae.folded import FoldedConfig, FoldedVae
-from cosmos_batch.engines.transfer.weights import base_to_diffusers, branch_to_diffusers
+from cosmos_batch.engines.inprocess.model_files import SCHEDULER
+from cosmos_batch.engines.inprocess.text.trigram import TrigramConfig, TrigramText
+from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig, to_diffusers
+from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_to_diffusers, branch_to_diffusers
+from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Transformer
+from cosmos_batch.engines.inprocess.vae.pocket_vae import FoldedConfig, FoldedVae
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.traits import Shape

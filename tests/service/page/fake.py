@@ -20,7 +20,7 @@ from fastapi.staticfiles import StaticFiles
 from cosmos_batch import service
 from tests.service.page import canned
 
-PAGE = Path(service.__file__).parent / "page"
+PAGE = Path(service.__file__).parent / "web"
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
     "style-src 'self' 'unsafe-inline'; script-src 'self'"

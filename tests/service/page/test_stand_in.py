@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
-from cosmos_batch.service.shapes import files, queue, stats, system, videos
+from cosmos_batch.service.schemas import files, queue, stats, system, videos
 from tests.service.page import canned
 from tests.service.page.fake import Fake, app_of
 

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 
+from cosmos_batch.engines.catalogue import traits_of
 from cosmos_batch.engines.nvidia.config import Config, Docker, Local, Ssh
 from cosmos_batch.engines.nvidia.launchers.base import Launcher
 from cosmos_batch.engines.nvidia.launchers.docker import DockerLauncher
 from cosmos_batch.engines.nvidia.launchers.local import LocalLauncher
+from cosmos_batch.engines.nvidia.process_run import Workshop
 from cosmos_batch.engines.nvidia.scripts import SCRIPTS
 from cosmos_batch.engines.nvidia.session import ScriptSession
-from cosmos_batch.engines.nvidia.trip import Workshop
 from cosmos_batch.errors import EngineError, MissingExtra
-from cosmos_batch.media.cache import ControlCache
-from cosmos_batch.planning.catalogue import traits_of
+from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos_batch.engines.nvidia.config import ScriptConfig
-from cosmos_batch.engines.nvidia.following import ByName, ByPosition, Expected, Follower
-from cosmos_batch.engines.nvidia.writing import There, Written, write_cosmos3, write_transfer1, write_transfer25
-from cosmos_batch.media.cache import ControlCache
+from cosmos_batch.engines.nvidia.cosmos3.write import write_cosmos3
+from cosmos_batch.engines.nvidia.launch_files import There, Written
+from cosmos_batch.engines.nvidia.output_tracker import ByName, ByPosition, Expected, Follower
+from cosmos_batch.engines.nvidia.transfer1.write import write_transfer1
+from cosmos_batch.engines.nvidia.transfer25.write import write_transfer25
+from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.planning.plan import Launch
 
 Write = Callable[[Launch, Path, ControlCache, There], Written]

@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result
-from cosmos_batch.engines.nvidia.arranging import equal_batches, first, without
-from cosmos_batch.engines.nvidia.filing import file_output
+from cosmos_batch.engines.nvidia.collect import file_output
+from cosmos_batch.engines.nvidia.launch_files import Sample
 from cosmos_batch.engines.nvidia.logs import Death, Diagnosis
-from cosmos_batch.engines.nvidia.trip import Made, PassedOver, Trip, Workshop, unwritable
-from cosmos_batch.engines.nvidia.writing import Sample
+from cosmos_batch.engines.nvidia.process_run import Made, PassedOver, Trip, Workshop, unwritable
+from cosmos_batch.engines.nvidia.rebatch import equal_batches, first, without
 from cosmos_batch.errors import (
     CosmosBatchError,
     EngineError,

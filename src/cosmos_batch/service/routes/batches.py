@@ -7,9 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from cosmos_batch.ledger import OrderRecord, OrderState, State
-from cosmos_batch.service.context import Caller, Here, Service
 from cosmos_batch.service.routes.paging import After, Limit
-from cosmos_batch.service.shapes.batches import (
+from cosmos_batch.service.schemas.batches import (
     BatchCounts,
     BatchErrors,
     BatchErrorShape,
@@ -17,6 +16,7 @@ from cosmos_batch.service.shapes.batches import (
     BatchRequest,
     BatchShape,
 )
+from cosmos_batch.service.state import Caller, Here, Service
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 

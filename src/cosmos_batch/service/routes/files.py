@@ -12,12 +12,12 @@ from fastapi.responses import FileResponse, Response
 
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import FileRecord
-from cosmos_batch.media.strangers import kind_of
-from cosmos_batch.service.context import Caller, Here
-from cosmos_batch.service.refusals import Refusal, not_found
+from cosmos_batch.media.untrusted import kind_of
+from cosmos_batch.service.http.errors import Refusal, not_found
 from cosmos_batch.service.routes.paging import After, FilesLimit, Order, Playable
-from cosmos_batch.service.shapes.files import EntryShape, FileDeleted, FileList, FileShape, RootsShape
-from cosmos_batch.service.uploads import VIDEO_PURPOSES
+from cosmos_batch.service.runs.uploads import VIDEO_PURPOSES
+from cosmos_batch.service.schemas.files import EntryShape, FileDeleted, FileList, FileShape, RootsShape
+from cosmos_batch.service.state import Caller, Here
 
 router = APIRouter(prefix="/v1", tags=["files"])
 

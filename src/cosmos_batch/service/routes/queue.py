@@ -10,14 +10,14 @@ from fastapi import APIRouter
 
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import Look, Mode, RunRecord, WorkerRecord
-from cosmos_batch.planning.fitting import fit
+from cosmos_batch.planning.cost.fit import fit
 from cosmos_batch.planning.plan import plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.traits import VideoFacts
-from cosmos_batch.service.context import Here, Service
-from cosmos_batch.service.outlook import Outlook
-from cosmos_batch.service.refusals import Refusal
-from cosmos_batch.service.shapes.queue import (
+from cosmos_batch.service.http.errors import Refusal
+from cosmos_batch.service.queue_view import Outlook
+from cosmos_batch.service.runs.present import eta_seconds
+from cosmos_batch.service.schemas.queue import (
     AtWorkShape,
     GroupBatchShape,
     GroupShape,
@@ -28,7 +28,7 @@ from cosmos_batch.service.shapes.queue import (
     WaitingShape,
     WorkerShape,
 )
-from cosmos_batch.service.views import eta_seconds
+from cosmos_batch.service.state import Here, Service
 
 router = APIRouter(prefix="/v1", tags=["queue"])
 

@@ -10,8 +10,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from cosmos_batch.ledger import Prediction, State, Throughput
-from cosmos_batch.service.context import Here
-from cosmos_batch.service.shapes.stats import BucketShape, PredictionShape, SpreadShape, StatsShape
+from cosmos_batch.service.schemas.stats import BucketShape, PredictionShape, SpreadShape, StatsShape
+from cosmos_batch.service.state import Here
 
 router = APIRouter(prefix="/v1", tags=["queue"])
 

@@ -12,10 +12,10 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from cosmos_batch.errors import LedgerError
-from cosmos_batch.planning.keys import resolved_defaults
-from cosmos_batch.service.auth import COOKIE
-from cosmos_batch.service.context import Here, Service
-from cosmos_batch.service.shapes.system import HealthShape, ModelList, ModelShape, ServerShape
+from cosmos_batch.planning.batch_keys import resolved_defaults
+from cosmos_batch.service.http.auth import COOKIE
+from cosmos_batch.service.schemas.system import HealthShape, ModelList, ModelShape, ServerShape
+from cosmos_batch.service.state import Here, Service
 
 router = APIRouter(tags=["server"])
 

@@ -13,14 +13,15 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from cosmos_batch.ledger import Filter, Look, RunRecord, State, Submission
-from cosmos_batch.ledger.asking import kind_of
-from cosmos_batch.media.strangers import kind_of as kind_of_file
+from cosmos_batch.ledger.runs import kind_of
+from cosmos_batch.media.untrusted import kind_of as kind_of_file
 from cosmos_batch.run import Priority
-from cosmos_batch.service.context import Caller, Here, Service
-from cosmos_batch.service.refusals import Refusal, not_found
-from cosmos_batch.service.routes.bodies import read_asked
+from cosmos_batch.service.http.errors import Refusal, not_found
 from cosmos_batch.service.routes.paging import After, Limit, Order, Playable
-from cosmos_batch.service.shapes.videos import (
+from cosmos_batch.service.routes.request_body import read_asked
+from cosmos_batch.service.runs.present import STATUS
+from cosmos_batch.service.runs.thumbnails import thumbnail
+from cosmos_batch.service.schemas.videos import (
     AttemptShape,
     ChangeShape,
     HistoryShape,
@@ -31,8 +32,7 @@ from cosmos_batch.service.shapes.videos import (
     VideoRequest,
     VideoShape,
 )
-from cosmos_batch.service.thumbnails import thumbnail
-from cosmos_batch.service.views import STATUS
+from cosmos_batch.service.state import Caller, Here, Service
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 

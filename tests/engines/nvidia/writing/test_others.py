@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
-from cosmos_batch.engines.nvidia.writing import Written, emit, write_cosmos3, write_transfer25
+from cosmos_batch.engines.nvidia.cosmos3.write import write_cosmos3
+from cosmos_batch.engines.nvidia.emit import emit
+from cosmos_batch.engines.nvidia.launch_files import Written
+from cosmos_batch.engines.nvidia.transfer25.write import write_transfer25
 from cosmos_batch.errors import InputError, PlanError
-from cosmos_batch.media.cache import ControlCache
-from cosmos_batch.media.facts import VideoFacts
+from cosmos_batch.media.controls.cache import ControlCache
+from cosmos_batch.media.info import VideoFacts
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.run import Control, Run, Sampling
 from tests.engines.nvidia.writing.world import planned

@@ -11,9 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cosmos_batch.engines.nvidia.writing import Written, write_cosmos3, write_transfer1, write_transfer25
-from cosmos_batch.media.cache import ControlCache
-from cosmos_batch.reading.weight_maps import constant_of
+from cosmos_batch.engines.nvidia.cosmos3.write import write_cosmos3
+from cosmos_batch.engines.nvidia.launch_files import Written
+from cosmos_batch.engines.nvidia.transfer1.write import write_transfer1
+from cosmos_batch.engines.nvidia.transfer25.write import write_transfer25
+from cosmos_batch.formats.weight_maps import constant_of
+from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.run import Control, Run, Sampling
 from tests.engines.nvidia.writing.world import as_written, fingerprints, planned, read_back
 from tests.media.clips import clip

@@ -10,17 +10,18 @@ from typing import Any
 import pytest
 import torch
 
-from cosmos_batch.engines.nvidia.writing import Written, write_transfer1
+from cosmos_batch.engines.nvidia.launch_files import Written
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1_DRIVEN
+from cosmos_batch.engines.nvidia.transfer1.write import write_transfer1
 from cosmos_batch.errors import PlanError
-from cosmos_batch.media.cache import ControlCache
-from cosmos_batch.media.controls import make_control
-from cosmos_batch.media.facts import VideoFacts
+from cosmos_batch.formats import read_files
+from cosmos_batch.media.controls.cache import ControlCache
+from cosmos_batch.media.controls.pixels import make_control
+from cosmos_batch.media.info import VideoFacts
 from cosmos_batch.media.video import probe, read_frames
-from cosmos_batch.planning.lots import refusals_by_run
+from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.planning.transfer1 import TRANSFER1_DRIVEN
-from cosmos_batch.reading import read_files
 from cosmos_batch.run import Control, Run, Sampling
 from tests.engines.nvidia.writing.world import as_written, fingerprints, planned, read_back
 from tests.media.clips import clip

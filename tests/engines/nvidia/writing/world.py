@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cosmos_batch.engines.nvidia.writing import Sample, Written
-from cosmos_batch.media.facts import VideoFacts, videos_of
+from cosmos_batch.engines.catalogue import traits_of
+from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.engines.nvidia.launch_files import Sample, Written
+from cosmos_batch.formats import read_files
+from cosmos_batch.formats.common import segmented
+from cosmos_batch.media.info import VideoFacts, videos_of
 from cosmos_batch.media.video import probe
-from cosmos_batch.planning.catalogue import traits_of
-from cosmos_batch.planning.lots import refusals_by_run
+from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.plan import Plan
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.profiles import profile
-from cosmos_batch.planning.settle import settle
-from cosmos_batch.reading import read_files
-from cosmos_batch.reading.fields import segmented
+from cosmos_batch.planning.resolve import settle
 from cosmos_batch.run import Control, Run
 
 # A device on which large batches pay, and that is never full

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cosmos_batch.engines.transfer.text.cache import FeatureCache
+from cosmos_batch.engines.inprocess.text.lru_cache import FeatureCache
 
 
 def held(cache: FeatureCache[str], *keys: str) -> list[str | None]:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cosmos_batch.engines.transfer.text.qwen import SYSTEM, QwenEncoder, features_from_hidden_states
+from cosmos_batch.engines.inprocess.text.qwen import SYSTEM, QwenEncoder, features_from_hidden_states
 from cosmos_batch.errors import MissingExtra
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "text.safetensors"

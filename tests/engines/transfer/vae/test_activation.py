@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosmos_batch.engines.transfer.vae import activation, kernels
-from cosmos_batch.engines.transfer.vae.activation import LOOK_BACK, activated, joined
-from cosmos_batch.engines.transfer.vae.wan import WanVae
+from cosmos_batch.engines.inprocess.vae import triton_kernels, wan_ops
+from cosmos_batch.engines.inprocess.vae.wan import WanVae
+from cosmos_batch.engines.inprocess.vae.wan_ops import LOOK_BACK, activated, joined
 from tests.engines.transfer.vae.test_wan import CONFIG, error
 
 TOLERANCE = 1e-5  # relative, in the norm, float32
@@ -34,7 +34,7 @@ def test_activating_gives_what_the_operators_give(stacked: bool, frames: int, ch
     for added in (None, bias):
         wanted = activated(x, added, gamma, before, stacked=stacked)
         given = None if before is None else last(before)
-        found = kernels.activated(last(x), added, gamma, given, activation.NOTHING, stacked=stacked)
+        found = triton_kernels.activated(last(x), added, gamma, given, wan_ops.NOTHING, stacked=stacked)
         for mine, plain in zip(found, wanted, strict=True):
             assert mine.shape == plain.shape
             assert error(mine, plain) < TOLERANCE
@@ -47,7 +47,7 @@ def test_joining_adds_bias_and_shortcut(shape: tuple[int, ...]) -> None:
     for other in (None, shortcut):
         wanted = joined(y.clone(), bias, other)
         mine = y.clone().contiguous(memory_format=order)
-        found = kernels.joined(mine, bias, other)
+        found = triton_kernels.joined(mine, bias, other)
         assert found is mine
         assert error(found, wanted) < TOLERANCE
 
@@ -62,13 +62,13 @@ def test_an_autoencoder_with_the_kernels_gives_the_same(monkeypatch: pytest.Monk
     pixels = vae.decode(latents)
     vae.channels_last()
     calls = []
-    real = kernels.activated
+    real = triton_kernels.activated
     monkeypatch.setattr(
-        kernels, "activated", lambda *given, **how: calls.append(how["stacked"]) or real(*given, **how)
+        triton_kernels, "activated", lambda *given, **how: calls.append(how["stacked"]) or real(*given, **how)
     )
-    monkeypatch.setattr(activation, "_proven", lambda _device: True)
+    monkeypatch.setattr(wan_ops, "_proven", lambda _device: True)
     for narrow in (0, 1000):
-        monkeypatch.setattr(activation, "_NARROW", narrow)
+        monkeypatch.setattr(wan_ops, "_NARROW", narrow)
         assert error(vae.encode(video), latents) < 1e-4
         assert error(vae.decode(latents), pixels) < 1e-4
     assert set(calls) == {False, True}
@@ -83,11 +83,11 @@ def test_kernels_are_used_where_they_give_what_the_operators_give(
             raise RuntimeError("no such instruction")
         return x, x
 
-    monkeypatch.setattr(activation, "can_compile", lambda _device: True)
+    monkeypatch.setattr(wan_ops, "can_compile", lambda _device: True)
     if trouble is not None:
-        monkeypatch.setattr(kernels, "activated", odd)
-    assert activation._proof(torch.device("cpu")) is (trouble is None)
+        monkeypatch.setattr(triton_kernels, "activated", odd)
+    assert wan_ops._proof(torch.device("cpu")) is (trouble is None)
 
 
 def test_without_a_compiler_the_operators_do_it() -> None:
-    assert activation._proof(torch.device("cpu")) is False
+    assert wan_ops._proof(torch.device("cpu")) is False

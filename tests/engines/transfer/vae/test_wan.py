@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cosmos_batch.engines.transfer.vae.tiles import blended, starts
-from cosmos_batch.engines.transfer.vae.wan import WanVae
+from cosmos_batch.engines.inprocess.vae.tiling import blended, starts
+from cosmos_batch.engines.inprocess.vae.wan import WanVae
 from cosmos_batch.errors import EngineError, ModelError
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "vae.safetensors"

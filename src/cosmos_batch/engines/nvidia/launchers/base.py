@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-SUPERVISOR = Path(__file__).with_name("supervise.py").read_text(encoding="utf-8")
+SUPERVISOR = Path(__file__).with_name("watchdog.py").read_text(encoding="utf-8")
 LOST = 128 + 9
 """The exit status of a process of which nothing is known but that it is gone: as if it had been killed."""
 

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from cosmos_batch.engines.nvidia.launchers.base import Order, supervised
-from cosmos_batch.engines.nvidia.launchers.contents import ContentNames, stage
 from cosmos_batch.engines.nvidia.launchers.local import LocalProcess
+from cosmos_batch.engines.nvidia.launchers.remote_files import ContentNames, stage
 from cosmos_batch.errors import EngineError
 
 _DOCKER_SECONDS = 60  # for docker to say that a container is gone

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cosmos_batch.engines.nvidia.launchers.base import Order, supervised
-from cosmos_batch.engines.nvidia.launchers.supervise import GRACE_SECONDS
+from cosmos_batch.engines.nvidia.launchers.watchdog import GRACE_SECONDS
 from cosmos_batch.errors import EngineError
 
 

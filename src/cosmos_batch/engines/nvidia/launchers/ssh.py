@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 import asyncssh
 
 from cosmos_batch.engines.nvidia.launchers.base import LOST, Order, supervised
-from cosmos_batch.engines.nvidia.launchers.contents import ContentNames
-from cosmos_batch.engines.nvidia.launchers.supervise import GRACE_SECONDS
+from cosmos_batch.engines.nvidia.launchers.remote_files import ContentNames
+from cosmos_batch.engines.nvidia.launchers.watchdog import GRACE_SECONDS
 from cosmos_batch.errors import EngineError
 
 _T = TypeVar("_T")

@@ -1,0 +1,150 @@
+"""Batching by the names that users of Cosmos batch generation know: groups, sizes, and files ready to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from cosmos_batch.engines.catalogue import TRANSFER1, traits_of
+from cosmos_batch.engines.nvidia.transfer1.spec import base_spec, shared_settings, to_cosmos_batch_inference_jsonl
+from cosmos_batch.formats.run_like import RunLike, as_run, as_runs
+from cosmos_batch.planning.batch_keys import key_of, parting, resolved_defaults
+from cosmos_batch.planning.batch_size import limit
+from cosmos_batch.planning.cost.model import CostModel
+from cosmos_batch.planning.plan import Launch
+from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.planning.traits import Traits, VideoFacts
+from cosmos_batch.run import Run, Signature
+
+Given = TypeVar("Given", bound=RunLike)
+_NO_FACTS: Mapping[str, VideoFacts] = {}
+
+# Nothing is known but that a batch costs something of its own: batches are as large as the table allows.
+_UNMEASURED = CostModel(
+    engine="any",
+    device="any",
+    load=0,
+    load_branch=0,
+    batch=1,
+    step=0,
+    token=0,
+    control=0,
+    attention=0,
+    pixel=0,
+    model_bytes=0,
+    branch_bytes=0,
+    token_bytes=0,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SmartBatch:
+    """A batch with the files that describe it; read by attribute, by key, or as `dict(batch)`."""
+
+    runs: tuple[RunLike, ...]  # as they were given
+    base_spec: dict[str, Any]  # one and the same for all batches of a launch
+    batch_jsonl: list[dict[str, Any]]  # a line per run
+    batch_size: int  # how many runs
+    control_count: int
+    signature: Signature  # the controls that some run of the batch uses
+    launch: int  # batches of one launch can be run, in order, by one process
+
+    def __getitem__(self, name: str) -> Any:
+        """A field by its name. Raises KeyError where there is no such field."""
+        if name not in self.keys():
+            raise KeyError(name)
+        return getattr(self, name)
+
+    @classmethod
+    def keys(cls) -> tuple[str, ...]:
+        """The names of the fields."""
+        return tuple(field.name for field in fields(cls))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+
+def get_control_signature(run: RunLike) -> Signature:
+    """The sorted names of the controls whose weight is above 0. Raises InputError for a dict that is no run."""
+    return as_run(run).signature
+
+
+def group_runs_for_batching(
+    runs: Sequence[Given], engine: str | Traits = "transfer1"
+) -> dict[tuple[Any, ...], list[Given]]:
+    """The runs by what the engine needs equal in a launch, simplest control set first.
+
+    A group's key is its control signature, ("edge",). Where settings part runs of one signature, the fields that
+    differ follow: ("edge", ("seed", 7)). An engine that takes mixed control sets has them in one group, under the
+    sorted names of all its controls. Raises InputError for a dict that is no run, PlanError for an unknown engine.
+    """
+    traits = _undriven(engine)
+    key = key_of(traits.launch_keys, resolved_defaults(traits))
+    groups: dict[tuple[Any, ...], list[tuple[Run, Given]]] = {}
+    for given in runs:
+        run = as_run(given)
+        groups.setdefault(key(run, None), []).append((run, given))
+    apart = parting(traits.launch_keys, groups)
+    signatures = {name: _union(run for run, _ in members) for name, members in groups.items()}
+    order = sorted(groups, key=lambda name: (len(signatures[name]), signatures[name]))
+    return {(*signatures[name], *apart[name]): [given for _, given in groups[name]] for name in order}
+
+
+def _undriven(engine: str | Traits) -> Traits:
+    """The engine's traits; of Transfer1 as it is by itself, since here it may make edge and vis videos."""
+    return TRANSFER1 if engine == TRANSFER1.name else traits_of(engine)
+
+
+def _union(runs: Iterator[Run]) -> Signature:
+    return tuple(sorted({name for run in runs for name in run.signature}))
+
+
+def determine_batch_size(
+    num_controls: int | Signature | list[str] | RunLike, *, job_type: str = "inference"
+) -> int:
+    """How many runs a batch may hold before anything was measured: 8, 4, 2, 2 for 1 to 4 controls, else 1.
+
+    Takes a number of controls, a signature, or a run. Upscaling always goes alone.
+    """
+    if isinstance(num_controls, int):
+        return 1 if job_type == "upscale" else limit(num_controls)
+    if isinstance(num_controls, (tuple, list)):
+        return 1 if job_type == "upscale" or "upscale" in num_controls else limit(len(num_controls))
+    run = as_run(num_controls)
+    return determine_batch_size(run.signature, job_type="upscale" if "upscale" in (job_type, run.job_type) else "")
+
+
+def smart_batch_generation(
+    runs: Sequence[RunLike], engine: str | Traits = "transfer1", *, facts: Mapping[str, VideoFacts] = _NO_FACTS
+) -> list[SmartBatch]:
+    """The runs in batches of at most `determine_batch_size`, with their files; urgent first, then the simplest.
+
+    For Transfer1, weights and video sizes are equal within a batch, since it gives every video of a tensor batch
+    the weights of the first; `facts` says what is known of the videos, by path, and videos of which nothing is
+    known count as equal. For an engine that takes mixed settings, the base spec holds those that all runs of the
+    launch agree on. Raises InputError for a dict that is no run, and PlanError for an unknown engine or runs that
+    the engine cannot do.
+    """
+    traits = _undriven(engine)
+    valid = as_runs(runs)
+    given = {id(run): each for run, each in zip(valid, runs, strict=True)}
+    plan = plan_runs(valid, traits, _UNMEASURED, facts=facts)
+    return [batch for launch in plan.launches for batch in _batches(launch, traits, given)]
+
+
+def _batches(launch: Launch, traits: Traits, given: Mapping[int, RunLike]) -> list[SmartBatch]:
+    runs = launch.runs
+    spec = base_spec(runs, shared_settings(runs, traits))
+    return [
+        SmartBatch(
+            runs=tuple(given[id(run)] for run in batch.runs),
+            base_spec=spec,
+            batch_jsonl=to_cosmos_batch_inference_jsonl(batch.runs),
+            batch_size=len(batch.runs),
+            control_count=len(batch.signature),
+            signature=batch.signature,
+            launch=launch.index,
+        )
+        for batch in launch.batches
+    ]

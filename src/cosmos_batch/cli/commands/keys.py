@@ -1,0 +1,48 @@
+"""`cosmos-batch keys`. It imports little of the service, so that it answers at once."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+
+from cosmos_batch.cli.render.text import safe
+from cosmos_batch.cli.service_location import Place
+from cosmos_batch.service.api_keys import make_key, revoke_key
+
+
+def add_key_command(place: Place, name: str) -> int:
+    """Make an API key and print it, this once; returns the exit code. Raises InputError and LedgerError."""
+    ledger = place.open()
+    try:
+        print(make_key(ledger, name))
+    finally:
+        ledger.close()
+    print("keep it: it is stored nowhere and not shown again", file=sys.stderr)
+    return 0
+
+
+def list_keys_command(place: Place) -> int:
+    """Print the names of all keys; returns the exit code. Raises LedgerError."""
+
+    def day(seconds: float) -> str:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+    ledger = place.open()
+    try:
+        for key in ledger.keys():  # noqa: SIM118 - no dictionary
+            state = f"revoked {day(key.revoked)}" if key.revoked is not None else "in force"
+            print(f"{safe(key.name)}\tmade {day(key.created)}\t{state}")
+    finally:
+        ledger.close()
+    return 0
+
+
+def revoke_key_command(place: Place, name: str) -> int:
+    """Let a key open nothing any more; returns the exit code. Raises InputError and LedgerError."""
+    ledger = place.open()
+    try:
+        revoke_key(ledger, name)
+    finally:
+        ledger.close()
+    print(f"{safe(name)} is revoked")
+    return 0

@@ -1,0 +1,234 @@
+"""The commands that talk to a server: submit, status, watch, cancel, retry, pause, resume, drain, logs, fetch."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from cosmos_batch.cli.client import Client, ServerError, in_path
+from cosmos_batch.cli.render.console import complain, console, print_problems
+from cosmos_batch.cli.render.text import duration, safe, times
+from cosmos_batch.errors import CosmosBatchError, InputError, Problem
+from cosmos_batch.formats import read_files
+from cosmos_batch.media.info import videos_of
+from cosmos_batch.run import Control, Run
+
+_PRESETS = {"vis": "blur_strength", "edge": "canny_threshold"}
+_ENDED = ("completed", "failed")
+
+
+def submit_command(client: Client, files: Sequence[Path], *, in_place: bool, skip_invalid: bool) -> int:
+    """Send the runs of the files, and the videos that they need; returns the exit code.
+
+    `in_place`: the server sees the videos under the same paths, so they are named and not sent.
+    """
+    reading = read_files(files)
+    if print_problems(reading.problems) and not skip_invalid:
+        complain("nothing was submitted; mend the input, or submit the good runs alone with --skip-invalid")
+        return 2
+    sent: dict[str, str] = {}
+    failures = 0
+    for run in reading.runs:
+        try:
+            names = {path: path if in_place else _sent(client, path, sent) for path in videos_of(run)}
+            video = client.post("/v1/videos", request_of(run, names), key=f"cli-{run.id}-{run.fingerprint}")
+            print(f"{safe(video['id'])}: {video['state']}")
+        except InputError as exc:
+            failures += bool(print_problems(_of_run(run, problem) for problem in exc.problems))
+        except ServerError as exc:
+            complain(f"{run.id}: {exc}")
+            failures += 1
+    return 1 if failures else 0
+
+
+def _sent(client: Client, path: str, sent: dict[str, str]) -> str:
+    """The id of a video on the server; each is sent once."""
+    if path not in sent:
+        sent[path] = client.upload(Path(path))
+    return sent[path]
+
+
+def _of_run(run: Run, problem: Problem) -> Problem:
+    return Problem(f"run {run.id}", None, problem.field, problem.found, problem.message, problem.remedy)
+
+
+def request_of(run: Run, names: dict[str, str]) -> dict[str, Any]:
+    """A run as POST /v1/videos takes it; `names` says what its videos are called there.
+
+    Raises InputError for what a request cannot say.
+    """
+    if unsaid := [control.name for control in run.active if _beyond(control)]:
+        message = f"masks and prompts of controls ({', '.join(unsaid)}) cannot be sent to a server"
+        raise InputError([Problem("", None, "controls", "", message, "make this run with: cosmos-batch run")])
+    settings = {name: value for name, value in asdict(run.sampling).items() if value is not None}
+    if settings.get("fps") == "input":
+        del settings["fps"]
+    presets = {_PRESETS[c.name]: c.preset for c in run.controls if c.name in _PRESETS}
+    inputs = {control.name: names[control.video] for control in run.active if control.video}
+    return {
+        "id": run.id,
+        "prompt": run.prompt,
+        "inputs": inputs | ({"video": names[run.video]} if run.video else {}),
+        "execution_config": {"weights": {c.name: c.weight for c in run.controls}, **settings, **presets},
+        "priority": run.priority,
+        "job_type": run.job_type,
+    }
+
+
+def _beyond(control: Control) -> bool:
+    return bool(control.mask or control.mask_prompt or control.prompt)
+
+
+def status_command(client: Client, ids: Sequence[str], *, as_json: bool) -> int:
+    """Print how runs stand (all that have not succeeded, where none is named); returns the exit code."""
+    queue = client.get("/v1/queue")
+    if ids:
+        videos = [_video(client, run_id) for run_id in ids]
+    else:
+        videos = list(client.videos(status="queued,in_progress,failed"))
+    if as_json:
+        print(json.dumps({"queue": queue, "videos": videos}, ensure_ascii=False))
+        return 0
+    counts = ", ".join(f"{count:,} {state}" for state, count in queue["counts"].items()) or "no runs"
+    print(f"{queue['mode']}: {counts}; about {duration(queue['seconds'])} for what waits")
+    if queue["trouble"]:
+        print(f"trouble: {safe(queue['trouble'], 500)}")
+    if videos:
+        console().print(_table(videos))
+    return 0
+
+
+def _table(videos: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("run", "state", "step", "left", "reason"):
+        table.add_column(name)
+    for video in videos:
+        step = f"{video['step']}/{video['steps']}" if video["steps"] else ""
+        left = "" if video["eta_seconds"] is None else duration(video["eta_seconds"])
+        cells = (video["id"], video["state"], step, left, video["reason"])
+        table.add_row(*(Text(safe(str(cell), 200)) for cell in cells))
+    return table
+
+
+def _video(client: Client, run_id: str) -> dict[str, Any]:
+    video: dict[str, Any] = client.get(f"/v1/videos/{in_path(run_id)}")
+    return video
+
+
+def watch_command(client: Client, ids: Sequence[str]) -> int:
+    """Print what happens, as it happens; with ids until those have ended. Returns the exit code."""
+    left = set(ids)
+    failed = False
+    for name, data in _events(client):
+        if name == "queue" and ids:  # what ended before the stream began brings no event
+            ended = [video for video in (_video(client, run_id) for run_id in sorted(left)) if _is_over(video)]
+            failed = failed or any(video["status"] == "failed" for video in ended)
+            left -= {video["id"] for video in ended}
+        elif name != "queue" and (not ids or data["video"] in ids):
+            print(_line(name, data), flush=True)
+            if name == "video.state" and data["status"] in _ENDED:
+                left.discard(data["video"])
+                failed = failed or data["status"] == "failed"
+        if ids and not left:
+            break
+    return 1 if failed else 0
+
+
+def _is_over(video: dict[str, Any]) -> bool:
+    return video["status"] in _ENDED
+
+
+def _events(client: Client) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Events, also over a break of the connection or of the server."""
+    misses = 0
+    while True:
+        try:
+            for event in client.events():
+                misses = 0
+                yield event
+        except ServerError as exc:
+            misses += 1
+            if misses > 5:
+                raise
+            complain(f"{exc}; trying again")
+        time.sleep(min(5.0, 0.2 * 2.0**misses))
+
+
+def _line(name: str, data: dict[str, Any]) -> str:
+    run_id = safe(data["video"])
+    if name == "video.progress":
+        left = "" if data["eta_seconds"] is None else f", {duration(data['eta_seconds'])} left"
+        return f"{run_id}: step {data['step']}/{data['steps']}{left}"
+    reason = f": {safe(data['reason'], 500)}" if data["reason"] else ""
+    return f"{run_id}: {data['state']}{reason}"
+
+
+def each_command(client: Client, ids: Sequence[str], verb: str) -> int:
+    """Cancel or retry runs; returns the exit code."""
+
+    def do(run_id: str) -> str:
+        video = client.post(f"/v1/videos/{in_path(run_id)}/{verb}")
+        return "to be cancelled at its next step" if video["cancelling"] else str(video["state"])
+
+    return 1 if _each(ids, do) else 0
+
+
+def _each(ids: Sequence[str], do: Callable[[str], str]) -> int:
+    """Do something to each run, whatever becomes of the others; to how many it could not be done."""
+    failures = 0
+    for run_id in ids:
+        try:
+            print(f"{safe(run_id)}: {do(run_id)}")
+        except CosmosBatchError as exc:
+            complain(f"{run_id}: {exc}")
+            failures += 1
+    return failures
+
+
+def mode_command(client: Client, verb: str) -> int:
+    """Pause, resume or drain the queue; returns the exit code."""
+    print(client.post(f"/v1/queue/{verb}")["mode"])
+    return 0
+
+
+def logs_command(client: Client, run_id: str) -> int:
+    """Print what happened to a run; returns the exit code."""
+    history = client.get(f"/v1/videos/{in_path(run_id)}/history")
+    for change in history["data"]:
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(change["at"]))
+        print(f"{at}  {change['state']:<10}{safe(change['reason'])}".rstrip())
+    for attempt in history["attempts"]:
+        outcome = attempt["outcome"] or "under way"
+        seconds = (attempt["ended"] or time.time()) - attempt["started"]
+        line = f"attempt {attempt['id']} in batch {attempt['batch']}: {outcome} after {duration(seconds)}"
+        print(f"{line}, step {attempt['step']}/{attempt['steps']}")
+    return 0
+
+
+def fetch_command(client: Client, ids: Sequence[str], folder: Path) -> int:
+    """Save videos (all that there are, where none is named) with their controls; returns the exit code."""
+    wanted = list(ids) or [video["id"] for video in client.videos(status="completed")]
+    failures = _each(wanted, lambda run_id: _fetched(client, run_id, folder))
+    print(f"{len(wanted) - failures} of {times(len(wanted), 'run')} saved in {safe(str(folder))}")
+    return 1 if failures else 0
+
+
+def _fetched(client: Client, run_id: str, folder: Path) -> str:
+    video = _video(client, run_id)
+    if "video" not in video["variants"]:
+        raise ServerError(f"it has no video: {video['state']}")
+    home = folder / str(video["id"])
+    home.mkdir(parents=True, exist_ok=True)
+    names = {"video": "output.mp4", "run": "run.json"}
+    names |= {variant: f"{variant}.mp4" for variant in video["variants"] if variant.startswith("control_")}
+    for variant, name in names.items():
+        if variant in video["variants"]:
+            client.download(f"/v1/videos/{in_path(run_id)}/content", home / name, variant=variant)
+    return "saved"

@@ -1,0 +1,83 @@
+"""From the files of a command line to runs, with every problem that is found on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos_batch.errors import CosmosBatchError, MediaError, Problem
+from cosmos_batch.formats import Reading, read_files
+from cosmos_batch.media.info import VideoFacts, frame_count, videos_of
+from cosmos_batch.planning.equivalence import refusals_by_run
+from cosmos_batch.planning.resolve import settle
+from cosmos_batch.planning.traits import Traits
+from cosmos_batch.run import Run
+
+PROBES = 8  # files that are looked into at the same time
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What the files ask for."""
+
+    runs: tuple[Run, ...]  # as they were written, and free of problems
+    facts: Mapping[str, VideoFacts]  # of every video of the runs, by path
+    problems: tuple[Problem, ...]
+
+    def settled(self, traits: Traits) -> tuple[Run, ...]:
+        """The runs with every setting filled in as the engine says. Raises PlanError and MediaError."""
+        return tuple(settle(run, traits, self.facts) for run in self.runs)
+
+
+def gather(files: Sequence[Path], traits: Traits | None) -> Requests:
+    """Read the files, look into every video, and ask the engine, if there is one, what it cannot do."""
+    reading = read_files(files)
+    facts, damaged = look_into({path for run in reading.runs for path in videos_of(run)})
+    problems = list(reading.problems)
+    runs = []
+    for run in reading.runs:
+        found = [damaged[path] for path in videos_of(run) if path in damaged] or _objections(run, traits, facts)
+        problems += [_problem(reading, run, message) for message in found]
+        if not found:
+            runs.append(run)
+    refused = refusals_by_run(runs, traits, facts) if traits else {}
+    for run in runs:
+        problems += [_problem(reading, run, str(problem)) for problem in refused.get(run.id, ())]
+    return Requests(tuple(run for run in runs if run.id not in refused), facts, tuple(problems))
+
+
+def look_into(paths: Iterable[str]) -> tuple[dict[str, VideoFacts], dict[str, str]]:
+    """The facts of every video, and what is wrong with those that cannot be read, by path."""
+    from cosmos_batch.media.video import probe
+
+    def look(path: str) -> VideoFacts | str:
+        try:
+            return probe(path)
+        except MediaError as exc:
+            return str(exc)
+
+    ordered = sorted(paths)
+    with ThreadPoolExecutor(PROBES) as pool:
+        found = dict(zip(ordered, pool.map(look, ordered), strict=True))
+    facts = {path: what for path, what in found.items() if isinstance(what, VideoFacts)}
+    return facts, {path: what for path, what in found.items() if isinstance(what, str)}
+
+
+def _objections(run: Run, traits: Traits | None, facts: Mapping[str, VideoFacts]) -> list[str]:
+    """Why the run cannot be settled."""
+    try:
+        if traits is None:
+            frame_count(run, facts)
+        else:
+            settle(run, traits, facts)
+    except CosmosBatchError as exc:
+        return [str(exc)]
+    return []
+
+
+def _problem(reading: Reading, run: Run, message: str) -> Problem:
+    place = reading.place_of(run)
+    name = f"run {run.id}"
+    return Problem(place.file, place.line, "", "", message if name in message else f"{name}: {message}", "")

@@ -1,0 +1,264 @@
+"""The commands of a service, on both sides: `serve` and `keys`, and those that talk to a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cosmos_batch.cli.options import Approximate, Offload, SplitGuidance, options_of
+from cosmos_batch.engines.registry import Choice, Engines
+
+Home = Annotated[Path, typer.Argument(metavar="HOME", help="The service's folder: queue, uploads and videos.")]
+LedgerUrl = Annotated[
+    str | None, typer.Option("--ledger", metavar="URL", help="A database; none: a file in HOME.")
+]
+Engine = Annotated[str | None, typer.Option("--engine", help="As for `cosmos-batch run`.")]
+Model = Annotated[str | None, typer.Option("--model", help="Weights: a folder or a Hugging Face id.")]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Of NVIDIA's scripts: TOML.")]
+Workers = Annotated[int, typer.Option(min=1, max=64, help="Worker processes: one for each GPU.")]
+FlushSeconds = Annotated[float, typer.Option(min=0, help="Seconds for which runs gather before they are batched.")]
+FlushRuns = Annotated[int, typer.Option(min=1, help="Runs that are batched at once when so many have gathered.")]
+MaxBatch = Annotated[int | None, typer.Option(min=1, help="Runs of a batch at most.")]
+MaxFailures = Annotated[int, typer.Option(min=1, help="Attempts at a run that fails in a way a retry can help.")]
+SaveEvery = Annotated[float, typer.Option(min=0, help="Seconds between saves of unfinished runs.")]
+Server = Annotated[
+    str,
+    typer.Option("--server", envvar="COSMOS_BATCH_SERVER", metavar="URL", help="The server's address."),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key", envvar="COSMOS_BATCH_KEY", metavar="KEY", help="An API key, where the server needs one."
+    ),
+]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Runs.")]
+SomeIds = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Runs; none: all.")]
+LOCAL = "http://127.0.0.1:8000"
+
+keys = typer.Typer(help="API keys of a service.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (serve, submit, watch, cancel, retry, pause, resume, drain, logs, fetch):
+        app.command()(command)
+    app.command(hidden=True)(worker)
+    app.add_typer(keys, name="keys")
+
+
+def serve(
+    context: typer.Context,
+    home: Home,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")] = 8000,
+    root: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="A folder of videos that may be named.")
+    ] = None,
+    engine: Engine = None,
+    model: Model = None,
+    config: Config = None,
+    workers: Workers = 1,
+    on_start: Annotated[
+        Literal["run", "pause", "keep"], typer.Option(help="What becomes of the queue; keep: as it was left.")
+    ] = "keep",
+    flush_seconds: FlushSeconds = 20.0,
+    flush_runs: FlushRuns = 32,
+    max_batch: MaxBatch = None,
+    max_failures: MaxFailures = 3,
+    save_every: SaveEvery = 20.0,
+    max_upload: Annotated[int, typer.Option(min=1, metavar="MIB", help="Size of an upload at most.")] = 2048,
+    max_queue: Annotated[int, typer.Option(min=1, metavar="RUNS", help="Runs that may wait.")] = 200_000,
+    rate: Annotated[float, typer.Option(min=0.1, help="Requests per second of one address.")] = 1000.0,
+    ledger: LedgerUrl = None,
+    offload: Offload = None,
+    approximate: Approximate = None,
+    split_guidance: SplitGuidance = False,
+) -> None:
+    """Serve the queue: HTTP API, web page and workers."""
+    from cosmos_batch.cli.commands.serve import Orders, WorkerOptions, serve_command
+    from cosmos_batch.cli.service_location import Place
+    from cosmos_batch.dispatch.worker.supervisor import OnStart
+    from cosmos_batch.service.settings import MIB, Limits, Serving
+
+    limits = Limits(
+        upload_bytes=max_upload * MIB,
+        queue_runs=max_queue,
+        requests_per_second=rate,
+        burst=max(1, round(2 * rate)),
+    )
+    options = WorkerOptions(
+        workers=workers,
+        flush_seconds=flush_seconds,
+        flush_runs=flush_runs,
+        max_batch=max_batch,
+        max_failures=max_failures,
+        save_every=save_every,
+    )
+    serving = Serving(host=host, port=port, roots=tuple(root or ()), limits=limits)
+    choice = Choice(engine, model, config, options_of(offload, approximate, split_guidance))
+    place = Place(home=home, ledger=ledger)
+    orders = Orders(place, choice, serving, options, OnStart(on_start))
+    raise typer.Exit(serve_command(_engines(context), orders))
+
+
+def worker(
+    context: typer.Context,
+    home: Home,
+    number: Annotated[int, typer.Option(min=0)],
+    workers: Workers,
+    flush_seconds: FlushSeconds,
+    flush_runs: FlushRuns,
+    max_failures: MaxFailures,
+    save_every: SaveEvery,
+    max_batch: MaxBatch = None,
+    engine: Engine = None,
+    model: Model = None,
+    config: Config = None,
+    ledger: LedgerUrl = None,
+    offload: Offload = None,
+    approximate: Approximate = None,
+    split_guidance: SplitGuidance = False,
+) -> None:
+    """Be a worker of a service. `serve` starts these."""
+    from cosmos_batch.cli.commands.serve import WorkerOptions, worker_command
+    from cosmos_batch.cli.service_location import Place
+
+    options = WorkerOptions(
+        workers=workers,
+        flush_seconds=flush_seconds,
+        flush_runs=flush_runs,
+        max_batch=max_batch,
+        max_failures=max_failures,
+        save_every=save_every,
+    )
+    choice = Choice(engine, model, config, options_of(offload, approximate, split_guidance))
+    place = Place(home=home, ledger=ledger)
+    raise typer.Exit(worker_command(_engines(context), place, choice, options, number))
+
+
+@keys.command("add")
+def add_key(home: Home, name: Annotated[str, typer.Argument()], ledger: LedgerUrl = None) -> None:
+    """Make a key, and print it this once."""
+    from cosmos_batch.cli import service_location
+    from cosmos_batch.cli.commands import keys
+
+    raise typer.Exit(keys.add_key_command(service_location.Place(home=home, ledger=ledger), name))
+
+
+@keys.command("list")
+def list_keys(home: Home, ledger: LedgerUrl = None) -> None:
+    """Print the names of all keys."""
+    from cosmos_batch.cli import service_location
+    from cosmos_batch.cli.commands import keys
+
+    raise typer.Exit(keys.list_keys_command(service_location.Place(home=home, ledger=ledger)))
+
+
+@keys.command("revoke")
+def revoke_key(home: Home, name: Annotated[str, typer.Argument()], ledger: LedgerUrl = None) -> None:
+    """Let a key open nothing any more."""
+    from cosmos_batch.cli import service_location
+    from cosmos_batch.cli.commands import keys
+
+    raise typer.Exit(keys.revoke_key_command(service_location.Place(home=home, ledger=ledger), name))
+
+
+def submit(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILES...", help="Runs: JSON or JSONL, of any known format.")
+    ],
+    server: Server = LOCAL,
+    key: Key = None,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="The server sees the videos under the same paths: send none.")
+    ] = False,
+    skip_invalid: Annotated[
+        bool, typer.Option("--skip-invalid", help="Report what is wrong; take the rest.")
+    ] = False,
+) -> None:
+    """Send runs to a server, with the videos that they need."""
+    from cosmos_batch.cli.client import Client
+    from cosmos_batch.cli.commands.remote import submit_command
+
+    with Client(server, key) as client:
+        raise typer.Exit(submit_command(client, files, in_place=in_place, skip_invalid=skip_invalid))
+
+
+def watch(ids: SomeIds = None, server: Server = LOCAL, key: Key = None) -> None:
+    """Print what happens on a server; with ids until those runs have ended."""
+    from cosmos_batch.cli.client import Client
+    from cosmos_batch.cli.commands.remote import watch_command
+
+    with Client(server, key) as client:
+        raise typer.Exit(watch_command(client, ids or []))
+
+
+def cancel(ids: Ids, server: Server = LOCAL, key: Key = None) -> None:
+    """Cancel runs on a server: those that run at their next step."""
+    _each(ids, "cancel", server, key)
+
+
+def retry(ids: Ids, server: Server = LOCAL, key: Key = None) -> None:
+    """Queue runs again that failed, were blocked or were cancelled."""
+    _each(ids, "retry", server, key)
+
+
+def _each(ids: list[str], verb: str, server: str, key: str | None) -> None:
+    from cosmos_batch.cli.client import Client
+    from cosmos_batch.cli.commands.remote import each_command
+
+    with Client(server, key) as client:
+        raise typer.Exit(each_command(client, ids, verb))
+
+
+def pause(server: Server = LOCAL, key: Key = None) -> None:
+    """Set what runs aside at its next step, and free the GPU."""
+    _set_mode("pause", server, key)
+
+
+def resume(server: Server = LOCAL, key: Key = None) -> None:
+    """Go on."""
+    _set_mode("resume", server, key)
+
+
+def drain(server: Server = LOCAL, key: Key = None) -> None:
+    """Finish what runs, begin nothing new, then free the GPU."""
+    _set_mode("drain", server, key)
+
+
+def _set_mode(verb: str, server: str, key: str | None) -> None:
+    from cosmos_batch.cli.client import Client
+    from cosmos_batch.cli.commands.remote import mode_command
+
+    with Client(server, key) as client:
+        raise typer.Exit(mode_command(client, verb))
+
+
+def logs(run_id: Annotated[str, typer.Argument(metavar="ID")], server: Server = LOCAL, key: Key = None) -> None:
+    """Print what happened to a run: every change of its state, every attempt."""
+    from cosmos_batch.cli.client import Client
+    from cosmos_batch.cli.commands.remote import logs_command
+
+    with Client(server, key) as client:
+        raise typer.Exit(logs_command(client, run_id))
+
+
+def fetch(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to put DIR/ID/output.mp4.")],
+    ids: SomeIds = None,
+    server: Server = LOCAL,
+    key: Key = None,
+) -> None:
+    """Save videos from a server, with their controls and records."""
+    from cosmos_batch.cli.client import Client
+    from cosmos_batch.cli.commands.remote import fetch_command
+
+    with Client(server, key) as client:
+        raise typer.Exit(fetch_command(client, ids or [], output))
+
+
+def _engines(context: typer.Context) -> Engines:
+    engines: Engines = context.obj
+    return engines

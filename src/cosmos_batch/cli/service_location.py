@@ -1,0 +1,35 @@
+"""Where a service keeps its things."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from cosmos_batch.dispatch.output.service_home import Home
+from cosmos_batch.errors import InputError, Problem
+from cosmos_batch.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A service's folder, and where its ledger is."""
+
+    home: Path
+    ledger: str | None = None  # a database URL; None: a file in the folder
+
+    def open(self) -> Ledger:
+        """The ledger. Raises InputError for what is no URL, StorageError and LedgerError."""
+        Home(self.home).make()
+        return Ledger(self.url or Home(self.home).ledger)
+
+    @property
+    def url(self) -> URL | None:
+        """The ledger's URL, where it is not a file in the folder. Raises InputError."""
+        try:
+            return None if self.ledger is None else make_url(self.ledger)
+        except ArgumentError as exc:
+            remedy = "give one such as postgresql+psycopg://user@host/name"
+            raise InputError([Problem("", None, "--ledger", "", "is no database URL", remedy)]) from exc

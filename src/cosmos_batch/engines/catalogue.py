@@ -1,0 +1,83 @@
+"""The engines that the planner knows by name, and the making of traits for in-process models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cosmos_batch.engines.nvidia.objections import COSMOS3, TRANSFER25_SCRIPT
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1 as TRANSFER1
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1_DRIVEN
+from cosmos_batch.engines.resolutions import (
+    PATCH,
+    Buckets,
+    chunker,
+    frames_of,
+    size_named,
+)
+from cosmos_batch.engines.resolutions import TRANSFER1_BUCKETS as TRANSFER1_BUCKETS
+from cosmos_batch.engines.resolutions import TRANSFER25_SIZES as TRANSFER25_SIZES
+from cosmos_batch.engines.resolutions import nearest as nearest
+from cosmos_batch.errors import PlanError
+from cosmos_batch.planning.traits import Shape, Traits, VideoFacts
+from cosmos_batch.run import TRANSFER_CONTROLS, Run, Sampling
+
+
+def transfer_traits(
+    name: str,
+    *,
+    sizes: Mapping[str, Buckets],
+    defaults: Sampling,
+    chunk_frames: int = 93,
+    overlap: int = 1,
+    temporal: int = 4,
+    controls: frozenset[str] = frozenset(TRANSFER_CONTROLS),
+) -> Traits:
+    """Traits of an in-process model: only the shape must be equal in a batch, all else is free per run.
+
+    `sizes` holds the model's named resolutions; "WIDTHxHEIGHT" is taken too where both are multiples of 16.
+    `defaults.resolution` must be set: it is what a run gets that names none. `chunk_frames` is the stretch that
+    goes through the network at once, to which shorter ones are padded, `overlap` how many frames two neighbours
+    share, `temporal` how many frames one latent frame after the first stands for. Raises PlanError where the
+    model's own resolution is not one of its own.
+    """
+    if defaults.resolution is None:
+        raise PlanError(f"model {name!r}: its defaults must name a resolution")
+    own = defaults.resolution
+    size_named(own, sizes, None)
+
+    def shape(run: Run, facts: VideoFacts | None) -> Shape:
+        width, height = size_named(run.sampling.resolution or own, sizes, facts)
+        return Shape(width, height, frames_of(run, facts, chunk_frames))
+
+    def tokens(shape: Shape) -> int:
+        latent_frames = 1 + -(-(chunk_frames - 1) // temporal)  # a shorter video is padded to a whole chunk
+        return latent_frames * (shape.height // PATCH) * (shape.width // PATCH)
+
+    return Traits(
+        name=name,
+        controls=controls,
+        launch_keys=("job_type",),
+        batch_keys=("shape",),
+        shape=shape,
+        tokens=tokens,
+        chunks=chunker(chunk_frames, overlap),
+        defaults=defaults,
+        ragged=True,
+    )
+
+
+TRANSFER25 = transfer_traits("transfer", sizes=TRANSFER25_SIZES, defaults=Sampling(resolution="720"))
+"""Cosmos-Transfer2.5-2B in this process."""
+
+ENGINES: Mapping[str, Traits] = {
+    traits.name: traits for traits in (TRANSFER1_DRIVEN, TRANSFER25, TRANSFER25_SCRIPT, COSMOS3)
+}
+
+
+def traits_of(engine: str | Traits) -> Traits:
+    """The traits of an engine by name; traits pass through. Raises PlanError for a name that is not known."""
+    if isinstance(engine, Traits):
+        return engine
+    if engine not in ENGINES:
+        raise PlanError(f"engine {engine!r} is not known; known are {', '.join(ENGINES)}")
+    return ENGINES[engine]

@@ -1,0 +1,91 @@
+"""What a run's video files hold, at the size and length that the engine works with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmos_batch.errors import EngineError
+from cosmos_batch.media.controls.cache import ControlCache
+from cosmos_batch.media.engine_inputs import prepare_control, prepare_input, prepare_mask
+from cosmos_batch.media.video import Frames
+from cosmos_batch.run import Run
+
+PURE_NOISE = 80.0
+"""A run whose sigma_max is at least this starts from pure noise; below, from its input video noised to that level
+(Transfer1's rule)."""
+
+SOURCE = ""
+"""Where a control would have its name."""
+
+Mask = NDArray[np.float32]
+Size = tuple[int, int]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Videos:
+    """The frames that a run is made from."""
+
+    controls: Mapping[str, Frames]
+    masks: Mapping[str, Mask | None]
+    source: Frames | None  # the input video, where the run starts from it
+    contents: Mapping[str, str] = field(default_factory=dict)
+    """A digest of the frames of each control and, under SOURCE, of the input video."""
+
+    @classmethod
+    def of(cls, controls: Mapping[str, Frames], masks: Mapping[str, Mask | None], source: Frames | None) -> Videos:
+        """With their digests, which take a while."""
+        plain = cls(controls, masks, source)
+        return replace(plain, contents={name: _digest(frames) for name, frames in plain.encoded.items()})
+
+    @property
+    def encoded(self) -> Mapping[str, Frames]:
+        """Those of which the model needs latents, named as in `contents`."""
+        return self.controls if self.source is None else {**self.controls, SOURCE: self.source}
+
+
+def read_videos(run: Run, cache: ControlCache) -> Videos:
+    """Read and make all videos that a settled run needs. Raises MediaError and MissingExtra."""
+    count, size = settled(run.sampling.num_frames, "num_frames", run), run_size(run)
+    return Videos.of(
+        controls={c.name: prepare_control(run, c, count=count, size=size, cache=cache) for c in run.active},
+        masks={c.name: prepare_mask(run, c, count=count, size=size, cache=cache) for c in run.active},
+        source=prepare_input(run, count=count, size=size) if _starts_from_input(run) else None,
+    )
+
+
+def _digest(frames: Frames) -> str:
+    content = hashlib.blake2b(repr(frames.shape).encode(), digest_size=16)
+    content.update(np.ascontiguousarray(frames).reshape(-1).data)
+    return content.hexdigest()
+
+
+def bytes_held(run: Run) -> int:
+    """Of the host's memory, by the videos of a settled run."""
+    width, height = run_size(run)
+    pixels = settled(run.sampling.num_frames, "num_frames", run) * width * height
+    masked = sum(control.mask is not None or control.mask_prompt is not None for control in run.active)
+    return pixels * (3 * (len(run.active) + _starts_from_input(run)) + 4 * masked)
+
+
+def run_size(run: Run) -> Size:
+    """Width and height of a settled run."""
+    width, _, height = (run.sampling.resolution or "").partition("x")
+    return int(width), int(height)
+
+
+def settled(value: T | None, name: str, run: Run) -> T:
+    """A sampling setting of a run that was settled. Raises EngineError where it was not."""
+    if value is None:
+        raise EngineError(f"run {run.id} reached the engine without {name}; settle its sampling first")
+    return value
+
+
+def _starts_from_input(run: Run) -> bool:
+    return settled(run.sampling.sigma_max, "sigma_max", run) < PURE_NOISE

@@ -1,0 +1,176 @@
+"""From a folder or hub id to an engine that is ready to launch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from cosmos_batch.engines.inprocess.engine import TransferEngine
+from cosmos_batch.engines.inprocess.gpu.accelerate import keep_compiled
+from cosmos_batch.engines.inprocess.gpu.offload import Parked
+from cosmos_batch.engines.inprocess.guardrail import Guardrail, NoGuardrail, NvidiaGuardrail
+from cosmos_batch.engines.inprocess.model import Model
+from cosmos_batch.engines.inprocess.model_files import ModelFolders, resolve
+from cosmos_batch.engines.inprocess.model_settings import traits_of
+from cosmos_batch.engines.inprocess.offloaded_parts import VisitingText, VisitingVae
+from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options, Part
+from cosmos_batch.engines.inprocess.text.base import TextEncoder
+from cosmos_batch.engines.inprocess.text.qwen import QwenEncoder
+from cosmos_batch.engines.inprocess.text.trigram import TrigramText
+from cosmos_batch.engines.inprocess.transfer25.branches import Networks
+from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import read_config
+from cosmos_batch.engines.inprocess.vae.base import Vae
+from cosmos_batch.engines.inprocess.vae.pocket_vae import FoldedVae
+from cosmos_batch.engines.inprocess.vae.wan import WanVae
+from cosmos_batch.errors import ModelError, PlanError
+from cosmos_batch.media.controls.cache import ControlCache
+
+_SAMPLE = 1 << 20
+"""Bytes of each large file, from its begin and its end, that go into the digest of a model."""
+
+
+def pick_device() -> torch.device:
+    """The first CUDA device, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_engine(
+    model: str,
+    controls: Iterable[str],
+    cache: ControlCache,
+    *,
+    device: torch.device | None = None,
+    guardrail: Guardrail | None = None,
+    compiled: Path | None = None,
+    options: Options | None = None,
+) -> TransferEngine:
+    """An engine for a model: a folder in the diffusers layout, or a hub id.
+
+    Args:
+        model: path or hub id.
+        controls: the branches that may be asked of it; branches load at the launches that use them.
+        cache: where control videos that are made from input videos are kept.
+        device: default: the first CUDA device, else the CPU. On CUDA all is bfloat16. On the CPU the network is
+            float64 and the rest float32: a matrix product's rounding depends on how many rows it has, and in
+            float64 what is left of that vanishes when latents and pixels are rounded.
+        guardrail: default: the one that the model asks for.
+        compiled: where compiled kernels are kept between processes; default: where PyTorch keeps them.
+        options: default: exact, on one device, with everything in its memory.
+
+    Raises ModelError naming all that is missing, MissingExtra, and PlanError where options are not possible here.
+    """
+    asked = options or Options()
+    folders = resolve(model, controls)
+    if compiled is not None:
+        keep_compiled(compiled)
+    place = device or pick_device()
+    second = second_device(place) if asked.split_guidance else None
+    dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
+    network_dtype = torch.bfloat16 if place.type == "cuda" else torch.float64
+
+    def networks(where: torch.device) -> Networks:
+        waiting = Part.BRANCHES in asked.offload
+        kept = asked.approximations
+        return Networks(folders, where, network_dtype, approximations=kept, branches_wait=waiting)
+
+    loaded = Model(
+        folders,
+        networks(place),
+        vae=_vae(folders.vae, place, dtype, asked),
+        text=_text(folders, place, dtype, Part.TEXT in asked.offload),
+        guardrail=guardrail or _own_guardrail(folders),
+        dtype=dtype,
+        second=networks(second) if second else None,
+        step_caching=Approximation.STEP_CACHING in asked.approximations,
+    )
+    return TransferEngine(
+        loaded, traits_of(folders.settings, loaded.controls), cache, identity(folders, place, asked)
+    )
+
+
+def second_device(first: torch.device) -> torch.device:
+    """The GPU after the one that is used. Raises PlanError where there is none."""
+    count = torch.cuda.device_count()
+    place = (first.index or 0) + 1
+    if first.type != "cuda" or place >= count:
+        raise PlanError(f"--split-guidance needs two GPUs that this process may see; there are {count}")
+    return torch.device("cuda", place)
+
+
+def identity(folders: ModelFolders, device: torch.device, options: Options) -> dict[str, str]:
+    """What makes the videos, for their records. The weights of a branch count for the runs that use it."""
+    approximations = " ".join(sorted(options.approximations))
+    branches = {f"weights_{name}": digest(folder) for name, folder in sorted(folders.controls.items())}
+    return {
+        "engine": "transfer",
+        "model": folders.settings.name,
+        "weights": digest(folders.transformer, folders.vae, folders.text_encoder),
+        **branches,
+        **({"approximations": approximations} if approximations else {}),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "cosmos-batch": version("cosmos-batch"),
+        "torch": torch.__version__,
+    }
+
+
+def digest(*folders: Path) -> str:
+    """Hex digest of the files of a model's parts: names, sizes, and the first and last MiB of each.
+
+    Reading all bytes of a large model would take longer than loading it; a file that was trained, converted or
+    cut differs at its ends or in its size.
+    """
+    state = hashlib.blake2b(digest_size=16)
+    for folder in folders:
+        for file in sorted(path for path in folder.iterdir() if path.is_file()):
+            state.update(f"{folder.name}/{file.name} {file.stat().st_size}\n".encode())
+            state.update(_ends(file))
+    return state.hexdigest()
+
+
+def _ends(file: Path) -> bytes:
+    with file.open("rb") as handle:
+        begin = handle.read(_SAMPLE)
+        handle.seek(max(file.stat().st_size - _SAMPLE, len(begin)))
+        return begin + handle.read()
+
+
+def _class_of(folder: Path, known: Mapping[str, object]) -> str:
+    name = read_config(folder).get("_class_name", "")
+    if name not in known:
+        raise ModelError(f"{folder}/config.json: _class_name = {name!r}; known are {', '.join(sorted(known))}")
+    return str(name)
+
+
+def _vae(folder: Path, device: torch.device, dtype: torch.dtype, options: Options) -> Vae:
+    tile = TILE if Approximation.VAE_TILING in options.approximations else None
+    kinds: dict[str, Callable[[], FoldedVae | WanVae]] = {
+        "AutoencoderKLWan": lambda: WanVae.load(folder, tile),
+        "FoldedVae": lambda: _untiled(folder, tile),
+    }
+    vae = kinds[_class_of(folder, kinds)]().to(dtype).eval().requires_grad_(False)
+    if isinstance(vae, WanVae) and device.type == "cuda":
+        vae.channels_last()
+    return VisitingVae(vae, Parked(vae, device)) if Part.VAE in options.offload else vae.to(device)
+
+
+def _untiled(folder: Path, tile: int | None) -> FoldedVae:
+    if tile is not None:
+        raise PlanError(
+            f"{folder}: the autoencoder of this model has no tiles; leave out --approximate vae-tiling"
+        )
+    return FoldedVae.load(folder)
+
+
+def _text(folders: ModelFolders, device: torch.device, dtype: torch.dtype, waits: bool) -> TextEncoder:
+    if read_config(folders.text_encoder).get("_class_name") != "TrigramText":
+        return QwenEncoder.load(folders.tokenizer, folders.text_encoder, device, dtype, waits=waits)
+    text = TrigramText.load(folders.text_encoder).to(dtype).eval().requires_grad_(False)
+    return VisitingText(text, Parked(text, device)) if waits else text.to(device)
+
+
+def _own_guardrail(folders: ModelFolders) -> Guardrail:
+    return NvidiaGuardrail() if folders.settings.guardrail == "nvidia" else NoGuardrail()

@@ -1,0 +1,43 @@
+"""The text encoder and the autoencoder as a model sees them while they wait in the host's memory."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from cosmos_batch.engines.inprocess.gpu.offload import Parked
+from cosmos_batch.engines.inprocess.text.base import TextEncoder
+from cosmos_batch.engines.inprocess.vae.base import Vae
+
+
+class VisitingText:
+    """A text encoder that is on the device while it encodes."""
+
+    def __init__(self, text: TextEncoder, parked: Parked) -> None:
+        self._text = text
+        self._parked = parked
+
+    def encode(self, prompt: str) -> Tensor:
+        """A prompt -> features [L, text_dim]."""
+        with self._parked.at_work():
+            return self._text.encode(prompt)
+
+
+class VisitingVae:
+    """An autoencoder that is on the device while it encodes or decodes."""
+
+    def __init__(self, vae: Vae, parked: Parked) -> None:
+        self._vae = vae
+        self._parked = parked
+        self.latent_channels = vae.latent_channels
+        self.spatial = vae.spatial
+        self.temporal = vae.temporal
+
+    def encode(self, video: Tensor) -> Tensor:
+        """Video [B, 3, F, height, width] in -1..1 -> normalised latents [B, C, T, H, W]."""
+        with self._parked.at_work():
+            return self._vae.encode(video)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Normalised latents [B, C, T, H, W] -> video [B, 3, F, height, width] in -1..1."""
+        with self._parked.at_work():
+            return self._vae.decode(latents)

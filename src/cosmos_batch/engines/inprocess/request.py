@@ -1,0 +1,204 @@
+"""One run on its way through the engine: its chunks, what conditions them, what came out so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cosmos_batch.engines.base import Job
+from cosmos_batch.engines.inprocess.checkpoint import SavedState, load_state, save_state
+from cosmos_batch.engines.inprocess.gpu.host_device import Coming, sent, to_frames
+from cosmos_batch.engines.inprocess.io.input_videos import SOURCE, Size, Videos, run_size, settled
+from cosmos_batch.engines.inprocess.model import Model
+from cosmos_batch.engines.inprocess.sampling.batch import Conditions, Guide
+from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
+from cosmos_batch.engines.inprocess.sampling.unipc import Memory
+from cosmos_batch.engines.inprocess.transfer25.conditioning import (
+    chunk_of,
+    chunk_starts,
+    noise,
+    normalised,
+    token_weight,
+)
+from cosmos_batch.media.video import Frames
+from cosmos_batch.run import Control, Run
+
+AHEAD_TOKENS = 8192
+"""Tokens of a chunk up to which encoding a video waits more for the host than for the device. With more, nothing
+is gained by doing it ahead of time."""
+
+
+@dataclass(slots=True)
+class Task:
+    """A run's work. Only `chunk`, `made` and `tail` change."""
+
+    job: Job
+    model: Model
+    owner: str  # for which request and weights a saved state of this run is valid
+    size: Size
+    steps: int  # denoising steps of one chunk
+    starts: list[int]  # first frame of each chunk
+    videos: Videos
+    chunk: int = 0
+    made: list[Frames] = field(default_factory=list)  # frames of the finished chunks, without overlaps
+    tail: Tensor | None = None  # the last frames of the chunk before, as decoded, [1, 3, overlap, height, width]
+
+    @classmethod
+    def prepare(cls, job: Job, model: Model, videos: Videos, owner: str) -> Task:
+        """The work of a run with these videos, at its start."""
+        run, settings = job.run, model.settings
+        count = settled(run.sampling.num_frames, "num_frames", run)
+        return cls(
+            job=job,
+            model=model,
+            owner=owner,
+            size=run_size(run),
+            steps=settled(run.sampling.num_steps, "num_steps", run),
+            starts=chunk_starts(count, settings.chunk_frames, settings.overlap),
+            videos=videos,
+        )
+
+    @property
+    def total_steps(self) -> int:
+        """Denoising steps of all chunks."""
+        return self.steps * len(self.starts)
+
+    @property
+    def at_last_chunk(self) -> bool:
+        """Whether the run is done when the present chunk is."""
+        return self.chunk + 1 == len(self.starts)
+
+    def copy(self) -> Task:
+        """The same, to go on with; this one stays where it is."""
+        return replace(self, made=list(self.made))
+
+    def conditions(self) -> Conditions:
+        """What the present chunk is made from."""
+        run, sampling = self.job.run, self.job.run.sampling
+        known, given = self._given()
+        pure = noise(settled(sampling.seed, "seed", run), self.chunk, given.shape[1:])
+        weights = normalised({c.name: self._weight(c) for c in run.active})
+        guides = {
+            name: Guide(self._encode(frames, name), weights[name]) for name, frames in self.videos.controls.items()
+        }
+        return Conditions(
+            schedule=make_schedule(self.steps, settled(sampling.sigma_max, "sigma_max", run)),
+            guidance=settled(sampling.guidance, "guidance", run),
+            prompt=run.prompt,
+            negative=settled(sampling.negative_prompt, "negative_prompt", run),
+            guides=guides,
+            known=known,
+            given=given,
+            noise=pure,
+        )
+
+    def start(self, conditions: Conditions) -> Memory:
+        """The memory that the present chunk starts with."""
+        device = self.model.device
+        noisy = sent(conditions.noise, device)
+        if self.videos.source is not None:
+            sigma = float(conditions.schedule.sigmas[0])
+            noisy = (1 - sigma) * sent(self._encode(self.videos.source, SOURCE), device) + sigma * noisy
+        return Memory.start(noisy)
+
+    def finish_chunk(self, latents: Tensor) -> None:
+        """Take a denoised chunk [1, C, T, H, W] in that is not the last."""
+        overlap = self.model.settings.overlap
+        video = self.model.decode(latents)
+        self.made.append(to_frames(video)[self._known_frames :])
+        self.tail = video[:, :, video.shape[2] - overlap :].cpu()
+        self.chunk += 1
+
+    def output(self, latents: Tensor) -> Callable[[], Frames]:
+        """All frames of the run, of whose last chunk these are the latents [1, C, T, H, W].
+
+        The device is asked for them now; calling what comes back waits for them.
+        """
+        count, skipped, before = self.job.run.sampling.num_frames, self._known_frames, tuple(self.made)
+        coming = Coming(self.model.decode(latents))
+
+        def frames() -> Frames:
+            last = coming.frames()[skipped:]
+            return (np.concatenate((*before, last)) if before else last)[:count]
+
+        return frames
+
+    @property
+    def _known_frames(self) -> int:
+        """Frames with which the present chunk begins that the one before has made."""
+        return self.model.settings.overlap if self.chunk else 0
+
+    def save(self, memory: Memory, step: int) -> None:
+        """Write where the run stands to its job's state file."""
+        width, height = self.size
+        nothing = np.zeros((0, height, width, 3), dtype=np.uint8)
+        frames = np.concatenate(self.made) if self.made else nothing
+        save_state(self.job.state, SavedState(self.chunk, step, memory, frames, self.tail), self.owner)
+
+    def resume(self) -> tuple[Memory, int] | None:
+        """Go back to where the run's saved state stands; None if there is no valid one."""
+        state = load_state(self.job.state, self.owner)
+        if state is None or state.chunk >= len(self.starts) or state.step > self.steps:
+            return None
+        self.chunk, self.made = state.chunk, [state.frames] if len(state.frames) else []
+        self.tail = state.tail
+        return state.memory, state.step
+
+    def _given(self) -> tuple[Tensor, Tensor]:
+        """Which latent frames of the present chunk are given by the one before, and their latents."""
+        settings, vae = self.model.settings, self.model.vae
+        frames = 1 + (settings.chunk_frames - 1) // vae.temporal
+        width, height = (side // vae.spatial for side in self.size)
+        known = torch.zeros(1, frames)
+        given = torch.zeros(1, vae.latent_channels, frames, height, width)
+        if self.tail is not None and settings.overlap:
+            latents = self.model.latents_of(self.tail).float().cpu()
+            count = latents.shape[2]
+            known[:, :count] = 1
+            given[:, :, :count] = latents
+        return known, given
+
+    def _weight(self, control: Control) -> Tensor:
+        mask = self.videos.masks[control.name]
+        if mask is None:
+            return torch.tensor(control.weight)
+        start, frames = self.starts[self.chunk], self.model.settings.chunk_frames
+        index = np.minimum(np.arange(start, start + frames), len(mask) - 1)
+        vae, patch = self.model.vae, self.model.config.patch
+        return control.weight * token_weight(mask[index], vae.spatial * patch, vae.temporal)
+
+    def _encode(self, frames: Frames, name: str) -> Tensor:
+        """Latents of the present chunk of a whole video, a control's or the input's."""
+        return _encoded(self.model, frames, self.starts[self.chunk], self.videos.contents[name])
+
+
+def _encoded(model: Model, frames: Frames, start: int, content: str) -> Tensor:
+    """Latents of the chunk of a video that begins there."""
+    count = model.settings.chunk_frames
+    return model.encode(chunk_of(frames, start, count), f"{content} {start} {count}")
+
+
+def parts_of_start(model: Model, run: Run, videos: Videos) -> Iterator[None]:
+    """Have the model keep what the first chunk of a run asks of it, in parts: its prompts as they are read, its
+    videos' latents. Nothing is done for a large video.
+    """
+    if _tokens(model, run) > AHEAD_TOKENS:
+        return
+    for prompt in (run.prompt, run.sampling.negative_prompt):
+        if prompt is not None:
+            model.read("base", prompt)
+            yield
+    for name, frames in videos.encoded.items():
+        _encoded(model, frames, 0, videos.contents[name])
+        yield
+
+
+def _tokens(model: Model, run: Run) -> int:
+    """Of one chunk."""
+    frames = 1 + (model.settings.chunk_frames - 1) // model.vae.temporal
+    width, height = (side // (model.vae.spatial * model.config.patch) for side in run_size(run))
+    return frames * width * height

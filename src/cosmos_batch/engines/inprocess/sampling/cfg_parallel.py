@@ -1,0 +1,70 @@
+"""One batch on two devices: the guided pass on one, the unguided pass on the other.
+
+For a video that is wanted soon. For many, a GPU each does the same work without waiting for the slower half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from cosmos_batch.engines.inprocess.transfer25.batch_layout import Conditions, Sample
+from cosmos_batch.engines.inprocess.transfer25.forward import Passes, Velocity, pulled
+
+
+class SplitForward:
+    """Guided rows by the first forward, unguided rows by the second, each on its device."""
+
+    def __init__(self, first: Passes, second: Passes) -> None:
+        self.device = first.device
+        self._first = first
+        self._second = second
+
+    def tokens(self, conditions: Conditions) -> dict[str, Tensor]:
+        """The tokens of each control video of a sample, [1, N, D]: the same at every step."""
+        return self._first.tokens(conditions)
+
+    def arranged(self, samples: Sequence[Sample]) -> Velocity:
+        """The network's pass over these samples, in this order."""
+        guided = self._first.arranged([_one_pass(sample, sample.conditions.prompt) for sample in samples])
+        places = [place for place, sample in enumerate(samples) if sample.conditions.guidance > 0]
+        if not places:
+            return guided
+        there = self._second.device
+        halves = [_moved(_one_pass(samples[place], samples[place].conditions.negative), there) for place in places]
+        unguided = self._second.arranged(halves)
+        index = torch.tensor(places, device=self.device)
+        strength = torch.tensor([samples[place].conditions.guidance for place in places], device=self.device)
+        strength = strength.view(-1, 1, 1, 1, 1)
+
+        def velocity(sample: Tensor, sigma: Tensor) -> Tensor:
+            # Both are only launched here: the devices work at the same time
+            with _at(there):
+                rest = unguided(sample[index].to(there), sigma[index].to(there))
+            made = guided(sample, sigma)
+            return pulled(made, rest.to(self.device), index, strength)
+
+        return velocity
+
+    def forget(self) -> None:
+        """Free what both keep between steps."""
+        self._first.forget()
+        self._second.forget()
+
+
+def _at(device: torch.device) -> AbstractContextManager[object]:
+    """With a device as that of what is made without naming one: streams and recordings."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+def _one_pass(sample: Sample, prompt: str) -> Sample:
+    return replace(sample, conditions=replace(sample.conditions, guidance=0.0, prompt=prompt))
+
+
+def _moved(sample: Sample, device: torch.device) -> Sample:
+    tokens = {name: tokens.to(device) for name, tokens in sample.tokens.items()}
+    return replace(sample, tokens=tokens, drift=sample.drift.to(device))

@@ -1,0 +1,215 @@
+"""How the samples of a batch lie in a forward pass: which rows they have, and what each network is given."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cosmos_batch.engines.inprocess.gpu.host_device import sent
+from cosmos_batch.engines.inprocess.sampling.schedule import Schedule
+from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
+from cosmos_batch.engines.inprocess.transfer25.transformer import Rotary, Text, rotary
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """One control of one sample."""
+
+    latents: Tensor  # [1, C, T, H, W]
+    weight: Tensor  # [] or, from a mask, [N]; as it is applied, already normalised
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What one sample is made from. Nothing in it depends on the sample's company."""
+
+    schedule: Schedule
+    guidance: float  # g in c + g (c - u); 0: the unguided pass is not run
+    prompt: str
+    negative: str
+    guides: Mapping[str, Guide]
+    known: Tensor  # [1, T]: 1 for latent frames that are given
+    given: Tensor  # [1, C, T, H, W]: their latents, zero elsewhere
+    noise: Tensor  # [1, C, T, H, W]: what the sample started from
+
+
+class ReadText(Protocol):
+    """Prompts as a network's cross-attention reads them: one row, no padding."""
+
+    def __call__(self, network: str, prompt: str) -> Text: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one sample brings into every step, made when it joins."""
+
+    conditions: Conditions
+    tokens: Mapping[str, Tensor]  # of each control, [1, N, D]
+    drift: Tensor  # [1, C, T, H, W]: velocity of the given frames, zero elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The samples, and their rows, that one control branch runs on."""
+
+    name: str
+    samples: Tensor  # [b] indices into the batch's samples
+    sample_of_row: Tensor | None  # [r] indices into those; None: one row of each, in their order
+    rows: Tensor | None  # [r] indices into the batch's rows; None: all of them
+    tokens: Tensor  # [b, N, D]
+    text: Text
+    weight: Tensor  # [r, 1, 1] or [r, N, 1]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All that a step needs beside the latents; valid until the membership changes."""
+
+    rows: int  # R
+    sample_of_row: Tensor | None
+    """[R]: guided rows of all samples, then the unguided rows of those that have one; None: there are none"""
+    unguided: Tensor  # [u]: samples that have an unguided row
+    guidance: Tensor  # [u, 1, 1, 1, 1]
+    known: Tensor  # [B, T]
+    none_known: bool  # so all frames of a sample have one noise level
+    given: Tensor  # [B, C, T, H, W]
+    drift: Tensor  # [B, C, T, H, W]
+    text: Text
+    lanes: tuple[Lane, ...]
+    table: Rotary
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens of the forward pass."""
+        return self.rows * self.table.cos.shape[0]
+
+    @cached_property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors in it, in an order of their own."""
+        return tuple(leaf for leaf in _leaves(self) if isinstance(leaf, Tensor))
+
+    @cached_property
+    def structure(self) -> Hashable:
+        """Everything but the values of the tensors."""
+        return tuple(
+            (tuple(leaf.shape), leaf.dtype) if isinstance(leaf, Tensor) else leaf for leaf in _leaves(self)
+        )
+
+    def clone(self) -> Layout:
+        """The same, in memory of its own."""
+        copy: Layout = _cloned(self)
+        return copy
+
+
+def _leaves(value: object) -> Iterator[Any]:
+    """What dataclasses and tuples hold, down to what is neither."""
+    if isinstance(value, tuple):
+        for part in value:
+            yield from _leaves(part)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _leaves(getattr(value, field.name))
+    else:
+        yield value
+
+
+def _cloned(value: Any) -> Any:
+    """A copy, tensors and all, of what dataclasses and tuples hold."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value)(**{field.name: _cloned(getattr(value, field.name)) for field in fields(value)})
+    if isinstance(value, tuple):
+        parts = [_cloned(part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Arranger:
+    """Lays samples out for networks of one configuration."""
+
+    config: NetworkConfig
+    read: ReadText
+    device: torch.device
+    dtype: torch.dtype  # of the networks
+
+    def arrange(self, samples: Sequence[Sample]) -> Layout:
+        """The layout of these samples, in this order."""
+        unguided = [i for i, sample in enumerate(samples) if sample.conditions.guidance > 0]
+        rows = [*range(len(samples)), *unguided]
+        prompts = [sample.conditions.prompt for sample in samples]
+        prompts += [samples[i].conditions.negative for i in unguided]
+        given = sent(torch.cat([sample.conditions.given for sample in samples]), self.device)
+        known = torch.cat([sample.conditions.known for sample in samples])
+        strength = sent(torch.tensor([samples[i].conditions.guidance for i in unguided]), self.device)
+        _, _, frames, height, width = given.shape
+        patch = self.config.patch
+        return Layout(
+            rows=len(rows),
+            sample_of_row=self._index(rows) if unguided else None,
+            unguided=self._index(unguided),
+            guidance=strength.view(-1, 1, 1, 1, 1),
+            known=sent(known, self.device),
+            none_known=not bool(known.any()),
+            given=given,
+            drift=torch.cat([sample.drift for sample in samples]),
+            text=self._stack("base", prompts),
+            lanes=tuple(self._lane(name, samples, rows, prompts) for name in _controls(samples)),
+            table=rotary(self.config, frames, height // patch, width // patch, self.device),
+        )
+
+    def _lane(self, name: str, samples: Sequence[Sample], rows: Sequence[int], prompts: Sequence[str]) -> Lane:
+        used = [row for row, i in enumerate(rows) if name in samples[i].conditions.guides]
+        owners = [i for i, sample in enumerate(samples) if name in sample.conditions.guides]
+        place = {i: index for index, i in enumerate(owners)}
+        doubled = len(used) > len(owners)
+        guides = [samples[rows[row]].conditions.guides[name] for row in used]
+        weights = [sent(guide.weight, self.device).to(self.dtype) for guide in guides]
+        longest = max(weight.numel() for weight in weights)
+        return Lane(
+            name=name,
+            samples=self._index(owners),
+            sample_of_row=self._index([place[rows[row]] for row in used]) if doubled else None,
+            rows=self._index(used) if len(used) < len(rows) else None,
+            tokens=_joined([samples[i].tokens[name] for i in owners]),
+            text=self._stack(name, [prompts[row] for row in used]),
+            weight=torch.stack([weight.reshape(-1, 1).expand(longest, 1) for weight in weights]),
+        )
+
+    def _index(self, places: Sequence[int]) -> Tensor:
+        return sent(torch.tensor(places, dtype=torch.long), self.device)
+
+    def _stack(self, network: str, prompts: Sequence[str]) -> Text:
+        return stack_texts([self.read(network, prompt) for prompt in prompts])
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """All in one tensor; a single one as it is, for it may be large."""
+    return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
+
+
+def _controls(samples: Sequence[Sample]) -> list[str]:
+    return sorted({name for sample in samples for name in sample.conditions.guides})
+
+
+def stack_texts(texts: Sequence[Text]) -> Text:
+    """One Text of several one-row ones; shorter ones are padded, and the padding is masked out."""
+    lengths = [text.keys.shape[2] for text in texts]
+    longest = max(lengths)
+
+    def padded(parts: Sequence[Tensor]) -> Tensor:
+        return torch.cat([F.pad(part, (0, 0, 0, 0, 0, longest - part.shape[2])) for part in parts], dim=1)
+
+    mask = None
+    if min(lengths) < longest:
+        places = torch.arange(longest, device=texts[0].keys.device)
+        ends = torch.tensor(lengths, device=places.device)
+        mask = (places < ends[:, None])[:, None, None, :]
+    return Text(padded([text.keys for text in texts]), padded([text.values for text in texts]), mask)

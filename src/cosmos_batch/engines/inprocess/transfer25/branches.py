@@ -1,0 +1,133 @@
+"""The base network and the control branches of a model, on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate
+from cosmos_batch.engines.inprocess.gpu.offload import Turns
+from cosmos_batch.engines.inprocess.model_files import ModelFolders
+from cosmos_batch.engines.inprocess.options import Approximation
+from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig, from_diffusers
+from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import (
+    Checkpoint,
+    base_from_diffusers,
+    branch_from_diffusers,
+    read_config,
+)
+from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Transformer
+from cosmos_batch.errors import ModelError
+
+Network = TypeVar("Network", Transformer, ControlBranch)
+
+
+def fill(network: nn.Module, state: dict[str, Tensor], folder: Path) -> None:
+    """Give a network its weights. Raises ModelError naming what does not fit."""
+    try:
+        network.load_state_dict(state, assign=True)
+    except RuntimeError as exc:
+        raise ModelError(f"{folder}: weights that do not fit the configuration beside them: {exc}") from exc
+
+
+class Networks:
+    """Base and branches. Branches load on first use and can be dropped."""
+
+    def __init__(
+        self,
+        folders: ModelFolders,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        approximations: Collection[Approximation] = (),
+        branches_wait: bool = False,
+    ) -> None:
+        """
+        Args:
+            folders: where the weights lie.
+            device: where they compute.
+            dtype: in which they compute.
+            approximations: of these, attention in 8 bits concerns it.
+            branches_wait: whether branches are in the host's memory, but for the one at work.
+
+        Raises ModelError for weights that do not fit, PlanError and MissingExtra as `accelerate` does.
+        """
+        self.device = device
+        self.dtype = dtype
+        self.config = _config(folders)
+        self._folders = folders
+        self._approximations = approximations
+        self.base = self._load(Transformer, folders.transformer)
+        self._branches: dict[str, ControlBranch] = {}
+        self._turns = Turns(device) if branches_wait else None
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """The control branches that are in memory."""
+        return tuple(sorted(self._branches))
+
+    @property
+    def stay(self) -> bool:
+        """Whether weights that are loaded stay where they are."""
+        return self._turns is None
+
+    def branch(self, name: str) -> ControlBranch:
+        """A control's branch, loaded if need be. Raises ModelError if the model has none of that name.
+
+        Where branches wait, it is on the device until the next one is asked for, or something else is at work.
+        """
+        branch = self._branch(name)
+        if self._turns:
+            self._turns.take(name)
+        return branch
+
+    def keep_only(self, controls: Iterable[str]) -> None:
+        """Load the branches of these controls, and free all others."""
+        wanted = set(controls)
+        self._branches = {name: branch for name, branch in self._branches.items() if name in wanted}
+        if self._turns:
+            self._turns.keep_only(wanted)
+        for name in sorted(wanted):
+            self._branch(name)
+
+    def rest(self) -> None:
+        """Leave the device to another part of the model, where branches wait."""
+        if self._turns:
+            self._turns.rest()
+
+    def _branch(self, name: str) -> ControlBranch:
+        if name not in self._branches:
+            if name not in self._folders.controls:
+                have = ", ".join(sorted(self._folders.controls)) or "none"
+                raise ModelError(
+                    f"{self._folders.settings.name} has no branch for control {name!r}; it has {have}"
+                )
+            self.rest()
+            branch = self._load(ControlBranch, self._folders.controls[name])
+            if self._turns:
+                self._turns.park(name, branch)
+            self._branches[name] = branch
+        return self._branches[name]
+
+    def _load(self, kind: type[Network], folder: Path) -> Network:
+        with torch.device("meta"):  # filled at once: weights that are drawn at random first would take long
+            network = kind(self.config)
+        convert = base_from_diffusers if kind is Transformer else branch_from_diffusers
+        weights = Checkpoint(folder, self.device, self.dtype)
+        fill(network, convert(weights, self.config), folder)
+        network.to(self.device, self.dtype).eval().requires_grad_(False)
+        accelerate(network, self._approximations)
+        return network
+
+
+def _config(folders: ModelFolders) -> NetworkConfig:
+    folder = next(iter(folders.controls.values()), None)
+    control = read_config(folder) if folder else None
+    try:
+        return from_diffusers(read_config(folders.transformer), control)
+    except KeyError as exc:
+        raise ModelError(f"{folders.transformer}/config.json: no field {exc}") from exc

@@ -1,0 +1,30 @@
+"""An output that is proven to be a run's, put where the dispatcher looks for it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from cosmos_batch.engines.base import Job
+from cosmos_batch.errors import StorageError
+from cosmos_batch.media.encode import tag_video, write_video
+from cosmos_batch.media.verify import FINGERPRINT
+from cosmos_batch.media.video import frames_of, probe
+
+
+def file_output(video: Path, controls: Mapping[str, Path], job: Job) -> None:
+    """Leave output.mp4, with the run's fingerprint in its metadata, and control_<name>.mp4 in the job's folder.
+
+    No frame is encoded anew, but for controls in other containers than MP4. Raises MediaError.
+    """
+    tag_video(video, job.folder / "output.mp4", {FINGERPRINT: job.run.fingerprint})
+    for name, control in controls.items():
+        target = job.folder / f"control_{name}.mp4"
+        if control.suffix.lower() == ".mp4":
+            try:
+                shutil.copyfile(control, target)
+            except OSError as exc:
+                raise StorageError(f"{target}: cannot be written ({exc.strerror})") from exc
+        else:
+            write_video(target, frames_of(control), probe(control).fps)

@@ -1,0 +1,103 @@
+"""The two files of Transfer1's batch mode: a base spec, and a line of overrides per run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cosmos_batch.engines.catalogue import TRANSFER1
+from cosmos_batch.errors import PlanError
+from cosmos_batch.formats.run_like import RunLike, as_run, as_runs
+from cosmos_batch.planning.batch_keys import preset, resolved_defaults, setting
+from cosmos_batch.planning.traits import Traits
+from cosmos_batch.run import Control, Run
+
+PROCESS_SETTINGS = ("negative_prompt", "num_steps", "guidance", "sigma_max", "seed", "fps")
+"""The sampling settings that hold for a whole Transfer1 process."""
+_PRESETS = {"blur_strength": "vis", "canny_threshold": "edge"}
+_UPSCALER_WEIGHT = 0.5  # NVIDIA's own spec of the upscaler
+
+
+def create_minimal_base_spec(runs: Sequence[RunLike]) -> dict[str, Any]:
+    """The base spec of a Transfer1 launch: every setting that holds for the process, and only controls in use.
+
+    Controls stand at weight 0, since every line of the batch file overrides them. `input_video_path` is the first
+    run's: Transfer1 demands one and does not open it in batch mode. Raises PlanError, naming the setting and both
+    values, if the runs differ in what holds for the process, and if there are no runs.
+    """
+    given = as_runs(runs)
+    if not given:
+        raise PlanError("a base spec needs at least one run")
+    each = [process_settings(run, TRANSFER1) for run in given]
+    for settings, run in zip(each, given, strict=True):
+        for name, value in settings.items():
+            if value != each[0][name]:
+                raise PlanError(
+                    f"{name} must be equal in a Transfer1 launch: "
+                    f"{each[0][name]!r} in run {given[0].id}, {value!r} in run {run.id}"
+                )
+    return base_spec(given, each[0])
+
+
+def base_spec(runs: Sequence[Run], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A base spec with these settings and the controls that some run uses.
+
+    Raises PlanError for a frame rate that is no number.
+    """
+    if settings.get("fps") == "input":
+        raise PlanError("fps = 'input': a base spec needs a number")
+    names = sorted({control.name for run in runs for control in _written(run)})
+    videos = [path for run in runs for path in (run.video, *(c.video for c in run.active)) if path is not None]
+    spec: dict[str, Any] = {**settings, "input_video_path": videos[0] if videos else ""}
+    return spec | {name: {"control_weight": 0} for name in names}
+
+
+def process_settings(run: Run, traits: Traits) -> dict[str, Any]:
+    """What a base spec says for a run, beside its controls."""
+    defaults = resolved_defaults(traits)
+    settings = {name: setting(run, name, defaults) for name in PROCESS_SETTINGS}
+    return settings | {name: preset(run, control) for name, control in _PRESETS.items()}
+
+
+def shared_settings(runs: Sequence[Run], traits: Traits) -> dict[str, Any]:
+    """Those settings of a base spec that all runs agree on, and that mean the same for every input."""
+    each = [process_settings(run, traits) for run in runs]
+    if traits.ragged:
+        each = [{name: value for name, value in one.items() if value != "input"} for one in each]
+    return {name: value for name, value in each[0].items() if all(other.get(name) == value for other in each)}
+
+
+def to_cosmos_batch_inference_jsonl(runs: Sequence[RunLike]) -> list[dict[str, Any]]:
+    """The lines of a Transfer1 batch file, one dict per run.
+
+    Every active control is overridden with the run's own weight and video; a video of null has Transfer1 make it
+    from the run's input, so nothing is inherited from the base spec. upscale takes the input itself, and fails on
+    a null.
+    """
+    return [_line(as_run(run)) for run in runs]
+
+
+def _line(run: Run) -> dict[str, Any]:
+    overrides = {control.name: _override(control) for control in _written(run)}
+    return {"visual_input": run.video, "prompt": run.prompt, "control_overrides": overrides}
+
+
+def _override(control: Control) -> dict[str, Any]:
+    """A weight map (a .pt file) stands in the weight's place, as Transfer1 reads it."""
+    weight = control.weight if control.mask is None else control.mask
+    override: dict[str, Any] = {"control_weight": weight}
+    if control.name != "upscale":
+        override["input_control"] = control.video
+    if control.prompt is not None and control.video is None:
+        override["input_control_prompt"] = control.prompt
+    if control.mask_prompt is not None:
+        override["control_weight_prompt"] = control.mask_prompt
+    return override
+
+
+def _written(run: Run) -> tuple[Control, ...]:
+    """The active controls; an upscaling job has the control "upscale" even where it was not spelt out."""
+    active = run.active
+    if run.job_type == "upscale" and all(control.name != "upscale" for control in active):
+        active += (Control(name="upscale", weight=_UPSCALER_WEIGHT),)
+    return active

@@ -1,0 +1,131 @@
+"""NVIDIA's `transfer.py` of Cosmos-Transfer1 as the planner sees it, by itself and as cosmos-batch drives it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cosmos_batch.engines.resolutions import PATCH, TRANSFER1_BUCKETS, Size, chunker, frames_of, nearest
+from cosmos_batch.errors import Problem
+from cosmos_batch.planning.traits import Shape, Traits, VideoFacts
+from cosmos_batch.run import Control, Run
+
+_TRANSFER1_CHUNK = 121
+_SEEDS = 2**32  # numpy takes no seed from here on; chunk k is seeded with seed + k
+_UPSCALE_OVERLAP = 256  # pixels that the upscaler's three tiles of a side share, along the longer side
+_ASPECTS = {bucket: (max(aspect), min(aspect)) for aspect, bucket in TRANSFER1_BUCKETS.items()}
+
+
+def _transfer1_shape(run: Run, facts: VideoFacts | None) -> Shape:
+    width, height = nearest(TRANSFER1_BUCKETS, facts)
+    return Shape(width, height, frames_of(run, facts, _TRANSFER1_CHUNK))
+
+
+def _transfer1_output(run: Run, facts: VideoFacts | None) -> Shape:
+    shape = _transfer1_shape(run, facts)
+    size = (shape.width, shape.height)
+    return Shape(*(upscaled(size) if run.job_type == "upscale" else size), shape.frames)
+
+
+def _transfer1_tokens(shape: Shape) -> int:
+    """Every chunk is padded to 121 frames, which an autoencoder of 8 x 8 x 8 makes 16 latent frames."""
+    return 16 * (shape.height // PATCH) * (shape.width // PATCH)
+
+
+def _transfer1_size(facts: VideoFacts | None) -> str:
+    width, height = nearest(TRANSFER1_BUCKETS, facts)
+    return f"{width}x{height}"
+
+
+def _transfer1_objections(run: Run, facts: VideoFacts | None) -> tuple[Problem, ...]:
+    sampling, found = run.sampling, []
+    if sampling.resolution not in (None, "720") and sampling.resolution != _transfer1_size(facts):
+        found.append(
+            ("resolution", sampling.resolution, "Transfer1 chooses the size itself", "leave it out, or say 720")
+        )
+    if sampling.fps == "input" and facts is None:
+        found.append(("fps", "'input'", "nothing is known of this run's input", "give a number"))
+    if sampling.num_frames and (facts is None or facts.frames > sampling.num_frames):
+        found.append(
+            (
+                "num_frames",
+                str(sampling.num_frames),
+                "Transfer1 makes as many frames as the input has",
+                "leave it out, or shorten the input",
+            )
+        )
+    if sampling.seed is not None and sampling.seed >= _SEEDS - 100:
+        found.append(("seed", str(sampling.seed), "Transfer1 takes 32 bits", f"give one below {_SEEDS - 100}"))
+    if sampling.negative_prompt == "":
+        found.append(
+            ("negative_prompt", "''", "Transfer1 fails on an empty one", "leave it out, or say something")
+        )
+    if facts is not None and facts.frames < 2:
+        found.append(("video", f"{facts.frames} frame", "Transfer1 fails on a single image", "give a video"))
+    for control in run.controls:
+        if not control.weight:
+            continue
+        found += [(f"controls.{control.name}", *rest) for rest in _transfer1_control(control)]
+    return tuple(Problem("", None, *parts) for parts in found)
+
+
+def _transfer1_control(control: Control) -> list[tuple[str, str, str]]:
+    found = []
+    if control.name in ("hdmap", "lidar") and control.video is None:
+        found.append(("no video", "Transfer1 cannot make this control video", "give it"))
+    if control.name == "upscale" and control.video is not None:
+        found.append(("video", "Transfer1 upscales the input video itself", "leave the control video out"))
+    if control.mask is not None and not (control.mask.endswith(".pt") and control.weight == 1):
+        found.append(("mask", "Transfer1 takes weight maps as .pt tensors of weight 1", "convert the mask"))
+    if control.mask_prompt is not None and control.name != "seg":
+        found.append(("mask_prompt", "Transfer1 reads it for seg alone", "leave it out"))
+    return found
+
+
+TRANSFER1 = Traits(
+    name="transfer1",
+    controls=frozenset({"edge", "vis", "depth", "seg", "keypoint", "hdmap", "lidar", "upscale"}),
+    launch_keys=(
+        "signature",
+        "job_type",
+        "negative_prompt",
+        "num_steps",
+        "guidance",
+        "sigma_max",
+        "seed",
+        "fps",
+        "blur_strength",
+        "canny_threshold",
+    ),
+    batch_keys=("weights", "input", "shape"),
+    steps=False,
+    shape=_transfer1_shape,
+    tokens=_transfer1_tokens,
+    chunks=chunker(_TRANSFER1_CHUNK, 1),
+    job_types=frozenset({"inference", "upscale"}),
+    objections=_transfer1_objections,
+)
+"""NVIDIA's `transfer.py` with a base spec and a batch file: every setting but prompts, videos and weights holds
+for the whole process, and a tensor batch of several gets its first run's weights."""
+
+
+def upscaled(size: Size) -> Size:
+    """The size that Transfer1's upscaler makes of one of its buckets: three tiles each way, which overlap.
+
+    After `get_upscale_size` of cosmos_transfer1/diffusion/inference/inference_utils.py.
+    """
+    width, height = size
+    longer, shorter = _ASPECTS[size]
+    lost, lost_across = _UPSCALE_OVERLAP, int(_UPSCALE_OVERLAP * (shorter / longer))
+    across = (lost, lost_across) if width >= height else (lost_across, lost)
+    return width * 3 - across[0], height * 3 - across[1]
+
+
+TRANSFER1_DRIVEN = replace(
+    TRANSFER1,
+    launch_keys=tuple(key for key in TRANSFER1.launch_keys if key not in ("blur_strength", "canny_threshold")),
+    loose_batch_keys=("input", "shape"),
+    frame_size=lambda facts: nearest(TRANSFER1_BUCKETS, facts),
+    output=_transfer1_output,
+)
+"""Transfer1 as cosmos-batch drives it: edge and vis videos are made beforehand, so their presets hold no launch
+apart; and a tensor batch may mix weights, each given as a map that is the same all over the picture."""

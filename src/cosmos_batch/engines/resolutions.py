@@ -1,0 +1,104 @@
+"""Sizes and lengths as NVIDIA's models have them: aspect buckets, named resolutions, chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from cosmos_batch.errors import PlanError
+from cosmos_batch.formats.cosmos3 import SIZES
+from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.run import Run
+
+Size = tuple[int, int]
+"""Width and height, in pixels."""
+Buckets = Mapping[Size, Size]
+"""Aspect ratio, as (16, 9), to the size that a video nearest to it is brought to."""
+
+
+def five(wide: Size, less_wide: Size, square: Size) -> Buckets:
+    """Buckets for 16:9, 4:3, 1:1, 3:4 and 9:16; the upright ones are the wide ones turned."""
+    return {
+        (16, 9): wide,
+        (4, 3): less_wide,
+        (1, 1): square,
+        (3, 4): less_wide[::-1],
+        (9, 16): wide[::-1],
+    }
+
+
+# cosmos-transfer2.5, cosmos_transfer2/_src/predict2/datasets/utils.py, VIDEO_RES_SIZE_INFO
+TRANSFER25_SIZES: Mapping[str, Buckets] = {
+    "1080": five((1920, 1056), (1440, 1056), (1024, 1024)),
+    "1024": five((1280, 768), (1280, 1024), (1024, 1024)),
+    "720": five((1280, 704), (960, 704), (960, 960)),
+    "720p": five((1280, 720), (960, 720), (960, 960)),
+    "512": five((640, 384), (640, 512), (512, 512)),
+    "480": five((768, 432), (640, 480), (480, 480)),
+    "480p": five((832, 480), (640, 480), (640, 640)),
+    "256": five((320, 192), (320, 256), (256, 256)),
+}
+# cosmos-transfer1, cosmos_transfer1/diffusion/inference/inference_utils.py, VIDEO_RES_SIZE_INFO
+TRANSFER1_BUCKETS: Buckets = five((1280, 704), (960, 704), (960, 960))
+COSMOS3_SIZES: Mapping[str, Buckets] = {name: five(*sizes) for name, sizes in SIZES.items()}
+PATCH = 16
+"""Pixels of a token, each way: the autoencoder's 8 times the network's patch of 2."""
+
+
+def nearest(buckets: Buckets, facts: VideoFacts | None) -> Size:
+    """The bucket nearest in width / height, as NVIDIA's `detect_aspect_ratio` chooses; the first if unknown."""
+    if facts is None:
+        return next(iter(buckets.values()))
+    ratio = facts.width / facts.height
+    aspect = min(buckets, key=lambda aspect: (aspect[0] / aspect[1] - ratio) ** 2)
+    return buckets[aspect]
+
+
+def _explicit(resolution: str) -> Size:
+    width, height = (int(part) for part in resolution.split("x"))
+    if width % PATCH or height % PATCH:
+        near = "x".join(str(max(PATCH, round(side / PATCH) * PATCH)) for side in (width, height))
+        raise PlanError(f"resolution {resolution!r}: sides must be multiples of {PATCH}; {near} would do")
+    return width, height
+
+
+def size_named(resolution: str, sizes: Mapping[str, Buckets], facts: VideoFacts | None) -> Size:
+    """The size of a named resolution for such an input, or of "WIDTHxHEIGHT". Raises PlanError for neither."""
+    if resolution in sizes:
+        return nearest(sizes[resolution], facts)
+    if "x" in resolution:
+        return _explicit(resolution)
+    known = ", ".join([*sizes, "WIDTHxHEIGHT"])
+    raise PlanError(f"resolution {resolution!r}: not known to this model, which takes {known}")
+
+
+def frames_of(run: Run, facts: VideoFacts | None, default: int) -> int:
+    """Frames that a run makes of such an input; of an unknown one what it asks for, else the default."""
+    wanted = run.sampling.num_frames
+    if facts is None:
+        return wanted or default
+    return min(wanted, facts.frames) if wanted else facts.frames
+
+
+def chunker(chunk_frames: int, overlap: int) -> Callable[[int], int]:
+    """From frames to the chunks that they take, where neighbours share `overlap` frames."""
+
+    def chunks(frames: int) -> int:
+        rest = max(0, frames - chunk_frames)
+        return 1 + -(-rest // (chunk_frames - overlap))
+
+    return chunks
+
+
+def place_of(size: Size, sizes: Mapping[str, Buckets]) -> tuple[str, Size] | None:
+    """The named resolution and the aspect ratio whose bucket has that size; None where there is none."""
+    for name, buckets in sizes.items():
+        for aspect, bucket in buckets.items():
+            if bucket == size:
+                return name, aspect
+    return None
+
+
+def parsed(resolution: str) -> Size | None:
+    """Width and height of "WIDTHxHEIGHT"; None for a named resolution."""
+    width, x, height = resolution.partition("x")
+    return (int(width), int(height)) if x else None

@@ -1,0 +1,216 @@
+"""Cosmos 3 transfer samples, with the defaults of NVIDIA's cosmos-framework filled in.
+
+What a run cannot say is a problem where it is set to anything but what Cosmos 3 does anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cosmos_batch.errors import Problem
+from cosmos_batch.formats.common import PathText, Strict, Text, only
+from cosmos_batch.formats.problems import Place
+from cosmos_batch.formats.prompt_files import prompt_of
+from cosmos_batch.formats.records import Record
+from cosmos_batch.formats.run_builder import Draft, Setup, Source
+from cosmos_batch.formats.validate import Names, validated
+from cosmos_batch.run import Control, ControlName, FrameCount, Prompt, Run, RunId, Seed, Steps, Strength, Weight
+
+Hint = Literal["edge", "blur", "depth", "seg", "wsm"]
+_HINTS: Mapping[Hint, ControlName] = {"edge": "edge", "blur": "vis", "depth": "depth", "seg": "seg", "wsm": "wsm"}
+_GIVEN = ("depth", "seg", "wsm")  # Cosmos 3 does not make these control videos
+_NAMES = Names(video="vision_path", weights=tuple(_HINTS), control_video="{}.control_path", id="name")
+
+SHIFT = 10.0
+"""The sampler's shift of every transfer: `_TRANSFER_DEFAULTS` and defaults/video2video of cosmos-framework."""
+
+SIZES = {
+    "256": ((320, 192), (320, 256), (256, 256)),
+    "480": ((832, 480), (736, 544), (640, 640)),
+    "720": ((1280, 720), (1104, 832), (960, 960)),
+}
+"""Width and height of 16:9, 4:3 and 1:1, by resolution; upright ones are turned. From `VIDEO_RES_SIZE_INFO` in
+cosmos_framework/data/generator/utils.py of cosmos-framework."""
+_CHUNKS = "remove it: the engine chooses how chunks are cut"
+_TUNED = "remove it: a run cannot change what Cosmos 3 is tuned to"
+_GLUED = "remove it: the input and the control videos are filed beside the output"
+_OTHER = "remove it: only transfers are read"
+
+
+def hint_of(control: str) -> str:
+    """What Cosmos 3 calls a control."""
+    return "blur" if control == "vis" else control
+
+
+def guidance(controls: Sequence[str]) -> float:
+    """Cosmos 3's own guidance for a control set (`_TRANSFER_DEFAULTS`; several controls: defaults/video2video)."""
+    if len(controls) > 1:
+        return 6.0
+    return 1.0 if "wsm" in controls else 3.0
+
+
+def control_guidance(controls: Sequence[str]) -> float:
+    """Cosmos 3's own guidance towards the controls of a set, from the same places; 1 is none."""
+    if len(controls) > 1:
+        return 1.0
+    return {"wsm": 3.0, "seg": 2.0}.get(controls[0], 1.5)
+
+
+def chunk_frames(controls: Sequence[str]) -> int:
+    """Frames that Cosmos 3 makes at once with a control set."""
+    return 101 if tuple(controls) == ("wsm",) else 93
+
+
+class _Branch(Strict):
+    control_path: PathText | None = None
+    weight: Weight | None = None
+
+
+class _Edge(_Branch):
+    preset_edge_threshold: Strength | None = None
+
+
+class _Blur(_Branch):
+    preset_blur_strength: Strength | None = None
+
+
+class _Sample(Strict):
+    name: RunId | None = None
+    prompt: Prompt | None = None
+    prompt_path: PathText | None = None
+    negative_prompt: Text | None = None
+    vision_path: PathText | None = None
+    seed: Seed | None = None
+    num_steps: Steps | None = None
+    guidance: Annotated[float, Field(ge=0, le=7)] | None = None
+    fps: Annotated[int, Field(ge=1, le=240)] | None = None
+    max_frames: FrameCount | None = None
+    resolution: Literal["256", "480", "720"] | None = None
+    aspect_ratio: Literal["16,9", "4,3", "1,1", "3,4", "9,16"] | None = None
+    edge: _Edge | None = None
+    blur: _Blur | None = None
+    depth: _Branch | None = None
+    seg: _Branch | None = None
+    wsm: _Branch | None = None
+    # What a run cannot say. Those without a value here depend on the control set.
+    control_guidance: float | None = None
+    num_video_frames_per_chunk: int | None = None
+    shift: Annotated[Any, only(SHIFT, _TUNED)] = None
+    num_conditional_frames: Annotated[Any, only(1, _CHUNKS)] = None
+    num_first_chunk_conditional_frames: Annotated[Any, only(0, _CHUNKS)] = None
+    share_vision_temporal_positions: Annotated[Any, only(True, _TUNED)] = None
+    emphasize_control_in_prompt: Annotated[Any, only(True, _TUNED)] = None
+    show_control_condition: Annotated[Any, only(False, _GLUED)] = None
+    show_input: Annotated[Any, only(False, _GLUED)] = None
+    num_outputs: Annotated[Any, only(1, "give a sample for each output, with a seed of its own")] = None
+    model_mode: Annotated[Any, only("video2video", _OTHER)] = None
+    num_frames: Annotated[Any, only(None, "remove it, or say max_frames: it does not limit a transfer")] = None
+    negative_prompt_file: Annotated[Any, only(None, "give the text itself as negative_prompt")] = None
+
+
+def read(record: Record, source: Source) -> Run | list[Problem]:
+    """The run that a Cosmos 3 transfer sample says, or all its problems."""
+    sample, problems = validated(_Sample, record.value, record.place)
+    if sample is None:
+        return problems
+    branches = _branches(sample)
+    problems += _contradictions(sample, branches, record.place)
+    prompt, faults = prompt_of(sample.prompt, sample.prompt_path, record.place, source)
+    problems += faults
+    draft = Draft(
+        id=sample.name or _name_for(record, source),
+        prompt=prompt,
+        setup=_setup(sample, branches, source),
+        sampling=source.pool.sampling(
+            sample.num_steps,
+            guidance([_HINTS[hint] for hint in branches]) if sample.guidance is None else sample.guidance,
+            None,
+            sample.seed,
+            None if sample.fps is None or sample.vision_path else float(sample.fps),
+            sample.max_frames,
+            _resolution(sample),
+            sample.negative_prompt,
+        ),
+    )
+    return source.finish(draft, record.place, _NAMES, problems)
+
+
+def _name_for(record: Record, source: Source) -> str:
+    """As Cosmos 3 names what has no name: by the file, with the line counted from 0."""
+    return source.stem if record.number is None else f"{source.stem}_{record.number - 1}"
+
+
+def _branches(sample: _Sample) -> dict[Hint, _Branch]:
+    found: dict[Hint, _Branch | None] = {
+        "edge": sample.edge,
+        "blur": sample.blur,
+        "depth": sample.depth,
+        "seg": sample.seg,
+        "wsm": sample.wsm,
+    }
+    return {hint: branch for hint, branch in found.items() if branch}
+
+
+def _setup(sample: _Sample, branches: Mapping[Hint, _Branch], source: Source) -> Setup:
+    weights = _weights(branches)
+    named = [("vision_path", sample.vision_path)]
+    named += [(f"{hint}.control_path", branch.control_path) for hint, branch in branches.items()]
+    return Setup(
+        video=None if sample.vision_path is None else source.locator.resolve(sample.vision_path),
+        controls=tuple(_control(hint, branch, weights[hint], source) for hint, branch in branches.items()),
+        inputs=[(name, path, source.locator) for name, path in named if path is not None],
+    )
+
+
+def _weights(branches: Mapping[Hint, _Branch]) -> dict[Hint, float]:
+    """The weights as Cosmos 3 uses them: divided by their sum."""
+    given = {hint: 1.0 if branch.weight is None else branch.weight for hint, branch in branches.items()}
+    total = sum(given.values())
+    if not total or abs(total - 1) < 1e-6:
+        return given
+    return {hint: weight / total for hint, weight in given.items()}
+
+
+def _control(hint: Hint, branch: _Branch, weight: float, source: Source) -> Control:
+    preset: Strength | None = None
+    match branch:
+        case _Edge():
+            preset = branch.preset_edge_threshold
+        case _Blur():
+            preset = branch.preset_blur_strength
+    path = branch.control_path
+    video = None if path is None else source.locator.resolve(path)
+    return source.pool.control(_HINTS[hint], weight, video, preset or "medium")
+
+
+def _resolution(sample: _Sample) -> str:
+    """Cosmos 3 takes 16:9 where no aspect ratio is given, whatever the input's."""
+    wide, less_wide, square = SIZES[sample.resolution or "720"]
+    upright = sample.aspect_ratio in ("3,4", "9,16")
+    size = {"4,3": less_wide, "3,4": less_wide, "1,1": square}.get(sample.aspect_ratio or "", wide)
+    width, height = reversed(size) if upright else size
+    return f"{width}x{height}"
+
+
+def _contradictions(sample: _Sample, branches: Mapping[Hint, _Branch], place: Place) -> Iterator[Problem]:
+    if sample.prompt_path is not None and sample.prompt_path.lower().endswith(".json"):
+        remedy = "give the prompt as text: Cosmos 3 rewrites one that is JSON"
+        yield place.problem("prompt_path", "is a JSON prompt", remedy, sample.prompt_path)
+    for hint, branch in branches.items():
+        if hint in _GIVEN and branch.control_path is None:
+            remedy = f"give the {hint} video: Cosmos 3 does not make it"
+            yield place.problem(f"{hint}.control_path", "is missing", remedy)
+    controls = [_HINTS[hint] for hint in branches]
+    if not controls:
+        return
+    own = (
+        ("control_guidance", control_guidance(controls)),
+        ("num_video_frames_per_chunk", chunk_frames(controls)),
+    )
+    for name, value in own:
+        if getattr(sample, name) not in (None, value):
+            remedy = f"remove it: Cosmos 3 is tuned to {value:g} here, and a run cannot change that"
+            yield place.problem(name, "is not supported", remedy, getattr(sample, name))

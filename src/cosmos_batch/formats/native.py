@@ -1,0 +1,183 @@
+"""Native runs: `{"id", "prompt", "inputs", "execution_config": {"weights", ...}, ...}`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from cosmos_batch.errors import Problem
+from cosmos_batch.formats.common import STOCK_PROMPT, PathText, Strict, Text
+from cosmos_batch.formats.problems import Place
+from cosmos_batch.formats.records import Record, keys_are_unique
+from cosmos_batch.formats.run_builder import Draft, Pool, Setup, Source
+from cosmos_batch.formats.validate import Names, validated
+from cosmos_batch.run import (
+    Control,
+    ControlName,
+    Fps,
+    FrameCount,
+    Guidance,
+    Priority,
+    Prompt,
+    Resolution,
+    Run,
+    RunId,
+    Sampling,
+    Seed,
+    Sigma,
+    Steps,
+    Strength,
+    Weight,
+)
+
+_UPSCALE_WEIGHT = 0.5  # what NVIDIA's upscaler is given where nothing is said
+_NAMES = Names(video="inputs.video", weights=("execution_config.weights",), control_video="inputs.{}")
+
+
+def _priority(value: object) -> object:
+    """A named priority as its number."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return Priority[value.upper()].value
+    except KeyError as error:
+        raise PydanticCustomError("literal_error", "is not a known priority") from error
+
+
+PriorityValue = Annotated[
+    int,
+    BeforeValidator(_priority),
+    Field(ge=-(2**31), lt=2**31, description="a whole number, or low, normal, high or urgent"),
+]
+
+
+class _Config(Strict):
+    weights: dict[ControlName, Annotated[Weight, Field(le=1)]] | None = None
+    num_steps: Steps | None = None
+    guidance: Guidance | None = None
+    sigma_max: Sigma | None = None
+    seed: Seed | None = None
+    fps: Fps | None = None
+    num_frames: FrameCount | None = None
+    resolution: Resolution | None = None
+    negative_prompt: Text | None = None
+    blur_strength: Strength | None = None
+    canny_threshold: Strength | None = None
+
+
+_NO_CONFIG = _Config()
+
+
+class _Record(Strict):
+    id: RunId | None = None
+    prompt: Prompt | None = None
+    negative_prompt: Text | None = None
+    inputs: dict[Literal[ControlName, "video"], PathText | None] | None = None
+    execution_config: _Config | None = None
+    priority: PriorityValue | None = None
+    job_type: Literal["inference", "batch_inference", "upscale"] | None = None
+
+
+def read(record: Record, source: Source) -> Run | list[Problem]:
+    """The run that a native record says, or all its problems."""
+    model, problems = validated(_Record, record.value, record.place)
+    if model is None:
+        return problems
+    return _made(model, record.number, record.place, source, problems)
+
+
+def read_fast(raw: bytes, place: Place, source: Source) -> Run | None:
+    """The run of a line of JSON, in a third of the time that `read` takes; None where it had better look."""
+    try:
+        model = _Record.model_validate_json(raw)
+    except ValidationError:
+        return None
+    config = model.execution_config or _NO_CONFIG
+    keys = len(model.model_fields_set) + len(config.model_fields_set)
+    keys += len(model.inputs or ()) + len(config.weights or ())
+    made = _made(model, place.line, place, source, []) if keys_are_unique(raw, keys) else None
+    return made if isinstance(made, Run) else None
+
+
+def _made(
+    model: _Record, number: int | None, place: Place, source: Source, problems: list[Problem]
+) -> Run | list[Problem]:
+    config = model.execution_config or _NO_CONFIG
+    problems += _contradictions(model, config, place)
+    return source.finish(_draft(model, config, number, source), place, _NAMES, problems)
+
+
+def _draft(model: _Record, config: _Config, number: int | None, source: Source) -> Draft:
+    inputs, weights, job = model.inputs or {}, config.weights or {}, model.job_type
+    key = (*weights.items(), *inputs.items(), config.blur_strength, config.canny_threshold, job)
+    setup = source.setups.get(key) or source.setups.put(key, _setup(model, config, source))
+    upscale = setup.job_type == "upscale"
+    return Draft(
+        id=source.id_for(number) if model.id is None else model.id,
+        prompt=STOCK_PROMPT if upscale and model.prompt is None else model.prompt,
+        setup=setup,
+        sampling=_sampling(model, config, source.pool),
+        priority=Priority.NORMAL if model.priority is None else model.priority,
+    )
+
+
+def _setup(model: _Record, config: _Config, source: Source) -> Setup:
+    upscale = model.job_type == "upscale"
+    inputs, weights = model.inputs or {}, config.weights or {}
+    if upscale and "upscale" not in weights:
+        weights = {**weights, "upscale": _UPSCALE_WEIGHT}
+    video = inputs.get("video")
+    return Setup(
+        video=None if video is None else source.locator.resolve(video),
+        controls=tuple(
+            _control(name, weight, inputs.get(name), config, source) for name, weight in weights.items()
+        ),
+        inputs=[
+            (f"inputs.{name}", path, source.locator)
+            for name, path in inputs.items()
+            if path is not None and (name == "video" or weights.get(name))
+        ],
+        job_type="upscale" if upscale else "inference",
+    )
+
+
+def _control(name: ControlName, weight: float, video: str | None, config: _Config, source: Source) -> Control:
+    preset: Strength | None = None
+    if name == "vis":
+        preset = config.blur_strength
+    elif name == "edge":
+        preset = config.canny_threshold
+    path = None if video is None else source.locator.resolve(video)
+    return source.pool.control(name, weight, path, preset or "medium")
+
+
+def _sampling(model: _Record, config: _Config, pool: Pool) -> Sampling:
+    negative = config.negative_prompt if model.negative_prompt is None else model.negative_prompt
+    return pool.sampling(
+        config.num_steps,
+        config.guidance,
+        config.sigma_max,
+        config.seed,
+        config.fps,
+        config.num_frames,
+        config.resolution,
+        negative,
+    )
+
+
+def _contradictions(model: _Record, config: _Config, place: Place) -> list[Problem]:
+    """Where the record says one thing twice, and differently."""
+    problems = []
+    outer, inner = model.negative_prompt, config.negative_prompt
+    if outer is not None and inner is not None and outer != inner:
+        remedy = "keep one of negative_prompt and execution_config.negative_prompt"
+        problems.append(
+            place.problem("negative_prompt", "is given twice, differently", remedy, model.negative_prompt)
+        )
+    if model.job_type != "upscale" and (config.weights or {}).get("upscale"):
+        remedy = 'set job_type to "upscale", or the weight to 0'
+        name = "execution_config.weights.upscale"
+        problems.append(place.problem(name, "is active in a run that is no upscale job", remedy))
+    return problems

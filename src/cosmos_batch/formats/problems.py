@@ -1,0 +1,151 @@
+"""Problems: where something is wrong, what was found, and pydantic's errors put into our words."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from pydantic_core import ErrorDetails
+
+from cosmos_batch.errors import Problem
+from cosmos_batch.formats.field_rules import Rules
+
+_FOUND_LENGTH = 60
+_NOTHING = object()
+
+_MESSAGES = {
+    "missing": "is missing",
+    "extra_forbidden": "is not a known key",
+    "string_type": "is not text",
+    "string_too_short": "is empty",
+    "string_pattern_mismatch": "is not of the expected form",
+    "string_unicode": "holds a lone surrogate, which is half of a character",
+    "literal_error": "is not a known value",
+    "float_type": "is not a number",
+    "int_type": "is not a whole number",
+    "int_from_float": "is not a whole number",
+    "finite_number": "is not a finite number",
+    "greater_than": "is too small",
+    "greater_than_equal": "is too small",
+    "less_than": "is too large",
+    "less_than_equal": "is too large",
+    "dict_type": "is not an object",
+    "model_type": "is not an object",
+    "bool_type": "is not true or false",
+}
+
+
+class Place(NamedTuple):
+    """Where a record stands: its file, its line, and the path to it inside the file."""
+
+    file: str = ""
+    line: int | None = None
+    within: str = ""  # for example "runs[2]"; "" where the file or the line is the record
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where} ({self.within})" if self.within else where
+
+    def inside(self, name: str) -> Place:
+        """The same place, one name deeper."""
+        return self._replace(within=joined(self.within, name))
+
+    def problem(self, field: str, message: str, remedy: str, found: object = _NOTHING) -> Problem:
+        """A problem of one field of this record; "" is the record itself."""
+        return Problem(
+            file=self.file,
+            line=self.line,
+            field=printable(joined(self.within, field)),
+            found="" if found is _NOTHING else shown(found),
+            message=message,
+            remedy=remedy,
+        )
+
+
+def joined(*names: str) -> str:
+    """A dotted path of those names that are not empty."""
+    return ".".join(name for name in names if name)
+
+
+def printable(text: str) -> str:
+    """The text with all that could steer a terminal, or that cannot be encoded, written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def shown(value: object) -> str:
+    """A value as the file spells it, printable, at most about 60 characters."""
+    match value:
+        case str():
+            text = json.dumps(value[: _FOUND_LENGTH + 1], ensure_ascii=False)
+        case dict():
+            text = "{" + ", ".join(f"{key}: …" for key in list(value)[:8]) + "}"
+        case list() | tuple():
+            text = f"a list of {len(value)}"
+        case None | bool():
+            text = json.dumps(value)
+        case float() if not math.isfinite(value):
+            text = json.dumps(value)
+        case int() if abs(value) >= 10**_FOUND_LENGTH:
+            text = f"a number of {int(abs(value).bit_length() * math.log10(2)) + 1} digits"
+        case int() | float():
+            text = repr(value)
+        case _:
+            text = f"a {type(value).__name__}"
+    text = printable(text)
+    return text if len(text) <= _FOUND_LENGTH else text[: _FOUND_LENGTH - 1] + "…"
+
+
+def path_of(loc: Sequence[int | str]) -> str:
+    """The dotted path of a pydantic location, list places as [n]."""
+    path = ""
+    for part in loc:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def from_pydantic(errors: Iterable[ErrorDetails], rules: Rules, place: Place) -> list[Problem]:
+    """Pydantic's errors as problems, each with what would do at that field."""
+    details = list(errors)
+    unknown = {error["loc"][:-1] for error in details if error["loc"][-1:] == ("[key]",)}
+    return [_translate(error, rules, place) for error in details if error["loc"] not in unknown]
+
+
+def _translate(error: ErrorDetails, rules: Rules, place: Place) -> Problem:
+    kind, loc, value = error["type"], error["loc"], error["input"]
+    if loc[-1:] == ("[key]",):
+        kind, loc, value = "extra_forbidden", loc[:-1], _NOTHING
+    if kind == "extra_forbidden":
+        return place.problem(path_of(loc), _MESSAGES[kind], _known_instead(loc, rules), value)
+    if kind == "missing":
+        return place.problem(path_of(loc), _MESSAGES[kind], f"give {rules.wanted(loc)}")
+    if kind == "unsupported":
+        return place.problem(path_of(loc), error["msg"], error["ctx"]["remedy"], value)
+    message = _MESSAGES.get(kind) or error["msg"][:1].lower() + error["msg"][1:]
+    if kind == "string_too_long":
+        message = f"is {len(value):,} characters long"
+    remedy = f"give {rules.wanted(loc)}"
+    if kind in ("float_type", "int_type") and isinstance(value, str):
+        remedy += ", without quotes"
+    if kind == "literal_error" and (near := _nearest(str(value), rules.choices(loc))):
+        remedy = f"did you mean {near!r}? {remedy}"
+    return place.problem(path_of(loc), message, remedy, value)
+
+
+def _known_instead(loc: Sequence[int | str], rules: Rules) -> str:
+    *parents, key = loc
+    known = rules.keys(parents)
+    if home := None if parents else rules.home(str(key)):
+        return f"put it into {home}"
+    if near := _nearest(str(key), known):
+        return f"did you mean {near!r}?"
+    return f"remove it; known here: {', '.join(known)}"
+
+
+def _nearest(word: str, known: Sequence[str]) -> str | None:
+    found = difflib.get_close_matches(word.lower()[:100], known, n=1, cutoff=0.75)
+    return found[0] if found else None

@@ -1,0 +1,238 @@
+"""Bytes become records: JSON and JSONL told apart by content, every fault of form with its place."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from cosmos_batch.errors import Problem
+from cosmos_batch.formats.problems import Place, printable, shown
+from cosmos_batch.run import Run
+
+_BOM = b"\xef\xbb\xbf"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_LINE_SUFFIXES = (".jsonl", ".ndjson")
+_YAML = re.compile(rb"\A\s*(#[^\n]*\n\s*)*(---|- |[A-Za-z_][\w-]*:(\s|\Z))")
+_KEY_ENDS = (b'":', b" :", b"\t:", b"\n:", b"\r:")
+_JSON_REMEDY = "mend the JSON there"
+
+
+class Record(NamedTuple):
+    """One object of a file, not yet looked into."""
+
+    place: Place
+    number: int | None  # what tells it from its neighbours: its line, or its place in a list; None: alone
+    value: dict[str, object]
+
+
+class Made(NamedTuple):
+    """A run that was made straight from its line."""
+
+    place: Place
+    run: Run
+
+
+Shortcut = Callable[[bytes, Place], Run | None]
+"""Makes a run of a line that is beyond doubt; None sends the line the long way."""
+
+
+class _MalformedError(Exception):
+    """Text that is not JSON, or JSON that we refuse."""
+
+    def __init__(self, message: str, remedy: str, row: int = 0, column: int = 0) -> None:
+        super().__init__(message)
+        self.message, self.remedy, self.row, self.column = message, remedy, row, column
+
+
+@dataclass(slots=True)
+class RecordFile:
+    """A file of records, which can be gone through several times."""
+
+    path: Path
+    shown: str  # the path as the user gave it, printable
+    _piped: bytes | None = None  # what came from a pipe, which can be read but once
+
+    def records(self) -> Iterator[Record | Problem]:
+        """Every record in turn, or what is wrong in its place; a bad line does not hide those after it."""
+        for item in self.records_or_runs(lambda _raw, _place: None):
+            if not isinstance(item, Made):
+                yield item
+
+    def records_or_runs(self, shortcut: Shortcut) -> Iterator[Record | Problem | Made]:
+        """The same, but for the lines of JSONL of which the shortcut makes a run."""
+        try:
+            with self._opened() as stream:
+                yield from self._read(stream, shortcut)
+        except OSError as error:
+            reason = printable(error.strerror or str(error))
+            yield self._problem(f"cannot be read: {reason}", "name a JSON or JSONL file that exists")
+
+    def _opened(self) -> IO[bytes]:
+        if self._piped is None:
+            try:
+                stream = self.path.open("rb")
+            except ValueError as error:  # a zero byte in the path
+                raise FileNotFoundError(str(error)) from error
+            if stream.seekable():
+                return stream
+            with stream:
+                self._piped = stream.read()
+        return io.BytesIO(self._piped)
+
+    def _read(self, stream: IO[bytes], shortcut: Shortcut) -> Iterator[Record | Problem | Made]:
+        head = stream.read(4096)
+        if fault := self._no_text(head):
+            yield fault
+            return
+        stream.seek(0)
+        if _is_lines(stream, self.path.suffix):
+            stream.seek(0)
+            yield from self._lines(stream, shortcut)
+        else:
+            stream.seek(0)
+            yield from self._document(stream.read())
+
+    def _no_text(self, head: bytes) -> Problem | None:
+        if head.startswith(_UTF16_BOMS):
+            return self._problem("is UTF-16 text", "save it as UTF-8")
+        if b"\0" in head:
+            return self._problem("is not a text file", "name a JSON or JSONL file")
+        return None
+
+    def _lines(self, stream: Iterable[bytes], shortcut: Shortcut) -> Iterator[Record | Problem | Made]:
+        empty = True
+        for number, line in enumerate(stream, 1):
+            raw = (line.removeprefix(_BOM) if number == 1 else line).rstrip()
+            if raw:
+                empty = False
+                place = Place(self.shown, number)
+                run = shortcut(raw, place)
+                yield Made(place, run) if run else _record(raw, place)
+        if empty:
+            yield self._problem("is empty", "give it at least one run")
+
+    def _document(self, raw: bytes) -> Iterator[Record | Problem]:
+        raw = raw.removeprefix(_BOM)
+        if not raw.strip():
+            yield self._problem("is empty", "give it at least one run")
+            return
+        try:
+            value = _parse(raw)
+        except _MalformedError as error:
+            yield self._malformed(raw, error)
+            return
+        yield from self._unfolded(value)
+
+    def _malformed(self, raw: bytes, error: _MalformedError) -> Problem:
+        if _YAML.match(raw):
+            return self._problem("looks like YAML", "convert it to JSON: YAML is not read")
+        where = f" at line {error.row}, column {error.column}" if error.row else ""
+        return self._problem(error.message + where, error.remedy)
+
+    def _unfolded(self, value: object) -> Iterator[Record | Problem]:
+        place, within = Place(self.shown), ""
+        if isinstance(value, dict) and "runs" in value:
+            for key in value.keys() - {"runs"}:
+                remedy = "remove it, or put it into the runs: beside 'runs' nothing is read"
+                yield place.problem(key, "is not a known key", remedy, value[key])
+            value, within = value["runs"], "runs"
+        if within and not isinstance(value, list):
+            yield place.problem(within, "is not a list", "give a list of runs in brackets", value)
+        elif isinstance(value, dict):
+            yield Record(place, None, value)
+        elif isinstance(value, list):
+            yield from self._items(value, place, within)
+        else:
+            yield place.problem("", "is not a run", "give an object or a list of objects", value)
+
+    def _items(self, items: list[object], place: Place, within: str) -> Iterator[Record | Problem]:
+        if not items:
+            yield place.problem(within, "holds no runs", "give at least one run")
+        for index, item in enumerate(items):
+            here = place._replace(within=f"{within}[{index}]")
+            if isinstance(item, dict):
+                yield Record(here, index + 1, item)
+            else:
+                yield here.problem("", "is not an object", "write each run in braces", item)
+
+    def _problem(self, message: str, remedy: str) -> Problem:
+        return Place(self.shown).problem("", message, remedy)
+
+
+def _record(raw: bytes, place: Place) -> Record | Problem:
+    try:
+        value = _parse(raw)
+    except _MalformedError as error:
+        where = f"{error.message} at column {error.column}" if error.column else error.message
+        return place.problem("", where, error.remedy, raw[:400].decode("utf-8", "replace"))
+    if not isinstance(value, dict):
+        return place.problem("", "is not an object", "write one run in braces per line", value)
+    return Record(place, place.line, value)
+
+
+def _is_lines(stream: IO[bytes], suffix: str) -> bool:
+    """Whether the stream holds one object per line; its name counts only where its content does not tell."""
+    solid = (line for number, line in enumerate(stream) if line.strip() and (number or line != _BOM))
+    first, second = next(solid, b"").removeprefix(_BOM).strip(), next(solid, b"")
+    by_name = suffix.lower() in _LINE_SUFFIXES
+    if not second:
+        return by_name
+    if _is_object(first):
+        return True
+    # The first line is broken, or no object, or the start of a document that spans lines.
+    stream.seek(0)
+    try:
+        _parse(stream.read().removeprefix(_BOM))
+    except _MalformedError as error:
+        closed = first.endswith((b"}", b"]")) or first.isalnum()
+        return by_name or closed or (error.row <= 2 and _is_object(second))
+    return False
+
+
+def _is_object(raw: bytes) -> bool:
+    try:
+        return isinstance(_parse(raw), dict)
+    except _MalformedError:
+        return False
+
+
+def keys_are_unique(raw: bytes, keys: int) -> bool:
+    """Whether JSON of which so many keys came through a parser has none twice; False may be a false alarm.
+
+    Every key has its colon, behind its quote or white space: with no more of them than keys, none was lost.
+    A text with such a colon raises the false alarm.
+    """
+    return raw.count(b":") == keys or sum(map(raw.count, _KEY_ENDS)) == keys
+
+
+def _parse(raw: bytes) -> object:
+    """The JSON value of UTF-8 bytes; NaN and Infinity are left for the fields to refuse, by name."""
+    try:
+        return _DECODER.decode(raw.decode())
+    except UnicodeDecodeError as error:
+        message = f"is not UTF-8 (byte {error.start + 1} is {raw[error.start]:#04x})"
+        raise _MalformedError(message, "save it as UTF-8") from error
+    except json.JSONDecodeError as error:
+        message = f"is not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+        raise _MalformedError(message, _JSON_REMEDY, error.lineno, error.colno) from error
+    except RecursionError as error:
+        raise _MalformedError("is nested too deeply", "a run has three levels") from error
+    except ValueError as error:  # int() refuses thousands of digits
+        raise _MalformedError("holds a number with too many digits", "shorten it") from error
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in made if keys.count(key) > 1)
+        raise _MalformedError(f"gives the key {shown(twice)} more than once", "keep one of them")
+    return made
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)

@@ -1,0 +1,171 @@
+"""Cosmos-Transfer2.5 specs and JSONL, with the defaults of NVIDIA's code filled in.
+
+What a run cannot say is a problem where it is set to anything but its default. So is what NVIDIA's code
+drops without a word.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cosmos_batch.errors import Problem
+from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT, PathText, Strict, Text, only, segmented
+from cosmos_batch.formats.problems import Place
+from cosmos_batch.formats.prompt_files import prompt_of
+from cosmos_batch.formats.records import Record
+from cosmos_batch.formats.run_builder import Draft, Setup, Source
+from cosmos_batch.formats.validate import Names, validated
+from cosmos_batch.run import Control, FrameCount, Prompt, Run, RunId, Seed, Steps, Strength, Weight
+
+BranchName = Literal["edge", "vis", "depth", "seg"]
+_BRANCHES: tuple[BranchName, ...] = ("edge", "vis", "depth", "seg")  # NVIDIA's order
+_NAMES = Names(video="video_path", weights=_BRANCHES, control_video="{}.control_path", id="name")
+
+_GUIDED = "remove it: guided generation is not supported"
+_CONTEXT = "remove it: the multi-control model takes no context image"
+_CHUNKS = "remove it: the engine chooses how chunks are cut"
+_GLUED = "remove it: the input and the control videos are filed beside the output"
+
+
+class _Branch(Strict):
+    control_path: PathText | None = None
+    control_weight: Annotated[Weight, Field(le=1)] = 1.0
+    mask_path: PathText | None = None
+    mask_prompt: Text | None = None
+
+
+class _Edge(_Branch):
+    preset_edge_threshold: Strength = "medium"
+
+
+class _Vis(_Branch):
+    preset_blur_strength: Strength = "medium"
+
+
+class _Seg(_Branch):
+    control_prompt: Text | None = None
+
+
+class _Sample(Strict):
+    name: RunId | None = None
+    prompt: Prompt | None = None
+    prompt_path: PathText | None = None
+    negative_prompt: Text = STOCK_NEGATIVE_PROMPT
+    video_path: PathText | None = None
+    seed: Seed = 2025
+    guidance: Annotated[float, Field(ge=0, le=7, multiple_of=1, description="a whole number from 0 to 7")] = 3.0
+    resolution: Literal["1080", "1024", "720", "512", "480", "480p", "720p", "256"] = "720"
+    max_frames: FrameCount | None = None
+    num_steps: Steps = 35
+    edge: _Edge | None = None
+    vis: _Vis | None = None
+    depth: _Branch | None = None
+    seg: _Seg | None = None
+    # What a run cannot say.
+    sigma_max: Annotated[Any, only(None, "remove it: it has no effect in Transfer2.5")] = None
+    num_video_frames_per_chunk: Annotated[Any, only(93, _CHUNKS)] = 93
+    num_conditional_frames: Annotated[Any, only(1, _CHUNKS)] = 1
+    context_frame_index: Annotated[Any, only(None, _CONTEXT)] = None
+    image_context_path: Annotated[Any, only(None, _CONTEXT)] = None
+    show_control_condition: Annotated[Any, only(False, _GLUED)] = False
+    show_input: Annotated[Any, only(False, _GLUED)] = False
+    keep_input_resolution: Annotated[Any, only(True, "remove it: outputs keep the input's size")] = True
+    guided_generation_mask: Annotated[Any, only(None, _GUIDED)] = None
+    guided_generation_step_threshold: Annotated[Any, only(25, _GUIDED)] = 25
+    guided_generation_foreground_labels: Annotated[Any, only(None, _GUIDED)] = None
+
+
+def read(record: Record, source: Source) -> Run | list[Problem]:
+    """The run that a Transfer2.5 sample says, or all its problems."""
+    sample, problems = validated(_Sample, record.value, record.place)
+    if sample is None:
+        return problems
+    problems += _missing(record)
+    problems += _contradictions(sample, record.place)
+    prompt, faults = prompt_of(sample.prompt, sample.prompt_path, record.place, source)
+    problems += faults
+    return source.finish(_draft(sample, prompt, record, source), record.place, _NAMES, problems)
+
+
+def _draft(sample: _Sample, prompt: str | None, record: Record, source: Source) -> Draft:
+    branches, video = _branches(sample), sample.video_path
+    setup = Setup(
+        video=None if video is None else source.locator.resolve(video),
+        controls=tuple(_control(name, branch, prompt or "", source) for name, branch in branches.items()),
+        inputs=[(name, path, source.locator) for name, path in _paths(sample, branches)],
+    )
+    sampling = source.pool.sampling(
+        sample.num_steps,
+        sample.guidance,
+        None,
+        sample.seed,
+        None,  # NVIDIA writes at the input's rate
+        sample.max_frames,
+        sample.resolution,
+        sample.negative_prompt,
+    )
+    number = record.number
+    return Draft(id=sample.name or source.id_for(number), prompt=prompt, setup=setup, sampling=sampling)
+
+
+def _branches(sample: _Sample) -> dict[BranchName, _Branch]:
+    found: dict[BranchName, _Branch | None] = {
+        "edge": sample.edge,
+        "vis": sample.vis,
+        "depth": sample.depth,
+        "seg": sample.seg,
+    }
+    return {name: branch for name, branch in found.items() if branch}
+
+
+def _control(name: BranchName, branch: _Branch, prompt: str, source: Source) -> Control:
+    resolve = source.locator.resolve
+    preset: Strength = "medium"
+    segment = None
+    match branch:
+        case _Edge():
+            preset = branch.preset_edge_threshold
+        case _Vis():
+            preset = branch.preset_blur_strength
+        case _Seg() if branch.control_path is None:
+            segment = branch.control_prompt or segmented(prompt)
+    return source.pool.control(
+        name,
+        branch.control_weight,
+        None if branch.control_path is None else resolve(branch.control_path),
+        preset,
+        prompt=segment,
+        mask=None if branch.mask_path is None else resolve(branch.mask_path),
+        mask_prompt=branch.mask_prompt or None,
+    )
+
+
+def _paths(sample: _Sample, branches: dict[BranchName, _Branch]) -> list[tuple[str, str]]:
+    """The files that the sample uses, each with the field that names it."""
+    named = [("video_path", sample.video_path)]
+    for name, branch in branches.items():
+        if branch.control_weight:
+            named += [(f"{name}.control_path", branch.control_path), (f"{name}.mask_path", branch.mask_path)]
+    return [(name, path) for name, path in named if path is not None]
+
+
+def _missing(record: Record) -> list[Problem]:
+    needed = {"name": "name the sample: its output is filed under it", "video_path": "give the input video"}
+    return [
+        record.place.problem(key, "is missing", remedy)
+        for key, remedy in needed.items()
+        if record.value.get(key) is None
+    ]
+
+
+def _contradictions(sample: _Sample, place: Place) -> list[Problem]:
+    problems = []
+    for name, branch in _branches(sample).items():
+        if branch.mask_path is not None and branch.mask_prompt:
+            remedy = "keep one of mask_path and mask_prompt"
+            problems.append(
+                place.problem(f"{name}.mask_prompt", "is given beside a mask", remedy, branch.mask_prompt)
+            )
+    return problems

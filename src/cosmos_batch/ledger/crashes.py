@@ -1,0 +1,61 @@
+"""Workers that died: their runs wait again, and those that they had aboard are suspected of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, and_, func, select, update
+
+from cosmos_batch.ledger.models import WAITING, State
+from cosmos_batch.ledger.queue import Working
+from cosmos_batch.ledger.schema import attempts, runs
+from cosmos_batch.planning.policies.quarantine import Suspect, verdict
+
+DIED = "its worker died"  # how the cause begins of attempts that were cut off so
+
+
+class Burying(Working):
+    """The side of those who find out what killed a worker."""
+
+    def bury(self, worker: str, how: str, aboard: Mapping[str, int]) -> dict[str, str]:
+        """A worker has died: its runs wait again, and those that it had aboard are suspected of its death.
+
+        `how`: what it died of. `aboard`: the runs that its engine was at, each with its denoising steps done;
+        empty where it died of something else. Returns the runs that are now failed as poison, with the evidence.
+        """
+        with self._write() as connection:
+            mine = and_(attempts.c.ended.is_(None), attempts.c.worker == worker)
+            self._take_back(connection, mine, f"{DIED} ({how})")
+            return self._suspect(connection, aboard, how)
+
+    def suspect(self, aboard: Mapping[str, int], how: str) -> dict[str, str]:
+        """Runs that wait again are suspected of having broken their worker; see `bury`."""
+        with self._write() as connection:
+            return self._suspect(connection, aboard, how)
+
+    def _suspect(self, connection: Connection, aboard: Mapping[str, int], how: str) -> dict[str, str]:
+        alone = len(aboard) == 1
+        query = select(runs.c.id, runs.c.deaths, runs.c.lone_deaths, runs.c.death_step)
+        rows = connection.execute(query.where(runs.c.id.in_(aboard), runs.c.state.in_(WAITING))).all()
+        condemned = {}
+        for row in rows:
+            others = _deaths_without(connection, row.id) if alone else 0
+            suspect = Suspect(row.deaths, row.lone_deaths, row.death_step, others)
+            evidence = verdict(suspect, aboard[row.id], alone, how)
+            values = {"deaths": row.deaths + 1, "lone_deaths": row.lone_deaths + alone}
+            if alone:
+                values["death_step"] = aboard[row.id]
+            connection.execute(update(runs).where(runs.c.id == row.id).values(**values))
+            if evidence:
+                self._change(connection, [row.id], State.FAILED, evidence)
+                condemned[row.id] = evidence
+        return condemned
+
+
+def _deaths_without(connection: Connection, run_id: str) -> int:
+    """How many workers have died since the first that died with the run, and never had the run."""
+    died = attempts.c.cause.startswith(DIED, autoescape=True)
+    first = select(func.min(attempts.c.ended)).where(attempts.c.run == run_id, died).scalar_subquery()
+    its_own = select(attempts.c.worker).where(attempts.c.run == run_id)
+    since = select(func.count(attempts.c.worker.distinct())).where(attempts.c.ended >= first, died)
+    return connection.scalar(since.where(attempts.c.worker.not_in(its_own))) or 0

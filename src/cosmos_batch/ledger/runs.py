@@ -1,0 +1,239 @@
+"""What is asked for: runs taken in, changed, cancelled and forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from cosmos_batch.errors import ConflictError
+from cosmos_batch.ledger.models import CANCEL, ENDED, HELD, WAITING, State, Submitted
+from cosmos_batch.ledger.schema import attempts, runs, submissions
+from cosmos_batch.ledger.service_models import Accepted, Submission
+from cosmos_batch.ledger.transactions import Database, chunks
+from cosmos_batch.run import Run, as_dict
+
+RETRYABLE = (State.FAILED, State.CANCELLED, State.BLOCKED)
+
+
+class Asking(Database):
+    """The side of those who want runs to be made."""
+
+    def submit(self, requests: Iterable[Run], reason: str = "submitted") -> Submitted:
+        """Take runs in. A known id with other settings is queued anew, unless a worker holds it just now."""
+        total = Submitted(0, 0, 0)
+        with self._write() as connection:
+            for chunk in chunks(requests):
+                total += self._submit(connection, {run.id: run for run in chunk}, reason)
+        return total
+
+    def accept(self, wanted: Sequence[Submission], reason: str = "submitted") -> list[Accepted]:
+        """Take runs in on somebody's behalf, all of them or none; what became of each, in the same order.
+
+        A submission under a key that was used before makes no run: the same request gets the run of then.
+        Raises ConflictError where a key was used for another request, or an id is taken.
+        """
+        with self._write() as connection:
+            accepted: list[Accepted] = []
+            for chunk in chunks(wanted):
+                accepted += self._accept(connection, chunk, reason)
+        return accepted
+
+    def _accept(self, connection: Connection, wanted: Sequence[Submission], reason: str) -> list[Accepted]:
+        known = self._known_keys(connection, wanted)
+        accepted, fresh, now = [], [], self._clock()
+        for each in wanted:
+            if each.key in known:
+                accepted.append(Accepted(_same(each, *known[each.key]), new=False, at=now))
+                continue
+            if each.key:
+                known[each.key] = (each.run.id, digest_of(each))
+            fresh.append(each)
+            accepted.append(Accepted(each.run.id, new=True, at=now))
+        _refuse_taken(connection, [each.run.id for each in fresh])
+        if fresh:
+            connection.execute(insert(runs), [self._accepted_row(each, now) for each in fresh])
+            self._note(connection, [each.run.id for each in fresh], State.QUEUED, reason)
+        if keyed := [self._key_row(each) for each in fresh if each.key]:
+            connection.execute(insert(submissions), keyed)
+        return accepted
+
+    def _known_keys(self, connection: Connection, wanted: Sequence[Submission]) -> dict[str, tuple[str, str]]:
+        used = [each.key for each in wanted if each.key]
+        if not used:
+            return {}
+        rows = connection.execute(_KNOWN, {"used": used})
+        return {key: (run, digest) for key, run, digest in rows}
+
+    def _accepted_row(self, wanted: Submission, now: float) -> dict[str, Any]:
+        return self._request_row(wanted.run) | {
+            "created": now,
+            "updated": now,
+            "owner": wanted.owner,
+            "order_id": wanted.order,
+            "custom_id": wanted.custom_id,
+            "line": wanted.line,
+            "facts": {path: asdict(known) for path, known in wanted.facts.items()},
+        }
+
+    def _key_row(self, wanted: Submission) -> dict[str, Any]:
+        return {
+            "key": wanted.key,
+            "digest": digest_of(wanted),
+            "run": wanted.run.id,
+            "created": self._clock(),
+        }
+
+    def _submit(self, connection: Connection, wanted: Mapping[str, Run], reason: str) -> Submitted:
+        query = select(runs.c.id, runs.c.fingerprint, runs.c.priority).where(runs.c.id.in_(wanted))
+        stored = {id_: (fingerprint, priority) for id_, fingerprint, priority in connection.execute(query)}
+        fresh = [run for id_, run in wanted.items() if id_ not in stored]
+        other = [wanted[id_] for id_, (print_, _) in stored.items() if wanted[id_].fingerprint != print_]
+        moved = [wanted[id_] for id_, (_, priority) in stored.items() if wanted[id_].priority != priority]
+        if fresh:
+            connection.execute(insert(runs), [self._request_row(run) for run in fresh])
+            self._note(connection, [run.id for run in fresh], State.QUEUED, reason)
+        for run in moved:
+            connection.execute(update(runs).where(runs.c.id == run.id).values(priority=run.priority))
+            state = State(connection.execute(select(runs.c.state).where(runs.c.id == run.id)).scalar_one())
+            self._note(connection, [run.id], state, f"priority is now {run.priority}")
+        for run in other:
+            self._replace(connection, run)
+        return Submitted(len(fresh), len(other), len(wanted) - len(fresh) - len(other))
+
+    def _request_row(self, run: Run) -> dict[str, Any]:
+        now = self._clock()
+        return {
+            "id": run.id,
+            "fingerprint": run.fingerprint,
+            "request": as_dict(run),
+            "state": State.QUEUED,
+            "priority": run.priority,
+            "created": now,
+            "updated": now,
+            "prompt": run.prompt,
+            "signature": "+".join(run.signature),
+            "kind": kind_of(run),
+        }
+
+    def _replace(self, connection: Connection, run: Run) -> None:
+        query = update(runs).where(runs.c.id == run.id, runs.c.state.not_in(HELD))
+        forgotten: dict[str, Any] = {"cause": "", "failures": 0, "facts": {}, **_NO_DEATHS}
+        if connection.execute(query.values(**self._request_row(run) | forgotten)).rowcount:
+            self._note(connection, [run.id], State.QUEUED, "asked for with other settings")
+
+    def settle(self, ids: Sequence[str], state: State, reason: str) -> None:
+        """Put runs that nobody holds into a state; queued anew, their failures are forgotten."""
+        forgotten = {"failures": 0, **_NO_DEATHS} if state == State.QUEUED else {}
+        with self._write() as connection:
+            for chunk in chunks(ids):
+                self._change(connection, chunk, state, reason, **forgotten)
+
+    def cancel(self, ids: Iterable[str], reason: str = "cancelled") -> dict[str, State]:
+        """Cancel runs: one that waits at once, one that a worker has at that worker's next step.
+
+        Returns the state of every run that is known, after this: HELD states mean that the worker will be told,
+        an ended state other than CANCELLED that the run had ended already.
+        """
+        with self._write() as connection:
+            states: dict[str, State] = {}
+            for chunk in chunks(ids):
+                states |= self._cancel(connection, chunk, reason)
+        return states
+
+    def _cancel(self, connection: Connection, ids: Sequence[str], reason: str) -> dict[str, State]:
+        query = select(runs.c.id, runs.c.state).where(runs.c.id.in_(ids)).with_for_update()
+        states = {id_: State(state) for id_, state in connection.execute(query)}
+        waiting = [id_ for id_, state in states.items() if state in WAITING]
+        held = [id_ for id_, state in states.items() if state in HELD]
+        if waiting:
+            self._change(connection, waiting, State.CANCELLED, reason)
+        if held:
+            connection.execute(update(runs).where(runs.c.id.in_(held)).values(wish=CANCEL))
+            for id_ in held:
+                self._note(connection, [id_], states[id_], "to be cancelled at the next step")
+        return states | dict.fromkeys(waiting, State.CANCELLED)
+
+    def retry(self, ids: Iterable[str], reason: str = "asked for again") -> list[str]:
+        """Queue runs again that failed, were blocked or were cancelled, with a clean record; the ids of those."""
+        again: list[str] = []
+        with self._write() as connection:
+            for chunk in chunks(ids):
+                query = select(runs.c.id).where(runs.c.id.in_(chunk), runs.c.state.in_(RETRYABLE))
+                if found := list(connection.scalars(query.with_for_update())):
+                    self._change(connection, found, State.QUEUED, reason, failures=0, **_NO_DEATHS)
+                again += found
+        return again
+
+    def reprioritise(self, ids: Iterable[str], priority: int) -> list[str]:
+        """Give runs that have not ended another priority; the ids of those."""
+        moved: list[str] = []
+        with self._write() as connection:
+            for chunk in chunks(ids):
+                query = update(runs).where(runs.c.id.in_(chunk), runs.c.state.in_((*WAITING, *HELD)))
+                query = query.values(priority=priority, updated=self._clock())
+                for run_id, state in connection.execute(query.returning(runs.c.id, runs.c.state)).all():
+                    self._note(connection, [run_id], State(state), f"priority is now {priority}")
+                    moved.append(run_id)
+        return moved
+
+    def rate(self, run_id: str, rating: int | None) -> bool:
+        """Keep what somebody thinks of a run's video, 1 to 5, or None; False where there is no such run."""
+        with self._write() as connection:
+            query = update(runs).where(runs.c.id == run_id).values(rating=rating)
+            return connection.execute(query).rowcount > 0
+
+    def forget(self, ids: Iterable[str]) -> list[str]:
+        """Delete runs that have ended, with their history; the ids of those. Their files are left alone."""
+        gone: list[str] = []
+        with self._write() as connection:
+            for chunk in chunks(ids):
+                query = select(runs.c.id).where(runs.c.id.in_(chunk), runs.c.state.in_(ENDED))
+                found = list(connection.scalars(query.with_for_update()))
+                connection.execute(delete(attempts).where(attempts.c.run.in_(found)))
+                connection.execute(delete(runs).where(runs.c.id.in_(found)))  # its events go with it
+                gone += found
+        return gone
+
+
+# Made once: what comes in hundreds of times in a second is not to be put together as often.
+_TAKEN = select(runs.c.id).where(runs.c.id.in_(bindparam("ids", expanding=True))).order_by(runs.c.id).limit(1)
+_KNOWN = select(submissions.c.key, submissions.c.run, submissions.c.digest).where(
+    submissions.c.key.in_(bindparam("used", expanding=True))
+)
+
+_NO_DEATHS = {"not_before": 0.0, "deaths": 0, "lone_deaths": 0, "death_step": None}
+
+
+def digest_of(wanted: Submission) -> str:
+    """What tells a submission's request from others."""
+    return wanted.digest or wanted.run.fingerprint
+
+
+def _same(wanted: Submission, run: str, digest: str) -> str:
+    """The run that the key stands for. Raises ConflictError where that was another request."""
+    if digest != digest_of(wanted):
+        raise ConflictError(
+            f"this idempotency key was used for another request (run {run}); use a new key for a new request"
+        )
+    return run
+
+
+def _refuse_taken(connection: Connection, ids: Sequence[str]) -> None:
+    if len(set(ids)) < len(ids):
+        twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
+        raise ConflictError(f"the id {twice[0]} is given to two runs; give every run its own")
+    if ids and (taken := connection.scalar(_TAKEN, {"ids": ids})):
+        raise ConflictError(f"there is a run {taken} already; choose another id, or leave it out")
+
+
+def kind_of(run: Run) -> str:
+    """Controls and size in words, by which a queue is shown in groups: "depth + edge, 1280x720, 121 frames"."""
+    parts = [" + ".join(run.signature) or "no control", run.sampling.resolution or "the model's size"]
+    if run.sampling.num_frames:
+        parts.append(f"{run.sampling.num_frames} frames")
+    if run.job_type != "inference":
+        parts.append(run.job_type)
+    return ", ".join(parts)

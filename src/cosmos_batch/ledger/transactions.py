@@ -1,0 +1,102 @@
+"""What every part of the ledger stands on: transactions, and changes of state that leave a trace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+
+from sqlalchemy import URL, Connection, insert, select, update
+
+from cosmos_batch.ledger.connection import BUSY_SECONDS, connect, ledger_errors, locked, readable, sqlite_url
+from cosmos_batch.ledger.models import CANCEL, State
+from cosmos_batch.ledger.schema import events, runs
+
+_T = TypeVar("_T")
+CHUNK = 500  # ids in one statement: databases bound the number of parameters
+
+
+class Database:
+    """A ledger's database. Every public function of its subclasses is one transaction."""
+
+    def __init__(
+        self, place: Path | URL, clock: Callable[[], float] = time.time, busy: float = BUSY_SECONDS
+    ) -> None:
+        """Open the ledger in a file or at a URL; a new one is made, an old one brought up to date.
+
+        `busy`: how long, in seconds, to wait for another process that writes. Raises LedgerError, as everything
+        that reads or writes does.
+        """
+        url = sqlite_url(place) if isinstance(place, Path) else place
+        self._name = readable(url)
+        self._clock = clock
+        self._reader = connect(url, busy)
+        self._writer = self._reader.execution_options(writes=True)
+        self._busy = busy
+        self._turn = Lock() if self._reader.dialect.name == "sqlite" else None
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._reader.dispose()
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with ledger_errors(self._name), self._in_turn(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """One thread of this process after the other: SQLite lets one write, and has the others sleep and try
+        again, some of them for long.
+        """
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=self._busy):
+            raise locked(self._name)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with ledger_errors(self._name), self._reader.connect() as connection:
+            yield connection
+
+    def _change(
+        self, connection: Connection, ids: Sequence[str], state: State, reason: str, **values: object
+    ) -> None:
+        query = update(runs).where(runs.c.id.in_(ids))
+        connection.execute(query.values(state=state, cause=reason, updated=self._clock(), **values))
+        self._note(connection, ids, state, reason)
+
+    def _release(
+        self, connection: Connection, ids: Sequence[str], state: State, reason: str, **values: object
+    ) -> None:
+        """Let runs go that a worker had: into `state`, but for those that wait again though nobody wants them."""
+        unwanted: set[str] = set()
+        if state in (State.QUEUED, State.PREEMPTED):
+            wished = select(runs.c.id).where(runs.c.id.in_(ids), runs.c.wish == CANCEL)
+            unwanted = set(connection.scalars(wished))
+        if rest := [id_ for id_ in ids if id_ not in unwanted]:
+            self._change(connection, rest, state, reason, wish="", **values)
+        if unwanted:
+            self._change(connection, sorted(unwanted), State.CANCELLED, "cancelled", wish="", **values)
+
+    def _note(self, connection: Connection, ids: Iterable[str], state: State, reason: str) -> None:
+        now = self._clock()
+        rows = [{"run": id_, "state": state, "reason": reason, "at": now} for id_ in ids]
+        if rows:
+            connection.execute(insert(events), rows)
+
+
+def chunks(items: Iterable[_T]) -> Iterator[list[_T]]:
+    """The items, in lists that fit into one statement."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk

@@ -1,0 +1,95 @@
+"""Whether a file that somebody sent may be given to a decoder at all: told by its first bytes, never by its name.
+
+libav opens far more than videos: a playlist names further files and addresses, a picture of a few kilobytes claims
+gigapixels. What comes from outside passes here before anything else looks into it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+
+from cosmos_batch.errors import MediaError
+from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.video import MAX_SIDE, probe
+
+MAX_PIXELS = 8192 * 4352
+"""Of a frame: 8K video with the rows that codecs pad it with."""
+
+HEAD_BYTES = 1 << 16  # of a file that are looked at; a JPEG's size stands behind its thumbnail, if it has one
+
+_Kind = tuple[str, str]  # suffix, MIME type
+
+
+def _is_mp4(head: bytes) -> bool:
+    return head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+
+
+def _is_avi(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"AVI "
+
+
+_KINDS: tuple[tuple[Callable[[bytes], bool], _Kind], ...] = (
+    (_is_mp4, ("mp4", "video/mp4")),
+    (lambda head: head[:4] == b"\x1a\x45\xdf\xa3", ("mkv", "video/x-matroska")),
+    (_is_avi, ("avi", "video/x-msvideo")),
+    (lambda head: head[:8] == b"\x89PNG\r\n\x1a\n", ("png", "image/png")),
+    (lambda head: head[:3] == b"\xff\xd8\xff", ("jpg", "image/jpeg")),
+)
+_FORMATS = "mov,matroska,webm,avi,png_pipe,jpeg_pipe,image2"  # of libav, for the kinds above
+_REMEDY = "send an MP4, MOV, MKV, WebM or AVI video, or a PNG or JPEG image"
+
+
+def kind_of(path: Path) -> tuple[str, str]:
+    """Suffix and MIME type of a file by its contents. Raises MediaError for what is no video or image."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read: {error.strerror}") from error
+    kind = next((kind for is_it, kind in _KINDS if is_it(head)), None)
+    if kind is None:
+        raise MediaError(f"{path}: is no video or image of a kind that is taken; {_REMEDY}")
+    return kind
+
+
+def probe_stranger(path: Path) -> VideoFacts:
+    """The facts of a video or image that may be anything. Raises MediaError, before a frame of it is decoded, for
+    what is no video, claims more than `MAX_PIXELS`, or leads to other files."""
+    suffix, _ = kind_of(path)
+    if suffix == "png":
+        _check_png(path)
+    _check_header(path)
+    return probe(path)
+
+
+def _check_png(path: Path) -> None:
+    """libav decodes a picture while it opens it, so its size is read before."""
+    with path.open("rb") as stream:
+        head = stream.read(33)
+    if len(head) < 33 or head[12:16] != b"IHDR":
+        raise MediaError(f"{path}: a PNG without a header; {_REMEDY}")
+    _check_size(path, *struct.unpack(">II", head[16:24]))
+
+
+def _check_header(path: Path) -> None:
+    options = {"max_pixels": str(MAX_PIXELS), "format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    try:
+        with av.open(str(path), options=options) as container:
+            for stream in container.streams.video:
+                _check_size(path, stream.codec_context.width, stream.codec_context.height)
+            if not container.streams.video:
+                raise MediaError(f"{path}: there is no video in it; {_REMEDY}")
+    except (av.error.FFmpegError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise MediaError(f"{path}: cannot be opened as a video or image ({cause}); {_REMEDY}") from error
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise MediaError(
+            f"{path}: claims {width}x{height} pixels, and at most {MAX_PIXELS} are taken; scale it down"
+        )

@@ -1,0 +1,48 @@
+"""Whether an output file is what its run should have made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cosmos_batch.errors import MediaError, OutputError
+from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.video import count_whole, probe, read_metadata
+
+FINGERPRINT = "cosmos_batch_run"
+"""The metadata key under which an output carries the fingerprint of its run."""
+
+_RATE_TOLERANCE = 0.001  # relative: 29.97 and 30000/1001 are the same rate
+
+
+def check_video(
+    path: str | Path, *, frames: int, width: int, height: int, fps: float, fingerprint: str | None = None
+) -> None:
+    """Open a video and decode it to its end; raise OutputError with everything that is not as expected.
+
+    `fingerprint`: of the run that it must have been made for; None asks for none, for files that engines write
+    which know nothing of it.
+    """
+    try:
+        facts = probe(path)
+        wrong = _differences(facts, VideoFacts(width, height, frames, fps))
+        decoded = count_whole(path)
+        if decoded != facts.frames:
+            wrong.append(f"only {decoded} of its {facts.frames} frames can be decoded")
+        found = read_metadata(path).get(FINGERPRINT)
+    except MediaError as error:
+        raise OutputError(str(error)) from error
+    if fingerprint is not None and found != fingerprint:
+        wrong.append(f"made for run {found}, not {fingerprint}" if found else "it does not say for which run")
+    if wrong:
+        raise OutputError(f"{path}: {'; '.join(wrong)}; it must be made again")
+
+
+def _differences(found: VideoFacts, wanted: VideoFacts) -> list[str]:
+    wrong = []
+    if found.frames != wanted.frames:
+        wrong.append(f"{found.frames} frames instead of {wanted.frames}")
+    if (found.width, found.height) != (wanted.width, wanted.height):
+        wrong.append(f"{found.width}x{found.height} pixels instead of {wanted.width}x{wanted.height}")
+    if abs(found.fps - wanted.fps) > _RATE_TOLERANCE * wanted.fps:
+        wrong.append(f"{found.fps:g} fps instead of {wanted.fps:g}")
+    return wrong

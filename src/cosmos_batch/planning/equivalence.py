@@ -1,0 +1,213 @@
+"""Lots: runs that the planner need not tell apart. It works on lots, so a million runs are a few thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from typing import Any
+
+from cosmos_batch.errors import PlanError, Problem
+from cosmos_batch.planning.batch_keys import SETTINGS, input_facts, key_of, resolved_defaults, setting
+from cosmos_batch.planning.cost.model import Work
+from cosmos_batch.planning.traits import Shape, Traits, VideoFacts
+from cosmos_batch.run import Priority, Run, Sampling, Signature
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """All that the planner wants to know of a run."""
+
+    signature: Signature
+    launch_key: tuple[Any, ...]
+    batch_key: tuple[Any, ...]  # includes the launch key
+    loose_key: tuple[Any, ...] | None  # the same where weights come as maps; None: the engine knows no maps
+    shape: Shape
+    work: Work
+    upscale: bool  # goes through the network alone, whatever the limits
+    problems: tuple[Problem, ...]  # why the engine cannot do it
+
+    @property
+    def simplicity(self) -> tuple[int, Signature]:
+        """Sorts the simplest control sets first."""
+        return len(self.signature), self.signature
+
+
+@dataclass(slots=True, eq=False)
+class Lot:
+    """Runs of one kind and one priority, in the order in which they came."""
+
+    kind: Kind
+    priority: int
+    first: int  # place of its first run among all
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether these runs go before all others."""
+        return self.priority >= Priority.URGENT
+
+
+_FACTS = attrgetter("width", "height", "frames", "fps")  # hashes far faster than the record
+
+
+def lots_of(runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoFacts]) -> list[Lot]:
+    """The runs in lots, in the order of each lot's first run."""
+    alike, judge = _alike(traits), _Judge(traits)
+    kinds: dict[Hashable, Kind] = {}
+    lots: dict[Hashable, Lot] = {}
+    for index, run in enumerate(runs):
+        known = input_facts(run, facts) if facts else None
+        same = (alike(run), known and _FACTS(known))
+        lot = lots.get((same, run.priority))
+        if lot is None:
+            if same not in kinds:
+                kinds[same] = judge.kind(run, known)
+            lot = lots[same, run.priority] = Lot(kinds[same], run.priority, index)
+        lot.runs.append(run)
+    return list(lots.values())
+
+
+def _alike(traits: Traits) -> Callable[[Run], Hashable]:
+    """A function whose value is equal for runs that this engine's keys, shape and objections cannot tell apart."""
+    keys = traits.launch_keys + traits.batch_keys + traits.looks_at
+    wanted = {"num_steps", "guidance", "num_frames", "resolution", *keys}
+    settings: Callable[[Any], Hashable] = attrgetter(*(name for name in SETTINGS if name in wanted))
+    weights, presets = "weights" in keys, not {"blur_strength", "canny_threshold"}.isdisjoint(keys)
+
+    def alike(run: Run) -> Hashable:
+        controls = tuple(
+            [
+                (
+                    c.name,
+                    c.weight if weights else 1,
+                    c.preset if presets else "",
+                    c.video is None,
+                    c.mask and c.mask[-3:] == ".pt",
+                    c.mask_prompt is None,
+                    c.prompt is None,
+                )
+                for c in run.controls
+                if c.weight > 0
+            ]
+        )
+        return controls, settings(run.sampling), run.job_type, run.video is None
+
+    return alike
+
+
+class _Judge:
+    """Finds the kind of a run; what all runs have in common is looked up once."""
+
+    def __init__(self, traits: Traits) -> None:
+        self._traits = traits
+        self._defaults = resolved_defaults(traits)
+        self._launch_key = key_of(traits.launch_keys, self._defaults)
+        self._batch_key = key_of(traits.batch_keys, self._defaults)
+        loose = traits.loose_batch_keys
+        self._loose_key = None if loose is None else key_of(loose, self._defaults)
+
+    def kind(self, run: Run, facts: VideoFacts | None) -> Kind:
+        """What the planner wants to know of a run whose input is like that."""
+        traits, signature = self._traits, run.signature
+        problems = [*_unsupported(run, signature, traits), *traits.objections(run, facts)]
+        try:
+            shape = traits.shape(run, facts)
+        except PlanError as exc:
+            problems.append(Problem("", None, "resolution", "", str(exc), ""))
+            shape = Shape(0, 0, 0)
+        launch_key = self._launch_key(run, None)
+        return Kind(
+            signature=signature,
+            launch_key=launch_key,
+            batch_key=launch_key + self._batch_key(run, shape),
+            loose_key=None if self._loose_key is None else launch_key + self._loose_key(run, shape),
+            shape=shape,
+            work=_work(run, shape, len(signature), traits, self._defaults),
+            upscale=run.job_type == "upscale" or "upscale" in signature,
+            problems=tuple(problems),
+        )
+
+
+def work_of(run: Run, shape: Shape, traits: Traits) -> Work:
+    """What a run of that shape costs the engine, in the units of the cost model."""
+    return _work(run, shape, len(run.signature), traits, resolved_defaults(traits))
+
+
+def _work(run: Run, shape: Shape, controls: int, traits: Traits, defaults: Sampling) -> Work:
+    return Work(
+        steps=setting(run, "num_steps", defaults) * traits.chunks(shape.frames),
+        rows=2 if setting(run, "guidance", defaults) > 0 else 1,
+        tokens=traits.tokens(shape),
+        controls=controls,
+        pixels=shape.width * shape.height * shape.frames,
+    )
+
+
+def _unsupported(run: Run, signature: Signature, traits: Traits) -> list[Problem]:
+    problems = []
+    for name in traits.missing(signature):
+        known = ", ".join(sorted(traits.controls))
+        message = f"engine {traits.name} has no such control"
+        problems.append(Problem("", None, f"controls.{name}", "", message, f"it has {known}"))
+    if run.job_type not in traits.job_types:
+        does = ", ".join(sorted(traits.job_types))
+        message = f"engine {traits.name} does not do this"
+        problems.append(Problem("", None, "job_type", run.job_type, message, f"it does {does}"))
+    return problems
+
+
+def _named_videos(run: Run) -> Iterator[tuple[str, str]]:
+    """The input and control videos that a run brings, each with its field."""
+    if run.video is not None:
+        yield "video", run.video
+    yield from ((f"controls.{c.name}.video", c.video) for c in run.active if c.video is not None)
+
+
+def _misnamed(run: Run, traits: Traits) -> Iterator[Problem]:
+    """Videos whose names end in a way that the engine does not know."""
+    if traits.suffixes is None:
+        return
+    for field_name, path in _named_videos(run):
+        if not path.endswith(tuple(traits.suffixes)):
+            known = ", ".join(sorted(traits.suffixes))
+            message = f"engine {traits.name} does not read a file of such a name"
+            yield Problem("", None, field_name, path, message, f"it takes names that end in {known}")
+
+
+def _of_many_sizes(run: Run, traits: Traits, facts: Mapping[str, VideoFacts]) -> Iterator[Problem]:
+    """Control videos that the engine would bring to another size than the run's first video."""
+    if traits.frame_size is None:
+        return
+    known = [(name, traits.frame_size(facts[path])) for name, path in _named_videos(run) if path in facts]
+    for name, size in known[1:]:
+        if size != known[0][1]:
+            found = "{}x{}".format(*size)
+            wanted = "{}x{}".format(*known[0][1])
+            message = f"engine {traits.name} brings it to another size than the {known[0][0]}, which gets {wanted}"
+            yield Problem("", None, name, found, message, "give videos of one aspect ratio")
+
+
+def refusals_by_run(
+    runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoFacts] | None = None
+) -> dict[str, tuple[Problem, ...]]:
+    """The runs that the engine cannot do, by id in the order of the runs, each with all the reasons."""
+    refused = [lot for lot in lots_of(runs, traits, facts or {}) if lot.kind.problems]
+    reasons = {run.id: lot.kind.problems for lot in refused for run in lot.runs}
+    if traits.suffixes is not None or traits.frame_size is not None:
+        for run in runs:
+            if found := (*_misnamed(run, traits), *_of_many_sizes(run, traits, facts or {})):
+                reasons[run.id] = (*reasons.get(run.id, ()), *found)
+    return {run.id: reasons[run.id] for run in runs if run.id in reasons} if reasons else {}
+
+
+def refusals(
+    runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoFacts] | None = None
+) -> tuple[Problem, ...]:
+    """Every reason why the engine cannot do some of the runs; the problems' fields begin with the run's id."""
+    reasons = refusals_by_run(runs, traits, facts)
+    return tuple(
+        replace(problem, field=f"{run_id}: {problem.field}")
+        for run_id, problems in reasons.items()
+        for problem in problems
+    )

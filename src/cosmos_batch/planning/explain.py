@@ -1,0 +1,43 @@
+"""Why the runs of a launch are together, in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cosmos_batch.planning.batch_keys import parting
+from cosmos_batch.planning.launches import LaunchDraft
+from cosmos_batch.planning.traits import Traits
+from cosmos_batch.run import Signature
+
+
+def reasons(drafts: Sequence[LaunchDraft], traits: Traits) -> list[str]:
+    """The reason of each launch, in view of all launches of the plan."""
+    apart = parting(traits.launch_keys, {draft.key for draft in drafts})
+    return [f"{_urgency(draft)}{_company(draft, apart[draft.key], traits)}" for draft in drafts]
+
+
+def _urgency(draft: LaunchDraft) -> str:
+    if not draft.urgent:
+        return ""
+    return "urgent: " if all(lot.urgent for lot in draft.lots) else "urgent runs first: "
+
+
+def _company(draft: LaunchDraft, apart: tuple[tuple[str, object], ...], traits: Traits) -> str:
+    count = sum(draft.lots.values())
+    runs = "1 run" if count == 1 else f"{count} runs"
+    signatures = draft.signatures
+    if len(signatures) > 1:
+        return f"{runs} of {len(signatures)} control sets, which {traits.name} takes side by side in one launch"
+    who = f"{runs} with {_controls(signatures.pop())}"
+    if draft.leftover:
+        return f"{who} that did not fill a batch of the launch before"
+    if apart:
+        values = " and ".join(f"{name} = {value!r}" for name, value in apart)
+        return f"{who} and {values}, which {traits.name} holds fixed for a whole launch"
+    return f"{who}: equal in all that {traits.name} holds fixed for a whole launch"
+
+
+def _controls(signature: Signature) -> str:
+    if len(signature) == 1:
+        return f"{signature[0]} alone"
+    return " + ".join(signature) or "no control"

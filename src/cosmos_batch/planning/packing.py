@@ -1,0 +1,64 @@
+"""Batches to be: portions of lots, filled one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from cosmos_batch.planning.batch_size import Load
+from cosmos_batch.planning.equivalence import Kind, Lot
+from cosmos_batch.run import Run
+
+
+class Portion(NamedTuple):
+    """Some runs of one lot, side by side. A named tuple, since there may be a million of them."""
+
+    lot: Lot
+    start: int
+    stop: int
+
+    @property
+    def runs(self) -> Sequence[Run]:
+        """The runs themselves."""
+        return self.lot.runs[self.start : self.stop]
+
+
+Draft = tuple[Portion, ...]
+"""A batch to be."""
+
+
+def size_of(draft: Draft) -> int:
+    """Runs of a batch."""
+    return sum([stop - start for _, start, stop in draft])
+
+
+def mixes_weights(draft: Draft) -> bool:
+    """Whether its runs are together only because they bring their weights as maps."""
+    return len(draft) > 1 and len({lot.kind.batch_key for lot, _, _ in draft}) > 1
+
+
+def fill(lots: Iterable[Lot], room: Callable[[Kind, Load], int]) -> Iterator[Draft]:
+    """Batches filled across lots, in order; `room` says how many more runs of a kind fit beside a load.
+
+    An empty batch must have room for one. A batch that took all it had room for must have room for none.
+    """
+    draft: list[Portion] = []
+    load = Load()
+    for lot in lots:
+        start = min(room(lot.kind, load), len(lot.runs)) if draft else 0
+        if start:
+            draft.append(Portion(lot, 0, start))
+            load.add(lot.kind, start)
+        if start == len(lot.runs):
+            continue
+        if draft:
+            yield tuple(draft)
+        # What is left begins a batch: whole ones first, then one that the next lot may fill
+        size = room(lot.kind, Load())
+        last = start + (len(lot.runs) - start - 1) // size * size
+        for first in range(start, last, size):
+            yield (Portion(lot, first, first + size),)
+        draft, load = [Portion(lot, last, len(lot.runs))], Load()
+        load.add(lot.kind, len(lot.runs) - last)
+    if draft:
+        yield tuple(draft)

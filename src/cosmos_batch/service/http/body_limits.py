@@ -1,0 +1,121 @@
+"""Requests that are too large or too slow are refused, whatever would have become of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cosmos_batch.service.http.errors import Refusal, answer
+from cosmos_batch.service.settings import Limits
+
+_DRAINED_BYTES = 16 << 20  # read and thrown away after a refusal, so that the client gets to read the answer
+_DRAINED_SECONDS = 1.0
+_CARRIES_FILES = ("/v1/files", "/v1/videos")
+
+
+class BodyBounds:
+    """ASGI middleware: bounds the size of a request's body, and the time that it may take to come."""
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        multipart = headers.get("content-type", "").lower().startswith("multipart/form-data")
+        carries_files = multipart and scope["path"] in _CARRIES_FILES
+        limit = self._limits.upload_bytes if carries_files else self._limits.body_bytes
+        body = _Body(receive, limit, self._limits)
+        if (length := headers.get("content-length", "")).isdecimal() and int(length) > limit:
+            refusal = _too_large(limit)
+            await answer(refusal)(scope, receive, send)
+            await body.drain()
+            return
+        await self._pass_on(scope, body, send)
+
+    async def _pass_on(self, scope: Scope, body: _Body, send: Send) -> None:
+        """Let the application answer, unless the body is refused before it has begun to."""
+        begun = False
+
+        async def answering(message: Message) -> None:
+            nonlocal begun
+            if body.refusal is None or begun:
+                begun = True
+                await send(message)
+
+        with contextlib.suppress(Refusal):
+            await self._app(scope, body.receive, answering)
+        if body.refusal is not None and not begun:
+            await answer(body.refusal)(scope, body.receive, send)
+            await body.drain()
+
+
+class _Body:
+    """The body of one request, while it comes in."""
+
+    def __init__(self, receive: Receive, limit: int, limits: Limits) -> None:
+        self.refusal: Refusal | None = None
+        self._receive = receive
+        self._limit = limit
+        self._limits = limits
+        self._started = time.monotonic()
+        self._bytes = 0
+        self._complete = False
+
+    async def receive(self) -> Message:
+        """The next message. Raises Refusal where the body is too large or too slow."""
+        if self._complete:
+            return await self._receive()  # waits for the client to go away
+        if self.refusal:
+            raise self.refusal
+        patience = self._patience()
+        if patience <= 0:  # what is there already would never be waited for, and so never be late
+            raise self._refuse(_too_slow(self._bytes))
+        try:
+            async with asyncio.timeout(patience):
+                message = await self._receive()
+        except TimeoutError:
+            raise self._refuse(_too_slow(self._bytes)) from None
+        if message["type"] == "http.request":
+            self._bytes += len(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
+            if self._bytes > self._limit:
+                raise self._refuse(_too_large(self._limit))
+        return message
+
+    def _patience(self) -> float:
+        allowed = self._limits.body_seconds + self._bytes / self._limits.least_rate
+        left = self._started + allowed - time.monotonic()
+        return max(0.0, min(left, self._limits.stall_seconds))
+
+    def _refuse(self, refusal: Refusal) -> Refusal:
+        self.refusal = refusal
+        return refusal
+
+    async def drain(self) -> None:
+        """Read on for a moment."""
+        left, deadline = _DRAINED_BYTES, time.monotonic() + _DRAINED_SECONDS
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAINED_SECONDS):
+                while left > 0 and not self._complete and time.monotonic() < deadline:
+                    message = await self._receive()
+                    left -= len(message.get("body", b"")) or 1
+                    self._complete = not message.get("more_body", False)
+
+
+def _too_large(limit: int) -> Refusal:
+    message = f"the request's body is larger than the {limit:,} bytes that are taken here"
+    return Refusal(413, "too_large", message, headers={"Connection": "close"})
+
+
+def _too_slow(count: int) -> Refusal:
+    message = f"the request's body came too slowly: {count:,} bytes so far; send it again"
+    return Refusal(408, "too_slow", message, headers={"Connection": "close"})

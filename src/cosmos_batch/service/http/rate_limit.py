@@ -1,0 +1,38 @@
+"""How often one client may ask: a bucket of tokens for each."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from cosmos_batch.service.http.errors import Refusal
+
+_CLIENTS = 10_000  # that are remembered; the longest silent is forgotten first
+
+
+class Rates:
+    """Counts requests by client."""
+
+    def __init__(self, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when there were so many
+
+    def spend(self, client: str) -> None:
+        """Count a request. Raises Refusal where the client has asked too often."""
+        now = self._clock()
+        tokens, since = self._buckets.pop(client, (float(self._burst), now))
+        tokens = min(self._burst, tokens + (now - since) * self._per_second)
+        self._buckets[client] = (max(0.0, tokens - 1), now)
+        if len(self._buckets) > _CLIENTS:
+            self._buckets.popitem(last=False)
+        if tokens < 1:
+            wait = (1 - tokens) / self._per_second
+            raise Refusal(
+                429,
+                "rate_limit_exceeded",
+                f"more than {self._per_second:g} requests per second; ask again in {wait:.2f} s",
+                headers={"Retry-After": str(int(wait) + 1)},
+            )

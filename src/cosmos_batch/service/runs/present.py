@@ -1,0 +1,186 @@
+"""What the ledger knows of a run, in the words of the API."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from cosmos_batch.dispatch.output.directory import OUTPUT, RUN_FILE
+from cosmos_batch.ledger import Attempt, Look, RunRecord, State
+from cosmos_batch.run import Run, as_dict
+from cosmos_batch.service.runs.allowed_dirs import Roots
+from cosmos_batch.service.schemas.videos import VideoErrorShape, VideoShape
+
+Status = Literal["queued", "in_progress", "completed", "failed"]
+
+STATUS: Mapping[State, Status] = {
+    State.QUEUED: "queued",
+    State.PREEMPTED: "queued",
+    State.LEASED: "in_progress",
+    State.RUNNING: "in_progress",
+    State.SUCCEEDED: "completed",
+    State.FAILED: "failed",
+    State.BLOCKED: "failed",
+    State.CANCELLED: "failed",
+}
+"""OpenAI's word for each state."""
+
+_PRESETS = {"vis": "blur_strength", "edge": "canny_threshold"}
+_CONTROL_FILE = re.compile(r"(control_[a-z]+)\.mp4")
+
+
+class Views:
+    """Shows runs, for one server."""
+
+    def __init__(
+        self,
+        model: str,
+        videos: Path,
+        uploads: Path,
+        roots: Roots,
+        wait_of: Callable[[RunRecord], tuple[str, float | None]],
+    ) -> None:
+        """`videos`: where finished runs lie; `wait_of`: why a run waits, and for how many more seconds."""
+        self._model = model
+        self._videos = videos
+        self._uploads = str(uploads)
+        self._roots = roots
+        self._wait_of = wait_of
+
+    def video(self, look: Look) -> VideoShape:
+        """A run and its latest attempt as OpenAI's video object."""
+        record, attempt = look.record, look.attempt
+        run, state = record.run, record.state
+        reason, eta = record.cause, None
+        if STATUS[state] == "queued":
+            reason, eta = self._wait_of(record)
+        elif STATUS[state] == "in_progress":
+            eta = eta_seconds(record, attempt)
+        ended = state in (State.SUCCEEDED, State.FAILED, State.BLOCKED, State.CANCELLED)
+        return VideoShape(
+            id=run.id,
+            model=self._model,
+            status=STATUS[state],
+            progress=100 if state is State.SUCCEEDED else percent(attempt),
+            created_at=int(record.created),
+            completed_at=int(record.updated) if ended else None,
+            prompt=run.prompt,
+            seconds=_seconds(run),
+            size=run.sampling.resolution or "",
+            error=_error(record),
+            state=state,
+            reason=reason,
+            updated_at=record.updated,
+            priority=record.priority,
+            group=record.kind,
+            inputs=self._inputs(run),
+            execution_config=execution_config(run),
+            job_type=run.job_type,
+            step=attempt.step if attempt else 0,
+            steps=attempt.steps if attempt else 0,
+            eta_seconds=eta,
+            predicted_seconds=record.predicted_seconds,
+            seconds_taken=_taken(attempt),
+            batch=attempt.batch if attempt else None,
+            failures=record.failures,
+            deaths=record.deaths,
+            cancelling=record.cancelling,
+            batch_id=record.order or None,
+            custom_id=record.custom_id or None,
+            rating=record.rating,
+            variants=self.variants(record),
+        )
+
+    def variants(self, record: RunRecord) -> list[str]:
+        """What there is to be looked at of a run."""
+        given = ["input", "thumbnail"] if record.run.video else []
+        given += [f"control_{c.name}" for c in record.run.active if c.video]
+        if record.state is not State.SUCCEEDED:
+            return given
+        folder = self._videos / record.id
+        try:
+            names = sorted(path.name for path in folder.iterdir())
+        except OSError:
+            return given
+        made = [match[1] for name in names if (match := _CONTROL_FILE.fullmatch(name))]
+        ready = ["video", "thumbnail"] if OUTPUT in names else []
+        return [*dict.fromkeys([*given, *made, *ready]), *(["run"] if RUN_FILE in names else [])]
+
+    def file_of(self, record: RunRecord, variant: str) -> Path | None:
+        """The file that a variant is; None where there is none. Never made of what a client wrote."""
+        if variant not in self.variants(record):
+            return None
+        folder = self._videos / record.id
+        output = folder / OUTPUT
+        if variant == "video" or (variant == "thumbnail" and output.is_file()):
+            return output
+        if variant == "run":
+            return folder / RUN_FILE
+        made = folder / f"{variant}.mp4"
+        if made.is_file():
+            return made
+        given = {f"control_{c.name}": c.video for c in record.run.active}
+        given |= dict.fromkeys(("input", "thumbnail"), record.run.video)  # until there is an output
+        return self._readable(given.get(variant))
+
+    def _readable(self, path: str | None) -> Path | None:
+        """A run's own file, unless it has been replaced since by a link to where nobody may look."""
+        if path is None or path.startswith(f"{self._uploads}/"):
+            return Path(path) if path else None
+        return self._roots.resolve(path)
+
+    def _inputs(self, run: Run) -> dict[str, str | None]:
+        given = {"video": run.video} | {control.name: control.video for control in run.controls}
+        return {name: self._shown(path) for name, path in given.items() if path}
+
+    def _shown(self, path: str) -> str:
+        """An upload by its id, another file by its path."""
+        return Path(path).stem if path.startswith(f"{self._uploads}/") else path
+
+
+def execution_config(run: Run) -> dict[str, Any]:
+    """A run's settings as a request gives them."""
+    presets = {_PRESETS[c.name]: c.preset for c in run.controls if c.name in _PRESETS}
+    weights = {control.name: control.weight for control in run.controls}
+    return {"weights": weights, **as_dict(run)["sampling"], **presets}
+
+
+def percent(attempt: Attempt | None) -> int:
+    """How far the latest attempt is."""
+    return 100 * attempt.step // attempt.steps if attempt and attempt.steps else 0
+
+
+def eta_seconds(record: RunRecord, attempt: Attempt | None, now: float | None = None) -> float | None:
+    """Seconds until a run at work is done: at its pace so far, before its first step as predicted.
+
+    None where nobody knows, also because the prediction has turned out too short.
+    """
+    if attempt is None:
+        return None
+    spent = (time.time() if now is None else now) - attempt.started
+    if attempt.step and attempt.steps:
+        return max(0.0, spent / attempt.step * (attempt.steps - attempt.step))
+    left = (record.predicted_seconds or 0.0) - spent
+    return left if left > 0 else None
+
+
+def _seconds(run: Run) -> str:
+    fps = run.sampling.fps
+    if not isinstance(fps, float | int) or run.sampling.num_frames is None:
+        return ""
+    return f"{run.sampling.num_frames / fps:g}"
+
+
+def _taken(attempt: Attempt | None) -> float | None:
+    if attempt is None:
+        return None
+    return (time.time() if attempt.ended is None else attempt.ended) - attempt.started
+
+
+def _error(record: RunRecord) -> VideoErrorShape | None:
+    if STATUS[record.state] != "failed":
+        return None
+    return VideoErrorShape(code=record.state, message=record.cause or record.state)

@@ -1,0 +1,65 @@
+"""Copies of videos that browsers play, of those that they do not: HEVC and MPEG-4 inputs, AVI files, 10 bit."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from cosmos_batch.dispatch.output.directory import folder_errors
+from cosmos_batch.media.encode import write_video
+from cosmos_batch.media.untrusted import kind_of
+from cosmos_batch.media.video import Frames, coding_of, frames_of, probe, resized
+
+LONGEST_SIDE = 1280  # pixels of a copy
+KEPT = 500  # copies; the one that was made first goes first
+
+_PLAYED = {
+    "mp4": {"h264", "vp9", "av1"},
+    "mkv": {"vp8", "vp9", "av1"},  # WebM
+}
+_PIXELS = {"yuv420p", "yuvj420p"}
+
+
+class Previews:
+    """The copies of a server's home."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder. Raises StorageError."""
+        self._folder = folder.absolute()
+        self._lock = threading.Lock()  # one is made at a time: it takes all the cores that it may have
+        with folder_errors(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+
+    def of(self, path: Path) -> Path:
+        """The file itself where browsers play it, else the copy. Raises MediaError and StorageError."""
+        suffix = kind_of(path)[0]
+        if suffix in ("png", "jpg"):
+            return path
+        codec, pixels = coding_of(path)
+        if codec in _PLAYED.get(suffix, ()) and pixels in _PIXELS:
+            return path
+        found = path.stat()
+        key = f"{path}\0{found.st_ino}\0{found.st_size}\0{found.st_mtime_ns}"
+        copy = self._folder / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()}.mp4"
+        with self._lock:
+            if not copy.is_file():
+                self._make_room()
+                write_video(copy, _small(path), probe(path).fps)
+        return copy
+
+    def _make_room(self) -> None:
+        with folder_errors(self._folder):
+            copies = sorted(self._folder.glob("*.mp4"), key=lambda copy: copy.stat().st_mtime)
+            for copy in copies[: max(0, len(copies) - KEPT + 1)]:
+                copy.unlink(missing_ok=True)
+
+
+def _small(path: Path) -> Iterator[Frames]:
+    """The frames, no larger than a page shows them, with even sides, as players want them."""
+    for frame in frames_of(path):
+        height, width = frame.shape[:2]
+        scale = min(1.0, LONGEST_SIDE / max(height, width))
+        size = max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
+        yield frame if size == (width, height) else resized(frame, size)
