@@ -23,17 +23,17 @@ from pathlib import Path
 from threading import Thread
 
 from benchmarks.stage import PRIOR, TRAITS, RealClock, make_run
-from cosmos_batch.dispatch.execution.measurements import Lessons
-from cosmos_batch.dispatch.observe.log import Journal
-from cosmos_batch.dispatch.output.directory import OUTPUT, OutputFolder
-from cosmos_batch.dispatch.output.service_home import Home
-from cosmos_batch.dispatch.scheduler.queue import Agenda, Habits
+from cosmos_batch.dispatch.execution.measurements import MeasurementLog
+from cosmos_batch.dispatch.observe.log import EventLog
+from cosmos_batch.dispatch.output.directory import OUTPUT, OutputDirectory
+from cosmos_batch.dispatch.output.service_home import ServiceHome
+from cosmos_batch.dispatch.scheduler.queue import QueueScheduler, SchedulerSettings
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
-from cosmos_batch.dispatch.settings import Settings
-from cosmos_batch.dispatch.worker.inflight import BlackBox
-from cosmos_batch.dispatch.worker.worker import Machine, Service, Worker
+from cosmos_batch.dispatch.settings import DispatchSettings
+from cosmos_batch.dispatch.worker.inflight import InflightMarker
+from cosmos_batch.dispatch.worker.worker import LoadedEngine, Worker, WorkerSettings
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.simulated import ReplayEngine, Script
+from cosmos_batch.engines.simulated import SimulatedBehaviour, SimulatedEngine
 from cosmos_batch.ledger import ENDED, BatchFacts, Ledger, State, Submission
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Priority, Run
@@ -114,8 +114,8 @@ def measure_planning(folder: Path, waiting: int) -> dict[str, float]:
         upto = min(start + 10_000, waiting)
         ledger.accept([Submission(mixed(index, folder / "in.mp4", dice)) for index in range(start, upto)])
     runs = WaitingRuns(ledger, TRAITS)
-    lessons = Lessons(ledger, ("replay", "stage"), TRAITS, None)
-    agenda = Agenda(runs, ledger, TRAITS, PRIOR, lessons, Habits())
+    lessons = MeasurementLog(ledger, ("replay", "stage"), TRAITS, None)
+    agenda = QueueScheduler(runs, ledger, TRAITS, PRIOR, lessons, SchedulerSettings())
 
     def plan() -> float:
         began = time.perf_counter()
@@ -140,22 +140,22 @@ class Watched:
     """A service in this process, on real time."""
 
     def __init__(self, folder: Path, step_seconds: float) -> None:
-        self.home = Home(folder)
+        self.home = ServiceHome(folder)
         self.home.make()
-        with OutputFolder(self.home.videos):
+        with OutputDirectory(self.home.videos):
             pass
         self.ledger = Ledger(self.home.ledger)
         self.steps: list[float] = []  # when each began
         self._step_seconds = step_seconds
-        script = Script(stamp, 0.0, self._step)
+        script = SimulatedBehaviour(stamp, 0.0, self._step)
         self.worker = Worker(
-            Machine(ReplayEngine(TRAITS, script, RealClock()), PRIOR),
-            OutputFolder(self.home.videos, shared=True),
+            LoadedEngine(SimulatedEngine(TRAITS, script, RealClock()), PRIOR),
+            OutputDirectory(self.home.videos, shared=True),
             self.ledger,
-            BlackBox(self.home.box(0), "w"),
+            InflightMarker(self.home.box(0), "w"),
             "w",
-            Service(settings=Settings(save_every=20.0, guarded=True)),
-            Journal(io.StringIO()),
+            WorkerSettings(settings=DispatchSettings(save_every=20.0, guarded=True)),
+            EventLog(io.StringIO()),
             accept_all,
         )
         self._thread = Thread(target=self.worker.run)
@@ -169,7 +169,7 @@ class Watched:
         """Wait until everything is done, and stop."""
         while not set(self.ledger.states()) <= set(ENDED):
             time.sleep(0.05)
-        self.worker.stop.wanted = True
+        self.worker.stop.requested = True
         self._thread.join()
 
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.stage import FPS, FRAMES, SIZE, colour_of, make_input, make_run
 from cosmos_batch.dispatch.output.directory import HOME, OUTPUT
-from cosmos_batch.dispatch.output.service_home import Home
+from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.worker.inflight import STARTING, read_box
 from cosmos_batch.dispatch.worker.process import PARENT
 from cosmos_batch.errors import CosmosBatchError
@@ -87,7 +87,7 @@ class Scene:
     """A service under load, and its enemy."""
 
     def __init__(self, root: Path, seed: int, workers: int) -> None:
-        self.home = Home(root / "home")
+        self.home = ServiceHome(root / "home")
         self.home.make()
         self.ledger = Ledger(self.home.ledger)
         self.video = make_input(root / "in.mp4")
@@ -247,7 +247,7 @@ def all_processes() -> list[int]:
     return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
 
 
-def is_worker(pid: int, home: Home | None = None) -> bool:
+def is_worker(pid: int, home: ServiceHome | None = None) -> bool:
     """Whether a process is a worker that lives, of that home if one is named."""
     try:
         words = (Path("/proc") / str(pid) / "cmdline").read_bytes().split(b"\0")

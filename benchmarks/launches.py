@@ -24,27 +24,27 @@ from pathlib import Path
 import numpy as np
 
 from cosmos_batch.dispatch.command import Command, check_output, execute
-from cosmos_batch.dispatch.output.directory import OUTPUT, OutputFolder
-from cosmos_batch.dispatch.settings import Stop
+from cosmos_batch.dispatch.output.directory import OUTPUT, OutputDirectory
+from cosmos_batch.dispatch.settings import StopToken
 from cosmos_batch.engines.base import Engine, Job
 from cosmos_batch.engines.catalogue import traits_of
 from cosmos_batch.engines.nvidia.config import Config
 from cosmos_batch.engines.nvidia.engine import ScriptEngine
-from cosmos_batch.engines.simulated import ReplayEngine, Script, VirtualClock
+from cosmos_batch.engines.simulated import SimulatedBehaviour, SimulatedEngine, VirtualClock
 from cosmos_batch.ledger import State
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.resolve import settle
+from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import TRANSFER_CONTROLS, Control, Run, Sampling
 from tests.dispatch.world import Heard
 
 LOAD, EACH = 120.0, 60.0  # seconds
 STEPS = 35
-FACTS = VideoFacts(width=1280, height=704, frames=2, fps=8.0)
+FACTS = VideoInfo(width=1280, height=704, frames=2, fps=8.0)
 STANDINS = Path(__file__).parents[1] / "tests" / "engines" / "nvidia" / "standins"
 SETS = [names for count in range(1, 5) for names in combinations(TRANSFER_CONTROLS, count)]
 COST = CostModel(
@@ -93,7 +93,7 @@ def make_runs(count: int, video: Path, sets: Sequence[tuple[str, ...]], together
             video=str(video),
             sampling=Sampling(negative_prompt=f"reel {number // together if together else 0}"),
         )
-        runs.append(settle(run, traits, {str(video): FACTS}))
+        runs.append(resolve(run, traits, {str(video): FACTS}))
     return runs
 
 
@@ -105,8 +105,8 @@ def predicted(way: Way, video: Path) -> float:
 def carry_out(way: Way, engine: Engine, video: Path, folder: Path, check: Callable[..., None]) -> None:
     """All runs, in one command."""
     command = Command(way.runs, engine, COST, {str(video): FACTS})
-    with OutputFolder(folder) as place:
-        standings = execute(command, place, Heard(), Stop(), check)
+    with OutputDirectory(folder) as place:
+        standings = execute(command, place, Heard(), StopToken(), check)
     assert [standing.state for standing in standings] == [State.SUCCEEDED] * len(way.runs)
 
 
@@ -117,8 +117,8 @@ def replayed(way: Way, video: Path, folder: Path) -> float:
     def write(job: Job, _: Shape) -> None:
         (job.folder / OUTPUT).write_bytes(b"")
 
-    script = Script(write=write, load_seconds=LOAD, step_seconds=lambda runs: EACH * runs / STEPS)
-    engine = ReplayEngine(traits_of("transfer1"), script, clock)
+    script = SimulatedBehaviour(write=write, load_seconds=LOAD, step_seconds=lambda runs: EACH * runs / STEPS)
+    engine = SimulatedEngine(traits_of("transfer1"), script, clock)
     carry_out(way, engine, video, folder, lambda *_: None)
     return clock.now()
 

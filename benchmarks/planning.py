@@ -52,18 +52,18 @@ def measure_planning(engine: str, size: int) -> dict[str, float]:
     """Seconds to plan so many runs, and this process's peak memory in MiB."""
     from cosmos_batch.engines.catalogue import traits_of
     from cosmos_batch.engines.cost_profiles import profile
-    from cosmos_batch.media.info import VideoFacts
+    from cosmos_batch.media.info import VideoInfo
     from cosmos_batch.planning.planner import plan_runs
     from cosmos_batch.run import Control, Run, Sampling
 
     rng = random.Random(size)
     runs: list[Run] = []
-    facts: dict[str, VideoFacts] = {}
+    facts: dict[str, VideoInfo] = {}
     for index in range(size):
         spec = drawn(rng, index, engine)
         config = spec["execution_config"]
         video = sys.intern(spec["inputs"]["video"])
-        facts.setdefault(video, VideoFacts(*rng.choice(((1280, 720), (640, 480), (720, 1280))), 121, 24.0))
+        facts.setdefault(video, VideoInfo(*rng.choice(((1280, 720), (640, 480), (720, 1280))), 121, 24.0))
         runs.append(
             Run(
                 id=spec["id"],

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.stage import make_input, make_run
-from cosmos_batch.dispatch.output.service_home import Home
+from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.worker.process import PARENT
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
 from cosmos_batch.run import Run
@@ -33,7 +33,7 @@ CASES = (("the standard scenario", SCENARIO, 2), ("16 runs of 8 to 30 steps", MI
 @contextmanager
 def service(place: Path, workers: int, step: float) -> Iterator[Ledger]:
     """A service with so many workers, by its ledger."""
-    home = Home(place / "home")
+    home = ServiceHome(place / "home")
     home.make()
     environment = os.environ | {
         "STAGE_STEP": str(step),

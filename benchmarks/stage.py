@@ -19,18 +19,18 @@ from threading import Event
 
 import numpy as np
 
-from cosmos_batch.dispatch.observe.log import Journal
+from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import OUTPUT
-from cosmos_batch.dispatch.output.service_home import Home
-from cosmos_batch.dispatch.scheduler.queue import Habits
-from cosmos_batch.dispatch.settings import Settings
-from cosmos_batch.dispatch.worker.process import end_with_parent, work
-from cosmos_batch.dispatch.worker.retry import patiently
+from cosmos_batch.dispatch.output.service_home import ServiceHome
+from cosmos_batch.dispatch.scheduler.queue import SchedulerSettings
+from cosmos_batch.dispatch.settings import DispatchSettings
+from cosmos_batch.dispatch.worker.process import end_with_parent, run_worker
+from cosmos_batch.dispatch.worker.retry import retry_until_available
 from cosmos_batch.dispatch.worker.supervisor import OnStart, Supervisor
-from cosmos_batch.dispatch.worker.worker import Machine, Service
+from cosmos_batch.dispatch.worker.worker import LoadedEngine, WorkerSettings
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.catalogue import transfer_traits
-from cosmos_batch.engines.simulated import ReplayEngine, Script
+from cosmos_batch.engines.simulated import SimulatedBehaviour, SimulatedEngine
 from cosmos_batch.errors import EngineError, StorageError
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.media.encode import write_video
@@ -114,7 +114,7 @@ def make_input(path: Path) -> Path:
 class Actor:
     """What the engine does that a script cannot say."""
 
-    def __init__(self, home: Home, step: float) -> None:
+    def __init__(self, home: ServiceHome, step: float) -> None:
         self._home = home
         self._step = step
 
@@ -140,26 +140,28 @@ def _seconds(name: str, default: float) -> float:
     return float(os.environ.get(name, default))
 
 
-def be_worker(home: Home, number: int) -> int:
+def be_worker(home: ServiceHome, number: int) -> int:
     """Be one of the service's workers."""
     actor = Actor(home, _seconds("STAGE_STEP", 0.01))
     most = os.environ.get("STAGE_MOST")
-    script = Script(actor.write, _seconds("STAGE_LOAD", 0.0), actor.step_seconds, lag=1)
-    service = Service(
-        Habits(rules=FlushRules(seconds=1.0, runs=32, quiet=0.1)),
-        Settings(save_every=0.0, retry_wait=0.2, lease=20.0, guarded=True, max_batch=int(most) if most else None),
+    script = SimulatedBehaviour(actor.write, _seconds("STAGE_LOAD", 0.0), actor.step_seconds, lag=1)
+    service = WorkerSettings(
+        SchedulerSettings(rules=FlushRules(seconds=1.0, runs=32, quiet=0.1)),
+        DispatchSettings(
+            save_every=0.0, retry_wait=0.2, lease=20.0, guarded=True, max_batch=int(most) if most else None
+        ),
         poll=0.02,
         longest_trouble=0.5,
         outlook_every=1.0,
     )
 
-    def hire() -> Machine:
-        return Machine(ReplayEngine(TRAITS, script, RealClock()), PRIOR)
+    def hire() -> LoadedEngine:
+        return LoadedEngine(SimulatedEngine(TRAITS, script, RealClock()), PRIOR)
 
-    return work(home, number, hire, service, busy=_seconds("STAGE_BUSY", 15.0))
+    return run_worker(home, number, hire, service, busy=_seconds("STAGE_BUSY", 15.0))
 
 
-def be_server(home: Home) -> int:
+def be_server(home: ServiceHome) -> int:
     """Be the service, until told to stop."""
     over = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -171,7 +173,7 @@ def be_server(home: Home) -> int:
 
     home.make()
     busy = _seconds("STAGE_BUSY", 15.0)
-    ledger = patiently(lambda: Ledger(home.ledger, busy=busy), Journal(sys.stderr))
+    ledger = retry_until_available(lambda: Ledger(home.ledger, busy=busy), EventLog(sys.stderr))
     workers = int(os.environ.get("STAGE_WORKERS", "1"))
     with Supervisor(home, ledger, command, workers=workers, on_start=OnStart.KEEP, grace=10.0):
         over.wait()
@@ -186,7 +188,7 @@ def main() -> int:
     parser.add_argument("home", type=Path)
     parser.add_argument("number", type=int, nargs="?", default=0)
     options = parser.parse_args()
-    home = Home(options.home)
+    home = ServiceHome(options.home)
     return be_server(home) if options.part == "serve" else be_worker(home, options.number)
 
 

@@ -24,16 +24,16 @@ from rich.table import Table
 from cosmos_batch.cli.load_runs import Requests, gather
 from cosmos_batch.cli.render.contact_sheet import write_contact_sheets
 from cosmos_batch.cli.render.progress import LiveProgress, PlainProgress
-from cosmos_batch.cli.render.progress_state import Tally
+from cosmos_batch.cli.render.progress_state import ProgressState
 from cosmos_batch.cli.render.tables import print_plan, print_standings
 from cosmos_batch.dispatch.command import Command, execute
-from cosmos_batch.dispatch.output.directory import OutputFolder
-from cosmos_batch.dispatch.settings import Stop
+from cosmos_batch.dispatch.output.directory import OutputDirectory
+from cosmos_batch.dispatch.settings import StopToken
 from cosmos_batch.engines.base import Engine
 from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.inprocess import pocket
 from cosmos_batch.engines.inprocess.loader import load_engine
-from cosmos_batch.ledger import Standing, State
+from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import read_frames
 from cosmos_batch.planning.cost.model import CostModel
@@ -61,7 +61,7 @@ class Made:
 
     way: Way
     seconds: float
-    standings: list[Standing]
+    standings: list[RunStatus]
     requests: Requests
 
 
@@ -81,7 +81,7 @@ def make(engine: Engine, way: Way, *, show: bool) -> Made:
     """Make the runs of a way; the time is what dispatching takes, from admission to the last record."""
     requests = gather([way.file], engine.traits)
     assert not requests.problems, requests.problems
-    tally = Tally(time.monotonic, len(requests.runs))
+    tally = ProgressState(time.monotonic, len(requests.runs))
     live = show and sys.stdout.isatty()
     quiet = open("/dev/null", "w")  # noqa: SIM115 - lives as long as the display
     plain = PlainProgress(sys.stdout if show else quiet, tally, time.monotonic)
@@ -91,9 +91,9 @@ def make(engine: Engine, way: Way, *, show: bool) -> Made:
         way.cost,
         requests.facts,
     )
-    with LiveProgress(Console(), tally) if live else plain as progress, OutputFolder(way.folder) as folder:
+    with LiveProgress(Console(), tally) if live else plain as progress, OutputDirectory(way.folder) as folder:
         started = time.monotonic()
-        standings = execute(command, folder, progress, Stop())
+        standings = execute(command, folder, progress, StopToken())
         seconds = time.monotonic() - started
     quiet.close()
     return Made(way, seconds, standings, requests)

@@ -18,7 +18,7 @@ from benchmarks.gpu.measuring import error, seconds_of, versions
 from benchmarks.gpu.models import Case, Ours, Reference
 from benchmarks.gpu.sizes import Size
 from cosmos_batch.engines.inprocess.options import Approximation
-from cosmos_batch.engines.inprocess.sampling.batch import Batch
+from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.sampling.schedule import is_estimated
 
 SIZES = "320x192x93,832x480x93,1280x704x93"
@@ -42,7 +42,7 @@ def caching(ours: Ours, size: Size, steps: int) -> tuple[float, float]:
     """Seconds of a video of so many steps without and with step caching, the first step left out."""
     taken = []
     for step_caching in (False, True):
-        batch = Batch(ours.forward, step_caching=step_caching)
+        batch = DenoisingBatch(ours.forward, step_caching=step_caching)
         batch.join("0", Case(size, {"edge": 1.0}, steps=steps).conditions())
         batch.step()
         taken.append(sum(seconds_of(batch.step, 1, warm=0)[0] for _ in range(steps - 1)))

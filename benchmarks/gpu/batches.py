@@ -21,7 +21,7 @@ from benchmarks.gpu.measuring import error, seconds_of, versions
 from benchmarks.gpu.models import DEVICE, Case, Ours, Reference, Size
 from benchmarks.gpu.tasks import ALL
 from cosmos_batch.engines.inprocess.checkpoint import SavedState, load_state, save_state
-from cosmos_batch.engines.inprocess.sampling.batch import Batch
+from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.transfer25.forward import Forward
 
 MIX = (*[("edge",)] * 4, *[("depth", "edge")] * 2, ALL, ("edge", "seg", "vis"))
@@ -81,7 +81,7 @@ def replaying(ours: Ours, size: Size, count: int, steps: int) -> dict[str, float
         videos = [case(size, ("edge",), seed) for seed in range(first, first + count)]
         latents = []
         for passes in (ours.forward, plain, plain):
-            batch = Batch(passes)
+            batch = DenoisingBatch(passes)
             for index, video in enumerate(videos):
                 batch.join(str(index), video.conditions())
             taken = [timed(batch.step) for _ in range(steps)]

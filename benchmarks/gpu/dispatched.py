@@ -14,8 +14,8 @@ from benchmarks.gpu.timing import BatchTime, Stopwatch, TimedEngine
 from benchmarks.screening import Screening
 from cosmos_batch.cli.load_runs import Requests, gather
 from cosmos_batch.dispatch.command import Command, execute
-from cosmos_batch.dispatch.output.directory import OutputFolder
-from cosmos_batch.dispatch.settings import Stop
+from cosmos_batch.dispatch.output.directory import OutputDirectory
+from cosmos_batch.dispatch.settings import StopToken
 from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.inprocess.engine import TransferEngine
 from cosmos_batch.engines.inprocess.loader import load_engine
@@ -90,8 +90,8 @@ class Maker:
         begin = time.perf_counter()
         runs = requests.settled(self._engine.traits)
         command = Command(runs, TimedEngine(self._engine, watch), self._prior(), requests.facts)
-        with OutputFolder(out) as folder:
-            standings = execute(command, folder, watch, Stop())
+        with OutputDirectory(out) as folder:
+            standings = execute(command, folder, watch, StopToken())
         seconds = time.perf_counter() - begin
         assert all(standing.state is State.SUCCEEDED for standing in standings), (standings, watch.notes)
         return Made(seconds, watch.batches(), dict(zip(watch.order, self._seen.seen, strict=True)))

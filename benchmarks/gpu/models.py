@@ -20,7 +20,7 @@ from benchmarks.gpu.pipeline import GUIDANCE, Networks
 from benchmarks.gpu.sizes import CONFIG, Size
 from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate
 from cosmos_batch.engines.inprocess.options import Approximation
-from cosmos_batch.engines.inprocess.sampling.batch import Batch, Conditions, Guide
+from cosmos_batch.engines.inprocess.sampling.batch import Conditioning, ControlInput, DenoisingBatch
 from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
 from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, normalised
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_from_diffusers, branch_from_diffusers
@@ -122,16 +122,16 @@ class Case:
             for index, name in enumerate(sorted(self.weights))
         }
 
-    def conditions(self) -> Conditions:
+    def conditions(self) -> Conditioning:
         """The same, as our batch takes it; the prompts are the seeds."""
         weights = normalised({name: torch.tensor(weight) for name, weight in self.weights.items()})
         shape = self.size.latent
-        return Conditions(
+        return Conditioning(
             schedule=make_schedule(self.steps),
             guidance=GUIDANCE,
             prompt=str(self.seed),
             negative="0",
-            guides={name: Guide(self.controls[name], weight) for name, weight in weights.items()},
+            guides={name: ControlInput(self.controls[name], weight) for name, weight in weights.items()},
             known=torch.zeros(1, shape[1]),
             given=torch.zeros(1, *shape),
             noise=self.noise,
@@ -195,9 +195,9 @@ class Ours:
             self.texts[network, prompt] = stem.read(features.unsqueeze(0))
         return self.texts[network, prompt]
 
-    def batch(self, cases: Sequence[Case]) -> Batch:
+    def batch(self, cases: Sequence[Case]) -> DenoisingBatch:
         """A batch of the cases, each at its first step."""
-        batch = Batch(self.forward)
+        batch = DenoisingBatch(self.forward)
         for index, case in enumerate(cases):
             batch.join(str(index), case.conditions())
         return batch

@@ -130,11 +130,11 @@ class TimedSession:
 
     def turn_to(self, launch: Launch) -> None:
         """Go on with another launch."""
-        self._session.turn_to(launch)
+        self._session.switch_launch(launch)
 
     def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """These runs join next."""
-        self._session.expect(runs, certain=certain)
+        self._session.prefetch(runs, certain=certain)
 
     def join(self, job: Job) -> Iterable[Event]:
         """Take a run in."""

@@ -14,11 +14,11 @@ from cosmos_batch.planning.batch_size import limit
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.traits import Traits, VideoFacts
+from cosmos_batch.planning.traits import Traits, VideoInfo
 from cosmos_batch.run import Run, Signature
 
 Given = TypeVar("Given", bound=RunLike)
-_NO_FACTS: Mapping[str, VideoFacts] = {}
+_NO_FACTS: Mapping[str, VideoInfo] = {}
 
 # Nothing is known but that a batch costs something of its own: batches are as large as the table allows.
 _UNMEASURED = CostModel(
@@ -116,7 +116,7 @@ def determine_batch_size(
 
 
 def smart_batch_generation(
-    runs: Sequence[RunLike], engine: str | Traits = "transfer1", *, facts: Mapping[str, VideoFacts] = _NO_FACTS
+    runs: Sequence[RunLike], engine: str | Traits = "transfer1", *, facts: Mapping[str, VideoInfo] = _NO_FACTS
 ) -> list[SmartBatch]:
     """The runs in batches of at most `determine_batch_size`, with their files; urgent first, then the simplest.
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterable
 
 from cosmos_batch.cli.app import main
-from cosmos_batch.engines.registry import Choice, Loaded, Preview
-from cosmos_batch.engines.simulated import Fault, ReplayEngine, Script, Trouble
+from cosmos_batch.engines.registry import EngineChoice, Loaded, Preview
+from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble
 from cosmos_batch.errors import PlanError
 from tests.dispatch.world import PRIOR, TRAITS, write_answer
 
@@ -32,21 +32,23 @@ class RealClock:
 class ReplayEngines:
     """Gives the replay engine to whoever asks for an engine, and none to who asks for another by name."""
 
-    def preview(self, choice: Choice) -> Preview:
+    def preview(self, choice: EngineChoice) -> Preview:
         """The traits of the tests' world."""
         if choice.engine is not None:
             raise PlanError(f"engine {choice.engine!r} is not known")
         return Preview(TRAITS, PRIOR)
 
-    def load(self, choice: Choice, controls: Iterable[str]) -> Loaded:
+    def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
         """A replay engine that behaves as the environment says."""
         assert choice.engine is None
         assert set(controls) <= TRAITS.controls
         pairs = (pair.split("=") for pair in os.environ.get("REPLAY_FAULTS", "").split())
         faults = {run_id: Fault(Trouble[trouble]) for run_id, trouble in pairs}
         step = float(os.environ.get("REPLAY_STEP", "0"))
-        script = Script(write_answer, load_seconds=0.0, step_seconds=lambda _runs: step, lag=1, faults=faults)
-        return Loaded(ReplayEngine(TRAITS, script, RealClock()), PRIOR)
+        script = SimulatedBehaviour(
+            write_answer, load_seconds=0.0, step_seconds=lambda _runs: step, lag=1, faults=faults
+        )
+        return Loaded(SimulatedEngine(TRAITS, script, RealClock()), PRIOR)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cosmos_batch.cli.app import main
-from cosmos_batch.dispatch.output.directory import OutputFolder
+from cosmos_batch.dispatch.output.directory import OutputDirectory
 from tests.cli.launcher import ReplayEngines
 from tests.dispatch.world import make_input
 
@@ -176,7 +176,7 @@ def test_bad_usage_is_exit_code_2(
 def test_a_second_command_on_the_same_folder_is_refused(
     tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with OutputFolder(tmp_path / "out"):
+    with OutputDirectory(tmp_path / "out"):
         assert call(monkeypatch, "run", runs_file, "-o", tmp_path / "out") == 2
 
     assert "is in use by process" in capsys.readouterr().err

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from cosmos_batch.cli.commands.serve import WorkerOptions, _take_devices
-from cosmos_batch.cli.service_location import Place
-from cosmos_batch.engines.base import approximations_of, maker_of
+from cosmos_batch.cli.service_location import ServiceLocation
+from cosmos_batch.engines.base import approximations_of, model_key
 from cosmos_batch.engines.inprocess.options import Approximation, Options, Part
-from cosmos_batch.engines.registry import BuiltIn, Choice
+from cosmos_batch.engines.registry import BuiltInEngines, EngineChoice
 from cosmos_batch.errors import PlanError
 from cosmos_batch.run import Run
 
@@ -22,7 +22,7 @@ WORKERS = WorkerOptions(
 
 
 def test_a_worker_is_told_what_the_server_was_told(tmp_path: Path) -> None:
-    arguments = WORKERS.arguments(Place(home=tmp_path, ledger=None), Choice(options=ALL))
+    arguments = WORKERS.arguments(ServiceLocation(home=tmp_path, ledger=None), EngineChoice(options=ALL))
     assert " ".join(arguments).endswith("--offload text --offload vae --approximate step-caching --split-guidance")
 
 
@@ -40,19 +40,21 @@ def test_every_worker_sees_gpus_of_its_own(
 
 def test_nvidias_scripts_cannot_be_asked() -> None:
     with pytest.raises(PlanError, match="step-caching, offload-text, offload-vae, split-guidance"):
-        BuiltIn().preview(Choice("transfer1", options=ALL))
+        BuiltInEngines().preview(EngineChoice("transfer1", options=ALL))
 
 
 def test_costs_with_and_without_options_are_kept_apart() -> None:
-    plain, asked = (BuiltIn().preview(Choice("transfer", options=options)).prior for options in (Options(), ALL))
+    plain, asked = (
+        BuiltInEngines().preview(EngineChoice("transfer", options=options)).prior for options in (Options(), ALL)
+    )
     assert plain.device == "h100"
     assert asked.device == "h100 step-caching offload-text offload-vae split-guidance"
 
 
 def test_what_waits_in_the_hosts_memory_is_planned_without() -> None:
-    engines = BuiltIn()
-    plain = engines.preview(Choice("transfer")).prior
-    asked = engines.preview(Choice("transfer", options=Options(frozenset(Part)))).prior
+    engines = BuiltInEngines()
+    plain = engines.preview(EngineChoice("transfer")).prior
+    asked = engines.preview(EngineChoice("transfer", options=Options(frozenset(Part)))).prior
     assert asked.model_bytes < plain.model_bytes / 2
     assert asked.peak_bytes(0, branches=4) == asked.peak_bytes(0, branches=1)
 
@@ -60,16 +62,20 @@ def test_what_waits_in_the_hosts_memory_is_planned_without() -> None:
 def test_a_tile_counts_for_the_frame() -> None:
     tiling = Options(approximations=frozenset({Approximation.VAE_TILING}))
     plain, tiled = (
-        BuiltIn().preview(Choice("transfer", options=options)).prior.peak_bytes(0, 1, frame=1280 * 704)
+        BuiltInEngines()
+        .preview(EngineChoice("transfer", options=options))
+        .prior.peak_bytes(0, 1, frame=1280 * 704)
         for options in (Options(), tiling)
     )
-    assert tiled == BuiltIn().preview(Choice("transfer")).prior.peak_bytes(0, 1, frame=512 * 512) < plain
+    assert (
+        tiled == BuiltInEngines().preview(EngineChoice("transfer")).prior.peak_bytes(0, 1, frame=512 * 512) < plain
+    )
 
 
 def test_an_approximated_video_does_not_answer_an_exact_request() -> None:
     run = Run(id="a", prompt="snow", controls=())
     exact = {"engine": "transfer", "weights": "w"}
     approximated = exact | {"approximations": "float8-attention step-caching"}
-    assert maker_of(run, exact) == ("transfer", "w")
-    assert maker_of(run, approximated) == ("transfer", "w", "float8-attention", "step-caching")
+    assert model_key(run, exact) == ("transfer", "w")
+    assert model_key(run, approximated) == ("transfer", "w", "float8-attention", "step-caching")
     assert approximations_of(exact) == ()

@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from cosmos_batch.cli.render.progress import LiveProgress, PlainProgress, headline
-from cosmos_batch.cli.render.progress_state import Tally
+from cosmos_batch.cli.render.progress_state import ProgressState
 from cosmos_batch.engines.simulated import VirtualClock
 from cosmos_batch.ledger import State
 from cosmos_batch.planning.plan import Batch, Launch, Plan
@@ -24,7 +24,7 @@ def a_plan(*ids: str) -> Plan:
 
 def test_time_left_is_predicted_at_first_and_then_follows_the_pace() -> None:
     clock = VirtualClock()
-    tally = Tally(clock.now, 2)
+    tally = ProgressState(clock.now, 2)
     assert tally.left is None
     tally.plan(a_plan("a", "b"))
     assert tally.left == 20
@@ -42,7 +42,7 @@ def test_time_left_is_predicted_at_first_and_then_follows_the_pace() -> None:
 
 
 def test_a_run_that_waits_again_is_not_counted_as_done() -> None:
-    tally = Tally(VirtualClock().now, 1)
+    tally = ProgressState(VirtualClock().now, 1)
     tally.plan(a_plan("a"))
     tally.begin(["a"])
 
@@ -54,7 +54,7 @@ def test_a_run_that_waits_again_is_not_counted_as_done() -> None:
 
 def test_plain_lines_come_every_few_seconds_and_for_everything_that_ends() -> None:
     clock, stream = VirtualClock(), io.StringIO()
-    with PlainProgress(stream, Tally(clock.now, 2), clock.now) as progress:
+    with PlainProgress(stream, ProgressState(clock.now, 2), clock.now) as progress:
         progress.planned(a_plan("a", "b"))
         progress.launched("they are alike", 2)
         progress.began(1, ["a", "b"])
@@ -77,7 +77,7 @@ def test_plain_lines_come_every_few_seconds_and_for_everything_that_ends() -> No
 def test_the_live_display_shows_runs_and_steps() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=100, markup=False)
-    with LiveProgress(console, Tally(VirtualClock().now, 2)) as progress:
+    with LiveProgress(console, ProgressState(VirtualClock().now, 2)) as progress:
         progress.planned(a_plan("a", "[red]b"[5:]))
         progress.launched("they are alike", 2)
         progress.began(1, ["a", "b"])

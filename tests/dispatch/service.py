@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from cosmos_batch.dispatch.observe.log import Journal
-from cosmos_batch.dispatch.output.directory import OutputFolder
-from cosmos_batch.dispatch.output.service_home import Home
-from cosmos_batch.dispatch.scheduler.queue import Habits
-from cosmos_batch.dispatch.settings import Settings
-from cosmos_batch.dispatch.worker.inflight import BlackBox
-from cosmos_batch.dispatch.worker.worker import Ending, Machine, Service, Worker
+from cosmos_batch.dispatch.observe.log import EventLog
+from cosmos_batch.dispatch.output.directory import OutputDirectory
+from cosmos_batch.dispatch.output.service_home import ServiceHome
+from cosmos_batch.dispatch.scheduler.queue import SchedulerSettings
+from cosmos_batch.dispatch.settings import DispatchSettings
+from cosmos_batch.dispatch.worker.inflight import InflightMarker
+from cosmos_batch.dispatch.worker.worker import ExitCode, LoadedEngine, Worker, WorkerSettings
 from cosmos_batch.engines.base import Engine, Job, Session
-from cosmos_batch.engines.simulated import Fault, ReplayEngine, Script
+from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine
 from cosmos_batch.errors import EngineError, OutputError
 from cosmos_batch.ledger import Ledger, State, Submission
 from cosmos_batch.planning.plan import Launch
@@ -82,8 +82,12 @@ class World:
 
     root: Path
     clock: EventClock = field(default_factory=EventClock)
-    habits: Habits = field(default_factory=lambda: Habits(rules=FlushRules(seconds=20, runs=32, quiet=1)))
-    settings: Settings = field(default_factory=lambda: Settings(save_every=0, retry_wait=5, guarded=True))
+    habits: SchedulerSettings = field(
+        default_factory=lambda: SchedulerSettings(rules=FlushRules(seconds=20, runs=32, quiet=1))
+    )
+    settings: DispatchSettings = field(
+        default_factory=lambda: DispatchSettings(save_every=0, retry_wait=5, guarded=True)
+    )
     traits: Traits = TRAITS
     faults: Mapping[str, Fault] = field(default_factory=dict)
     most: int | None = None
@@ -94,9 +98,9 @@ class World:
         self.video = self.root / "in.mp4"
         self.root.mkdir(exist_ok=True)
         self.video.write_bytes(b"input")
-        self.home = Home(self.root / "home")
+        self.home = ServiceHome(self.root / "home")
         self.home.make()
-        with OutputFolder(self.home.videos):
+        with OutputDirectory(self.home.videos):
             pass  # as the supervisor does, which then leaves it to the workers
         self.ledger = Ledger(self.home.ledger, self.clock.now)
         self.log = io.StringIO()
@@ -119,19 +123,19 @@ class World:
 
     def engine(self) -> Engine:
         """A replay engine that acts as the world says."""
-        script = Script(stamp, 0.0, self.step_seconds, self.most, self.lag, self.faults)
-        return ReplayEngine(self.traits, script, self.clock)
+        script = SimulatedBehaviour(stamp, 0.0, self.step_seconds, self.most, self.lag, self.faults)
+        return SimulatedEngine(self.traits, script, self.clock)
 
     def worker(self, engine: Engine | None = None) -> Worker:
         """A new worker; it stops when nothing waits and nothing is to come."""
         self.workers += 1
         name = f"worker{self.workers}"
-        service = Service(self.habits, self.settings, poll=0.25, outlook_every=5.0)
-        folder = OutputFolder(self.home.videos, shared=True)
-        journal = Journal(self.log, self.clock.now, worker=name)
-        box = BlackBox(self.home.box(0), name, self.clock.now)
+        service = WorkerSettings(self.habits, self.settings, poll=0.25, outlook_every=5.0)
+        folder = OutputDirectory(self.home.videos, shared=True)
+        journal = EventLog(self.log, self.clock.now, worker=name)
+        box = InflightMarker(self.home.box(0), name, self.clock.now)
         made = Worker(
-            Machine(engine or self.engine(), PRIOR),
+            LoadedEngine(engine or self.engine(), PRIOR),
             folder,
             self.ledger,
             box,
@@ -149,14 +153,14 @@ class World:
         self.clock.sleep(seconds)
         done = {State.SUCCEEDED, State.FAILED, State.BLOCKED, State.CANCELLED}
         if not self.clock.ahead and set(self.ledger.states()) <= done:
-            worker.stop.wanted = True
+            worker.stop.requested = True
 
-    def serve(self, engine: Engine | None = None) -> list[Ending]:
+    def serve(self, engine: Engine | None = None) -> list[ExitCode]:
         """Work until nothing is left to do, with a fresh worker whenever one asks for it."""
         endings = []
         while True:
             endings.append(self.worker(engine).run())
-            if endings[-1] is not Ending.BROKEN:
+            if endings[-1] is not ExitCode.BROKEN:
                 return endings
 
     def states(self) -> dict[str, State]:
@@ -193,24 +197,24 @@ class Listener:
         if self._refuses:
             raise EngineError(self._refuses)
         self.launches.append("+".join(launch.controls))
-        self._session.turn_to(launch)
+        self._session.switch_launch(launch)
 
     def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """Keep whom."""
         self.expected.append(" ".join(run.id for run in runs))
         self.certain.append(certain)
-        self._session.expect(runs, certain=certain)
+        self._session.prefetch(runs, certain=certain)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
 
 
-class ListeningEngine(ReplayEngine):
+class ListeningEngine(SimulatedEngine):
     """A replay engine with such sessions."""
 
     def __init__(self, world: World, lag: int = 0, refuses: str = "") -> None:
         """`refuses`: why no session turns to another launch; "": all do."""
-        super().__init__(world.traits, Script(stamp, 0.0, world.step_seconds, lag=lag), world.clock)
+        super().__init__(world.traits, SimulatedBehaviour(stamp, 0.0, world.step_seconds, lag=lag), world.clock)
         self._refuses = refuses
         self.sessions: list[Listener] = []
 

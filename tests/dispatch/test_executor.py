@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.dispatch.output.directory import HOME, OutputFolder
-from cosmos_batch.dispatch.settings import Settings
+from cosmos_batch.dispatch.output.directory import HOME, OutputDirectory
+from cosmos_batch.dispatch.settings import DispatchSettings
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import Fault, Trouble, Write
 from cosmos_batch.errors import InputError, StorageError
@@ -202,7 +202,7 @@ def test_a_stop_sets_the_runs_aside_and_the_next_command_goes_on(tmp_path: Path,
 def test_the_user_may_limit_the_batch(tmp_path: Path, runs: list[Run]) -> None:
     heard = Heard()
 
-    dispatch(runs, tmp_path / "out", heard=heard, settings=Settings(max_batch=2))
+    dispatch(runs, tmp_path / "out", heard=heard, settings=DispatchSettings(max_batch=2))
 
     assert [len(batch) for batch in heard.batches] == [2, 2, 2]
 
@@ -250,8 +250,8 @@ def test_an_output_folder_that_goes_away_stops_everything(tmp_path: Path, runs: 
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
-    with OutputFolder(tmp_path / "out"), pytest.raises(StorageError, match="in use by process"):
-        OutputFolder(tmp_path / "out")
+    with OutputDirectory(tmp_path / "out"), pytest.raises(StorageError, match="in use by process"):
+        OutputDirectory(tmp_path / "out")
 
 
 def test_what_cosmos_batch_did_not_make_is_never_replaced(tmp_path: Path, runs: list[Run]) -> None:
@@ -268,7 +268,7 @@ def test_what_cosmos_batch_did_not_make_is_never_replaced(tmp_path: Path, runs: 
 def test_every_batch_teaches_the_cost_model(tmp_path: Path, runs: list[Run]) -> None:
     root = tmp_path / "out"
 
-    dispatch(runs, root, settings=Settings(max_batch=3))
+    dispatch(runs, root, settings=DispatchSettings(max_batch=3))
 
     ledger = Ledger(root / HOME / "ledger.sqlite")
     measured = ledger.measurements("replay", "virtual")

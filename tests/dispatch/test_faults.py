@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.faults import all_processes, attack, is_worker
 from benchmarks.stage import make_input, make_run
-from cosmos_batch.dispatch.output.service_home import Home
+from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
 
 ROOT = Path(__file__).parents[2]
@@ -36,9 +36,9 @@ def test_killed_again_and_again_nothing_is_lost_doubled_or_mixed_up(tmp_path: Pa
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
+def home(tmp_path: Path) -> Iterator[ServiceHome]:
     """A service that runs."""
-    made = Home(tmp_path / "home")
+    made = ServiceHome(tmp_path / "home")
     made.make()
     command = [sys.executable, "-m", "benchmarks.stage", "serve", str(made.root)]
     server = subprocess.Popen(command, env=os.environ | {"STAGE_STEP": "0.05"}, stderr=subprocess.DEVNULL)
@@ -56,7 +56,7 @@ def until(condition: object) -> None:
         time.sleep(0.02)
 
 
-def workers_of(home: Home) -> list[int]:
+def workers_of(home: ServiceHome) -> list[int]:
     return [pid for pid in all_processes() if is_worker(pid, home) and b"\0worker\0" in _words(pid)]
 
 
@@ -67,7 +67,9 @@ def _words(pid: int) -> bytes:
         return b""
 
 
-def test_a_run_that_kills_its_worker_is_set_aside_and_the_others_are_made(home: Home, tmp_path: Path) -> None:
+def test_a_run_that_kills_its_worker_is_set_aside_and_the_others_are_made(
+    home: ServiceHome, tmp_path: Path
+) -> None:
     video = make_input(tmp_path / "in.mp4")
     ledger = Ledger(home.ledger)
     names = ["a", "b", "c"]
@@ -85,7 +87,7 @@ def test_a_run_that_kills_its_worker_is_set_aside_and_the_others_are_made(home: 
     ledger.close()
 
 
-def test_no_worker_outlives_its_server(home: Home) -> None:
+def test_no_worker_outlives_its_server(home: ServiceHome) -> None:
     until(lambda: workers_of(home))
     (worker,) = workers_of(home)
     server = int((home.root / "lock").read_text())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.dispatch.output.directory import OutputFolder, folder_errors, in_use
+from cosmos_batch.dispatch.output.directory import OutputDirectory, folder_errors, in_use
 from cosmos_batch.errors import OutputError, StorageError
 
 
@@ -34,18 +34,18 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("x")
 
     with pytest.raises(StorageError, match="not a folder"):
-        OutputFolder(tmp_path / "out")
+        OutputDirectory(tmp_path / "out")
 
 
 def test_a_folder_is_in_use_as_long_as_its_process_has_it(tmp_path: Path) -> None:
     assert not in_use(tmp_path / "out")
-    with OutputFolder(tmp_path / "out"):
+    with OutputDirectory(tmp_path / "out"):
         assert in_use(tmp_path / "out")
     assert not in_use(tmp_path / "out")
 
 
 def test_a_finished_run_appears_whole_and_replaces_what_an_older_request_left(tmp_path: Path) -> None:
-    with OutputFolder(tmp_path / "out") as folder:
+    with OutputDirectory(tmp_path / "out") as folder:
         for attempt, text in ((1, "old"), (2, "new")):
             work = folder.work(attempt)
             (work / "run.json").write_text('{"fingerprint": ""}')
@@ -59,7 +59,7 @@ def test_a_finished_run_appears_whole_and_replaces_what_an_older_request_left(tm
 
 @pytest.mark.parametrize("run_id", ["manifest.jsonl", "contact_sheet.png", "contact_sheet_12.png"])
 def test_the_names_of_the_folders_own_files_are_no_run_ids(tmp_path: Path, run_id: str) -> None:
-    with OutputFolder(tmp_path / "out") as folder:
+    with OutputDirectory(tmp_path / "out") as folder:
         assert "is the name of a file" in folder.obstacle(run_id)
         assert folder.obstacle("manifest") == ""
         with pytest.raises(OutputError, match="move it elsewhere"):
@@ -67,8 +67,8 @@ def test_the_names_of_the_folders_own_files_are_no_run_ids(tmp_path: Path, run_i
 
 
 def test_what_a_dead_process_left_unfinished_goes(tmp_path: Path) -> None:
-    with OutputFolder(tmp_path / "out") as folder:
+    with OutputDirectory(tmp_path / "out") as folder:
         (folder.work(1) / "half.mp4").write_text("half a vid")
 
-    with OutputFolder(tmp_path / "out") as folder:
+    with OutputDirectory(tmp_path / "out") as folder:
         assert list((folder.home / "work").iterdir()) == []

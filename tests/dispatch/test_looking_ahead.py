@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.dispatch.worker.inflight import BlackBox, BoxedEngine, read_box
+from cosmos_batch.dispatch.worker.inflight import InflightMarker, TrackedEngine, read_box
 from cosmos_batch.engines.base import Job
 from cosmos_batch.ledger import BatchFacts, State, WorkerState
 from cosmos_batch.planning.plan import Batch, Launch
@@ -153,17 +153,17 @@ def test_a_run_that_a_worker_died_with_is_not_read_beside_others(world: World) -
 def test_who_is_read_while_the_engine_is_at_work_may_have_killed_it(world: World) -> None:
     a, b = world.run("a"), world.run("b")
     path = world.home.box(0)
-    engine = BoxedEngine(world.engine(), BlackBox(path, "worker"))
+    engine = TrackedEngine(world.engine(), InflightMarker(path, "worker"))
     session = engine.open(Launch(0, ("edge",), (Batch((a,), Shape(32, 32, 2), 1.0, 0),), 0.0, "a test"))
     boxes = []
 
-    session.expect([a, b])
+    session.prefetch([a, b])
     for event in session.join(Job(a, world.root / "work", world.root / "state")):
         pytest.fail(f"{event} is not expected")
     advance = session.advance()
     world.clock.at(0.5, lambda: boxes.append(read_box(path)))
     list(advance)
-    session.expect([])
+    session.prefetch([])
     world.clock.at(1.5, lambda: boxes.append(read_box(path)))
     list(session.advance())
 

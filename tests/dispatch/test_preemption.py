@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from cosmos_batch.dispatch.command import check_output
-from cosmos_batch.dispatch.observe.log import Journal
-from cosmos_batch.dispatch.output.directory import OutputFolder
-from cosmos_batch.dispatch.output.service_home import Home
-from cosmos_batch.dispatch.worker.inflight import BlackBox
-from cosmos_batch.dispatch.worker.worker import Machine, Service, Worker
+from cosmos_batch.dispatch.observe.log import EventLog
+from cosmos_batch.dispatch.output.directory import OutputDirectory
+from cosmos_batch.dispatch.output.service_home import ServiceHome
+from cosmos_batch.dispatch.worker.inflight import InflightMarker
+from cosmos_batch.dispatch.worker.worker import LoadedEngine, Worker, WorkerSettings
 from cosmos_batch.engines.inprocess.engine import TransferEngine, TransferSession
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
@@ -65,15 +65,15 @@ def serve(world: World, engine: object, runs: list[Run]) -> None:
 
 
 def a_worker(world: World, engine: object) -> Worker:
-    service = Service(world.habits, replace(world.settings, max_batch=2, save_every=1e9))
+    service = WorkerSettings(world.habits, replace(world.settings, max_batch=2, save_every=1e9))
     made = Worker(
-        Machine(engine, PRIOR),  # type: ignore[arg-type]
-        OutputFolder(world.home.videos, shared=True),
+        LoadedEngine(engine, PRIOR),  # type: ignore[arg-type]
+        OutputDirectory(world.home.videos, shared=True),
         world.ledger,
-        BlackBox(world.home.box(0), "w"),
+        InflightMarker(world.home.box(0), "w"),
         "w",
         service,
-        Journal(io.StringIO()),
+        EventLog(io.StringIO()),
         check_output,
         time.time,
         lambda seconds: stop_when_done(made, seconds),
@@ -81,12 +81,12 @@ def a_worker(world: World, engine: object) -> Worker:
 
     def stop_when_done(worker: Worker, seconds: float) -> None:
         time.sleep(min(seconds, 0.01))
-        worker.stop.wanted = set(world.ledger.states()) <= set(ENDED)
+        worker.stop.requested = set(world.ledger.states()) <= set(ENDED)
 
     return made
 
 
-def videos(home: Home, runs: list[Run]) -> dict[str, np.ndarray]:
+def videos(home: ServiceHome, runs: list[Run]) -> dict[str, np.ndarray]:
     return {run.id: read_frames(home.videos / run.id / "output.mp4") for run in runs}
 
 

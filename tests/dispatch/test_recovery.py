@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.dispatch.output.directory import HOME, OutputFolder
+from cosmos_batch.dispatch.output.directory import HOME, OutputDirectory
 from cosmos_batch.dispatch.worker.heartbeat import Heartbeat, Leases
-from cosmos_batch.dispatch.worker.worker import Ending
+from cosmos_batch.dispatch.worker.worker import ExitCode
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.simulated import Fault, ReplayEngine, Script, Trouble
+from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble
 from cosmos_batch.errors import LedgerError, StorageError
 from cosmos_batch.ledger import BatchFacts, State
 from cosmos_batch.planning.traits import Shape
@@ -119,7 +119,7 @@ def test_a_heartbeat_that_cannot_be_written_down_is_said_and_tried_again(
 
 
 def test_a_full_disk_is_waited_for_and_no_run_is_blamed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    full, probe = False, OutputFolder.probe
+    full, probe = False, OutputDirectory.probe
 
     def fill(now: bool) -> None:
         nonlocal full
@@ -131,19 +131,21 @@ def test_a_full_disk_is_waited_for_and_no_run_is_blamed(world: World, monkeypatc
             raise OSError(errno.ENOSPC, "No space left on device")
         stamp(job, shape)
 
-    def probing(folder: OutputFolder) -> None:
+    def probing(folder: OutputDirectory) -> None:
         if full:
             raise StorageError("the output folder is on a full disk")
         probe(folder)
 
-    monkeypatch.setattr(OutputFolder, "probe", probing)
+    monkeypatch.setattr(OutputDirectory, "probe", probing)
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(3)])
     world.clock.at(3.5, lambda: fill(True))
     world.clock.at(60, lambda: fill(False))
 
-    endings = world.serve(ReplayEngine(world.traits, Script(write, 0.0, lambda _runs: 1.0), world.clock))
+    endings = world.serve(
+        SimulatedEngine(world.traits, SimulatedBehaviour(write, 0.0, lambda _runs: 1.0), world.clock)
+    )
 
-    assert endings == [Ending.STOPPED]
+    assert endings == [ExitCode.STOPPED]
     assert set(world.states().values()) == {State.SUCCEEDED}
     assert "full disk" in world.happened("troubled")[0]["trouble"]
     assert {record.failures for record in world.ledger.records(["r0", "r1", "r2"]).values()} == {0}

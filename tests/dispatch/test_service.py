@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from cosmos_batch.dispatch.scheduler.queue import Habits
-from cosmos_batch.dispatch.settings import Settings
-from cosmos_batch.dispatch.worker.worker import Ending
+from cosmos_batch.dispatch.scheduler.queue import SchedulerSettings
+from cosmos_batch.dispatch.settings import DispatchSettings
+from cosmos_batch.dispatch.worker.worker import ExitCode
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.simulated import Fault, ReplayEngine, Script, Trouble
+from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble
 from cosmos_batch.errors import LedgerError
 from cosmos_batch.ledger import BatchFacts, Mode, State
 from cosmos_batch.planning.policies.flush import FlushRules
@@ -33,7 +33,7 @@ def test_runs_that_come_one_by_one_share_a_batch(world: World) -> None:
     for index in range(1, 5):
         world.arrive(index * 1.5, world.run(f"r{index}", steps=8))
 
-    assert world.serve() == [Ending.STOPPED]
+    assert world.serve() == [ExitCode.STOPPED]
 
     assert set(world.states().values()) == {State.SUCCEEDED}
     assert batches(world) == {1: ["r0", "r1", "r2", "r3", "r4"]}
@@ -160,7 +160,7 @@ def test_a_script_finishes_its_launch_and_the_urgent_run_is_next(world: World) -
 
 def test_what_gathers_behind_a_script_goes_together(world: World) -> None:
     world.traits = replace(TRAITS, ragged=False, steps=False, launch_keys=("signature",))
-    world.habits = Habits(rules=FlushRules(seconds=100, runs=32, quiet=2))
+    world.habits = SchedulerSettings(rules=FlushRules(seconds=100, runs=32, quiet=2))
     for index in range(3):
         world.arrive(index, world.run(f"a{index}", steps=20))
     for index in range(3):
@@ -173,7 +173,7 @@ def test_what_gathers_behind_a_script_goes_together(world: World) -> None:
 
 
 def test_no_run_waits_for_ever_behind_a_popular_group(world: World) -> None:
-    world.habits = Habits(rules=FlushRules(), point_seconds=10)
+    world.habits = SchedulerSettings(rules=FlushRules(), point_seconds=10)
     lone = world.run("lone", controls="depth+edge+seg+vis")
     world.submit(*[world.run(f"r{index:03}") for index in range(8)])
     world.arrive(1, replace(lone, sampling=replace(lone.sampling, resolution="48x48")))
@@ -188,7 +188,7 @@ def test_no_run_waits_for_ever_behind_a_popular_group(world: World) -> None:
 
 
 def test_a_low_priority_is_overcome_by_waiting(world: World) -> None:
-    world.habits = Habits(point_seconds=2)
+    world.habits = SchedulerSettings(point_seconds=2)
     world.settings = replace(world.settings, max_batch=1)
     world.submit(world.run("first"), world.run("low", priority=Priority.LOW))
     for second in range(1, 40):
@@ -227,11 +227,11 @@ def test_a_pause_saves_every_run_and_ends_the_process_and_they_go_on_later(world
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(3)])
     world.clock.at(3.5, lambda: world.ledger.set_mode(Mode.PAUSED))
 
-    assert world.serve() == [Ending.AWAY]
+    assert world.serve() == [ExitCode.AWAY]
     assert set(world.states().values()) == {State.PREEMPTED}
     assert world.clock.now() - 1_000_000 == 4
     world.ledger.set_mode(Mode.RUNNING)
-    assert world.serve() == [Ending.STOPPED]
+    assert world.serve() == [ExitCode.STOPPED]
 
     assert set(world.states().values()) == {State.SUCCEEDED}
     assert world.finished("r0") == 10
@@ -242,7 +242,7 @@ def test_a_pause_waits_for_the_launch_of_a_script(world: World) -> None:
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(4)], world.run("other", controls="vis"))
     world.clock.at(3.5, lambda: world.ledger.set_mode(Mode.PAUSED))
 
-    assert world.serve() == [Ending.AWAY]
+    assert world.serve() == [ExitCode.AWAY]
 
     assert world.states() == {f"r{index}": State.SUCCEEDED for index in range(4)} | {"other": State.QUEUED}
 
@@ -251,7 +251,7 @@ def test_draining_finishes_what_runs_and_begins_nothing(world: World) -> None:
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(9)])
     world.clock.at(3.5, lambda: world.ledger.set_mode(Mode.DRAINING))
 
-    assert world.serve() == [Ending.AWAY]
+    assert world.serve() == [ExitCode.AWAY]
 
     assert sorted(world.states().values()) == [State.QUEUED] + [State.SUCCEEDED] * 8
 
@@ -313,8 +313,8 @@ def test_a_broken_batch_whose_halves_do_not_fit_is_halved_further_and_nobody_joi
     world.faults = {"r02": Fault(Trouble.BREAK, 1)}
     names = [f"r{index:02}" for index in range(20)]
     world.submit(*[world.run(name, steps=6) for name in names])
-    script = Script(stamp, 0.0, lambda _runs: 1.0, faults=world.faults)
-    engine = ReplayEngine(TRAITS, script, world.clock)
+    script = SimulatedBehaviour(stamp, 0.0, lambda _runs: 1.0, faults=world.faults)
+    engine = SimulatedEngine(TRAITS, script, world.clock)
     world.clock.at(0.5, lambda: setattr(engine, "_script", replace(script, most=3)))  # memory becomes scarce
 
     world.serve(engine)
@@ -329,7 +329,7 @@ def test_a_pause_while_the_bad_run_is_looked_for_lets_everybody_wait(world: Worl
     world.submit(*[world.run(f"r{index}", steps=6) for index in range(4)])
     world.clock.at(4.5, lambda: world.ledger.set_mode(Mode.PAUSED))
 
-    assert world.serve() == [Ending.AWAY]
+    assert world.serve() == [ExitCode.AWAY]
 
     assert set(world.states().values()) == {State.PREEMPTED}
     assert not any((world.home.videos / ".cosmos-batch" / "work").iterdir())
@@ -373,13 +373,13 @@ def test_after_an_error_that_may_have_harmed_the_process_a_fresh_one_tries_them_
     def write(job: Job, shape: Shape) -> None:
         (foreign if job.run.id == "bad" else stamp)(job, shape)
 
-    engine = ReplayEngine(TRAITS, Script(write, 0.0, lambda _runs: 1.0), world.clock)
+    engine = SimulatedEngine(TRAITS, SimulatedBehaviour(write, 0.0, lambda _runs: 1.0), world.clock)
     world.submit(world.run("a"), world.run("bad"), world.run("c"))
 
     endings = world.serve(engine)
 
     # with the others; alone, from its saved state, which may have been the reason; alone, from its start
-    assert endings == [Ending.BROKEN] * 3 + [Ending.STOPPED]
+    assert endings == [ExitCode.BROKEN] * 3 + [ExitCode.STOPPED]
     assert world.states() == {"a": State.SUCCEEDED, "bad": State.FAILED, "c": State.SUCCEEDED}
     assert "illegal memory access" in world.ledger.history("bad")[-1].reason
     assert all(len(company) == 1 for number, company in batches(world).items() if number > 1)
@@ -402,7 +402,7 @@ def test_a_folder_that_goes_away_is_waited_for(world: World) -> None:
     world.clock.at(3.5, lambda: world.home.videos.rename(elsewhere))
     world.clock.at(60, lambda: elsewhere.rename(world.home.videos))
 
-    assert world.serve() == [Ending.STOPPED]
+    assert world.serve() == [ExitCode.STOPPED]
 
     assert set(world.states().values()) == {State.SUCCEEDED}
     assert len(world.happened("mended")) == 1
@@ -419,7 +419,7 @@ def test_a_ledger_that_does_not_answer_is_waited_for(world: World, monkeypatch: 
     world.clock.at(3.5, lambda: monkeypatch.setattr(type(world.ledger), "_write", locked))
     world.clock.at(60, lambda: monkeypatch.setattr(type(world.ledger), "_write", healthy))
 
-    assert world.serve() == [Ending.STOPPED]
+    assert world.serve() == [ExitCode.STOPPED]
 
     assert set(world.states().values()) == {State.SUCCEEDED}
     assert world.happened("troubled")
@@ -480,7 +480,7 @@ def test_what_comes_during_a_long_batch_is_planned_and_shown_before_the_batch_en
 
 
 def test_a_silent_workers_runs_are_taken_back_and_it_leaves_no_trace(world: World) -> None:
-    world.settings = Settings(save_every=0, lease=5, guarded=True)
+    world.settings = DispatchSettings(save_every=0, lease=5, guarded=True)
     world.submit(world.run("a", steps=8))
     frozen = world.worker()
 

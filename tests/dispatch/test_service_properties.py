@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmos_batch.dispatch.output.directory import HOME
-from cosmos_batch.dispatch.worker.worker import Ending
+from cosmos_batch.dispatch.worker.worker import ExitCode
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.simulated import Fault, ReplayEngine, Script, Trouble
+from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble
 from cosmos_batch.ledger import State
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Priority, Run
@@ -88,8 +88,8 @@ def test_every_run_has_one_outcome_and_every_video_is_its_own(scene: Scene) -> N
             succeeded.append(job.run.id)
             stamp(job, shape)
 
-        script = Script(write, 0.0, lambda _runs: 1.0, scene.most, scene.lag, world.faults)
-        live(world, ReplayEngine(world.traits, script, world.clock), list(scene.deaths))
+        script = SimulatedBehaviour(write, 0.0, lambda _runs: 1.0, scene.most, scene.lag, world.faults)
+        live(world, SimulatedEngine(world.traits, script, world.clock), list(scene.deaths))
 
         for run, arrival in zip(runs, scene.arrivals, strict=True):
             check(world, run, arrival)
@@ -111,7 +111,7 @@ def prepare(world: World, scene: Scene) -> list[Run]:
     return runs
 
 
-def live(world: World, engine: ReplayEngine, deaths: list[int]) -> None:
+def live(world: World, engine: SimulatedEngine, deaths: list[int]) -> None:
     """Workers follow one another until all is done; those whose hour has come die between two breaths."""
     breathe = world.clock.sleep
 
@@ -139,7 +139,7 @@ def live(world: World, engine: ReplayEngine, deaths: list[int]) -> None:
             continue
         finally:
             world.clock.sleep = breathe  # type: ignore[method-assign]
-        if ending is Ending.STOPPED:
+        if ending is ExitCode.STOPPED:
             return
 
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmos_batch.dispatch.output.directory import HOME
-from cosmos_batch.dispatch.settings import Settings
+from cosmos_batch.dispatch.settings import DispatchSettings
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import Fault, Trouble
 from cosmos_batch.errors import OutputError
-from cosmos_batch.ledger import Ledger, Standing, State
+from cosmos_batch.ledger import Ledger, RunStatus, State
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Run
 from tests.dispatch import world
@@ -86,21 +86,21 @@ def test_every_run_has_one_outcome_and_every_output_is_its_own_runs(scene: Scene
         check_ledger(runs, standings, root)
 
 
-def act(scene: Scene, runs: list[Run], root: Path, heard: world.Heard) -> dict[str, Standing]:
+def act(scene: Scene, runs: list[Run], root: Path, heard: world.Heard) -> dict[str, RunStatus]:
     return world.dispatch(
         runs,
         root,
         faults=scene.faults,
         most=scene.most,
         lag=scene.lag,
-        settings=Settings(save_every=0, max_batch=scene.max_batch, max_failures=2),
+        settings=DispatchSettings(save_every=0, max_batch=scene.max_batch, max_failures=2),
         heard=heard,
         write=stamp,
         check=check_stamp,
     )
 
 
-def check_outcome(run: Run, standing: Standing, fault: Fault | None, root: Path) -> None:
+def check_outcome(run: Run, standing: RunStatus, fault: Fault | None, root: Path) -> None:
     trouble = fault.trouble if fault else None
     # A fault at the very last step, or one that a resumed run has passed, may not strike: then it is a success
     expected = {State.FAILED if trouble is Trouble.FALTER else FINAL[trouble]}
@@ -114,7 +114,7 @@ def check_outcome(run: Run, standing: Standing, fault: Fault | None, root: Path)
         assert json.loads((published / "run.json").read_text())["fingerprint"] == run.fingerprint
 
 
-def check_ledger(runs: list[Run], standings: dict[str, Standing], root: Path) -> None:
+def check_ledger(runs: list[Run], standings: dict[str, RunStatus], root: Path) -> None:
     ledger = Ledger(root / HOME / "ledger.sqlite")
     for run in runs:
         attempts = ledger.attempts(run.id)

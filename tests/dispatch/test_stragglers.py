@@ -13,7 +13,7 @@ import pytest
 
 from cosmos_batch.dispatch.command import check_output
 from cosmos_batch.dispatch.output.directory import HOME
-from cosmos_batch.dispatch.settings import Settings
+from cosmos_batch.dispatch.settings import DispatchSettings
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import Fault, Trouble, Write
 from cosmos_batch.errors import OutputError, StorageError
@@ -24,7 +24,7 @@ from tests.dispatch.service import World
 from tests.dispatch.test_executor import owner
 from tests.dispatch.world import TRAITS, Heard, P, T, dispatch, make_input, make_run, states, write_answer
 
-ONE = Settings(max_batch=1)
+ONE = DispatchSettings(max_batch=1)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_batch_without_memory_is_halved_without_it(tmp_path: Path, runs: list[
     more = [make_run(f"r{index}", video, prompt=f"street {index}") for index in (3, 4)]
     root, diary = tmp_path / "out", Diary()
 
-    standings = dispatch([*runs, *more], root, lag=3, most=2, settings=Settings(max_batch=3), heard=diary)
+    standings = dispatch([*runs, *more], root, lag=3, most=2, settings=DispatchSettings(max_batch=3), heard=diary)
 
     assert set(states(standings).values()) == {State.SUCCEEDED}
     assert diary.batches == [("r0", "r1"), ("r2", "r3", "r4"), ("r2",), ("r3",), ("r4",)]

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.dispatch.observe.log import Journal
-from cosmos_batch.dispatch.output.directory import HOME, OutputFolder
-from cosmos_batch.dispatch.output.service_home import Home
-from cosmos_batch.dispatch.worker.inflight import BlackBox
+from cosmos_batch.dispatch.observe.log import EventLog
+from cosmos_batch.dispatch.output.directory import HOME, OutputDirectory
+from cosmos_batch.dispatch.output.service_home import ServiceHome
+from cosmos_batch.dispatch.worker.inflight import InflightMarker
 from cosmos_batch.dispatch.worker.supervisor import OnStart, Supervisor
 from cosmos_batch.errors import StorageError
 from cosmos_batch.ledger import BatchFacts, Ledger, Mode, State
@@ -30,7 +30,7 @@ class Scene:
     """A service's folder and ledger, without workers."""
 
     def __init__(self, root: Path) -> None:
-        self.home = Home(root / "home")
+        self.home = ServiceHome(root / "home")
         self.home.make()
         self.ledger = Ledger(self.home.ledger)
         self.log = io.StringIO()
@@ -42,7 +42,7 @@ class Scene:
             lambda _number: [sys.executable, "-S", "-c", script],
             on_start=on_start,
             grace=grace,
-            journal=Journal(self.log),
+            journal=EventLog(self.log),
         )
 
     def submit(self, *ids: str) -> None:
@@ -109,7 +109,7 @@ def test_workers_are_at_work_only_while_the_queue_runs(scene: Scene) -> None:
 def test_what_workers_of_a_killed_service_had_waits_again(scene: Scene) -> None:
     scene.submit("a", "b")
     scene.hold("a")
-    with OutputFolder(scene.home.videos) as folder:
+    with OutputDirectory(scene.home.videos) as folder:
         (folder.work(1) / "half.mp4").write_text("half a vid")
 
     with scene.supervisor(on_start=OnStart.PAUSE):
@@ -147,7 +147,7 @@ def test_a_worker_that_does_not_heed_is_killed_and_its_runs_wait_again(scene: Sc
     deaf = scene.home.root / "deaf"
     with scene.supervisor(DEAF.format(str(deaf)), grace=0.1):
         until(deaf.exists)
-        BlackBox(scene.home.box(0), "w")
+        InflightMarker(scene.home.box(0), "w")
         scene.submit("a")
         scene.hold("a")
 
@@ -158,7 +158,7 @@ def test_a_worker_that_does_not_heed_is_killed_and_its_runs_wait_again(scene: Sc
 def test_the_saved_states_of_runs_that_ended_while_they_waited_go(scene: Scene) -> None:
     scene.submit("cancelled", "waits-on")
     scene.ledger.cancel(["cancelled"])
-    with OutputFolder(scene.home.videos) as folder:
+    with OutputDirectory(scene.home.videos) as folder:
         for run_id in ("cancelled", "waits-on", "forgotten"):
             folder.state(run_id, "0123").write_text("latents")
 

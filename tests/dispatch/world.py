@@ -12,18 +12,18 @@ import numpy as np
 
 from cosmos_batch.dispatch.command import Command, check_output, execute
 from cosmos_batch.dispatch.execution.attempts import CheckOutput
-from cosmos_batch.dispatch.output.directory import OutputFolder
-from cosmos_batch.dispatch.settings import Settings, Stop
+from cosmos_batch.dispatch.output.directory import OutputDirectory
+from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.catalogue import transfer_traits
-from cosmos_batch.engines.simulated import Clock, Fault, ReplayEngine, Script, VirtualClock, Write
-from cosmos_batch.ledger import Standing, State
+from cosmos_batch.engines.simulated import Clock, Fault, SimulatedBehaviour, SimulatedEngine, VirtualClock, Write
+from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.media.encode import write_video
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.verify import FINGERPRINT
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Plan
-from cosmos_batch.planning.resolve import settle
+from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Control, Run, Sampling
 
@@ -48,7 +48,7 @@ PRIOR = CostModel(
     branch_bytes=0,
     token_bytes=0,
 )
-FACTS = VideoFacts(width=32, height=32, frames=2, fps=8.0)
+FACTS = VideoInfo(width=32, height=32, frames=2, fps=8.0)
 
 
 def make_input(path: Path) -> Path:
@@ -66,7 +66,7 @@ def make_run(run_id: str, video: Path, *, prompt: str = "a street", steps: int |
         video=str(video),
         sampling=Sampling(num_steps=steps),
     )
-    return settle(run, TRAITS, {str(video): FACTS})
+    return resolve(run, TRAITS, {str(video): FACTS})
 
 
 def write_answer(job: Job, shape: Shape) -> None:
@@ -103,7 +103,7 @@ class Heard:
     changes: list[tuple[str, State, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     steps: list[tuple[str, int]] = field(default_factory=list)
-    stop: Stop = field(default_factory=Stop)
+    stop: StopToken = field(default_factory=StopToken)
     stop_after: int | None = None  # steps heard until a stop is wanted
 
     def planned(self, plan: Plan) -> None:
@@ -122,7 +122,7 @@ class Heard:
         assert 0 < step <= steps
         self.steps.append((run_id, step))
         if self.stop_after is not None and len(self.steps) >= self.stop_after:
-            self.stop.wanted = True
+            self.stop.requested = True
 
     def changed(self, run_id: str, state: State, cause: str) -> None:
         """Keep the change."""
@@ -140,23 +140,23 @@ def dispatch(
     faults: Mapping[str, Fault] | None = None,
     most: int | None = None,
     lag: int = 0,
-    settings: Settings | None = None,
+    settings: DispatchSettings | None = None,
     heard: Heard | None = None,
     clock: Clock | None = None,
     write: Write = write_answer,
     check: CheckOutput = check_output,
     checks: Executor | None = None,
-) -> dict[str, Standing]:
+) -> dict[str, RunStatus]:
     """One command over the runs with a replay engine; how each of them stands, by id.
 
     `checks`: where outputs are opened; None: on the spot, so that everything has its time.
     """
-    script = Script(write=write, most=most, lag=lag, faults=faults or {})
-    engine = ReplayEngine(TRAITS, script, clock or VirtualClock())
+    script = SimulatedBehaviour(write=write, max_runs=most, lag=lag, faults=faults or {})
+    engine = SimulatedEngine(TRAITS, script, clock or VirtualClock())
     facts = dict.fromkeys(videos(runs), FACTS)
     heard = heard or Heard()
-    command = Command(runs, engine, PRIOR, facts, settings or Settings())
-    with OutputFolder(root) as folder:
+    command = Command(runs, engine, PRIOR, facts, settings or DispatchSettings())
+    with OutputDirectory(root) as folder:
         standings = execute(command, folder, heard, heard.stop, check, checks or AtOnce())
     return {standing.id: standing for standing in standings}
 
@@ -166,6 +166,6 @@ def videos(runs: Iterable[Run]) -> set[str]:
     return {run.video for run in runs if run.video is not None}
 
 
-def states(standings: Mapping[str, Standing]) -> dict[str, State]:
+def states(standings: Mapping[str, RunStatus]) -> dict[str, State]:
     """The state of every run."""
     return {id_: standing.state for id_, standing in standings.items()}

@@ -20,7 +20,7 @@ from cosmos_batch.ledger import Ledger, State, Submission, Submitted
 from cosmos_batch.ledger.connection import HEAD, MIGRATIONS, sqlite_url
 from cosmos_batch.ledger.schema import metadata
 from cosmos_batch.planning.cost.model import Measurement
-from cosmos_batch.planning.traits import VideoFacts
+from cosmos_batch.planning.traits import VideoInfo
 from cosmos_batch.run import Priority
 from tests.ledger.conftest import FACTS, SHAPE, Clock, a_run, claim
 
@@ -49,7 +49,7 @@ def test_runs_come_back_as_they_were_submitted_most_urgent_first(ledger: Ledger,
 
 
 def test_requests_are_read_as_they_were_submitted(ledger: Ledger) -> None:
-    facts = {"/in/edge.mp4": VideoFacts(64, 32, 9, 8.0)}
+    facts = {"/in/edge.mp4": VideoInfo(64, 32, 9, 8.0)}
     odd = replace(a_run("odd", prompt="\N{SNOWMAN} and 🚗"), video="/in/no utf-8: \udcff.mp4")
     ledger.accept([Submission(a_run("plain"), facts), Submission(odd)])
 

@@ -12,19 +12,19 @@ from sqlalchemy import create_engine
 
 from cosmos_batch.errors import ConflictError
 from cosmos_batch.ledger import (
+    BatchJobRecord,
+    BatchJobState,
     FileRecord,
     Filter,
     Ledger,
     Mode,
-    OrderRecord,
-    OrderState,
     State,
     Submission,
     WorkerState,
 )
 from cosmos_batch.ledger.connection import MIGRATIONS, sqlite_url
 from cosmos_batch.planning.cost.model import Measurement
-from cosmos_batch.planning.traits import VideoFacts
+from cosmos_batch.planning.traits import VideoInfo
 from cosmos_batch.run import Control, Priority, Run, Sampling
 from tests.ledger.conftest import FACTS, Clock, a_run, claim
 
@@ -68,7 +68,7 @@ def test_an_id_is_given_once(ledger: Ledger) -> None:
 
 
 def test_what_came_with_a_run_is_kept(ledger: Ledger) -> None:
-    facts = {"/in/edge.mp4": VideoFacts(64, 32, 9, 8.0)}
+    facts = {"/in/edge.mp4": VideoInfo(64, 32, 9, 8.0)}
     sampling = Sampling(resolution="64x32", num_frames=9)
     run = Run(id="a", prompt="p", controls=(Control(name="edge", weight=1.0),), sampling=sampling)
 
@@ -333,13 +333,13 @@ def test_workers_report_until_they_end(ledger: Ledger, clock: Clock) -> None:
     assert len(ledger.workers(ended=True)) == 1
 
 
-def an_order(order_id: str, clock: Clock) -> OrderRecord:
-    return OrderRecord(
+def an_order(order_id: str, clock: Clock) -> BatchJobRecord:
+    return BatchJobRecord(
         id=order_id,
         input_file="file-1",
         endpoint="/v1/videos",
         window="24h",
-        state=OrderState.VALIDATING,
+        state=BatchJobState.VALIDATING,
         details={"project": "night"},
         owner="alice",
         errors=[],
@@ -362,16 +362,18 @@ def test_orders_count_their_runs(ledger: Ledger, clock: Clock) -> None:
     assert ledger.order("batch_1") == order
     assert ledger.order_counts("batch_1") == {State.QUEUED: 1, State.CANCELLED: 1}
     assert list(ledger.order_runs("batch_1")) == [("a", "one"), ("b", "two")]
-    assert ledger.change_order("batch_1", only=[OrderState.VALIDATING], state=OrderState.IN_PROGRESS, started=5.0)
-    assert not ledger.change_order("batch_1", only=[OrderState.VALIDATING], state=OrderState.CANCELLED)
+    assert ledger.change_order(
+        "batch_1", only=[BatchJobState.VALIDATING], state=BatchJobState.IN_PROGRESS, started=5.0
+    )
+    assert not ledger.change_order("batch_1", only=[BatchJobState.VALIDATING], state=BatchJobState.CANCELLED)
     assert [found.id for found in ledger.orders()] == ["batch_2", "batch_1"]
     assert [found.id for found in ledger.orders(after="batch_2")] == ["batch_1"]
-    assert [found.id for found in ledger.orders(states=[OrderState.IN_PROGRESS])] == ["batch_1"]
+    assert [found.id for found in ledger.orders(states=[BatchJobState.IN_PROGRESS])] == ["batch_1"]
     assert ledger.order("batch_3") is None
 
 
 def test_files_come_and_go(ledger: Ledger) -> None:
-    video = FileRecord("file-1", "a.mp4", "user_data", "/up/1", 5, "ab", "alice", VideoFacts(4, 2, 9, 8.0), 1.0)
+    video = FileRecord("file-1", "a.mp4", "user_data", "/up/1", 5, "ab", "alice", VideoInfo(4, 2, 9, 8.0), 1.0)
     lines = FileRecord("file-2", "b.jsonl", "batch", "/up/2", 6, "cd", "", None, 2.0)
     ledger.add_file(video)
     ledger.add_file(lines)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cosmos_batch.errors import MediaError
-from cosmos_batch.media.info import VideoFacts, frame_count, videos_of
+from cosmos_batch.media.info import VideoInfo, frame_count, videos_of
 from cosmos_batch.run import Control, Run, Sampling
 
 RUN = Run(
@@ -22,8 +22,8 @@ RUN = Run(
 )
 
 
-def facts(**frames: int) -> dict[str, VideoFacts]:
-    return {f"{name.rstrip('_')}.mp4": VideoFacts(64, 48, count, 8.0) for name, count in frames.items()}
+def facts(**frames: int) -> dict[str, VideoInfo]:
+    return {f"{name.rstrip('_')}.mp4": VideoInfo(64, 48, count, 8.0) for name, count in frames.items()}
 
 
 def test_the_videos_of_a_run_are_those_that_count() -> None:

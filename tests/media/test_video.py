@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cosmos_batch.errors import MediaError
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.video import probe, read_frames, read_mask
 from tests.media.clips import clip, frameless, moving, rotated_clip, sound, timed_clip
 
@@ -18,7 +18,7 @@ from tests.media.clips import clip, frameless, moving, rotated_clip, sound, time
 def test_a_video_is_probed(tmp_path: Path) -> None:
     facts = probe(clip(tmp_path / "a.mp4", frames=7, width=64, height=48, fps=8))
 
-    assert facts == VideoFacts(width=64, height=48, frames=7, fps=8.0)
+    assert facts == VideoInfo(width=64, height=48, frames=7, fps=8.0)
 
 
 def test_frames_are_counted_where_the_container_does_not_say(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from cosmos_batch.engines.catalogue import (
 )
 from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.errors import PlanError
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.batch_keys import input_facts
 from cosmos_batch.planning.equivalence import refusals, refusals_by_run
 from cosmos_batch.planning.planner import plan_runs
@@ -139,15 +139,15 @@ def test_leftovers_get_a_launch_only_where_that_is_cheaper(make_run):
 
 def test_a_video_counts_as_long_as_its_shortest_control(make_run):
     short = Control(name="edge", weight=1, video="/in/edge.mp4")
-    facts = {"/in/a.mp4": VideoFacts(640, 480, 100, 24), "/in/edge.mp4": VideoFacts(640, 480, 60, 24)}
+    facts = {"/in/a.mp4": VideoInfo(640, 480, 100, 24), "/in/edge.mp4": VideoInfo(640, 480, 60, 24)}
     plan = plan_runs([make_run(controls=(short,))], TRANSFER25, TRANSFER_COST, facts=facts)
     assert plan.launches[0].batches[0].shape == Shape(960, 704, 60)
 
 
 def test_a_mask_shortens_a_video_unless_it_is_a_single_picture(make_run):
-    facts = {"/in/a.mp4": VideoFacts(640, 480, 90, 24), "/in/mask.mp4": VideoFacts(640, 480, 60, 24)}
+    facts = {"/in/a.mp4": VideoInfo(640, 480, 90, 24), "/in/mask.mp4": VideoInfo(640, 480, 60, 24)}
     run = make_run(controls=(Control(name="edge", weight=1, mask="/in/mask.mp4"),))
-    single = facts | {"/in/mask.mp4": VideoFacts(640, 480, 1, 24)}
+    single = facts | {"/in/mask.mp4": VideoInfo(640, 480, 1, 24)}
     assert [input_facts(run, known).frames for known in (facts, single)] == [60, 90]
 
 
@@ -187,7 +187,7 @@ def test_what_transfer1_would_drop_or_choke_on_is_refused(make_run, fields, fiel
 
 
 def test_transfer1_takes_settings_that_say_what_it_does_anyway(make_run):
-    facts = {"/in/a.mp4": VideoFacts(640, 480, 50, 24)}
+    facts = {"/in/a.mp4": VideoInfo(640, 480, 50, 24)}
     run = make_run("edge", resolution="960x704", num_frames=50, fps="input")
     assert refusals([run], TRANSFER1, facts) == ()
     assert (
@@ -196,7 +196,7 @@ def test_transfer1_takes_settings_that_say_what_it_does_anyway(make_run):
 
 
 def test_transfer1_cannot_make_a_single_image(make_run):
-    assert refusals([make_run("edge")], TRANSFER1, {"/in/a.mp4": VideoFacts(640, 480, 1, 24)})
+    assert refusals([make_run("edge")], TRANSFER1, {"/in/a.mp4": VideoInfo(640, 480, 1, 24)})
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_transfer1_cannot_make_a_single_image(make_run):
     ],
 )
 def test_a_video_goes_to_the_bucket_nearest_in_aspect(width, height, bucket):
-    assert nearest(TRANSFER1_BUCKETS, VideoFacts(width, height, 10, 24)) == bucket
+    assert nearest(TRANSFER1_BUCKETS, VideoInfo(width, height, 10, 24)) == bucket
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from cosmos_batch.engines.catalogue import TRANSFER1, TRANSFER25
 from cosmos_batch.engines.cost_profiles import profile
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.batch_size import limit
 from cosmos_batch.planning.plan import plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.run import Control, Priority, Run, Sampling
 
 FACTS = {
-    "/in/a.mp4": VideoFacts(1280, 720, 93, 24),
-    "/in/b.mp4": VideoFacts(1280, 720, 200, 24),
-    "/in/c.mp4": VideoFacts(480, 640, 93, 30),
+    "/in/a.mp4": VideoInfo(1280, 720, 93, 24),
+    "/in/b.mp4": VideoInfo(1280, 720, 200, 24),
+    "/in/c.mp4": VideoInfo(480, 640, 93, 30),
 }
 FEW = settings(deadline=None, max_examples=40)
 SETS = [names for count in range(5) for names in combinations(("depth", "edge", "seg", "vis"), count)]

@@ -19,7 +19,7 @@ from cosmos_batch import (
     smart_batch_generation,
     to_cosmos_batch_inference_jsonl,
 )
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 
 
 def test_every_exported_name_is_there():
@@ -193,7 +193,7 @@ def test_a_transfer1_batch_has_one_set_of_weights(make_run):
 
 
 def test_a_transfer1_batch_has_one_video_size_and_length(make_run):
-    facts = {"/in/a.mp4": VideoFacts(1280, 720, 121, 24), "/in/b.mp4": VideoFacts(720, 1280, 121, 24)}
+    facts = {"/in/a.mp4": VideoInfo(1280, 720, 121, 24), "/in/b.mp4": VideoInfo(720, 1280, 121, 24)}
     runs = [make_run("edge", video=f"/in/{name}.mp4") for name in "aabb"]
     assert [b.batch_size for b in smart_batch_generation(runs)] == [4]
     assert [b.batch_size for b in smart_batch_generation(runs, facts=facts)] == [2, 2]

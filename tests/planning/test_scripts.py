@@ -12,14 +12,14 @@ from cosmos_batch.engines.catalogue import traits_of
 from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.nvidia.objections import COSMOS3, TRANSFER25_SCRIPT
 from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1_DRIVEN, upscaled
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.batch_keys import is_map
 from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.resolve import settle
+from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.run import Control, Run, Sampling
 
-WIDE, UPRIGHT = VideoFacts(1920, 1080, 93, 29.97), VideoFacts(1080, 1920, 93, 30.0)
+WIDE, UPRIGHT = VideoInfo(1920, 1080, 93, 29.97), VideoInfo(1080, 1920, 93, 30.0)
 FACTS = {
     "/in/a.mp4": WIDE,
     "/in/a.mkv": WIDE,
@@ -121,7 +121,7 @@ def test_what_a_script_cannot_do_is_refused_with_the_reason(engine, wanted, fiel
 def test_what_a_script_can_do_is_taken_also_once_settled(engine, wanted):
     traits, run = traits_of(engine), asked(**wanted)
     assert refusals_by_run([run], traits, FACTS) == {}
-    assert refusals_by_run([settle(run, traits, FACTS)], traits, FACTS) == {}
+    assert refusals_by_run([resolve(run, traits, FACTS)], traits, FACTS) == {}
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmos_batch.planning.plan import Batch, Launch
-from cosmos_batch.planning.policies.load_balance import likely_turns, next_turns
-from cosmos_batch.planning.policies.priority import Rank, Turn
+from cosmos_batch.planning.policies.load_balance import pick_next, prefetch_candidates
+from cosmos_batch.planning.policies.priority import PlannedLaunch, Rank
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Run
 
@@ -21,22 +21,22 @@ RUN = Run(id="any", prompt="a street", controls=())
 SHAPE = Shape(32, 32, 2)
 
 
-def lasting(*seconds: float, rank: Rank = Rank(False, 0)) -> list[Turn]:  # noqa: B008 - never changed
+def lasting(*seconds: float, rank: Rank = Rank(False, 0)) -> list[PlannedLaunch]:  # noqa: B008 - never changed
     """Turns of one run each, that take so long."""
     batches = [Batch((RUN,), SHAPE, each, 0) for each in seconds]
-    return [Turn(rank, Launch(0, ("edge",), (batch,), 0.0, "")) for batch in batches]
+    return [PlannedLaunch(rank, Launch(0, ("edge",), (batch,), 0.0, "")) for batch in batches]
 
 
-def length(turn: Turn) -> float:
+def length(turn: PlannedLaunch) -> float:
     return turn.launch.batches[0].seconds
 
 
-def makespan(waiting: list[Turn], workers: int) -> float:
+def makespan(waiting: list[PlannedLaunch], workers: int) -> float:
     """Seconds until the last of so many workers is done."""
     free = [0.0] * workers
     while waiting:
         free.sort()
-        (turn,) = next_turns(waiting, [end - free[0] for end in free[1:]], 1)
+        (turn,) = pick_next(waiting, [end - free[0] for end in free[1:]], 1)
         waiting.remove(turn)
         free[0] += length(turn)
     return max(free)
@@ -57,27 +57,27 @@ def makespan(waiting: list[Turn], workers: int) -> float:
 def test_near_the_end_goes_first_after_which_all_are_done_soonest(
     others: list[float], seconds: list[float], first: list[float]
 ) -> None:
-    assert [length(turn) for turn in next_turns(lasting(*seconds), others, 3)] == first
+    assert [length(turn) for turn in pick_next(lasting(*seconds), others, 3)] == first
 
 
 def test_what_may_be_next_is_as_many_as_there_are_workers() -> None:
-    assert [length(turn) for turn in likely_turns(lasting(3, 4, 5), 0, 6)] == [3]
-    assert [length(turn) for turn in likely_turns(lasting(*range(1, 99)), 2, 6)] == [1, 2, 3]
-    assert [length(turn) for turn in likely_turns(lasting(*range(1, 999)), 20, 6)] == [1, 2, 3, 4, 5, 6]
+    assert [length(turn) for turn in prefetch_candidates(lasting(3, 4, 5), 0, 6)] == [3]
+    assert [length(turn) for turn in prefetch_candidates(lasting(*range(1, 99)), 2, 6)] == [1, 2, 3]
+    assert [length(turn) for turn in prefetch_candidates(lasting(*range(1, 999)), 20, 6)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_near_the_end_one_of_each_length_may_be_next() -> None:
     waiting = lasting(24, 24, 24, 27, 27, 33)
-    likely = likely_turns(waiting, 1, 6)
+    likely = prefetch_candidates(waiting, 1, 6)
     assert {24, 27, 33} == {length(turn) for turn in likely}
     for busy in range(60):
-        assert next_turns(waiting, [float(busy)], 1)[0] in likely
-    assert len(likely_turns(waiting, 1, 2)) == 2
+        assert pick_next(waiting, [float(busy)], 1)[0] in likely
+    assert len(prefetch_candidates(waiting, 1, 2)) == 2
 
 
 def test_near_the_end_ranks_still_count() -> None:
     waiting = lasting(1, 2, rank=Rank(True, 0)) + lasting(8, 9)
-    assert {length(turn) for turn in next_turns(waiting, [0.0], 2)} == {1, 2}
+    assert {length(turn) for turn in pick_next(waiting, [0.0], 2)} == {1, 2}
 
 
 def test_two_workers_share_the_standard_scenario_evenly() -> None:

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from cosmos_batch.planning.batch_size import Load
-from cosmos_batch.planning.equivalence import Kind, lots_of
+from cosmos_batch.planning.equivalence import RunClass, lots_of
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.policies.admission import Aboard, Cabin, Candidate, board
-from cosmos_batch.planning.policies.priority import Rank, rank, turns
-from cosmos_batch.planning.policies.quarantine import Suspect, verdict
+from cosmos_batch.planning.policies.admission import BatchCapacity, Candidate, RunningRun, admit
+from cosmos_batch.planning.policies.priority import Rank, order_launches, rank
+from cosmos_batch.planning.policies.quarantine import CrashHistory, quarantine_reason
 from cosmos_batch.run import Control, Priority, Run, Sampling
 from tests.dispatch.world import PRIOR, TRAITS
 
@@ -22,8 +22,8 @@ def a_run(run_id: str, controls: str = "edge", resolution: str = "32x32", priori
     return Run(id=run_id, prompt="a street", controls=active, sampling=sampling, priority=priority)
 
 
-def kind(controls: str = "edge", resolution: str = "32x32") -> Kind:
-    return lots_of([a_run("any", controls, resolution)], TRAITS, {})[0].kind
+def kind(controls: str = "edge", resolution: str = "32x32") -> RunClass:
+    return lots_of([a_run("any", controls, resolution)], TRAITS, {})[0].run_class
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,9 @@ def test_batches_go_by_rank_and_equals_as_planned() -> None:
     came = {"new1": 600.0, "new2": 600.0, "old": 0.0, "urgent": 700.0}
     plan = plan_runs(runs, TRAITS, PRIOR)
 
-    order = turns(plan, lambda id_: rank(100 if id_ == "urgent" else 0, came[id_]), steps=True, longest=1e9)
+    order = order_launches(
+        plan, lambda id_: rank(100 if id_ == "urgent" else 0, came[id_]), steps=True, longest=1e9
+    )
 
     assert [[run.id for run in turn.launch.runs] for turn in order] == [["urgent"], ["old"], ["new1", "new2"]]
 
@@ -55,7 +57,7 @@ def test_a_launch_that_nobody_can_join_is_cut_to_a_bearable_length() -> None:
     plan = plan_runs([a_run(f"r{index:02}") for index in range(40)], traits, PRIOR)
     (launch,) = plan.launches
 
-    parts = turns(plan, lambda _: Rank(False, 0), steps=False, longest=2.5 * launch.batches[0].seconds)
+    parts = order_launches(plan, lambda _: Rank(False, 0), steps=False, longest=2.5 * launch.batches[0].seconds)
 
     assert [len(part.launch.batches) for part in parts] == [2, 2, 1]
     assert [run.id for part in parts for run in part.launch.runs] == [run.id for run in launch.runs]
@@ -64,15 +66,15 @@ def test_a_launch_that_nobody_can_join_is_cut_to_a_bearable_length() -> None:
 LOW, NORMAL, URGENT = Rank(False, -10), Rank(False, 0), Rank(True, 0)
 
 
-def seat(run_id: str, ranked: Rank = NORMAL, priority: int = 0, left: int = 5) -> Aboard:
-    return Aboard(run_id, kind(), ranked, priority, left)
+def seat(run_id: str, ranked: Rank = NORMAL, priority: int = 0, left: int = 5) -> RunningRun:
+    return RunningRun(run_id, kind(), ranked, priority, left)
 
 
-def four(_kind: Kind, load: Load) -> int:
+def four(_kind: RunClass, load: Load) -> int:
     return 4 - load.runs
 
 
-CABIN = Cabin(controls=("depth", "edge"), room=four)
+CABIN = BatchCapacity(controls=("depth", "edge"), capacity_left=four)
 FULL = [seat("a"), seat("b", priority=-5, left=2), seat("c", priority=-5, left=9), seat("d")]
 
 
@@ -117,40 +119,40 @@ FULL = [seat("a"), seat("b", priority=-5, left=2), seat("c", priority=-5, left=9
     ],
 )
 def test_who_joins_and_who_is_set_aside(
-    aboard: list[Aboard], waiting: list[Candidate], cabin: Cabin, join: str, aside: str
+    aboard: list[RunningRun], waiting: list[Candidate], cabin: BatchCapacity, join: str, aside: str
 ) -> None:
-    found = board(aboard, waiting, cabin)
+    found = admit(aboard, waiting, cabin)
 
-    assert ("".join(found.join), "".join(found.set_aside)) == (join, aside)
+    assert ("".join(found.join), "".join(found.preempt)) == (join, aside)
 
 
 @pytest.mark.parametrize(
     ("known", "step", "alone", "condemned"),
     [
         # A death beside others proves nothing
-        (Suspect(0, 0, None), 3, False, False),
-        (Suspect(5, 0, None), 3, False, False),
+        (CrashHistory(0, 0, None), 3, False, False),
+        (CrashHistory(5, 0, None), 3, False, False),
         # Nor does one death alone: something else may have killed the worker
-        (Suspect(1, 0, None), 3, True, False),
+        (CrashHistory(1, 0, None), 3, True, False),
         # Twice alone, at the same place: it is the run
-        (Suspect(2, 1, 3), 3, True, True),
+        (CrashHistory(2, 1, 3), 3, True, True),
         # Twice alone, but it came further: chance is still possible
-        (Suspect(2, 1, 3), 7, True, False),
+        (CrashHistory(2, 1, 3), 7, True, False),
         # Four times alone: enough
-        (Suspect(4, 3, 3), 7, True, True),
+        (CrashHistory(4, 3, 3), 7, True, True),
         # While workers die without it, too, twice as many deaths are asked for
-        (Suspect(2, 1, 3, others=1), 3, True, False),
-        (Suspect(4, 3, 3, others=9), 7, True, False),
-        (Suspect(4, 3, 3, others=9), 3, True, True),
-        (Suspect(8, 7, 3, others=9), 7, True, True),
+        (CrashHistory(2, 1, 3, others=1), 3, True, False),
+        (CrashHistory(4, 3, 3, others=9), 7, True, False),
+        (CrashHistory(4, 3, 3, others=9), 3, True, True),
+        (CrashHistory(8, 7, 3, others=9), 7, True, True),
     ],
 )
-def test_a_run_is_poison_only_on_evidence(known: Suspect, step: int, alone: bool, condemned: bool) -> None:
-    assert bool(verdict(known, step, alone, "killed by SIGSEGV")) is condemned
+def test_a_run_is_poison_only_on_evidence(known: CrashHistory, step: int, alone: bool, condemned: bool) -> None:
+    assert bool(quarantine_reason(known, step, alone, "killed by SIGSEGV")) is condemned
 
 
 def test_the_evidence_says_what_happened() -> None:
-    found = verdict(Suspect(2, 1, 3), 3, True, "killed by SIGSEGV")
+    found = quarantine_reason(CrashHistory(2, 1, 3), 3, True, "killed by SIGSEGV")
 
     assert found == (
         "it kills its worker: 3 died with it aboard, 2 of them with it alone, the last two times after step 3 "

@@ -18,12 +18,12 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from cosmos_batch.dispatch.observe.log import Journal
-from cosmos_batch.dispatch.output.service_home import Home
+from cosmos_batch.dispatch.observe.log import EventLog
+from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.service.app import make_app
 from cosmos_batch.service.settings import Limits, Serving
-from cosmos_batch.service.state import Served, Service
+from cosmos_batch.service.state import AppState, ServedEngine
 from tests.dispatch.world import PRIOR, TRAITS, make_input
 
 PATIENCE = 60.0  # seconds for which a test waits for something that must come
@@ -48,7 +48,7 @@ def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ledger(tmp_path: Path, empty_ledger: Path) -> Iterator[Ledger]:
-    home = Home(tmp_path / "home")
+    home = ServiceHome(tmp_path / "home")
     home.make()
     shutil.copy(empty_ledger, home.ledger)
     ledger = Ledger(home.ledger)
@@ -63,8 +63,8 @@ def make_client(tmp_path: Path, videos: Path, ledger: Ledger) -> Iterator[Callab
 
     def make(**limits: Any) -> TestClient:
         serving = Serving(roots=(videos,), limits=Limits(**limits))
-        journal = Journal(sys.stderr)
-        service = Service(tmp_path / "home", ledger, Served("pocket", TRAITS, PRIOR), serving, journal)
+        journal = EventLog(sys.stderr)
+        service = AppState(tmp_path / "home", ledger, ServedEngine("pocket", TRAITS, PRIOR), serving, journal)
         client = TestClient(make_app(service), base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
         client.__enter__()
         opened.append(client)

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from cosmos_batch.errors import ConflictError, InputError
 from cosmos_batch.ledger import Ledger
-from cosmos_batch.service.api_keys import KeyRing, digest_of, make_key, revoke_key
+from cosmos_batch.service.api_keys import ApiKeyCache, digest_of, make_key, revoke_key
 from cosmos_batch.service.settings import is_loopback
 from tests.service.conftest import request
 
@@ -57,7 +57,7 @@ def test_what_is_no_key_opens_nothing(key: str, client: TestClient, header: str)
 
 def test_a_revoked_key_opens_nothing(ledger: Ledger) -> None:
     now = [0.0]
-    ring = KeyRing(ledger, lambda: now[0])
+    ring = ApiKeyCache(ledger, lambda: now[0])
     alice, bob = make_key(ledger, "alice"), make_key(ledger, "bob")
     assert (ring.match(alice), ring.match(bob), ring.match("cb_no")) == ("alice", "bob", None)
     revoke_key(ledger, "alice")

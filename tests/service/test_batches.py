@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from cosmos_batch.ledger import Ledger, State
-from cosmos_batch.service.state import Service
+from cosmos_batch.service.state import AppState
 from tests.service.conftest import request
 
 
@@ -27,8 +27,8 @@ def order(client: TestClient, lines: Sequence[str | bytes], **fields: Any) -> An
     return client.post("/v1/batches", json=asked | fields)
 
 
-def service_of(client: TestClient) -> Service:
-    service: Service = client.app.state.service  # type: ignore[attr-defined]
+def service_of(client: TestClient) -> AppState:
+    service: AppState = client.app.state.service  # type: ignore[attr-defined]
     return service
 
 

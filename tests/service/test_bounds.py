@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from cosmos_batch.service.http.body_limits import BodyBounds
-from cosmos_batch.service.http.errors import Refusal
-from cosmos_batch.service.http.rate_limit import Rates
+from cosmos_batch.service.http.errors import ApiError
+from cosmos_batch.service.http.rate_limit import RateLimiter
 from cosmos_batch.service.settings import Limits
 from tests.service.conftest import request
 
@@ -83,10 +83,10 @@ def test_large_requests_are_refused_before_they_are_read(make_client: Callable[.
 
 def test_a_client_that_asks_too_often_has_to_wait() -> None:
     now = [0.0]
-    rates = Rates(2.0, 3, lambda: now[0])
+    rates = RateLimiter(2.0, 3, lambda: now[0])
     for _ in range(3):
         rates.spend("a")
-    with pytest.raises(Refusal, match=r"ask again in 0\.50 s") as refused:
+    with pytest.raises(ApiError, match=r"ask again in 0\.50 s") as refused:
         rates.spend("a")
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (429, "1")
     rates.spend("b")

@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from cosmos_batch.errors import InputError
-from cosmos_batch.service.runs.allowed_dirs import Roots
+from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
 from tests.service.conftest import request
 
 
@@ -119,7 +119,7 @@ def test_roots_hold_what_lies_in_them_once_links_are_resolved(videos: Path, tmp_
     (videos / "out.mp4").symlink_to(tmp_path / "secret.mp4")
     (videos / "up").symlink_to(tmp_path)
     (videos / "loop").symlink_to(videos / "loop")
-    roots = Roots([videos])
+    roots = AllowedDirectories([videos])
     real = (videos / "dock.mp4").resolve()
     for good in ("dock.mp4", str(videos / "dock.mp4"), "inner/../dock.mp4", "inner/link.mp4"):
         assert roots.resolve(good) == real, good
@@ -134,9 +134,9 @@ def test_roots_hold_what_lies_in_them_once_links_are_resolved(videos: Path, tmp_
         "~",
     ):
         assert roots.resolve(bad) is None, bad
-    assert Roots([]).resolve(str(real)) is None
+    assert AllowedDirectories([]).resolve(str(real)) is None
     with pytest.raises(InputError, match="not a folder"):
-        Roots([tmp_path / "nowhere"])
+        AllowedDirectories([tmp_path / "nowhere"])
 
 
 def test_folders_of_the_roots_are_listed_and_no_others(client: TestClient, videos: Path, tmp_path: Path) -> None:

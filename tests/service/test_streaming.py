@@ -12,7 +12,7 @@ import pytest
 
 from cosmos_batch.ledger import Ledger, Submission
 from cosmos_batch.service.events import Streams
-from cosmos_batch.service.http.errors import Refusal
+from cosmos_batch.service.http.errors import ApiError
 from tests.dispatch.world import make_run
 
 
@@ -86,7 +86,7 @@ def test_streams_are_bounded(ledger: Ledger) -> None:
         streams = Streams(ledger, 1)
         await streams.subscribe("", None)
         try:
-            with pytest.raises(Refusal, match="1 event streams are open") as refused:
+            with pytest.raises(ApiError, match="1 event streams are open") as refused:
                 await streams.subscribe("", None)
             assert (refused.value.status, refused.value.headers) == (429, {"Retry-After": "10"})
         finally:

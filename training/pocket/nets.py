@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cosmos_batch.engines.inprocess.pocket import MODEL
-from cosmos_batch.engines.inprocess.sampling.batch import Batch, Conditions, Guide
+from cosmos_batch.engines.inprocess.sampling.batch import Conditioning, ControlInput, DenoisingBatch
 from cosmos_batch.engines.inprocess.sampling.schedule import SIGMA_MAX, SIGMA_MIN, make_schedule
 from cosmos_batch.engines.inprocess.text.trigram import TrigramConfig, TrigramText
 from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, normalised
@@ -193,7 +193,7 @@ def generate(
 
     shape = (CONFIG.latent_channels, 1 + (FRAMES - 1) // 4, HEIGHT // 8, WIDTH // 8)
     passes = Forward(nets.base, nets.branches.__getitem__, read, device)
-    batch = Batch(passes, step_caching=step_caching)
+    batch = DenoisingBatch(passes, step_caching=step_caching)
     for index, request in enumerate(requests):
         batch.join(str(index), _conditions(nets, request, shape, steps, guidance))
     for _ in range(steps):
@@ -202,14 +202,14 @@ def generate(
     return torch.cat([to_pixels(nets.vae.decode(part.to(device))) for part in latents.split(16)]).cpu()
 
 
-def _conditions(nets: Nets, request: Request, shape: tuple[int, ...], steps: int, guidance: float) -> Conditions:
+def _conditions(nets: Nets, request: Request, shape: tuple[int, ...], steps: int, guidance: float) -> Conditioning:
     device = nets.base.patch.weight.device
     weights = normalised({name: torch.tensor(weight) for name, (_, weight) in request.controls.items()})
     guides = {
-        name: Guide(nets.vae.encode(to_signal(video[None].to(device))), weights[name])
+        name: ControlInput(nets.vae.encode(to_signal(video[None].to(device))), weights[name])
         for name, (video, _) in request.controls.items()
     }
-    return Conditions(
+    return Conditioning(
         schedule=make_schedule(steps),
         guidance=guidance,
         prompt=request.prompt,

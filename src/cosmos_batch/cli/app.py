@@ -16,7 +16,7 @@ import typer
 from cosmos_batch.cli.options import Approximate, Offload, SplitGuidance, options_of
 from cosmos_batch.cli.render.text import safe
 from cosmos_batch.cli.service_app import Key, register
-from cosmos_batch.engines.registry import BuiltIn, Choice, Engines
+from cosmos_batch.engines.registry import BuiltInEngines, EngineChoice, Engines
 from cosmos_batch.errors import CosmosBatchError, InputError, MissingExtra, ModelError, PlanError
 
 OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130
@@ -83,13 +83,13 @@ def plan(
     split_guidance: SplitGuidance = False,
 ) -> None:
     """Show launches, batches, time and memory, and what batching saves. Makes nothing but the files of --emit."""
-    from cosmos_batch.cli.commands.plan import Ways, plan_command
+    from cosmos_batch.cli.commands.plan import PlanOutput, plan_command
 
     script, folder = emit or (None, None)
     if script and engine not in (None, script):
         raise typer.BadParameter(f"--engine {engine} and --emit {script}: the files are for one engine")
-    choice = Choice(script or engine, model, options=options_of(offload, approximate, split_guidance))
-    ways = Ways(measured_in=output, emit_to=folder, as_json=as_json, skip_invalid=skip_invalid)
+    choice = EngineChoice(script or engine, model, options=options_of(offload, approximate, split_guidance))
+    ways = PlanOutput(measured_in=output, emit_to=folder, as_json=as_json, skip_invalid=skip_invalid)
     raise typer.Exit(plan_command(_engines(context), files, choice, ways))
 
 
@@ -113,12 +113,12 @@ def run(
     split_guidance: SplitGuidance = False,
 ) -> None:
     """Make the videos that are missing in DIR. The same command again goes on where it ended."""
-    from cosmos_batch.cli.commands.run import Order, run_command
-    from cosmos_batch.dispatch.settings import Settings
+    from cosmos_batch.cli.commands.run import RunRequest, run_command
+    from cosmos_batch.dispatch.settings import DispatchSettings
 
-    settings = Settings(save_every=save_every, max_failures=max_failures, max_batch=max_batch)
-    choice = Choice(engine, model, config, options_of(offload, approximate, split_guidance))
-    order = Order(files, output, choice, settings, skip_invalid=skip_invalid, plain=plain)
+    settings = DispatchSettings(save_every=save_every, max_failures=max_failures, max_batch=max_batch)
+    choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
+    order = RunRequest(files, output, choice, settings, skip_invalid=skip_invalid, plain=plain)
     with unexpected_errors(output):
         code = run_command(_engines(context), order)
     raise typer.Exit(code)
@@ -155,7 +155,7 @@ def check(context: typer.Context, files: Files, engine: EngineName = None, model
     """Read every file and look into every video; report all problems. With an engine: also what it cannot do."""
     from cosmos_batch.cli.commands.plan import check_command
 
-    choice = Choice(engine, model) if engine or model else None
+    choice = EngineChoice(engine, model) if engine or model else None
     raise typer.Exit(check_command(_engines(context), files, choice))
 
 
@@ -172,7 +172,7 @@ def calibrate(
     """Measure what a model costs on this machine; plan and run use it from then on."""
     from cosmos_batch.cli.commands.calibrate import calibrate_command
 
-    choice = Choice(engine, model, options=options_of(offload, approximate, split_guidance))
+    choice = EngineChoice(engine, model, options=options_of(offload, approximate, split_guidance))
     raise typer.Exit(calibrate_command(_engines(context), choice, seconds))
 
 
@@ -213,7 +213,7 @@ def main(engines: Engines | None = None) -> None:
     """The `cosmos-batch` command. Every way out is an exit code: no traceback reaches a user."""
     try:
         with unexpected_errors(None):
-            app(obj=engines or BuiltIn())
+            app(obj=engines or BuiltInEngines())
     except InputError as exc:
         for problem in exc.problems:
             typer.echo(safe(str(problem)), err=True)

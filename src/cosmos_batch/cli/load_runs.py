@@ -9,9 +9,9 @@ from pathlib import Path
 
 from cosmos_batch.errors import CosmosBatchError, MediaError, Problem
 from cosmos_batch.formats import Reading, read_files
-from cosmos_batch.media.info import VideoFacts, frame_count, videos_of
+from cosmos_batch.media.info import VideoInfo, frame_count, videos_of
 from cosmos_batch.planning.equivalence import refusals_by_run
-from cosmos_batch.planning.resolve import settle
+from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import Run
 
@@ -23,12 +23,12 @@ class Requests:
     """What the files ask for."""
 
     runs: tuple[Run, ...]  # as they were written, and free of problems
-    facts: Mapping[str, VideoFacts]  # of every video of the runs, by path
+    facts: Mapping[str, VideoInfo]  # of every video of the runs, by path
     problems: tuple[Problem, ...]
 
     def settled(self, traits: Traits) -> tuple[Run, ...]:
         """The runs with every setting filled in as the engine says. Raises PlanError and MediaError."""
-        return tuple(settle(run, traits, self.facts) for run in self.runs)
+        return tuple(resolve(run, traits, self.facts) for run in self.runs)
 
 
 def gather(files: Sequence[Path], traits: Traits | None) -> Requests:
@@ -48,11 +48,11 @@ def gather(files: Sequence[Path], traits: Traits | None) -> Requests:
     return Requests(tuple(run for run in runs if run.id not in refused), facts, tuple(problems))
 
 
-def look_into(paths: Iterable[str]) -> tuple[dict[str, VideoFacts], dict[str, str]]:
+def look_into(paths: Iterable[str]) -> tuple[dict[str, VideoInfo], dict[str, str]]:
     """The facts of every video, and what is wrong with those that cannot be read, by path."""
     from cosmos_batch.media.video import probe
 
-    def look(path: str) -> VideoFacts | str:
+    def look(path: str) -> VideoInfo | str:
         try:
             return probe(path)
         except MediaError as exc:
@@ -61,17 +61,17 @@ def look_into(paths: Iterable[str]) -> tuple[dict[str, VideoFacts], dict[str, st
     ordered = sorted(paths)
     with ThreadPoolExecutor(PROBES) as pool:
         found = dict(zip(ordered, pool.map(look, ordered), strict=True))
-    facts = {path: what for path, what in found.items() if isinstance(what, VideoFacts)}
+    facts = {path: what for path, what in found.items() if isinstance(what, VideoInfo)}
     return facts, {path: what for path, what in found.items() if isinstance(what, str)}
 
 
-def _objections(run: Run, traits: Traits | None, facts: Mapping[str, VideoFacts]) -> list[str]:
+def _objections(run: Run, traits: Traits | None, facts: Mapping[str, VideoInfo]) -> list[str]:
     """Why the run cannot be settled."""
     try:
         if traits is None:
             frame_count(run, facts)
         else:
-            settle(run, traits, facts)
+            resolve(run, traits, facts)
     except CosmosBatchError as exc:
         return [str(exc)]
     return []

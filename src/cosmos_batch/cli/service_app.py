@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from cosmos_batch.cli.options import Approximate, Offload, SplitGuidance, options_of
-from cosmos_batch.engines.registry import Choice, Engines
+from cosmos_batch.engines.registry import EngineChoice, Engines
 
 Home = Annotated[Path, typer.Argument(metavar="HOME", help="The service's folder: queue, uploads and videos.")]
 LedgerUrl = Annotated[
@@ -77,8 +77,8 @@ def serve(
     split_guidance: SplitGuidance = False,
 ) -> None:
     """Serve the queue: HTTP API, web page and workers."""
-    from cosmos_batch.cli.commands.serve import Orders, WorkerOptions, serve_command
-    from cosmos_batch.cli.service_location import Place
+    from cosmos_batch.cli.commands.serve import ServeRequest, WorkerOptions, serve_command
+    from cosmos_batch.cli.service_location import ServiceLocation
     from cosmos_batch.dispatch.worker.supervisor import OnStart
     from cosmos_batch.service.settings import MIB, Limits, Serving
 
@@ -97,9 +97,9 @@ def serve(
         save_every=save_every,
     )
     serving = Serving(host=host, port=port, roots=tuple(root or ()), limits=limits)
-    choice = Choice(engine, model, config, options_of(offload, approximate, split_guidance))
-    place = Place(home=home, ledger=ledger)
-    orders = Orders(place, choice, serving, options, OnStart(on_start))
+    choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
+    place = ServiceLocation(home=home, ledger=ledger)
+    orders = ServeRequest(place, choice, serving, options, OnStart(on_start))
     raise typer.Exit(serve_command(_engines(context), orders))
 
 
@@ -123,7 +123,7 @@ def worker(
 ) -> None:
     """Be a worker of a service. `serve` starts these."""
     from cosmos_batch.cli.commands.serve import WorkerOptions, worker_command
-    from cosmos_batch.cli.service_location import Place
+    from cosmos_batch.cli.service_location import ServiceLocation
 
     options = WorkerOptions(
         workers=workers,
@@ -133,8 +133,8 @@ def worker(
         max_failures=max_failures,
         save_every=save_every,
     )
-    choice = Choice(engine, model, config, options_of(offload, approximate, split_guidance))
-    place = Place(home=home, ledger=ledger)
+    choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
+    place = ServiceLocation(home=home, ledger=ledger)
     raise typer.Exit(worker_command(_engines(context), place, choice, options, number))
 
 
@@ -144,7 +144,7 @@ def add_key(home: Home, name: Annotated[str, typer.Argument()], ledger: LedgerUr
     from cosmos_batch.cli import service_location
     from cosmos_batch.cli.commands import keys
 
-    raise typer.Exit(keys.add_key_command(service_location.Place(home=home, ledger=ledger), name))
+    raise typer.Exit(keys.add_key_command(service_location.ServiceLocation(home=home, ledger=ledger), name))
 
 
 @keys.command("list")
@@ -153,7 +153,7 @@ def list_keys(home: Home, ledger: LedgerUrl = None) -> None:
     from cosmos_batch.cli import service_location
     from cosmos_batch.cli.commands import keys
 
-    raise typer.Exit(keys.list_keys_command(service_location.Place(home=home, ledger=ledger)))
+    raise typer.Exit(keys.list_keys_command(service_location.ServiceLocation(home=home, ledger=ledger)))
 
 
 @keys.command("revoke")
@@ -162,7 +162,7 @@ def revoke_key(home: Home, name: Annotated[str, typer.Argument()], ledger: Ledge
     from cosmos_batch.cli import service_location
     from cosmos_batch.cli.commands import keys
 
-    raise typer.Exit(keys.revoke_key_command(service_location.Place(home=home, ledger=ledger), name))
+    raise typer.Exit(keys.revoke_key_command(service_location.ServiceLocation(home=home, ledger=ledger), name))
 
 
 def submit(

@@ -8,13 +8,13 @@ from pathlib import Path
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from cosmos_batch.dispatch.output.service_home import Home
+from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ServiceLocation:
     """A service's folder, and where its ledger is."""
 
     home: Path
@@ -22,8 +22,8 @@ class Place:
 
     def open(self) -> Ledger:
         """The ledger. Raises InputError for what is no URL, StorageError and LedgerError."""
-        Home(self.home).make()
-        return Ledger(self.url or Home(self.home).ledger)
+        ServiceHome(self.home).make()
+        return Ledger(self.url or ServiceHome(self.home).ledger)
 
     @property
     def url(self) -> URL | None:

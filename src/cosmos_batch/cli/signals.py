@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from cosmos_batch.dispatch.settings import Stop
+from cosmos_batch.dispatch.settings import StopToken
 
 
 @contextmanager
-def stopping(stop: Stop, tell: Callable[[str], None]) -> Iterator[None]:
+def stopping(stop: StopToken, tell: Callable[[str], None]) -> Iterator[None]:
     """While this holds, signals set `stop`, and `tell` says so; a second one raises KeyboardInterrupt."""
 
     def receive(_number: int, _frame: FrameType | None) -> None:
-        if stop.wanted:
+        if stop.requested:
             raise KeyboardInterrupt
-        stop.wanted = True
+        stop.requested = True
         tell("stopping after this step, states are being saved; once more to stop at once")
 
     before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}

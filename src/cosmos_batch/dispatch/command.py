@@ -6,21 +6,21 @@ from collections.abc import Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
 
-from cosmos_batch.dispatch.execution.attempts import CheckOutput, Tools, check_thread
-from cosmos_batch.dispatch.output.directory import OUTPUT, OutputFolder
+from cosmos_batch.dispatch.execution.attempts import CheckOutput, DispatchContext, check_thread
+from cosmos_batch.dispatch.output.directory import OUTPUT, OutputDirectory
 from cosmos_batch.dispatch.output.provenance import InputDigests
 from cosmos_batch.dispatch.scheduler.static import Executor, Planner
-from cosmos_batch.dispatch.settings import Settings, Stop, Watcher
+from cosmos_batch.dispatch.settings import DispatchSettings, EventSink, StopToken
 from cosmos_batch.engines.base import Engine, Job
 from cosmos_batch.errors import EngineError
-from cosmos_batch.ledger import Ledger, Standing
+from cosmos_batch.ledger import Ledger, RunStatus
 from cosmos_batch.media.verify import check_video
 from cosmos_batch.planning.cost.fit import fit
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Plan
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.resolve import leading_facts
-from cosmos_batch.planning.traits import Shape, VideoFacts
+from cosmos_batch.planning.traits import Shape, VideoInfo
 from cosmos_batch.run import Run
 
 
@@ -31,8 +31,8 @@ class Command:
     runs: Sequence[Run]  # settled
     engine: Engine
     prior: CostModel  # what is believed of the engine's cost before anything is measured
-    facts: Mapping[str, VideoFacts]  # of every video of the runs, by path
-    settings: Settings = field(default_factory=Settings)
+    facts: Mapping[str, VideoInfo]  # of every video of the runs, by path
+    settings: DispatchSettings = field(default_factory=DispatchSettings)
 
 
 def check_output(run: Run, shape: Shape, job: Job) -> None:
@@ -52,12 +52,12 @@ def check_output(run: Run, shape: Shape, job: Job) -> None:
 
 def execute(
     command: Command,
-    folder: OutputFolder,
-    watcher: Watcher,
-    stop: Stop,
+    folder: OutputDirectory,
+    watcher: EventSink,
+    stop: StopToken,
     check: CheckOutput = check_output,
     checks: futures.Executor | None = None,
-) -> list[Standing]:
+) -> list[RunStatus]:
     """Make what is missing of the command's runs in the folder; return how each of them stands.
 
     `check` opens every output before its run counts as succeeded, in `checks` (None: a thread of its own) where
@@ -69,7 +69,7 @@ def execute(
     ledger = Ledger(folder.ledger)
     checks = checks or check_thread()
     try:
-        tools = Tools(
+        tools = DispatchContext(
             folder=folder,
             ledger=ledger,
             identity=command.engine.identity,
@@ -78,7 +78,7 @@ def execute(
             shape=lambda run: command.engine.traits.finished(run, leading_facts(run, command.facts)),
             check=check,
             settings=command.settings,
-            watcher=watcher,
+            events=watcher,
             checks=checks,
         )
         return Executor(command.engine, _planner(command, ledger), tools, stop).execute(command.runs)

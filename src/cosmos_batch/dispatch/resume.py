@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from cosmos_batch.dispatch.execution.attempts import Tools
-from cosmos_batch.dispatch.output.directory import OutputFolder
+from cosmos_batch.dispatch.execution.attempts import DispatchContext
+from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.provenance import check_published, request_key
 from cosmos_batch.errors import InputError, OutputError, Problem
-from cosmos_batch.ledger import Standing, State
+from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.run import Run
 
 
-def obstacles(runs: Iterable[Run], folder: OutputFolder) -> list[Problem]:
+def obstacles(runs: Iterable[Run], folder: OutputDirectory) -> list[Problem]:
     """The runs that cannot be published in the folder, because something else has their name."""
     found = [(run.id, folder.obstacle(run.id)) for run in runs]
     remedy = "give the run another id, or move what is there elsewhere"
     return [Problem("", None, "id", id_, obstacle, remedy) for id_, obstacle in found if obstacle]
 
 
-def admit(runs: Sequence[Run], tools: Tools) -> None:
+def resume(runs: Sequence[Run], tools: DispatchContext) -> None:
     """Submit settled runs, and settle by what lies in the folder, not by what the ledger remembers of it.
 
     A finished output that answers the request counts, though the ledger never heard of it. Without one, a run
@@ -30,7 +30,7 @@ def admit(runs: Sequence[Run], tools: Tools) -> None:
     if problems := obstacles(runs, tools.folder):
         raise InputError(problems)
     if reclaimed := tools.ledger.reclaim("the process that had it is gone", everyone=True):
-        tools.watcher.noted(f"an earlier process ended before it was done: {len(reclaimed)} runs wait again")
+        tools.events.noted(f"an earlier process ended before it was done: {len(reclaimed)} runs wait again")
     tools.ledger.submit(runs)
     known = {standing.id: standing for standing in tools.ledger.standings()}
     verdicts = _Verdicts()
@@ -39,7 +39,7 @@ def admit(runs: Sequence[Run], tools: Tools) -> None:
     verdicts.settle(tools)
 
 
-def _flaw(run: Run, tools: Tools) -> str:
+def _flaw(run: Run, tools: DispatchContext) -> str:
     """What is wrong with the run's output in the folder; "" where it is the one that is asked for."""
     published = tools.folder.published(run.id)
     if not published.exists():
@@ -59,7 +59,7 @@ class _Verdicts:
     found: list[str] = field(default_factory=list)  # those of them that the ledger did not know of
     again: dict[str, str] = field(default_factory=dict)  # why, by run id
 
-    def judge(self, standing: Standing, flaw: str) -> None:
+    def judge(self, standing: RunStatus, flaw: str) -> None:
         if not flaw:
             self.done.add(standing.id)
         if not flaw and standing.state is not State.SUCCEEDED:
@@ -69,7 +69,7 @@ class _Verdicts:
         elif flaw and standing.state in (State.FAILED, State.CANCELLED):
             self.again[standing.id] = "asked for again"
 
-    def settle(self, tools: Tools) -> None:
+    def settle(self, tools: DispatchContext) -> None:
         tools.folder.forget_states(self.done)
         tools.ledger.settle(self.found, State.SUCCEEDED, "its finished output was found")
         for reason in sorted(set(self.again.values())):

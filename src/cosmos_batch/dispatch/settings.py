@@ -11,7 +11,7 @@ from cosmos_batch.planning.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class DispatchSettings:
     """What the user may choose about dispatching."""
 
     save_every: float = 20.0  # seconds between saves of mid-denoise states; 0 saves after every step
@@ -27,7 +27,7 @@ class Settings:
         return min(self.longest_wait, self.retry_wait * 2.0 ** (failures - 1))
 
 
-class Watcher(Protocol):
+class EventSink(Protocol):
     """Hears what happens, as it happens. The dispatcher never reads anything back from it."""
 
     def planned(self, plan: Plan) -> None:
@@ -49,15 +49,15 @@ class Watcher(Protocol):
         """Something that a user wants to know, in a line."""
 
 
-class Stop:
+class StopToken:
     """A wish to stop at the next step, that a signal handler may set."""
 
     def __init__(self) -> None:
-        self.wanted = False
+        self.requested = False
         self.reason = "stopped by the user"
 
 
-class SavePace:
+class Throttle:
     """When to save: every so many seconds, and never for more than a twentieth of the time."""
 
     SHARE = 0.05

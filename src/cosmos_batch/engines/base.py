@@ -53,7 +53,7 @@ class Result:
 Event = Progress | Result
 
 
-def maker_of(run: Run, identity: Mapping[str, str]) -> tuple[str, ...]:
+def model_key(run: Run, identity: Mapping[str, str]) -> tuple[str, ...]:
     """What of an engine's identity shapes a run's video. Versions do not: an update makes no video stale."""
     branches = (identity.get(f"weights_{name}", "") for name in run.signature)
     return (identity["engine"], identity["weights"], *branches, *approximations_of(identity))
@@ -77,12 +77,12 @@ class Session(Protocol):
         whatever else that does. Their files are being written meanwhile, and others may be denoised.
         """
 
-    def turn_to(self, launch: Launch) -> None:
+    def switch_launch(self, launch: Launch) -> None:
         """Go on with another launch, as if opened for it, when nobody needs the device: those that are being
         finished stay. Only engines that work step by step are asked to.
         """
 
-    def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+    def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """These runs are to join next, in this order, and no others: what they need may be read meanwhile.
 
         Nobody relies on it: others may join, and those that are expected may not. Where it is not `certain`, other

@@ -18,7 +18,7 @@ from cosmos_batch.engines.resolutions import TRANSFER1_BUCKETS as TRANSFER1_BUCK
 from cosmos_batch.engines.resolutions import TRANSFER25_SIZES as TRANSFER25_SIZES
 from cosmos_batch.engines.resolutions import nearest as nearest
 from cosmos_batch.errors import PlanError
-from cosmos_batch.planning.traits import Shape, Traits, VideoFacts
+from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import TRANSFER_CONTROLS, Run, Sampling
 
 
@@ -45,7 +45,7 @@ def transfer_traits(
     own = defaults.resolution
     size_named(own, sizes, None)
 
-    def shape(run: Run, facts: VideoFacts | None) -> Shape:
+    def shape(run: Run, facts: VideoInfo | None) -> Shape:
         width, height = size_named(run.sampling.resolution or own, sizes, facts)
         return Shape(width, height, frames_of(run, facts, chunk_frames))
 

@@ -27,7 +27,7 @@ HUB_ID = "nvidia/Cosmos-Transfer2.5-2B"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class EngineChoice:
     """What the user wants the runs to be made with."""
 
     engine: str | None = None  # None: transfer if a model is named, else pocket
@@ -60,17 +60,17 @@ class Loaded:
 class Engines(Protocol):
     """Where the commands get engines from."""
 
-    def preview(self, choice: Choice) -> Preview:
+    def preview(self, choice: EngineChoice) -> Preview:
         """An engine's traits and cost. Raises PlanError for an unknown one, ModelError for a broken model."""
 
-    def load(self, choice: Choice, controls: Iterable[str]) -> Loaded:
+    def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
         """An engine with the branches of these controls. Raises EngineError and PlanError."""
 
 
-class BuiltIn:
+class BuiltInEngines:
     """The engines that come with cosmos-batch."""
 
-    def preview(self, choice: Choice) -> Preview:
+    def preview(self, choice: EngineChoice) -> Preview:
         """Traits and cost by name; of a model in a folder, what its own settings say."""
         _refuse(choice)
         if choice.name == POCKET:
@@ -81,7 +81,7 @@ class BuiltIn:
             raise PlanError(f"engine {choice.name!r} is not known; known are {', '.join((POCKET, *ENGINES))}")
         return Preview(ENGINES[choice.name], profile(choice.name, "h100"))
 
-    def load(self, choice: Choice, controls: Iterable[str]) -> Loaded:
+    def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
         """Load the pocket model, or weights from a folder or a hub."""
         _refuse(choice)
         if choice.name == POCKET:
@@ -91,7 +91,7 @@ class BuiltIn:
         return _script(choice)
 
 
-def _refuse(choice: Choice) -> None:
+def _refuse(choice: EngineChoice) -> None:
     if choice.model is not None and choice.name != TRANSFER:
         raise PlanError(f"engine {choice.name!r} takes no --model; leave it out, or say --engine {TRANSFER}")
     if choice.config is not None and choice.name in (POCKET, TRANSFER):
@@ -131,7 +131,7 @@ def _costed_as(device: str, options: Options) -> str:
     return " ".join((device, *options.words))
 
 
-def _script(choice: Choice) -> Loaded:
+def _script(choice: EngineChoice) -> Loaded:
     """One of NVIDIA's own scripts."""
     from cosmos_batch.engines.nvidia.config import read_config
     from cosmos_batch.engines.nvidia.engine import ScriptEngine

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from cosmos_batch.errors import PlanError
 from cosmos_batch.formats.cosmos3 import SIZES
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.run import Run
 
 Size = tuple[int, int]
@@ -44,7 +44,7 @@ PATCH = 16
 """Pixels of a token, each way: the autoencoder's 8 times the network's patch of 2."""
 
 
-def nearest(buckets: Buckets, facts: VideoFacts | None) -> Size:
+def nearest(buckets: Buckets, facts: VideoInfo | None) -> Size:
     """The bucket nearest in width / height, as NVIDIA's `detect_aspect_ratio` chooses; the first if unknown."""
     if facts is None:
         return next(iter(buckets.values()))
@@ -61,7 +61,7 @@ def _explicit(resolution: str) -> Size:
     return width, height
 
 
-def size_named(resolution: str, sizes: Mapping[str, Buckets], facts: VideoFacts | None) -> Size:
+def size_named(resolution: str, sizes: Mapping[str, Buckets], facts: VideoInfo | None) -> Size:
     """The size of a named resolution for such an input, or of "WIDTHxHEIGHT". Raises PlanError for neither."""
     if resolution in sizes:
         return nearest(sizes[resolution], facts)
@@ -71,7 +71,7 @@ def size_named(resolution: str, sizes: Mapping[str, Buckets], facts: VideoFacts 
     raise PlanError(f"resolution {resolution!r}: not known to this model, which takes {known}")
 
 
-def frames_of(run: Run, facts: VideoFacts | None, default: int) -> int:
+def frames_of(run: Run, facts: VideoInfo | None, default: int) -> int:
     """Frames that a run makes of such an input; of an unknown one what it asks for, else the default."""
     wanted = run.sampling.num_frames
     if facts is None:

@@ -68,21 +68,21 @@ Write = Callable[[Job, Shape], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class SimulatedBehaviour:
     """How the replay engine behaves."""
 
     write: Write
     load_seconds: float = 1.0
     step_seconds: Callable[[int], float] = lambda runs: 0.1 * runs  # by the number of runs in the batch
-    most: int | None = None  # runs that fit in memory together; None: any number
+    max_runs: int | None = None  # runs that fit in memory together; None: any number
     lag: int = 0  # steps of others during which a run that has done its own is still being finished
     faults: Mapping[str, Fault] = field(default_factory=dict)  # by run id
 
 
-class ReplayEngine:
+class SimulatedEngine:
     """An engine for any traits that acts out a script."""
 
-    def __init__(self, traits: Traits, script: Script, clock: Clock) -> None:
+    def __init__(self, traits: Traits, script: SimulatedBehaviour, clock: Clock) -> None:
         self._traits = traits
         self._script = script
         self._clock = clock
@@ -98,10 +98,10 @@ class ReplayEngine:
         """A name for every replay: no weights are in it."""
         return {"engine": "replay", "model": self._traits.name, "weights": "none"}
 
-    def open(self, launch: Launch) -> ReplaySession:
+    def open(self, launch: Launch) -> SimulatedSession:
         """Let the time of a model load pass."""
-        session = ReplaySession(self._script, self._clock, self._traits, self._strikes)
-        session.turn_to(launch)
+        session = SimulatedSession(self._script, self._clock, self._traits, self._strikes)
+        session.switch_launch(launch)
         return session
 
     def _strikes(self, run_id: str, step: int) -> Trouble | None:
@@ -122,12 +122,12 @@ class _Place:
     lag: int | None = None  # steps of others until it is finished; None: it has steps of its own to do
 
 
-class ReplaySession:
+class SimulatedSession:
     """A launch of the replay engine."""
 
     def __init__(
         self,
-        script: Script,
+        script: SimulatedBehaviour,
         clock: Clock,
         traits: Traits,
         strikes: Callable[[str, int], Trouble | None],
@@ -150,12 +150,12 @@ class ReplaySession:
         """Those of them that have done all their steps."""
         return tuple(run_id for run_id, place in self._places.items() if place.lag is not None)
 
-    def turn_to(self, launch: Launch) -> None:
+    def switch_launch(self, launch: Launch) -> None:
         """Let the time of a model load pass."""
         self._clock.sleep(self._script.load_seconds)
         self._shapes |= {run.id: batch.shape for batch in launch.batches for run in batch.runs}
 
-    def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+    def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """Nothing of theirs is read."""
 
     def join(self, job: Job) -> Iterator[Event]:
@@ -169,8 +169,8 @@ class ReplaySession:
         """Take every active run one step further. Raises OutOfMemory above what the script lets fit."""
         self._require_open()
         stepping = [place for place in self._places.values() if place.lag is None]
-        if self._script.most is not None and len(stepping) > self._script.most:
-            raise OutOfMemory(f"{len(stepping)} runs do not fit, {self._script.most} would")
+        if self._script.max_runs is not None and len(stepping) > self._script.max_runs:
+            raise OutOfMemory(f"{len(stepping)} runs do not fit, {self._script.max_runs} would")
         yield from self._finished(waiting=not stepping)
         if stepping:
             self._clock.sleep(self._script.step_seconds(len(stepping)))

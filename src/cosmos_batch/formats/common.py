@@ -30,7 +30,7 @@ STOCK_NEGATIVE_PROMPT = (
 _SEG_PROMPT_WORDS = 128  # NVIDIA segments what the first words of the prompt name, unless told otherwise
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """A record that takes no other key, and converts no value to another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True)

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cosmos_batch.errors import Problem
-from cosmos_batch.formats.common import PathText, Strict, Text, only
-from cosmos_batch.formats.problems import Place
+from cosmos_batch.formats.common import PathText, StrictModel, Text, only
+from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.prompt_files import prompt_of
 from cosmos_batch.formats.records import Record
 from cosmos_batch.formats.run_builder import Draft, Setup, Source
@@ -64,7 +64,7 @@ def chunk_frames(controls: Sequence[str]) -> int:
     return 101 if tuple(controls) == ("wsm",) else 93
 
 
-class _Branch(Strict):
+class _Branch(StrictModel):
     control_path: PathText | None = None
     weight: Weight | None = None
 
@@ -77,7 +77,7 @@ class _Blur(_Branch):
     preset_blur_strength: Strength | None = None
 
 
-class _Sample(Strict):
+class _Sample(StrictModel):
     name: RunId | None = None
     prompt: Prompt | None = None
     prompt_path: PathText | None = None
@@ -195,7 +195,7 @@ def _resolution(sample: _Sample) -> str:
     return f"{width}x{height}"
 
 
-def _contradictions(sample: _Sample, branches: Mapping[Hint, _Branch], place: Place) -> Iterator[Problem]:
+def _contradictions(sample: _Sample, branches: Mapping[Hint, _Branch], place: Location) -> Iterator[Problem]:
     if sample.prompt_path is not None and sample.prompt_path.lower().endswith(".json"):
         remedy = "give the prompt as text: Cosmos 3 rewrites one that is JSON"
         yield place.problem("prompt_path", "is a JSON prompt", remedy, sample.prompt_path)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cosmos_batch.errors import Problem
-from cosmos_batch.formats.problems import Place, printable
+from cosmos_batch.formats.problems import Location, printable
 
 Faults = dict[str, str | None]
 """What is wrong with a file by its path, None where nothing is; shared by all files of a reading."""
@@ -43,7 +43,7 @@ class Locator:
             known = self._resolved[text] = self._located(text)
         return known
 
-    def problem(self, place: Place, name: str, text: str) -> Problem | None:
+    def problem(self, place: Location, name: str, text: str) -> Problem | None:
         """What is wrong with the file that the field `name` names, if anything."""
         if self.faults is None:
             return None

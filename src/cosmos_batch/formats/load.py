@@ -11,8 +11,8 @@ from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.formats import cosmos3, native, transfer1, transfer25
 from cosmos_batch.formats.detect import SAMPLE_SIZE, Format, format_of
 from cosmos_batch.formats.input_files import Faults, Locator, exists
-from cosmos_batch.formats.problems import Place, printable
-from cosmos_batch.formats.records import Made, Record, RecordFile, Shortcut
+from cosmos_batch.formats.problems import Location, printable
+from cosmos_batch.formats.records import ParsedRecord, Record, RecordFile, Shortcut
 from cosmos_batch.formats.run_builder import Pool, Source, stem_of
 from cosmos_batch.formats.transfer1 import Base
 from cosmos_batch.run import Run
@@ -34,9 +34,9 @@ class Reading:
 
     runs: tuple[Run, ...]
     problems: tuple[Problem, ...]
-    _places: Mapping[str, Place]  # by the id that file systems may take a run's for
+    _places: Mapping[str, Location]  # by the id that file systems may take a run's for
 
-    def place_of(self, run: Run) -> Place:
+    def place_of(self, run: Run) -> Location:
         """Where one of the runs stands, for problems that are found later."""
         return self._places[run.id.casefold()]
 
@@ -59,7 +59,7 @@ def run_from_dict(record: Mapping[str, object], *, base: Path | None = None, che
     Looks at no file unless `check_inputs` is set.
     """
     locator = Locator((base or Path()).absolute(), faults={} if check_inputs else None)
-    made = native.read(Record(Place(), None, dict(record)), Source("run", locator, Pool()))
+    made = native.read(Record(Location(), None, dict(record)), Source("run", locator, Pool()))
     if not isinstance(made, Run):
         raise InputError(made)
     return made if record.get("id") is not None else replace(made, id=f"run-{made.fingerprint[:12]}")
@@ -94,7 +94,7 @@ class _Session:
         self.problems: list[Problem] = []
         self._faults = faults
         self._pool = Pool()
-        self.places: dict[str, Place] = {}  # of every run, by the id that file systems may take it for
+        self.places: dict[str, Location] = {}  # of every run, by the id that file systems may take it for
         self._bases: dict[Path, Base | None] = {}
 
     def read(self, paths: Sequence[Path]) -> None:
@@ -111,7 +111,7 @@ class _Session:
         for path in paths:
             if path.absolute() in seen:
                 remedy = "name each file once"
-                self.problems.append(Place(printable(str(path))).problem("", "is named twice", remedy))
+                self.problems.append(Location(printable(str(path))).problem("", "is named twice", remedy))
             else:
                 seen.add(path.absolute())
                 yield path
@@ -157,7 +157,7 @@ class _Session:
     def _read_batch(self, batch: _Opened, spec: _Opened) -> None:
         base = self._base(spec)
         if base is None:
-            place = Place(batch.file.shown)
+            place = Location(batch.file.shown)
             self.problems.append(
                 place.problem("", f"cannot be read without its spec {spec.file.shown}", "mend the spec")
             )
@@ -177,20 +177,20 @@ class _Session:
         return self._bases[path]
 
     def _collect(self, one: _Opened, reader: Reader, shortcut: Shortcut | None = None) -> None:
-        items: Iterable[Record | Problem | Made] = one.head
+        items: Iterable[Record | Problem | ParsedRecord] = one.head
         if len(one.head) == SAMPLE_SIZE:  # there may be more of it
             items = one.file.records_or_runs(shortcut) if shortcut else one.file.records()
         for item in items:
             if isinstance(item, Problem):
                 self.problems.append(item)
                 continue
-            made = item.run if isinstance(item, Made) else reader(item, one.source)
+            made = item.run if isinstance(item, ParsedRecord) else reader(item, one.source)
             if isinstance(made, Run):
                 self._add(made, item.place, one.format)
             else:
                 self.problems += made
 
-    def _add(self, run: Run, place: Place, shape: Format | None) -> None:
+    def _add(self, run: Run, place: Location, shape: Format | None) -> None:
         first = self.places.setdefault(run.id.casefold(), place)
         if first is place:
             self.runs.append(run)
@@ -201,7 +201,7 @@ class _Session:
 
 
 def _unpaired(batch: _Opened, specs: Sequence[_Opened]) -> Problem:
-    place = Place(batch.file.shown)
+    place = Location(batch.file.shown)
     if specs:
         names = ", ".join(spec.file.shown for spec in specs)
         remedy = f"name its spec {batch.spec_name}, or pass the two by themselves"

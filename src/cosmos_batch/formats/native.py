@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from cosmos_batch.errors import Problem
-from cosmos_batch.formats.common import STOCK_PROMPT, PathText, Strict, Text
-from cosmos_batch.formats.problems import Place
+from cosmos_batch.formats.common import STOCK_PROMPT, PathText, StrictModel, Text
+from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record, keys_are_unique
 from cosmos_batch.formats.run_builder import Draft, Pool, Setup, Source
 from cosmos_batch.formats.validate import Names, validated
@@ -53,7 +53,7 @@ PriorityValue = Annotated[
 ]
 
 
-class _Config(Strict):
+class _Config(StrictModel):
     weights: dict[ControlName, Annotated[Weight, Field(le=1)]] | None = None
     num_steps: Steps | None = None
     guidance: Guidance | None = None
@@ -70,7 +70,7 @@ class _Config(Strict):
 _NO_CONFIG = _Config()
 
 
-class _Record(Strict):
+class _Record(StrictModel):
     id: RunId | None = None
     prompt: Prompt | None = None
     negative_prompt: Text | None = None
@@ -88,7 +88,7 @@ def read(record: Record, source: Source) -> Run | list[Problem]:
     return _made(model, record.number, record.place, source, problems)
 
 
-def read_fast(raw: bytes, place: Place, source: Source) -> Run | None:
+def read_fast(raw: bytes, place: Location, source: Source) -> Run | None:
     """The run of a line of JSON, in a third of the time that `read` takes; None where it had better look."""
     try:
         model = _Record.model_validate_json(raw)
@@ -102,7 +102,7 @@ def read_fast(raw: bytes, place: Place, source: Source) -> Run | None:
 
 
 def _made(
-    model: _Record, number: int | None, place: Place, source: Source, problems: list[Problem]
+    model: _Record, number: int | None, place: Location, source: Source, problems: list[Problem]
 ) -> Run | list[Problem]:
     config = model.execution_config or _NO_CONFIG
     problems += _contradictions(model, config, place)
@@ -167,7 +167,7 @@ def _sampling(model: _Record, config: _Config, pool: Pool) -> Sampling:
     )
 
 
-def _contradictions(model: _Record, config: _Config, place: Place) -> list[Problem]:
+def _contradictions(model: _Record, config: _Config, place: Location) -> list[Problem]:
     """Where the record says one thing twice, and differently."""
     problems = []
     outer, inner = model.negative_prompt, config.negative_prompt

@@ -38,7 +38,7 @@ _MESSAGES = {
 }
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where a record stands: its file, its line, and the path to it inside the file."""
 
     file: str = ""
@@ -49,7 +49,7 @@ class Place(NamedTuple):
         where = f"{self.file}:{self.line}" if self.line else self.file
         return f"{where} ({self.within})" if self.within else where
 
-    def inside(self, name: str) -> Place:
+    def inside(self, name: str) -> Location:
         """The same place, one name deeper."""
         return self._replace(within=joined(self.within, name))
 
@@ -108,14 +108,14 @@ def path_of(loc: Sequence[int | str]) -> str:
     return path
 
 
-def from_pydantic(errors: Iterable[ErrorDetails], rules: Rules, place: Place) -> list[Problem]:
+def from_pydantic(errors: Iterable[ErrorDetails], rules: Rules, place: Location) -> list[Problem]:
     """Pydantic's errors as problems, each with what would do at that field."""
     details = list(errors)
     unknown = {error["loc"][:-1] for error in details if error["loc"][-1:] == ("[key]",)}
     return [_translate(error, rules, place) for error in details if error["loc"] not in unknown]
 
 
-def _translate(error: ErrorDetails, rules: Rules, place: Place) -> Problem:
+def _translate(error: ErrorDetails, rules: Rules, place: Location) -> Problem:
     kind, loc, value = error["type"], error["loc"], error["input"]
     if loc[-1:] == ("[key]",):
         kind, loc, value = "extra_forbidden", loc[:-1], _NOTHING

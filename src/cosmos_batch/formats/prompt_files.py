@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.input_files import PromptFault
-from cosmos_batch.formats.problems import Place
+from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.run_builder import Source
 
 
 def prompt_of(
-    text: str | None, path: str | None, place: Place, source: Source
+    text: str | None, path: str | None, place: Location, source: Source
 ) -> tuple[str | None, list[Problem]]:
     """The prompt, from its file where only that is named; and what is wrong with the two."""
     if path is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from cosmos_batch.errors import Problem
-from cosmos_batch.formats.problems import Place, printable, shown
+from cosmos_batch.formats.problems import Location, printable, shown
 from cosmos_batch.run import Run
 
 _BOM = b"\xef\xbb\xbf"
@@ -25,19 +25,19 @@ _JSON_REMEDY = "mend the JSON there"
 class Record(NamedTuple):
     """One object of a file, not yet looked into."""
 
-    place: Place
+    place: Location
     number: int | None  # what tells it from its neighbours: its line, or its place in a list; None: alone
     value: dict[str, object]
 
 
-class Made(NamedTuple):
+class ParsedRecord(NamedTuple):
     """A run that was made straight from its line."""
 
-    place: Place
+    place: Location
     run: Run
 
 
-Shortcut = Callable[[bytes, Place], Run | None]
+Shortcut = Callable[[bytes, Location], Run | None]
 """Makes a run of a line that is beyond doubt; None sends the line the long way."""
 
 
@@ -60,10 +60,10 @@ class RecordFile:
     def records(self) -> Iterator[Record | Problem]:
         """Every record in turn, or what is wrong in its place; a bad line does not hide those after it."""
         for item in self.records_or_runs(lambda _raw, _place: None):
-            if not isinstance(item, Made):
+            if not isinstance(item, ParsedRecord):
                 yield item
 
-    def records_or_runs(self, shortcut: Shortcut) -> Iterator[Record | Problem | Made]:
+    def records_or_runs(self, shortcut: Shortcut) -> Iterator[Record | Problem | ParsedRecord]:
         """The same, but for the lines of JSONL of which the shortcut makes a run."""
         try:
             with self._opened() as stream:
@@ -84,7 +84,7 @@ class RecordFile:
                 self._piped = stream.read()
         return io.BytesIO(self._piped)
 
-    def _read(self, stream: IO[bytes], shortcut: Shortcut) -> Iterator[Record | Problem | Made]:
+    def _read(self, stream: IO[bytes], shortcut: Shortcut) -> Iterator[Record | Problem | ParsedRecord]:
         head = stream.read(4096)
         if fault := self._no_text(head):
             yield fault
@@ -104,15 +104,15 @@ class RecordFile:
             return self._problem("is not a text file", "name a JSON or JSONL file")
         return None
 
-    def _lines(self, stream: Iterable[bytes], shortcut: Shortcut) -> Iterator[Record | Problem | Made]:
+    def _lines(self, stream: Iterable[bytes], shortcut: Shortcut) -> Iterator[Record | Problem | ParsedRecord]:
         empty = True
         for number, line in enumerate(stream, 1):
             raw = (line.removeprefix(_BOM) if number == 1 else line).rstrip()
             if raw:
                 empty = False
-                place = Place(self.shown, number)
+                place = Location(self.shown, number)
                 run = shortcut(raw, place)
-                yield Made(place, run) if run else _record(raw, place)
+                yield ParsedRecord(place, run) if run else _record(raw, place)
         if empty:
             yield self._problem("is empty", "give it at least one run")
 
@@ -135,7 +135,7 @@ class RecordFile:
         return self._problem(error.message + where, error.remedy)
 
     def _unfolded(self, value: object) -> Iterator[Record | Problem]:
-        place, within = Place(self.shown), ""
+        place, within = Location(self.shown), ""
         if isinstance(value, dict) and "runs" in value:
             for key in value.keys() - {"runs"}:
                 remedy = "remove it, or put it into the runs: beside 'runs' nothing is read"
@@ -150,7 +150,7 @@ class RecordFile:
         else:
             yield place.problem("", "is not a run", "give an object or a list of objects", value)
 
-    def _items(self, items: list[object], place: Place, within: str) -> Iterator[Record | Problem]:
+    def _items(self, items: list[object], place: Location, within: str) -> Iterator[Record | Problem]:
         if not items:
             yield place.problem(within, "holds no runs", "give at least one run")
         for index, item in enumerate(items):
@@ -161,10 +161,10 @@ class RecordFile:
                 yield here.problem("", "is not an object", "write each run in braces", item)
 
     def _problem(self, message: str, remedy: str) -> Problem:
-        return Place(self.shown).problem("", message, remedy)
+        return Location(self.shown).problem("", message, remedy)
 
 
-def _record(raw: bytes, place: Place) -> Record | Problem:
+def _record(raw: bytes, place: Location) -> Record | Problem:
     try:
         value = _parse(raw)
     except _MalformedError as error:

@@ -9,7 +9,7 @@ from typing import Generic, Literal, TypeVar
 
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.input_files import Locator
-from cosmos_batch.formats.problems import Place
+from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.validate import Names, among_fields
 from cosmos_batch.run import Control, ControlName, Priority, Run, Sampling, Strength
 
@@ -139,7 +139,7 @@ class Source:
         """The id of a run that brings none: the same whatever else is read beside it."""
         return self.stem if number is None else f"{self.stem}-{number}"
 
-    def finish(self, draft: Draft, place: Place, names: Names, problems: list[Problem]) -> Run | list[Problem]:
+    def finish(self, draft: Draft, place: Location, names: Names, problems: list[Problem]) -> Run | list[Problem]:
         """The run that the draft is, or all that is wrong with it, `problems` included."""
         setup, prompt = draft.setup, draft.prompt
         found = problems
@@ -168,7 +168,7 @@ def stem_of(name: str) -> str:
     return plain or "run"
 
 
-def _wrong_between(draft: Draft, place: Place, names: Names, known: list[Problem]) -> list[Problem]:
+def _wrong_between(draft: Draft, place: Location, names: Names, known: list[Problem]) -> list[Problem]:
     """Broken rules between fields, and files that cannot be used."""
     setup = draft.setup
     complaints = among_fields(

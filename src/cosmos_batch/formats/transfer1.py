@@ -13,10 +13,10 @@ from typing import NamedTuple
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import segmented
 from cosmos_batch.formats.input_files import Locator
-from cosmos_batch.formats.problems import Place
+from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record
 from cosmos_batch.formats.run_builder import Draft, Setup, Source
-from cosmos_batch.formats.transfer1_schema import BRANCHES, Branch, BranchName, Sample, SegBranch, Spec
+from cosmos_batch.formats.transfer1_schema import BRANCHES, Branch, BranchName, SegBranch, Spec, Transfer1Sample
 from cosmos_batch.formats.validate import Names, validated
 from cosmos_batch.formats.weight_maps import with_constants
 from cosmos_batch.run import Control, Run, Sampling, Strength
@@ -67,7 +67,7 @@ def read_base(record: Record, source: Source) -> Base | list[Problem]:
 
 def read_sample(record: Record, source: Source, base: Base) -> Run | list[Problem]:
     """The run that a line of a batch file makes of its base, or all its problems."""
-    sample, problems = validated(Sample, record.value, record.place)
+    sample, problems = validated(Transfer1Sample, record.value, record.place)
     if sample is None:
         return problems
     branches, faults = _overridden(sample, base, record.place, source)
@@ -102,7 +102,9 @@ def _base(record: Record, source: Source) -> tuple[Base | None, list[Problem]]:
     return Base(spec, raw, source.locator), problems
 
 
-def _overridden(sample: Sample, base: Base, place: Place, source: Source) -> tuple[list[_Chosen], list[Problem]]:
+def _overridden(
+    sample: Transfer1Sample, base: Base, place: Location, source: Source
+) -> tuple[list[_Chosen], list[Problem]]:
     """The base's controls with the sample's overrides over them, merged key by key as NVIDIA does."""
     chosen, problems = [], []
     for name, raw in base.raw.items():
@@ -188,7 +190,7 @@ def _branch_of(spec: Spec, name: BranchName) -> Branch | None:
     return branch
 
 
-def _misplaced_sigma(branch: Branch, spec: Spec, place: Place) -> list[Problem]:
+def _misplaced_sigma(branch: Branch, spec: Spec, place: Location) -> list[Problem]:
     """A sigma_max inside a control does nothing, which is harmless only where it repeats the spec's."""
     if branch.sigma_max in (None, spec.sigma_max):
         return []

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT, STOCK_PROMPT, PathText, Strict, Text, only
+from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT, STOCK_PROMPT, PathText, StrictModel, Text, only
 from cosmos_batch.run import Fps, Guidance, Prompt, Seed, Sigma, Steps, Strength, Weight
 
 BranchName = Literal["vis", "seg", "edge", "depth", "keypoint", "upscale", "hdmap", "lidar"]
@@ -46,7 +46,7 @@ BranchWeight = Annotated[
 ]
 
 
-class Branch(Strict):
+class Branch(StrictModel):
     """One control of a spec, after its overrides."""
 
     control_weight: BranchWeight = 0.5
@@ -60,7 +60,7 @@ class SegBranch(Branch):
     input_control_prompt: Text | None = None
 
 
-class Settings(Strict):
+class Transfer1Settings(StrictModel):
     """A spec without its controls: the command line of NVIDIA's script."""
 
     prompt: Prompt = STOCK_PROMPT
@@ -96,7 +96,7 @@ class Settings(Strict):
     benchmark: Any = None
 
 
-class Spec(Settings):
+class Spec(Transfer1Settings):
     vis: Branch | None = None
     seg: SegBranch | None = None
     edge: Branch | None = None
@@ -107,7 +107,7 @@ class Spec(Settings):
     lidar: Branch | None = None
 
 
-class Sample(Strict):
+class Transfer1Sample(StrictModel):
     visual_input: VideoPath = None
     prompt: Prompt | None = None
     control_overrides: dict[BranchName, dict[str, Any]] = Field(default_factory=dict)

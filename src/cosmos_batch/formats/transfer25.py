@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cosmos_batch.errors import Problem
-from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT, PathText, Strict, Text, only, segmented
-from cosmos_batch.formats.problems import Place
+from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT, PathText, StrictModel, Text, only, segmented
+from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.prompt_files import prompt_of
 from cosmos_batch.formats.records import Record
 from cosmos_batch.formats.run_builder import Draft, Setup, Source
@@ -29,7 +29,7 @@ _CHUNKS = "remove it: the engine chooses how chunks are cut"
 _GLUED = "remove it: the input and the control videos are filed beside the output"
 
 
-class _Branch(Strict):
+class _Branch(StrictModel):
     control_path: PathText | None = None
     control_weight: Annotated[Weight, Field(le=1)] = 1.0
     mask_path: PathText | None = None
@@ -48,7 +48,7 @@ class _Seg(_Branch):
     control_prompt: Text | None = None
 
 
-class _Sample(Strict):
+class _Sample(StrictModel):
     name: RunId | None = None
     prompt: Prompt | None = None
     prompt_path: PathText | None = None
@@ -160,7 +160,7 @@ def _missing(record: Record) -> list[Problem]:
     ]
 
 
-def _contradictions(sample: _Sample, place: Place) -> list[Problem]:
+def _contradictions(sample: _Sample, place: Location) -> list[Problem]:
     problems = []
     for name, branch in _branches(sample).items():
         if branch.mask_path is not None and branch.mask_prompt:

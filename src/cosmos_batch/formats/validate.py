@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.field_rules import rules_of
-from cosmos_batch.formats.problems import Place, from_pydantic, joined
+from cosmos_batch.formats.problems import Location, from_pydantic, joined
 from cosmos_batch.run import TRANSFER_CONTROLS, Control
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -35,18 +35,18 @@ class Complaint(NamedTuple):
     remedy: str
     roots: tuple[str, ...]  # the fields whose values could mend it
 
-    def at(self, place: Place) -> Problem:
+    def at(self, place: Location) -> Problem:
         """The complaint as a problem."""
         return place.problem(self.field, self.message, self.remedy)
 
-    def echoes(self, known: Sequence[Problem], place: Place) -> bool:
+    def echoes(self, known: Sequence[Problem], place: Location) -> bool:
         """Whether it only says again that a value of those fields is bad."""
         paths = [joined(place.within, name) for name in self.roots]
         return any(_overlap(path, problem.field) for path in paths for problem in known)
 
 
 def validated(
-    model: type[Model], record: Mapping[str, object], place: Place
+    model: type[Model], record: Mapping[str, object], place: Location
 ) -> tuple[Model | None, list[Problem]]:
     """The record as its model, and what is wrong with it.
 

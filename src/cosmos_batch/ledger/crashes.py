@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, func, select, update
 from cosmos_batch.ledger.models import WAITING, State
 from cosmos_batch.ledger.queue import Working
 from cosmos_batch.ledger.schema import attempts, runs
-from cosmos_batch.planning.policies.quarantine import Suspect, verdict
+from cosmos_batch.planning.policies.quarantine import CrashHistory, quarantine_reason
 
 DIED = "its worker died"  # how the cause begins of attempts that were cut off so
 
@@ -40,8 +40,8 @@ class Burying(Working):
         condemned = {}
         for row in rows:
             others = _deaths_without(connection, row.id) if alone else 0
-            suspect = Suspect(row.deaths, row.lone_deaths, row.death_step, others)
-            evidence = verdict(suspect, aboard[row.id], alone, how)
+            suspect = CrashHistory(row.deaths, row.lone_deaths, row.death_step, others)
+            evidence = quarantine_reason(suspect, aboard[row.id], alone, how)
             values = {"deaths": row.deaths + 1, "lone_deaths": row.lone_deaths + alone}
             if alone:
                 values["death_step"] = aboard[row.id]

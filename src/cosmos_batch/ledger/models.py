@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import RowMapping
 
 from cosmos_batch.errors import LedgerError
-from cosmos_batch.planning.traits import Shape, VideoFacts
+from cosmos_batch.planning.traits import Shape, VideoInfo
 from cosmos_batch.run import Run
 
 _RUN = TypeAdapter(Run)
@@ -53,7 +53,7 @@ class RunRecord:
     order: str  # id of the order that it belongs to; "" without one
     custom_id: str  # what its order's file calls it
     kind: str  # controls and size in words: "depth + edge, 1280x720, 121 frames"
-    facts: Mapping[str, VideoFacts]  # of its videos, by path, where they were looked at when it was taken in
+    facts: Mapping[str, VideoInfo]  # of its videos, by path, where they were looked at when it was taken in
     cancelling: bool  # a worker has it, and will drop it at its next step
     not_before: float  # it waits at least until then; 0: no such time
     deaths: int  # workers that died with it aboard
@@ -76,7 +76,7 @@ class RunRecord:
         try:
             run = _RUN.validate_python(row["request"] | {"priority": row["priority"]})
             state = State(row["state"])
-            facts = {path: VideoFacts(**known) for path, known in row["facts"].items()}
+            facts = {path: VideoInfo(**known) for path, known in row["facts"].items()}
         except (ValidationError, ValueError, TypeError) as exc:
             raise LedgerError(f"the ledger's run {row['id']!r} cannot be read: {exc}") from exc
         return cls(
@@ -107,13 +107,13 @@ class Request(NamedTuple):
     id: str
     fingerprint: str
     run: Run  # with the priority that it was asked for with
-    facts: Mapping[str, VideoFacts]
+    facts: Mapping[str, VideoInfo]
 
     @classmethod
     def from_text(cls, run_id: str, fingerprint: str, request: str, facts: str) -> Request:
         """A request out of columns of `runs`, the last two as JSON. Raises LedgerError, like `RunRecord`."""
         try:
-            known = {path: VideoFacts(**each) for path, each in json.loads(facts).items()} if facts != "{}" else {}
+            known = {path: VideoInfo(**each) for path, each in json.loads(facts).items()} if facts != "{}" else {}
             return cls(run_id, fingerprint, _read_run(request), known)
         except (ValidationError, ValueError, TypeError) as exc:
             raise LedgerError(f"the ledger's run {run_id!r} cannot be read: {exc}") from exc
@@ -167,7 +167,7 @@ class StateChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RunStatus:
     """How a run stands, without its request: cheap to read for many runs at once."""
 
     id: str
@@ -180,7 +180,7 @@ class Standing:
     steps: int
 
     @classmethod
-    def from_row(cls, row: RowMapping) -> Standing:
+    def from_row(cls, row: RowMapping) -> RunStatus:
         """A record out of the ledger's standing query."""
         return cls(
             id=row["id"],

@@ -14,14 +14,14 @@ from cosmos_batch.ledger.models import (
     Attempt,
     Request,
     RunRecord,
-    Standing,
+    RunStatus,
     State,
     StateChange,
 )
 from cosmos_batch.ledger.schema import attempts, events, runs
-from cosmos_batch.ledger.service_models import Filter, Look, Page
+from cosmos_batch.ledger.service_models import Filter, Page, RunWithAttempt
 from cosmos_batch.ledger.transactions import Database, chunks
-from cosmos_batch.planning.gc_pause import uncollected
+from cosmos_batch.planning.gc_pause import gc_paused
 
 NO_FILTER = Filter()
 
@@ -64,13 +64,13 @@ class Looking(Database):
         """What was asked for, of those of the runs that the ledger knows."""
         columns = runs.c.id, runs.c.fingerprint, cast(runs.c.request, Text), cast(runs.c.facts, Text)
         found: list[Request] = []
-        with self._read() as connection, uncollected():
+        with self._read() as connection, gc_paused():
             for chunk in chunks(ids):
                 rows = connection.execute(select(*columns).where(runs.c.id.in_(chunk)))
                 found += [Request.from_text(*row) for row in rows]
         return found
 
-    def look(self, run_id: str) -> Look | None:
+    def look(self, run_id: str) -> RunWithAttempt | None:
         """One run with its latest attempt; None if the ledger does not know it."""
         with self._read() as connection:
             found = _looks(connection, select(runs).where(runs.c.id == run_id))
@@ -108,7 +108,7 @@ class Looking(Database):
         with self._read() as connection:
             return connection.scalar(query) is not None
 
-    def standings(self) -> list[Standing]:
+    def standings(self) -> list[RunStatus]:
         """How every run stands, in the order in which they were asked for."""
         spent = func.coalesce(attempts.c.ended, self._clock()) - attempts.c.started
         latest = select(func.max(attempts.c.id).label("id")).group_by(attempts.c.run).subquery()
@@ -121,7 +121,7 @@ class Looking(Database):
             .order_by(runs.c.created, runs.c.id)
         )
         with self._read() as connection:
-            return [Standing.from_row(row) for row in connection.execute(query).mappings()]
+            return [RunStatus.from_row(row) for row in connection.execute(query).mappings()]
 
     def states(self) -> dict[State, int]:
         """How many runs are in each state."""
@@ -154,7 +154,7 @@ class Looking(Database):
         with self._read() as connection:
             return connection.scalar(select(func.max(events.c.id))) or 0
 
-    def under_way(self) -> list[Look]:
+    def under_way(self) -> list[RunWithAttempt]:
         """The runs that workers have, with their attempts, by batch."""
         query = select(attempts).where(attempts.c.ended.is_(None)).order_by(attempts.c.batch, attempts.c.id)
         with self._read() as connection:
@@ -163,7 +163,7 @@ class Looking(Database):
             for chunk in chunks(attempt.run for attempt in held):
                 rows = connection.execute(select(runs).where(runs.c.id.in_(chunk))).mappings()
                 records |= {row["id"]: RunRecord.from_row(row) for row in rows}
-        return [Look(records[attempt.run], attempt) for attempt in held if attempt.run in records]
+        return [RunWithAttempt(records[attempt.run], attempt) for attempt in held if attempt.run in records]
 
 
 def _conditions(where: Filter) -> list[Any]:
@@ -189,11 +189,11 @@ def _beyond(created: float, run_id: str, newest_first: bool) -> Any:
     return or_(runs.c.created > created, and_(runs.c.created == created, runs.c.id > run_id))
 
 
-def _looks(connection: Connection, query: Select[Any]) -> list[Look]:
+def _looks(connection: Connection, query: Select[Any]) -> list[RunWithAttempt]:
     records = [RunRecord.from_row(row) for row in connection.execute(query).mappings()]
     latest: dict[str, Attempt] = {}
     for chunk in chunks(record.id for record in records):
         last = select(func.max(attempts.c.id)).where(attempts.c.run.in_(chunk)).group_by(attempts.c.run)
         rows = connection.execute(select(attempts).where(attempts.c.id.in_(last))).mappings()
         latest |= {row["run"]: Attempt.from_row(row) for row in rows}
-    return [Look(record, latest.get(record.id)) for record in records]
+    return [RunWithAttempt(record, latest.get(record.id)) for record in records]

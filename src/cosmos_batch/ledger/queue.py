@@ -16,7 +16,7 @@ from cosmos_batch.ledger.transactions import Database, chunks
 MODE = "mode"  # the control that holds the queue's mode
 
 
-class Entry(NamedTuple):
+class QueueEntry(NamedTuple):
     """A waiting run as the queue sees it: a named tuple, since there may be a million of them."""
 
     id: str
@@ -29,16 +29,16 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class QueueChanges:
     """What has changed in the queue."""
 
     latest: int  # id of the latest change that this takes account of
-    waiting: list[Entry]  # runs that wait, of those that changed
+    waiting: list[QueueEntry]  # runs that wait, of those that changed
     gone: list[str]  # ids of those that do not wait (any more)
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class QueuePoll:
     """What a worker asks between two steps."""
 
     latest: int  # id of the latest change of any run
@@ -62,13 +62,13 @@ _PULSE = select(_LATEST.label("latest"), _MODE.label("mode"))
 class Working(Database):
     """The side of the workers."""
 
-    def pulse(self) -> Pulse:
+    def pulse(self) -> QueuePoll:
         """The latest change and the queue's mode, in one cheap query."""
         with self._read() as connection:
             row = connection.execute(_PULSE).one()
-        return Pulse(row.latest, Mode(row.mode or Mode.RUNNING))
+        return QueuePoll(row.latest, Mode(row.mode or Mode.RUNNING))
 
-    def news(self, after: int | None = None) -> News:
+    def news(self, after: int | None = None) -> QueueChanges:
         """What changed in the queue after the change with that id; of None: everything that waits."""
         query = select(*_ENTRY, runs.c.state)
         if after is None:
@@ -78,8 +78,8 @@ class Working(Database):
         with self._read() as connection:
             latest = connection.execute(select(_LATEST)).scalar_one()
             rows = connection.execute(query).all()
-        waiting = [Entry(*row[:-1]) for row in rows if row.state in WAITING]
-        return News(latest, waiting, [row.id for row in rows if row.state not in WAITING])
+        waiting = [QueueEntry(*row[:-1]) for row in rows if row.state in WAITING]
+        return QueueChanges(latest, waiting, [row.id for row in rows if row.state not in WAITING])
 
     def claim(
         self, ids: Sequence[str], facts: BatchFacts, worker: str, lease: float, into: int | None = None

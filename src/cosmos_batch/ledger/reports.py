@@ -6,14 +6,14 @@ from sqlalchemy import and_, func, select
 
 from cosmos_batch.ledger.models import ENDED, HELD, WAITING, State
 from cosmos_batch.ledger.schema import attempts, batches, events, measurements, runs
-from cosmos_batch.ledger.service_models import KindCount, Prediction, RunTimes, Throughput
+from cosmos_batch.ledger.service_models import Prediction, RunTimes, ShapeCount, Throughput
 from cosmos_batch.ledger.transactions import Database
 
 
 class Reporting(Database):
     """The side of those who want to know how it goes."""
 
-    def kinds(self) -> list[KindCount]:
+    def kinds(self) -> list[ShapeCount]:
         """The runs that wait or run, counted by kind and state, largest counts first."""
         columns = (runs.c.kind, runs.c.signature, runs.c.state)
         seconds = func.coalesce(func.sum(runs.c.predicted_seconds), 0.0)
@@ -25,7 +25,7 @@ class Reporting(Database):
         )
         with self._read() as connection:
             return [
-                KindCount(kind, signature, State(state), count, oldest, predicted)
+                ShapeCount(kind, signature, State(state), count, oldest, predicted)
                 for kind, signature, state, count, oldest, predicted in connection.execute(query)
             ]
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from cosmos_batch.errors import ConflictError
 from cosmos_batch.ledger.models import CANCEL, ENDED, HELD, WAITING, State, Submitted
 from cosmos_batch.ledger.schema import attempts, runs, submissions
-from cosmos_batch.ledger.service_models import Accepted, Submission
+from cosmos_batch.ledger.service_models import Submission, SubmitResult
 from cosmos_batch.ledger.transactions import Database, chunks
 from cosmos_batch.run import Run, as_dict
 
@@ -29,29 +29,29 @@ class Asking(Database):
                 total += self._submit(connection, {run.id: run for run in chunk}, reason)
         return total
 
-    def accept(self, wanted: Sequence[Submission], reason: str = "submitted") -> list[Accepted]:
+    def accept(self, wanted: Sequence[Submission], reason: str = "submitted") -> list[SubmitResult]:
         """Take runs in on somebody's behalf, all of them or none; what became of each, in the same order.
 
         A submission under a key that was used before makes no run: the same request gets the run of then.
         Raises ConflictError where a key was used for another request, or an id is taken.
         """
         with self._write() as connection:
-            accepted: list[Accepted] = []
+            accepted: list[SubmitResult] = []
             for chunk in chunks(wanted):
                 accepted += self._accept(connection, chunk, reason)
         return accepted
 
-    def _accept(self, connection: Connection, wanted: Sequence[Submission], reason: str) -> list[Accepted]:
+    def _accept(self, connection: Connection, wanted: Sequence[Submission], reason: str) -> list[SubmitResult]:
         known = self._known_keys(connection, wanted)
         accepted, fresh, now = [], [], self._clock()
         for each in wanted:
             if each.key in known:
-                accepted.append(Accepted(_same(each, *known[each.key]), new=False, at=now))
+                accepted.append(SubmitResult(_same(each, *known[each.key]), new=False, at=now))
                 continue
             if each.key:
                 known[each.key] = (each.run.id, digest_of(each))
             fresh.append(each)
-            accepted.append(Accepted(each.run.id, new=True, at=now))
+            accepted.append(SubmitResult(each.run.id, new=True, at=now))
         _refuse_taken(connection, [each.run.id for each in fresh])
         if fresh:
             connection.execute(insert(runs), [self._accepted_row(each, now) for each in fresh])
@@ -115,7 +115,7 @@ class Asking(Database):
             "updated": now,
             "prompt": run.prompt,
             "signature": "+".join(run.signature),
-            "kind": kind_of(run),
+            "kind": shape_label(run),
         }
 
     def _replace(self, connection: Connection, run: Run) -> None:
@@ -229,7 +229,7 @@ def _refuse_taken(connection: Connection, ids: Sequence[str]) -> None:
         raise ConflictError(f"there is a run {taken} already; choose another id, or leave it out")
 
 
-def kind_of(run: Run) -> str:
+def shape_label(run: Run) -> str:
     """Controls and size in words, by which a queue is shown in groups: "depth + edge, 1280x720, 121 frames"."""
     parts = [" + ".join(run.signature) or "no control", run.sampling.resolution or "the model's size"]
     if run.sampling.num_frames:

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from cosmos_batch.ledger.models import Attempt, RunRecord, State
-from cosmos_batch.planning.traits import VideoFacts
+from cosmos_batch.planning.traits import VideoInfo
 from cosmos_batch.run import Run
 
-_NO_FACTS: Mapping[str, VideoFacts] = {}
+_NO_FACTS: Mapping[str, VideoInfo] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Submission:
     """A run to be taken in, and on whose behalf."""
 
     run: Run  # settled
-    facts: Mapping[str, VideoFacts] = field(default_factory=lambda: _NO_FACTS)  # of its videos, by path
+    facts: Mapping[str, VideoInfo] = field(default_factory=lambda: _NO_FACTS)  # of its videos, by path
     owner: str = ""  # the API key, by name
     key: str = ""  # idempotency key, made unique to the owner by the caller; "": none
     digest: str = ""  # of the request as the client sent it, at most 64 characters; "": the run's fingerprint
@@ -31,7 +31,7 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class SubmitResult:
     """A submission that was taken in."""
 
     run: str  # its id; where the key was used before, the id of then
@@ -53,7 +53,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class RunWithAttempt:
     """A run with its latest attempt, as a list of runs shows it."""
 
     record: RunRecord
@@ -64,7 +64,7 @@ class Look:
 class Page:
     """Some of the runs that were asked for."""
 
-    runs: tuple[Look, ...]
+    runs: tuple[RunWithAttempt, ...]
     more: bool  # there are others after the last of these
 
 
@@ -107,7 +107,7 @@ class WorkerRecord:
         return cls(**dict(row) | {"state": WorkerState(row["state"])})
 
 
-class OrderState(StrEnum):
+class BatchJobState(StrEnum):
     """Where an order is, in the words of the Batches API."""
 
     VALIDATING = "validating"
@@ -121,14 +121,14 @@ class OrderState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class OrderRecord:
+class BatchJobRecord:
     """What the Batches API calls a batch: a file with a request in every line."""
 
     id: str
     input_file: str
     endpoint: str
     window: str  # as the client gave it
-    state: OrderState
+    state: BatchJobState
     details: Mapping[str, Any]  # the client's own metadata
     owner: str
     errors: Sequence[Mapping[str, Any]]  # of lines that became no run
@@ -141,9 +141,9 @@ class OrderRecord:
     ended: float | None = None
 
     @classmethod
-    def from_row(cls, row: RowMapping) -> OrderRecord:
+    def from_row(cls, row: RowMapping) -> BatchJobRecord:
         """A record out of a row of `orders`."""
-        return cls(**dict(row) | {"state": OrderState(row["state"])})
+        return cls(**dict(row) | {"state": BatchJobState(row["state"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +157,13 @@ class FileRecord:
     bytes: int
     sha256: str
     owner: str
-    facts: VideoFacts | None  # None: not a video
+    facts: VideoInfo | None  # None: not a video
     created: float  # seconds since 1970
 
     @classmethod
     def from_row(cls, row: RowMapping) -> FileRecord:
         """A record out of a row of `files`."""
-        facts = VideoFacts(**row["facts"]) if row["facts"] else None
+        facts = VideoInfo(**row["facts"]) if row["facts"] else None
         return cls(**dict(row) | {"facts": facts})
 
 
@@ -177,7 +177,7 @@ class KeyRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class KindCount:
+class ShapeCount:
     """Runs of one kind in one state."""
 
     kind: str

@@ -13,11 +13,11 @@ from cosmos_batch.ledger.models import State
 from cosmos_batch.ledger.queue import MODE
 from cosmos_batch.ledger.schema import controls, files, keys, orders, runs, workers
 from cosmos_batch.ledger.service_models import (
+    BatchJobRecord,
+    BatchJobState,
     FileRecord,
     KeyRecord,
     Mode,
-    OrderRecord,
-    OrderState,
     WorkerRecord,
     WorkerState,
 )
@@ -27,20 +27,20 @@ from cosmos_batch.ledger.transactions import Database
 class Orders(Database):
     """What the Batches API calls batches."""
 
-    def add_order(self, order: OrderRecord) -> None:
+    def add_order(self, order: BatchJobRecord) -> None:
         """Keep a new order."""
         with self._write() as connection:
             connection.execute(insert(orders).values(asdict(order)))
 
-    def order(self, order_id: str) -> OrderRecord | None:
+    def order(self, order_id: str) -> BatchJobRecord | None:
         """One order; None if there is no such."""
         with self._read() as connection:
             row = connection.execute(select(orders).where(orders.c.id == order_id)).mappings().one_or_none()
-        return None if row is None else OrderRecord.from_row(row)
+        return None if row is None else BatchJobRecord.from_row(row)
 
     def orders(
-        self, *, after: str = "", limit: int = 20, states: Collection[OrderState] = (), owner: str = ""
-    ) -> list[OrderRecord]:
+        self, *, after: str = "", limit: int = 20, states: Collection[BatchJobState] = (), owner: str = ""
+    ) -> list[BatchJobRecord]:
         """Orders, newest first, beginning with the one after that id."""
         query = select(orders).order_by(orders.c.created.desc(), orders.c.id.desc()).limit(limit)
         if after:
@@ -50,9 +50,9 @@ class Orders(Database):
         if owner:
             query = query.where(orders.c.owner == owner)
         with self._read() as connection:
-            return [OrderRecord.from_row(row) for row in connection.execute(query).mappings()]
+            return [BatchJobRecord.from_row(row) for row in connection.execute(query).mappings()]
 
-    def change_order(self, order_id: str, *, only: Collection[OrderState] = (), **values: Any) -> bool:
+    def change_order(self, order_id: str, *, only: Collection[BatchJobState] = (), **values: Any) -> bool:
         """Set fields of an order, where it is in one of the states `only` (if given); whether it was."""
         query = update(orders).where(orders.c.id == order_id)
         if only:

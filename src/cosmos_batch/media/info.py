@@ -17,7 +17,7 @@ MAX_FRAMES = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class VideoFacts:
+class VideoInfo:
     """What a video file says of itself."""
 
     width: int  # pixels, after the file's rotation was applied
@@ -42,7 +42,7 @@ def videos_of(run: Run) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path for path in paths if path is not None))
 
 
-def frame_count(run: Run, facts: Mapping[str, VideoFacts]) -> int:
+def frame_count(run: Run, facts: Mapping[str, VideoInfo]) -> int:
     """How many frames a run makes: as many as it asks for, else as many as its shortest video has.
 
     `facts` holds the facts of every path in `videos_of(run)`. A mask of a single frame holds for the whole
@@ -69,7 +69,7 @@ def frame_count(run: Run, facts: Mapping[str, VideoFacts]) -> int:
     return count
 
 
-def _lengths(run: Run, facts: Mapping[str, VideoFacts]) -> dict[str, int]:
+def _lengths(run: Run, facts: Mapping[str, VideoInfo]) -> dict[str, int]:
     """Frames of each video that limits the run's length."""
     lengths = {path: facts[path].frames for path in (run.video, *(c.video for c in run.active)) if path}
     masks = {c.mask: facts[c.mask].frames for c in run.active if c.mask}

@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 
 from cosmos_batch.errors import MediaError
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.video import MAX_SIDE, probe
 
 MAX_PIXELS = 8192 * 4352
@@ -56,7 +56,7 @@ def kind_of(path: Path) -> tuple[str, str]:
     return kind
 
 
-def probe_stranger(path: Path) -> VideoFacts:
+def probe_stranger(path: Path) -> VideoInfo:
     """The facts of a video or image that may be anything. Raises MediaError, before a frame of it is decoded, for
     what is no video, claims more than `MAX_PIXELS`, or leads to other files."""
     suffix, _ = kind_of(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cosmos_batch.errors import MediaError, OutputError
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.video import count_whole, probe, read_metadata
 
 FINGERPRINT = "cosmos_batch_run"
@@ -24,7 +24,7 @@ def check_video(
     """
     try:
         facts = probe(path)
-        wrong = _differences(facts, VideoFacts(width, height, frames, fps))
+        wrong = _differences(facts, VideoInfo(width, height, frames, fps))
         decoded = count_whole(path)
         if decoded != facts.frames:
             wrong.append(f"only {decoded} of its {facts.frames} frames can be decoded")
@@ -37,7 +37,7 @@ def check_video(
         raise OutputError(f"{path}: {'; '.join(wrong)}; it must be made again")
 
 
-def _differences(found: VideoFacts, wanted: VideoFacts) -> list[str]:
+def _differences(found: VideoInfo, wanted: VideoInfo) -> list[str]:
     wrong = []
     if found.frames != wanted.frames:
         wrong.append(f"{found.frames} frames instead of {wanted.frames}")

@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from cosmos_batch.errors import MediaError
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 
 Frames = NDArray[np.uint8]
 """Pictures in RGB: [frames, height, width, 3]; a single one is [height, width, 3]."""
@@ -37,7 +37,7 @@ MAX_SIDE = 8192
 _RATE_TOLERANCE = Fraction(1, 50)  # Matroska rounds times to milliseconds: 3 % of one interval at 30 fps
 
 
-def probe(path: str | Path) -> VideoFacts:
+def probe(path: str | Path) -> VideoInfo:
     """The true facts of a video file: frames are counted, not believed.
 
     The frames are counted packet by packet; where that differs from what the container says (or it says
@@ -58,7 +58,7 @@ def probe(path: str | Path) -> VideoFacts:
             )
         rate = _rate(stream, times if sure else [pts for pts, _ in decoded])
     width, height = decoded[0][1]
-    return VideoFacts(width=width, height=height, frames=said if sure else len(decoded), fps=float(rate))
+    return VideoInfo(width=width, height=height, frames=said if sure else len(decoded), fps=float(rate))
 
 
 def frames_of(path: str | Path) -> Iterator[Frames]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from cosmos_batch.planning.traits import Shape, Traits, VideoFacts
+from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import DEFAULTS, Control, Run, Sampling
 
 SETTINGS = tuple(setting.name for setting in fields(Sampling))
@@ -78,7 +78,7 @@ def _getter(name: str, defaults: Sampling) -> Callable[[Run, Shape | None], Any]
     return value
 
 
-def input_facts(run: Run, facts: Mapping[str, VideoFacts]) -> VideoFacts | None:
+def input_facts(run: Run, facts: Mapping[str, VideoInfo]) -> VideoInfo | None:
     """What is known of a run's input: its video, else its first control video, cut to the shortest of all.
 
     Masks count, but for a mask of a single frame, which holds for the whole video.
@@ -94,7 +94,7 @@ def input_facts(run: Run, facts: Mapping[str, VideoFacts]) -> VideoFacts | None:
     return known
 
 
-def _cut(known: VideoFacts | None, other: VideoFacts | None) -> VideoFacts | None:
+def _cut(known: VideoInfo | None, other: VideoInfo | None) -> VideoInfo | None:
     if known is None or other is None or known.frames <= other.frames:
         return known
     return replace(known, frames=other.frames)

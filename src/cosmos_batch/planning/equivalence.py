@@ -10,12 +10,12 @@ from typing import Any
 from cosmos_batch.errors import PlanError, Problem
 from cosmos_batch.planning.batch_keys import SETTINGS, input_facts, key_of, resolved_defaults, setting
 from cosmos_batch.planning.cost.model import Work
-from cosmos_batch.planning.traits import Shape, Traits, VideoFacts
+from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import Priority, Run, Sampling, Signature
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kind:
+class RunClass:
     """All that the planner wants to know of a run."""
 
     signature: Signature
@@ -34,10 +34,10 @@ class Kind:
 
 
 @dataclass(slots=True, eq=False)
-class Lot:
+class RunGroup:
     """Runs of one kind and one priority, in the order in which they came."""
 
-    kind: Kind
+    run_class: RunClass
     priority: int
     first: int  # place of its first run among all
     runs: list[Run] = field(default_factory=list)
@@ -51,26 +51,26 @@ class Lot:
 _FACTS = attrgetter("width", "height", "frames", "fps")  # hashes far faster than the record
 
 
-def lots_of(runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoFacts]) -> list[Lot]:
+def lots_of(runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoInfo]) -> list[RunGroup]:
     """The runs in lots, in the order of each lot's first run."""
-    alike, judge = _alike(traits), _Judge(traits)
-    kinds: dict[Hashable, Kind] = {}
-    lots: dict[Hashable, Lot] = {}
+    alike, judge = _alike(traits), Classifier(traits)
+    kinds: dict[Hashable, RunClass] = {}
+    lots: dict[Hashable, RunGroup] = {}
     for index, run in enumerate(runs):
         known = input_facts(run, facts) if facts else None
         same = (alike(run), known and _FACTS(known))
         lot = lots.get((same, run.priority))
         if lot is None:
             if same not in kinds:
-                kinds[same] = judge.kind(run, known)
-            lot = lots[same, run.priority] = Lot(kinds[same], run.priority, index)
+                kinds[same] = judge.classify(run, known)
+            lot = lots[same, run.priority] = RunGroup(kinds[same], run.priority, index)
         lot.runs.append(run)
     return list(lots.values())
 
 
 def _alike(traits: Traits) -> Callable[[Run], Hashable]:
     """A function whose value is equal for runs that this engine's keys, shape and objections cannot tell apart."""
-    keys = traits.launch_keys + traits.batch_keys + traits.looks_at
+    keys = traits.launch_keys + traits.batch_keys + traits.shape_inputs
     wanted = {"num_steps", "guidance", "num_frames", "resolution", *keys}
     settings: Callable[[Any], Hashable] = attrgetter(*(name for name in SETTINGS if name in wanted))
     weights, presets = "weights" in keys, not {"blur_strength", "canny_threshold"}.isdisjoint(keys)
@@ -96,7 +96,7 @@ def _alike(traits: Traits) -> Callable[[Run], Hashable]:
     return alike
 
 
-class _Judge:
+class Classifier:
     """Finds the kind of a run; what all runs have in common is looked up once."""
 
     def __init__(self, traits: Traits) -> None:
@@ -104,10 +104,10 @@ class _Judge:
         self._defaults = resolved_defaults(traits)
         self._launch_key = key_of(traits.launch_keys, self._defaults)
         self._batch_key = key_of(traits.batch_keys, self._defaults)
-        loose = traits.loose_batch_keys
+        loose = traits.batch_keys_with_maps
         self._loose_key = None if loose is None else key_of(loose, self._defaults)
 
-    def kind(self, run: Run, facts: VideoFacts | None) -> Kind:
+    def classify(self, run: Run, facts: VideoInfo | None) -> RunClass:
         """What the planner wants to know of a run whose input is like that."""
         traits, signature = self._traits, run.signature
         problems = [*_unsupported(run, signature, traits), *traits.objections(run, facts)]
@@ -117,7 +117,7 @@ class _Judge:
             problems.append(Problem("", None, "resolution", "", str(exc), ""))
             shape = Shape(0, 0, 0)
         launch_key = self._launch_key(run, None)
-        return Kind(
+        return RunClass(
             signature=signature,
             launch_key=launch_key,
             batch_key=launch_key + self._batch_key(run, shape),
@@ -175,7 +175,7 @@ def _misnamed(run: Run, traits: Traits) -> Iterator[Problem]:
             yield Problem("", None, field_name, path, message, f"it takes names that end in {known}")
 
 
-def _of_many_sizes(run: Run, traits: Traits, facts: Mapping[str, VideoFacts]) -> Iterator[Problem]:
+def _of_many_sizes(run: Run, traits: Traits, facts: Mapping[str, VideoInfo]) -> Iterator[Problem]:
     """Control videos that the engine would bring to another size than the run's first video."""
     if traits.frame_size is None:
         return
@@ -189,11 +189,11 @@ def _of_many_sizes(run: Run, traits: Traits, facts: Mapping[str, VideoFacts]) ->
 
 
 def refusals_by_run(
-    runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoFacts] | None = None
+    runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoInfo] | None = None
 ) -> dict[str, tuple[Problem, ...]]:
     """The runs that the engine cannot do, by id in the order of the runs, each with all the reasons."""
-    refused = [lot for lot in lots_of(runs, traits, facts or {}) if lot.kind.problems]
-    reasons = {run.id: lot.kind.problems for lot in refused for run in lot.runs}
+    refused = [lot for lot in lots_of(runs, traits, facts or {}) if lot.run_class.problems]
+    reasons = {run.id: lot.run_class.problems for lot in refused for run in lot.runs}
     if traits.suffixes is not None or traits.frame_size is not None:
         for run in runs:
             if found := (*_misnamed(run, traits), *_of_many_sizes(run, traits, facts or {})):
@@ -202,7 +202,7 @@ def refusals_by_run(
 
 
 def refusals(
-    runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoFacts] | None = None
+    runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoInfo] | None = None
 ) -> tuple[Problem, ...]:
     """Every reason why the engine cannot do some of the runs; the problems' fields begin with the run's id."""
     reasons = refusals_by_run(runs, traits, facts)

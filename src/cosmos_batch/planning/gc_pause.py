@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Without garbage collection, which would walk millions of objects time and again, and free none."""
     enabled = gc.isenabled()
     gc.disable()

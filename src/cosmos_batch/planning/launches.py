@@ -13,7 +13,7 @@ from typing import Any
 
 from cosmos_batch.planning.batch_size import Load, Sizing
 from cosmos_batch.planning.cost.model import CostModel
-from cosmos_batch.planning.equivalence import Kind, Lot
+from cosmos_batch.planning.equivalence import RunClass, RunGroup
 from cosmos_batch.planning.packing import Draft, Portion, fill, mixes_weights, size_of
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import Signature
@@ -28,10 +28,10 @@ class LaunchDraft:
     key: tuple[Any, ...]  # what its runs have equal
     batches: list[Draft]
     leftover: bool = False  # holds what did not fill a batch of the launch before
-    _lots: dict[Lot, int] = field(default_factory=dict)
+    _lots: dict[RunGroup, int] = field(default_factory=dict)
 
     @property
-    def lots(self) -> dict[Lot, int]:
+    def lots(self) -> dict[RunGroup, int]:
         """The lots whose runs it holds, and how many of each. For a launch that is whole: counted once."""
         if not self._lots:
             for draft in self.batches:
@@ -42,7 +42,7 @@ class LaunchDraft:
     @property
     def signatures(self) -> set[Signature]:
         """The control sets of its runs."""
-        return {lot.kind.signature for lot in self.lots}
+        return {lot.run_class.signature for lot in self.lots}
 
     @property
     def controls(self) -> Signature:
@@ -62,20 +62,20 @@ class LaunchDraft:
         return ragged or (size_of(self.batches[0]) == size == size_of(before.batches[-1]))
 
 
-def arrange(lots: Sequence[Lot], traits: Traits, cost: CostModel, sizing: Sizing) -> list[LaunchDraft]:
+def arrange(lots: Sequence[RunGroup], traits: Traits, cost: CostModel, sizing: Sizing) -> list[LaunchDraft]:
     """Launches for lots that agree in their launch key, in the order of execution."""
     groups = _groups(lots, lambda kind: kind.batch_key)
-    key = lots[0].kind.launch_key
+    key = lots[0].run_class.launch_key
     if not traits.ragged:
         drafts = _cheapest(key, [_Group(group, sizing) for group in groups], cost)
-        return drafts if traits.loose_batch_keys is None else _with_maps(drafts, lots, cost, sizing)
-    batches = [draft for group in groups for draft in fill(group, sizing.room)]
+        return drafts if traits.batch_keys_with_maps is None else _with_maps(drafts, lots, cost, sizing)
+    batches = [draft for group in groups for draft in fill(group, sizing.capacity_left)]
     batches.sort(key=lambda draft: -draft[0].lot.priority)  # a batch's first portion has its highest
     return [LaunchDraft(key, batches)]
 
 
 def _with_maps(
-    uniform: list[LaunchDraft], lots: Sequence[Lot], cost: CostModel, sizing: Sizing
+    uniform: list[LaunchDraft], lots: Sequence[RunGroup], cost: CostModel, sizing: Sizing
 ) -> list[LaunchDraft]:
     """The launches with weights as maps wherever a batch mixes them, if that is cheaper than the uniform ones.
 
@@ -92,35 +92,35 @@ def _extra_seconds(drafts: Sequence[LaunchDraft], cost: CostModel) -> float:
     for launch in drafts:
         seconds += cost.load_seconds(len(launch.controls))
         for draft in launch.batches:
-            seconds += cost.overhead_seconds(max(lot.kind.work.steps for lot, _, _ in draft))
+            seconds += cost.overhead_seconds(max(lot.run_class.work.steps for lot, _, _ in draft))
             seconds += cost.weight_map * size_of(draft) if mixes_weights(draft) else 0.0
     return seconds
 
 
-def _groups(lots: Sequence[Lot], key: Callable[[Kind], tuple[Any, ...]]) -> list[list[Lot]]:
+def _groups(lots: Sequence[RunGroup], key: Callable[[RunClass], tuple[Any, ...]]) -> list[list[RunGroup]]:
     """Lots by key: highest priority first, then the simplest controls, then by shape, then as they came."""
-    groups: dict[tuple[Any, ...], list[Lot]] = {}
+    groups: dict[tuple[Any, ...], list[RunGroup]] = {}
     for lot in lots:
-        groups.setdefault(key(lot.kind), []).append(lot)
+        groups.setdefault(key(lot.run_class), []).append(lot)
     for group in groups.values():
         group.sort(key=_place)
     return sorted(groups.values(), key=lambda group: _group_place(group[0]))
 
 
-def _place(lot: Lot) -> tuple[Any, ...]:
+def _place(lot: RunGroup) -> tuple[Any, ...]:
     """Within a group: runs of equal controls and steps side by side, so that batch mates end together."""
-    return (-lot.priority, lot.kind.simplicity, lot.kind.work.steps, lot.first)
+    return (-lot.priority, lot.run_class.simplicity, lot.run_class.work.steps, lot.first)
 
 
-def _group_place(lot: Lot) -> tuple[Any, ...]:
-    return (-lot.priority, lot.kind.simplicity, lot.kind.shape, lot.first)
+def _group_place(lot: RunGroup) -> tuple[Any, ...]:
+    return (-lot.priority, lot.run_class.simplicity, lot.run_class.shape, lot.first)
 
 
 @dataclass(slots=True)
 class _Group:
     """Lots whose runs may share a batch, with the largest batch that they should make."""
 
-    lots: list[Lot]
+    lots: list[RunGroup]
     sizing: Sizing
     runs: int = field(init=False)
     cap: int = field(init=False)
@@ -128,8 +128,8 @@ class _Group:
 
     def __post_init__(self) -> None:
         self.runs = sum(len(lot.runs) for lot in self.lots)
-        self.cap = min(self.runs, min(self.sizing.room(lot.kind, Load()) for lot in self.lots))
-        self.steps = max(lot.kind.work.steps for lot in self.lots)
+        self.cap = min(self.runs, min(self.sizing.capacity_left(lot.run_class, Load()) for lot in self.lots))
+        self.steps = max(lot.run_class.work.steps for lot in self.lots)
 
     def cut(self, size: int) -> list[Draft]:
         """Batches of that size, the last one perhaps smaller."""
@@ -151,7 +151,7 @@ class _Split:
 
 def _cheapest(key: tuple[Any, ...], groups: list[_Group], cost: CostModel) -> list[LaunchDraft]:
     """The cheapest split; of equals one of a size that some group takes at most, then that with the smaller."""
-    load = cost.load_seconds(len(groups[0].lots[0].kind.signature))
+    load = cost.load_seconds(len(groups[0].lots[0].run_class.signature))
     overheads = [cost.overhead_seconds(group.steps) for group in groups]
     caps = {group.cap for group in groups}
     sizes = sorted(caps.union(range(1, min(max(caps), _SIZES_TRIED) + 1)))

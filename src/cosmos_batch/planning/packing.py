@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from cosmos_batch.planning.batch_size import Load
-from cosmos_batch.planning.equivalence import Kind, Lot
+from cosmos_batch.planning.equivalence import RunClass, RunGroup
 from cosmos_batch.run import Run
 
 
 class Portion(NamedTuple):
     """Some runs of one lot, side by side. A named tuple, since there may be a million of them."""
 
-    lot: Lot
+    lot: RunGroup
     start: int
     stop: int
 
@@ -34,10 +34,10 @@ def size_of(draft: Draft) -> int:
 
 def mixes_weights(draft: Draft) -> bool:
     """Whether its runs are together only because they bring their weights as maps."""
-    return len(draft) > 1 and len({lot.kind.batch_key for lot, _, _ in draft}) > 1
+    return len(draft) > 1 and len({lot.run_class.batch_key for lot, _, _ in draft}) > 1
 
 
-def fill(lots: Iterable[Lot], room: Callable[[Kind, Load], int]) -> Iterator[Draft]:
+def fill(lots: Iterable[RunGroup], room: Callable[[RunClass, Load], int]) -> Iterator[Draft]:
     """Batches filled across lots, in order; `room` says how many more runs of a kind fit beside a load.
 
     An empty batch must have room for one. A batch that took all it had room for must have room for none.
@@ -45,20 +45,20 @@ def fill(lots: Iterable[Lot], room: Callable[[Kind, Load], int]) -> Iterator[Dra
     draft: list[Portion] = []
     load = Load()
     for lot in lots:
-        start = min(room(lot.kind, load), len(lot.runs)) if draft else 0
+        start = min(room(lot.run_class, load), len(lot.runs)) if draft else 0
         if start:
             draft.append(Portion(lot, 0, start))
-            load.add(lot.kind, start)
+            load.add(lot.run_class, start)
         if start == len(lot.runs):
             continue
         if draft:
             yield tuple(draft)
         # What is left begins a batch: whole ones first, then one that the next lot may fill
-        size = room(lot.kind, Load())
+        size = room(lot.run_class, Load())
         last = start + (len(lot.runs) - start - 1) // size * size
         for first in range(start, last, size):
             yield (Portion(lot, first, first + size),)
         draft, load = [Portion(lot, last, len(lot.runs))], Load()
-        load.add(lot.kind, len(lot.runs) - last)
+        load.add(lot.run_class, len(lot.runs) - last)
     if draft:
         yield tuple(draft)

@@ -9,20 +9,20 @@ from typing import Any
 from cosmos_batch.errors import PlanError
 from cosmos_batch.planning.batch_size import sizing
 from cosmos_batch.planning.cost.model import CostModel, Work
-from cosmos_batch.planning.equivalence import Kind, Lot, lots_of, refusals
+from cosmos_batch.planning.equivalence import RunClass, RunGroup, lots_of, refusals
 from cosmos_batch.planning.explain import reasons
-from cosmos_batch.planning.gc_pause import uncollected
+from cosmos_batch.planning.gc_pause import gc_paused
 from cosmos_batch.planning.launches import LaunchDraft, arrange
 from cosmos_batch.planning.packing import Draft, mixes_weights
 from cosmos_batch.planning.plan import Batch, Launch, Plan
-from cosmos_batch.planning.traits import Traits, VideoFacts
+from cosmos_batch.planning.traits import Traits, VideoInfo
 from cosmos_batch.run import Run, Signature
 
-_NO_FACTS: Mapping[str, VideoFacts] = {}
+_NO_FACTS: Mapping[str, VideoInfo] = {}
 
 
 def plan_runs(
-    runs: Sequence[Run], traits: Traits, cost: CostModel, *, facts: Mapping[str, VideoFacts] = _NO_FACTS
+    runs: Sequence[Run], traits: Traits, cost: CostModel, *, facts: Mapping[str, VideoInfo] = _NO_FACTS
 ) -> Plan:
     """Which runs to execute together, in which order, and what that costs.
 
@@ -32,13 +32,13 @@ def plan_runs(
 
     Raises PlanError, with every reason, if the engine cannot do some of the runs.
     """
-    with uncollected():
+    with gc_paused():
         return _plan(runs, traits, cost, facts)
 
 
-def _plan(runs: Sequence[Run], traits: Traits, cost: CostModel, facts: Mapping[str, VideoFacts]) -> Plan:
+def _plan(runs: Sequence[Run], traits: Traits, cost: CostModel, facts: Mapping[str, VideoInfo]) -> Plan:
     lots = lots_of(runs, traits, facts)
-    if any(lot.kind.problems for lot in lots):
+    if any(lot.run_class.problems for lot in lots):
         raise PlanError("\n".join(str(problem) for problem in refusals(runs, traits, facts)))
     drafts = draft_launches(lots, traits, cost)
     whys = reasons(drafts, traits)
@@ -47,20 +47,20 @@ def _plan(runs: Sequence[Run], traits: Traits, cost: CostModel, facts: Mapping[s
     return Plan(
         engine=traits.name,
         launches=launches,
-        one_by_one_seconds=sum(_alone(lot, len(lot.kind.signature), cost) for lot in lots),
+        one_by_one_seconds=sum(_alone(lot, len(lot.run_class.signature), cost) for lot in lots),
         forced_seconds=sum(_alone(lot, len(forced), cost) for lot in lots),
         error=cost.error,
     )
 
 
-def draft_launches(lots: Sequence[Lot], traits: Traits, cost: CostModel) -> list[LaunchDraft]:
+def draft_launches(lots: Sequence[RunGroup], traits: Traits, cost: CostModel) -> list[LaunchDraft]:
     """The launches to be, in order: urgent runs in launches of their own, the others after them.
 
     Where the last of the urgent launches can take runs of its kind along at no cost, it does.
     """
-    by_key: dict[tuple[Any, ...], list[Lot]] = {}
+    by_key: dict[tuple[Any, ...], list[RunGroup]] = {}
     for lot in lots:
-        by_key.setdefault(lot.kind.launch_key, []).append(lot)
+        by_key.setdefault(lot.run_class.launch_key, []).append(lot)
     bounds = {key: sizing(traits, cost, _union(group)) for key, group in by_key.items()}
     drafts: list[LaunchDraft] = []
     rest = {key for key, group in by_key.items() if not all(lot.urgent for lot in group)}
@@ -68,23 +68,23 @@ def draft_launches(lots: Sequence[Lot], traits: Traits, cost: CostModel) -> list
         groups = [[lot for lot in group if lot.urgent is urgent] for group in by_key.values()]
         loaded = drafts[-1].key if drafts else None
         for group in sorted(filter(None, groups), key=lambda lots: _launch_place(lots, loaded, rest)):
-            drafts += arrange(group, traits, cost, bounds[group[0].kind.launch_key])
+            drafts += arrange(group, traits, cost, bounds[group[0].run_class.launch_key])
     return _joined(drafts, traits.ragged)
 
 
 def _launch_place(
-    lots: Sequence[Lot], loaded: tuple[Any, ...] | None, rest: Set[tuple[Any, ...]]
+    lots: Sequence[RunGroup], loaded: tuple[Any, ...] | None, rest: Set[tuple[Any, ...]]
 ) -> tuple[Any, ...]:
     """Highest priority, then what is loaded already, then the simplest control set, shape, and as they came.
 
     Of urgent launches that are equal so far, one whose kind is in `rest`, which comes after them, is the last.
     """
-    key = lots[0].kind.launch_key
+    key = lots[0].run_class.launch_key
     return (
         -max(lot.priority for lot in lots),
         key != loaded,
-        min(lot.kind.simplicity for lot in lots),
-        min(lot.kind.shape for lot in lots),
+        min(lot.run_class.simplicity for lot in lots),
+        min(lot.run_class.shape for lot in lots),
         key in rest,
         min(lot.first for lot in lots),
     )
@@ -110,18 +110,18 @@ def _launch(index: int, draft: LaunchDraft, cost: CostModel, reason: str) -> Lau
 def _batch(draft: Draft, price: Callable[..., tuple[float, int]], weight_map: float) -> Batch:
     lot, start, stop = draft[0]
     if len(draft) == 1:
-        return Batch(tuple(lot.runs[start:stop]), lot.kind.shape, *price((lot.kind, stop - start)))
+        return Batch(tuple(lot.runs[start:stop]), lot.run_class.shape, *price((lot.run_class, stop - start)))
     runs = tuple(run for portion in draft for run in portion.runs)
-    seconds, peak = price(*[(p.lot.kind, p.stop - p.start) for p in draft])
+    seconds, peak = price(*[(p.lot.run_class, p.stop - p.start) for p in draft])
     maps = weight_map * len(runs) if mixes_weights(draft) else 0.0
-    return Batch(runs, lot.kind.shape, seconds + maps, peak)
+    return Batch(runs, lot.run_class.shape, seconds + maps, peak)
 
 
 def _pricer(branches: int, cost: CostModel) -> Callable[..., tuple[float, int]]:
     """Seconds and peak bytes of (kind, runs) pairs in one batch; equal batches are many, so it remembers."""
 
     @cache
-    def price(*kinds: tuple[Kind, int]) -> tuple[float, int]:
+    def price(*kinds: tuple[RunClass, int]) -> tuple[float, int]:
         seconds = cost.overhead_seconds(max(kind.work.steps for kind, _ in kinds))
         seconds += sum(count * cost.run_seconds(kind.work) for kind, count in kinds)
         tokens = sum(count * kind.work.row_tokens for kind, count in kinds)
@@ -132,13 +132,13 @@ def _pricer(branches: int, cost: CostModel) -> Callable[..., tuple[float, int]]:
     return price
 
 
-def _union(lots: Sequence[Lot]) -> Signature:
-    return tuple(sorted(set[str]().union(*{lot.kind.signature for lot in lots})))
+def _union(lots: Sequence[RunGroup]) -> Signature:
+    return tuple(sorted(set[str]().union(*{lot.run_class.signature for lot in lots})))
 
 
-def _alone(lot: Lot, controls: int, cost: CostModel) -> float:
+def _alone(lot: RunGroup, controls: int, cost: CostModel) -> float:
     """Seconds of a lot's runs, each in a launch of its own with so many control branches."""
-    work = lot.kind.work
+    work = lot.run_class.work
     work = Work(work.steps, work.rows, work.tokens, controls, work.pixels)
     each = cost.load_seconds(controls) + cost.overhead_seconds(work.steps) + cost.run_seconds(work)
     return len(lot.runs) * each

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from cosmos_batch.media.info import VideoFacts, frame_count
+from cosmos_batch.media.info import VideoInfo, frame_count
 from cosmos_batch.planning.batch_keys import resolved_defaults
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import Run
@@ -14,13 +14,13 @@ UNKNOWN_FPS = 24.0
 """Frames per second where a run asks for its input's, and its input says none."""
 
 
-def leading_facts(run: Run, facts: Mapping[str, VideoFacts]) -> VideoFacts | None:
+def leading_facts(run: Run, facts: Mapping[str, VideoInfo]) -> VideoInfo | None:
     """Facts of the input video, else of the first active control's video."""
     paths = (run.video, *(control.video for control in run.active))
     return next((facts[path] for path in paths if path is not None and path in facts), None)
 
 
-def settle(run: Run, traits: Traits, facts: Mapping[str, VideoFacts]) -> Run:
+def resolve(run: Run, traits: Traits, facts: Mapping[str, VideoInfo]) -> Run:
     """The run with every setting filled in: size in pixels, number of frames, frames per second and all others.
 
     An engine makes the same video of it on any machine. `facts` must hold every video of the run. Raises

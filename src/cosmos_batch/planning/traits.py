@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from cosmos_batch.errors import Problem
-from cosmos_batch.media.info import VideoFacts as VideoFacts
+from cosmos_batch.media.info import VideoInfo as VideoInfo
 from cosmos_batch.run import Run, Sampling, Signature
 
 STATIC_LIMITS: Mapping[int, int] = {1: 8, 2: 4, 3: 2, 4: 2}
@@ -22,7 +22,7 @@ class Shape:
     frames: int  # of the whole video; longer than a chunk means several chunks one after the other
 
 
-def _no_objections(_run: Run, _facts: VideoFacts | None) -> tuple[Problem, ...]:
+def _no_objections(_run: Run, _facts: VideoInfo | None) -> tuple[Problem, ...]:
     return ()
 
 
@@ -49,7 +49,7 @@ class Traits:
     controls: frozenset[str]  # the control branches that it has
     launch_keys: tuple[str, ...]  # equal among all runs of a launch
     batch_keys: tuple[str, ...]  # equal among the runs of a batch, beside the launch keys
-    shape: Callable[[Run, VideoFacts | None], Shape]  # what a run of that input becomes in this engine
+    shape: Callable[[Run, VideoInfo | None], Shape]  # what a run of that input becomes in this engine
     tokens: Callable[[Shape], int]  # tokens of one forward pass over one chunk
     chunks: Callable[[int], int]  # how many chunks so many frames take
     defaults: Sampling = field(default_factory=Sampling)  # what the model says where a run says nothing
@@ -59,26 +59,26 @@ class Traits:
     job_types: frozenset[str] = frozenset({"inference"})
     max_batch: Mapping[int, int] = field(default_factory=lambda: STATIC_LIMITS)
     """Runs of a batch by control count before anything was measured; counts that are not named take 1."""
-    objections: Callable[[Run, VideoFacts | None], tuple[Problem, ...]] = _no_objections
+    objections: Callable[[Run, VideoInfo | None], tuple[Problem, ...]] = _no_objections
     """What else in a run the engine cannot do, beside controls, job types and shapes."""
-    most: int | None = None
+    max_runs: int | None = None
     """Runs of a batch at most, whatever was measured; None: no such bound."""
-    looks_at: tuple[str, ...] = ()
+    shape_inputs: tuple[str, ...] = ()
     """What `shape` and `objections` look at beside the keys, named like those."""
-    loose_batch_keys: tuple[str, ...] | None = None
+    batch_keys_with_maps: tuple[str, ...] | None = None
     """The batch keys where every run brings its weights as maps, at extra cost; None: the engine knows no maps."""
     suffixes: frozenset[str] | None = None
     """How the file names of input and control videos may end; None: anyhow."""
-    frame_size: Callable[[VideoFacts], tuple[int, int]] | None = None
+    frame_size: Callable[[VideoInfo], tuple[int, int]] | None = None
     """The size that the engine brings any single video to, where all videos of a run must come to the same."""
-    steps: bool = True
+    steppable: bool = True
     """Whether runs can join, be set aside and be dropped between two denoising steps; else between launches."""
     input_fps: Callable[[float], float] = _unchanged
     """The rate at which the engine writes, from that of the input, where a run asks for its input's."""
-    output: Callable[[Run, VideoFacts | None], Shape] | None = None
+    output: Callable[[Run, VideoInfo | None], Shape] | None = None
     """Size and frames of the finished video; None: those of `shape`."""
 
-    def finished(self, run: Run, facts: VideoFacts | None) -> Shape:
+    def finished(self, run: Run, facts: VideoInfo | None) -> Shape:
         """Size and frames of a run's finished video."""
         return (self.output or self.shape)(run, facts)
 

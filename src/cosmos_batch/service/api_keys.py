@@ -42,7 +42,7 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-class KeyRing:
+class ApiKeyCache:
     """The keys in force, asked for again every `FRESH_SECONDS`."""
 
     def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.monotonic) -> None:

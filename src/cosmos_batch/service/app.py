@@ -21,9 +21,9 @@ from cosmos_batch.service.fast_path import Shortcut
 from cosmos_batch.service.http import faults
 from cosmos_batch.service.http.body_limits import BodyBounds
 from cosmos_batch.service.http.errors import ErrorBody
-from cosmos_batch.service.middleware import Entrance
+from cosmos_batch.service.middleware import RequestMiddleware
 from cosmos_batch.service.routes import batches, files, queue, stats, system, videos
-from cosmos_batch.service.state import Service
+from cosmos_batch.service.state import AppState
 
 PAGE = Path(__file__).parent / "web"
 THREADS = 8  # requests that are answered at the same time; more would only queue for the ledger
@@ -35,7 +35,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(service: Service) -> FastAPI:
+def make_app(service: AppState) -> FastAPI:
     """The application that serves a service."""
 
     @contextlib.asynccontextmanager
@@ -65,7 +65,7 @@ def make_app(service: Service) -> FastAPI:
     app.mount("/", StaticFiles(directory=PAGE, html=True, check_dir=False), name="page")
     app.add_middleware(Shortcut, service=service)
     app.add_middleware(BodyBounds, limits=service.serving.limits)
-    app.add_middleware(Entrance, service=service)
+    app.add_middleware(RequestMiddleware, service=service)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
 
@@ -90,7 +90,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-async def _mind_orders(service: Service) -> None:
+async def _mind_orders(service: AppState) -> None:
     """Take batches further, for as long as the server lives."""
     while True:
         try:

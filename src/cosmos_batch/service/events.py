@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cosmos_batch.errors import LedgerError
-from cosmos_batch.ledger import Ledger, Look, StateChange
-from cosmos_batch.service.http.errors import Refusal
+from cosmos_batch.ledger import Ledger, RunWithAttempt, StateChange
+from cosmos_batch.service.http.errors import ApiError
 from cosmos_batch.service.runs.present import STATUS, eta_seconds, percent
 
 POLL_SECONDS = 0.5
@@ -74,7 +74,7 @@ class Streams:
         """
         if len(self._subscribers) >= self._most:
             message = f"{self._most} event streams are open, and no more are kept; close one"
-            raise Refusal(429, "too_many_streams", message, headers={"Retry-After": "10"})
+            raise ApiError(429, "too_many_streams", message, headers={"Retry-After": "10"})
         if self._task is None or self._task.done():
             self._latest = await asyncio.to_thread(self._ledger.latest_change)
             self._task = asyncio.create_task(self._work())
@@ -178,7 +178,7 @@ def _change_event(change: StateChange) -> Event:
     return Event("video.state", data, change.run, change.id)
 
 
-def _progress_event(look: Look) -> Event:
+def _progress_event(look: RunWithAttempt) -> Event:
     attempt = look.attempt
     data = {
         "video": look.record.id,

@@ -9,7 +9,7 @@ from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.service.http.errors import answer
 from cosmos_batch.service.http.faults import refusal_of
 from cosmos_batch.service.routes.videos import KEY_LENGTH, create_video, router, submit
-from cosmos_batch.service.state import Service
+from cosmos_batch.service.state import AppState
 
 _ROUTE = next(route for route in router.routes if getattr(route, "endpoint", None) is create_video)
 _PATH = router.prefix
@@ -18,7 +18,7 @@ _PATH = router.prefix
 class Shortcut:
     """ASGI middleware: answers POST /v1/videos as its route would, in half the time."""
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, service: AppState) -> None:
         self._app = app
         self._service = service
 

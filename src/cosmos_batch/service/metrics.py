@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from cosmos_batch.dispatch.observe.counters import BOUNDS
 from cosmos_batch.ledger import Ledger
-from cosmos_batch.service.queue_view import Reader
+from cosmos_batch.service.queue_view import QueueViewReader
 
 _PREFIX = "cosmos_batch_"
 _HISTOGRAMS = {
@@ -41,7 +41,7 @@ class Metrics:
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self, ledger: Ledger, outlook: Reader) -> None:
+    def __init__(self, ledger: Ledger, outlook: QueueViewReader) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_LedgerCollector(ledger, outlook))
         self._requests = Counter(
@@ -75,7 +75,7 @@ class Metrics:
 
 
 class _LedgerCollector(Collector):
-    def __init__(self, ledger: Ledger, outlook: Reader) -> None:
+    def __init__(self, ledger: Ledger, outlook: QueueViewReader) -> None:
         self._ledger = ledger
         self._outlook = outlook
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.service.http.errors import answer
 from cosmos_batch.service.http.faults import refusal_of
-from cosmos_batch.service.state import Service
+from cosmos_batch.service.state import AppState
 
 _BOOT = secrets.token_hex(4)  # tells this server's requests from those of the one before
 _numbers = itertools.count(1)
@@ -35,10 +35,10 @@ _CONTENT_POLICY = (
 )
 
 
-class Entrance:
+class RequestMiddleware:
     """ASGI middleware around everything."""
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, service: AppState) -> None:
         self._app = app
         self._service = service
 
@@ -77,7 +77,7 @@ class Entrance:
 class _Passage:
     """One request on its way through."""
 
-    def __init__(self, scope: Scope, send: Send, service: Service) -> None:
+    def __init__(self, scope: Scope, send: Send, service: AppState) -> None:
         self.status = 0
         self._scope = scope
         self._send = send

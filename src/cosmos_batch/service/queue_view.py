@@ -15,7 +15,7 @@ ALIVE_SECONDS = 15.0  # for which a worker may be silent
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class QueueView:
     """The queue as its workers see it."""
 
     mode: Mode = Mode.RUNNING
@@ -49,16 +49,16 @@ class Outlook:
         )
 
 
-class Reader:
+class QueueViewReader:
     """Reads the outlook, not too often."""
 
     def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._latest = Outlook()
+        self._latest = QueueView()
         self._lock = threading.Lock()
 
-    def read(self) -> Outlook:
+    def read(self) -> QueueView:
         """The outlook of just now. Raises LedgerError."""
         with self._lock:
             if not self.fresh:
@@ -66,7 +66,7 @@ class Reader:
                 places: dict[str, tuple[str, float]] = {}
                 for worker in workers:
                     places |= _places(worker)
-                self._latest = Outlook(self._ledger.mode(), workers, self._clock(), places)
+                self._latest = QueueView(self._ledger.mode(), workers, self._clock(), places)
             return self._latest
 
     @property
@@ -77,7 +77,7 @@ class Reader:
     def forget(self) -> None:
         """What was read is out of date."""
         with self._lock:
-            self._latest = Outlook()
+            self._latest = QueueView()
 
     def wait_of(self, record: RunRecord) -> tuple[str, float | None]:
         """Why a run waits, and in how many seconds it starts; None where nobody knows."""

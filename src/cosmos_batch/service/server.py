@@ -8,14 +8,14 @@ from pathlib import Path
 
 import uvicorn
 
-from cosmos_batch.dispatch.observe.log import Journal
+from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import Ledger
-from cosmos_batch.service.api_keys import KeyRing
+from cosmos_batch.service.api_keys import ApiKeyCache
 from cosmos_batch.service.app import make_app
 from cosmos_batch.service.http.coalesce import Protocol
 from cosmos_batch.service.settings import Serving
-from cosmos_batch.service.state import Served, Service
+from cosmos_batch.service.state import AppState, ServedEngine
 
 CONNECTIONS = 1024  # at the same time
 GRACE_SECONDS = 5  # that open requests get when the server stops
@@ -24,7 +24,7 @@ GRACE_SECONDS = 5  # that open requests get when the server stops
 class Server(uvicorn.Server):
     """A server that ends its event streams when it stops, which would go on for ever."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: AppState) -> None:
         super().__init__(config)
         self._service = service
 
@@ -35,12 +35,12 @@ class Server(uvicorn.Server):
 
 
 def prepare(
-    home: Path, ledger: Ledger, served: Served, serving: Serving, journal: Journal | None = None
+    home: Path, ledger: Ledger, served: ServedEngine, serving: Serving, journal: EventLog | None = None
 ) -> Server:
     """A server that is ready to run. Raises InputError where it may not, StorageError and LedgerError."""
-    if not serving.local and not KeyRing(ledger).in_force:
+    if not serving.local and not ApiKeyCache(ledger).in_force:
         raise InputError([_needs_keys(serving.host)])
-    service = Service(home, ledger, served, serving, journal)
+    service = AppState(home, ledger, served, serving, journal)
     config = uvicorn.Config(
         make_app(service),
         host=serving.host,

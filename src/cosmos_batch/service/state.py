@@ -10,21 +10,21 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from cosmos_batch.dispatch.observe.log import Journal
-from cosmos_batch.dispatch.output.service_home import Home
+from cosmos_batch.dispatch.observe.log import EventLog
+from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.service.api_keys import KeyRing
-from cosmos_batch.service.batch_jobs.jobs import Orders
+from cosmos_batch.service.api_keys import ApiKeyCache
+from cosmos_batch.service.batch_jobs.jobs import BatchJobs
 from cosmos_batch.service.events import Streams
-from cosmos_batch.service.http.auth import Gate
-from cosmos_batch.service.http.rate_limit import Rates
+from cosmos_batch.service.http.auth import Authenticator
+from cosmos_batch.service.http.rate_limit import RateLimiter
 from cosmos_batch.service.metrics import Metrics
-from cosmos_batch.service.queue_view import Reader
-from cosmos_batch.service.runs.allowed_dirs import Roots
-from cosmos_batch.service.runs.parse_request import Intake
-from cosmos_batch.service.runs.present import Views
+from cosmos_batch.service.queue_view import QueueViewReader
+from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
+from cosmos_batch.service.runs.parse_request import RequestParser
+from cosmos_batch.service.runs.present import VideoPresenter
 from cosmos_batch.service.runs.previews import Previews
 from cosmos_batch.service.runs.submit import Submitter
 from cosmos_batch.service.runs.uploads import Uploads
@@ -32,7 +32,7 @@ from cosmos_batch.service.settings import Serving
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedEngine:
     """What is served: an engine, as the planner needs it."""
 
     model: str  # what clients call it
@@ -40,35 +40,37 @@ class Served:
     prior: CostModel  # what it is believed to cost before anything is measured
 
 
-class Service:
+class AppState:
     """The parts of one server."""
 
     def __init__(
-        self, home: Path, ledger: Ledger, served: Served, serving: Serving, journal: Journal | None = None
+        self, home: Path, ledger: Ledger, served: ServedEngine, serving: Serving, journal: EventLog | None = None
     ) -> None:
         """Raises InputError for roots that are no folders, and StorageError and LedgerError."""
-        self.journal = journal or Journal(sys.stderr, worker="http")
-        self.videos = Home(home).videos
+        self.journal = journal or EventLog(sys.stderr, worker="http")
+        self.videos = ServiceHome(home).videos
         self.ledger = ledger
         self.served = served
         self.serving = serving
-        self.roots = Roots(serving.roots)
+        self.roots = AllowedDirectories(serving.roots)
         self.uploads = Uploads(home / "uploads", ledger)
         self.previews = Previews(home / "previews")
-        self.gate = Gate(KeyRing(ledger), local=serving.local)
-        self.rates = Rates(serving.limits.requests_per_second, serving.limits.burst)
-        self.intake = Intake(served.traits, served.model, self.roots, self.uploads.video)
-        self.outlook = Reader(ledger)
-        self.views = Views(served.model, self.videos, self.uploads.folder, self.roots, self.outlook.wait_of)
+        self.gate = Authenticator(ApiKeyCache(ledger), local=serving.local)
+        self.rates = RateLimiter(serving.limits.requests_per_second, serving.limits.burst)
+        self.intake = RequestParser(served.traits, served.model, self.roots, self.uploads.video)
+        self.outlook = QueueViewReader(ledger)
+        self.views = VideoPresenter(
+            served.model, self.videos, self.uploads.folder, self.roots, self.outlook.wait_of
+        )
         self.submitter = Submitter(ledger, serving.limits.queue_runs)
-        self.orders = Orders(ledger, self.uploads, self.intake, self.submitter, self.views, serving.limits)
+        self.orders = BatchJobs(ledger, self.uploads, self.intake, self.submitter, self.views, serving.limits)
         self.metrics = Metrics(ledger, self.outlook)
         self.streams = Streams(ledger, serving.limits.streams)
 
 
-async def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> AppState:
     """The service that answers a request. (Not a plain function: those would be called in a thread each.)"""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     return service
 
 
@@ -78,5 +80,5 @@ async def caller(request: Request) -> str:
     return str(state.get("who", ""))
 
 
-Here = Annotated[Service, Depends(service_of)]
+AppStateDep = Annotated[AppState, Depends(service_of)]
 Caller = Annotated[str, Depends(caller)]

@@ -25,7 +25,7 @@ TABLE = [
 def test_a_complete_tensor_batch(prompts: str, outputs: str, owners: dict[int, int], doubtful: set[int]) -> None:
     found = attribute(list(prompts), list(outputs), complete=True)
 
-    assert (found.owners, found.doubtful, found.fits) == (owners, doubtful, True)
+    assert (found.owners, found.ambiguous, found.fits) == (owners, doubtful, True)
 
 
 def test_outputs_of_other_prompts_fit_nobody() -> None:

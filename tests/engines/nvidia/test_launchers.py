@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.engines.nvidia.launchers.base import SUPERVISOR, Launcher, Order, Process, killed
+from cosmos_batch.engines.nvidia.launchers.base import SUPERVISOR, Launcher, Process, ScriptCommand, killed
 from cosmos_batch.engines.nvidia.launchers.docker import DockerLauncher
 from cosmos_batch.engines.nvidia.launchers.local import LocalLauncher
 from cosmos_batch.engines.nvidia.launchers.ssh import SshLauncher
@@ -88,7 +88,7 @@ def start(launcher: Launcher, tmp_path: Path, *argv: str) -> Process:
     there = launcher.there(outputs)
     words = tuple(there if word == "OUTPUTS" else word for word in words)
     env = {"ODD": "a 'b' $(c)"}
-    return launcher.start(Order(sys.executable, words, env, str(cwd), outputs, there, tmp_path / "log"))
+    return launcher.start(ScriptCommand(sys.executable, words, env, str(cwd), outputs, there, tmp_path / "log"))
 
 
 def wait(process: Process) -> int:
@@ -286,7 +286,9 @@ def test_docker_gets_mounts_that_may_hold_commas_and_colons(tmp_path: Path) -> N
     launcher = DockerLauncher(
         "an/image:1", scratch, gpus="device=1", mounts={"/models": "/opt/models"}, options=("--ipc=host",)
     )
-    order = Order("python", ("python", "x.py"), {"A": "b c"}, "/opt/it", scratch, str(scratch), tmp_path / "log")
+    order = ScriptCommand(
+        "python", ("python", "x.py"), {"A": "b c"}, "/opt/it", scratch, str(scratch), tmp_path / "log"
+    )
 
     command = launcher.command(order, "a-name")
 
@@ -311,7 +313,7 @@ def test_docker_brings_inputs_below_its_folder_once_by_content(tmp_path: Path) -
 
 
 def test_what_cannot_be_started_says_so(tmp_path: Path) -> None:
-    order = Order("/no/such/python", ("x",), {}, str(tmp_path), tmp_path, str(tmp_path), tmp_path / "log")
+    order = ScriptCommand("/no/such/python", ("x",), {}, str(tmp_path), tmp_path, str(tmp_path), tmp_path / "log")
 
     with pytest.raises(EngineError, match="/no/such/python cannot be started"):
         LocalLauncher().start(order)

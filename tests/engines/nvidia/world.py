@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 
 from cosmos_batch.dispatch.command import Command, execute
-from cosmos_batch.dispatch.output.directory import OutputFolder
-from cosmos_batch.dispatch.settings import Settings
+from cosmos_batch.dispatch.output.directory import OutputDirectory
+from cosmos_batch.dispatch.settings import DispatchSettings
 from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.nvidia.config import Config
 from cosmos_batch.engines.nvidia.engine import ScriptEngine
-from cosmos_batch.ledger import Standing, State
+from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.info import videos_of
 from cosmos_batch.media.video import probe, read_frames
-from cosmos_batch.planning.resolve import settle
+from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.run import Control, Run, Sampling
 from tests.dispatch.world import Heard
 
@@ -88,18 +88,22 @@ class World:
         return ScriptEngine(self.engine, self.config, cache, self.root / "scratch", pause=0.02)
 
     def make(
-        self, runs: Sequence[Run], settings: Settings | None = None, *, before: Callable[[], object] = lambda: None
-    ) -> dict[str, Standing]:
+        self,
+        runs: Sequence[Run],
+        settings: DispatchSettings | None = None,
+        *,
+        before: Callable[[], object] = lambda: None,
+    ) -> dict[str, RunStatus]:
         """Make the videos; how each run stands, by id. `before` is called when everything was planned for."""
         engine = self.script()
         facts = {path: probe(path) for run in runs for path in videos_of(run)}
-        settled = [settle(run, engine.traits, facts) for run in runs]
+        settled = [resolve(run, engine.traits, facts) for run in runs]
         # Without a knee, tensor batches are as large as the table of the planner says: 8, 4, 2, 2.
         prior = replace(profile(self.engine, "h100"), knee_tokens=None, memory_bytes=None)
-        command = Command(settled, engine, prior, facts, settings or Settings())
+        command = Command(settled, engine, prior, facts, settings or DispatchSettings())
         before()
         try:
-            with OutputFolder(self.root / "out") as folder:
+            with OutputDirectory(self.root / "out") as folder:
                 standings = execute(command, folder, self.heard, self.heard.stop)
         finally:
             engine.close()
@@ -118,7 +122,7 @@ class World:
         return bool(np.abs(found - np.frombuffer(wanted, np.uint8)).max() < 12)
 
 
-def states(standings: Mapping[str, Standing]) -> dict[str, str]:
+def states(standings: Mapping[str, RunStatus]) -> dict[str, str]:
     """The state of every run."""
     return {id_: str(standing.state) for id_, standing in standings.items()}
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate, can_compile, compile_blocks
 from cosmos_batch.engines.inprocess.gpu.attention import attention, flash3_kernel
 from cosmos_batch.engines.inprocess.sampling import cuda_graphs
-from cosmos_batch.engines.inprocess.sampling.batch import Batch
-from cosmos_batch.engines.inprocess.sampling.cuda_graphs import PATIENCE, Recorder
-from cosmos_batch.engines.inprocess.transfer25.batch_layout import Arranger, Layout, Sample
+from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
+from cosmos_batch.engines.inprocess.sampling.cuda_graphs import PATIENCE, GraphCache
+from cosmos_batch.engines.inprocess.transfer25.batch_layout import Layout, LayoutBuilder, PreparedSample
 from cosmos_batch.engines.inprocess.vae.wan import WanVae
 from tests.engines.transfer.test_batch import CPU, Request, TinyModel
 from tests.engines.transfer.test_parity import error
@@ -26,7 +26,7 @@ MIX = [
 ]
 
 
-def made(batch: Batch, requests: list[Request]) -> Tensor:
+def made(batch: DenoisingBatch, requests: list[Request]) -> Tensor:
     """The latents of the requests after two steps in one batch."""
     for index, request in enumerate(requests):
         batch.join(str(index), request.conditions())
@@ -105,9 +105,9 @@ class Recorded:
         monkeypatch.setattr(Tape, "replays", 0)
         self.model = TinyModel()
         self.passes = self.model.passes()
-        self.passes._recorder = Recorder(torch.device("cuda"))
+        self.passes._recorder = GraphCache(torch.device("cuda"))
 
-    def steps(self, batch: Batch, count: int) -> int:
+    def steps(self, batch: DenoisingBatch, count: int) -> int:
         """How often a recording was played in so many steps."""
         before = Tape.replays
         for _ in range(count):
@@ -117,7 +117,7 @@ class Recorded:
 
 def test_a_small_step_is_replayed_once_its_kind_has_been_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Recorded(monkeypatch)
-    batch = Batch(rig.passes)
+    batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=9).conditions())
     assert rig.steps(batch, PATIENCE) == 0
     assert rig.steps(batch, 1) == 2  # the first recording of all is compared before it is used
@@ -132,7 +132,7 @@ def test_a_small_step_is_replayed_once_its_kind_has_been_seen(monkeypatch: pytes
 
 def test_a_recording_serves_any_batch_that_is_laid_out_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Recorded(monkeypatch)
-    first = Batch(rig.passes)
+    first = DenoisingBatch(rig.passes)
     for index, request in enumerate(MIX):
         first.join(str(index), request.conditions())
     rig.steps(first, PATIENCE + 1)
@@ -141,7 +141,7 @@ def test_a_recording_serves_any_batch_that_is_laid_out_alike(monkeypatch: pytest
         Request(seed=8, guidance=0.0, weights=()),
         Request(seed=9, known=True, weights=(("depth", 0.1), ("edge", 0.9)), prompt="a larger prompt"),
     ]
-    later = Batch(rig.passes)
+    later = DenoisingBatch(rig.passes)
     for index, request in enumerate(others):
         later.join(str(index), request.conditions())
     assert rig.steps(later, 2) == 2
@@ -152,7 +152,7 @@ def test_a_recording_serves_any_batch_that_is_laid_out_alike(monkeypatch: pytest
 def test_large_steps_and_steps_on_the_cpu_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Recorded(monkeypatch)
     monkeypatch.setattr(cuda_graphs, "MOST_TOKENS", 10)
-    batch = Batch(rig.passes)
+    batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=9).conditions())
     assert rig.steps(batch, PATIENCE + 3) == 0
     monkeypatch.undo()
@@ -163,7 +163,7 @@ def test_large_steps_and_steps_on_the_cpu_are_not_recorded(monkeypatch: pytest.M
 
 def test_a_large_step_has_the_memory_of_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Recorded(monkeypatch)
-    batch = Batch(rig.passes)
+    batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=20).conditions())
     rig.steps(batch, PATIENCE + 1)
     monkeypatch.setattr(cuda_graphs, "MOST_TOKENS", 10)
@@ -176,17 +176,17 @@ def test_a_large_step_has_the_memory_of_recordings(monkeypatch: pytest.MonkeyPat
 
 def test_a_recording_has_one_copy_of_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Recorded(monkeypatch)
-    batch = Batch(rig.passes)
+    batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=9).conditions())
     made_from: list[ref[Layout]] = []
     arrange = type(rig.passes._arranger).arrange
 
-    def watched(self: Arranger, samples: Sequence[Sample]) -> Layout:
+    def watched(self: LayoutBuilder, samples: Sequence[PreparedSample]) -> Layout:
         layout = arrange(self, samples)
         made_from.append(ref(layout))
         return layout
 
-    monkeypatch.setattr(Arranger, "arrange", watched)
+    monkeypatch.setattr(LayoutBuilder, "arrange", watched)
     rig.steps(batch, PATIENCE + 2)
     assert [layout() is None for layout in made_from] == [False]
     del batch
@@ -197,7 +197,7 @@ def test_a_recording_has_one_copy_of_what_it_was_made_from(monkeypatch: pytest.M
 def test_what_gave_way_to_others_is_recorded_again_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Recorded(monkeypatch)
     monkeypatch.setattr(cuda_graphs, "KEPT_BYTES", 0)  # the last one alone
-    batch = Batch(rig.passes)
+    batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=20).conditions())
     rig.steps(batch, PATIENCE + 1)
     batch.join("b", Request(seed=2, steps=20).conditions())
@@ -209,7 +209,7 @@ def test_what_gave_way_to_others_is_recorded_again_when_it_is_back(monkeypatch: 
 
 def test_a_recording_that_differs_from_its_step_is_never_played(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Recorded(monkeypatch, WrongTape)
-    batch = Batch(rig.passes)
+    batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=9).conditions())
     assert rig.steps(batch, PATIENCE + 1) == 1
     batch.join("b", Request(seed=2, steps=9).conditions())
@@ -224,7 +224,7 @@ def test_without_memory_for_a_recording_steps_go_on_plainly(monkeypatch: pytest.
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(cuda_graphs, "captured", full)
-    batch = Batch(rig.passes)
+    batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=9).conditions())
     assert rig.steps(batch, PATIENCE + 3) == 0
     assert len(tries) == 1
@@ -232,7 +232,7 @@ def test_without_memory_for_a_recording_steps_go_on_plainly(monkeypatch: pytest.
 
 def test_recordings_give_way_where_memory_does_not_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Recorded(monkeypatch)
-    batch = Batch(rig.passes)
+    batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=9).conditions())
     rig.steps(batch, PATIENCE + 1)
     batch.join("b", Request(seed=2, steps=9).conditions())

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate
-from cosmos_batch.engines.inprocess.gpu.attention import Proof, attention, scaled, shortened, unscaled
+from cosmos_batch.engines.inprocess.gpu.attention import AccuracyCheck, attention, scaled, shortened, unscaled
 from cosmos_batch.engines.inprocess.options import Approximation
-from cosmos_batch.engines.inprocess.sampling.batch import Batch
+from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.sampling.schedule import is_estimated
 from cosmos_batch.errors import EngineError, PlanError
 from tests.engines.transfer.test_batch import TOLERANCE, Request, TinyModel
@@ -21,7 +21,7 @@ def finished(
     requests: dict[str, Request], *, late: str = "", step_caching: bool = True
 ) -> dict[str, torch.Tensor]:
     """The latents of the requests, all in one batch; `late` joins three steps after the others."""
-    batch = Batch(TinyModel().passes(), step_caching=step_caching)
+    batch = DenoisingBatch(TinyModel().passes(), step_caching=step_caching)
     waiting = dict(requests)
     done = {}
     for step in range(99):
@@ -46,7 +46,7 @@ def test_estimated_steps_do_not_go_through_the_network() -> None:
     calls = []
     model = TinyModel()
     model.base.register_forward_hook(lambda *_: calls.append(1))
-    batch = Batch(model.passes(), step_caching=True)
+    batch = DenoisingBatch(model.passes(), step_caching=True)
     batch.join("a", Request(seed=1, steps=STEPS).conditions())
     for _ in range(STEPS):
         batch.step()
@@ -99,7 +99,7 @@ def test_what_is_common_to_all_keys_or_values_takes_none_of_the_eight_bits() -> 
 
 def test_eight_bits_that_are_not_near_are_not_used() -> None:
     wanted = torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
-    proof = Proof()
+    proof = AccuracyCheck()
     with pytest.raises(EngineError, match=r"100% off on this device.*leave out --approximate float8-attention"):
         proof.check(torch.zeros_like(wanted), wanted)
     with pytest.raises(EngineError, match="nan% off"):

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cosmos_batch.engines.inprocess.sampling.batch import Batch, Conditions, Guide
+from cosmos_batch.engines.inprocess.sampling.batch import Conditioning, ControlInput, DenoisingBatch
 from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
-from cosmos_batch.engines.inprocess.sampling.unipc import Memory
+from cosmos_batch.engines.inprocess.sampling.unipc import SolverState
 from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, normalised
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
 from cosmos_batch.engines.inprocess.transfer25.forward import Forward
@@ -54,8 +54,8 @@ class TinyModel:
         stem = self.base if network == "base" else self.branches[network]
         return stem.read(torch.stack(tokens).unsqueeze(0))
 
-    def batch(self) -> Batch:
-        return Batch(self.passes())
+    def batch(self) -> DenoisingBatch:
+        return DenoisingBatch(self.passes())
 
     def passes(self) -> Forward:
         return Forward(self.base, self.branch, self.read, CPU)
@@ -74,7 +74,7 @@ class Request:
     known: bool = False
     masked: bool = False
 
-    def conditions(self) -> Conditions:
+    def conditions(self) -> Conditioning:
         generator = torch.Generator().manual_seed(self.seed + 1)
         tokens = SHAPE[1] * SHAPE[2] * SHAPE[3] // 4
         weights: dict[str, Tensor] = {}
@@ -82,7 +82,7 @@ class Request:
             mask = torch.rand(tokens, generator=generator) if self.masked else torch.tensor(1.0)
             weights[name] = weight * mask
         guides = {
-            name: Guide(torch.randn(1, *SHAPE, generator=generator), weight)
+            name: ControlInput(torch.randn(1, *SHAPE, generator=generator), weight)
             for name, weight in normalised(weights).items()
         }
         flag, latents = torch.zeros(1, SHAPE[1]), torch.zeros(1, *SHAPE)
@@ -90,7 +90,7 @@ class Request:
             flag[:, 0] = 1
             latents[:, :, 0] = torch.randn(1, *SHAPE, generator=generator)[:, :, 0]
         schedule = make_schedule(self.steps, 200.0)
-        return Conditions(
+        return Conditioning(
             schedule, self.guidance, self.prompt, "blurry", guides, flag, latents, noise(self.seed, 0, SHAPE)
         )
 
@@ -126,7 +126,7 @@ def test_company_late_joining_and_preemption_never_show(
     waiting = {f"run{i}": (request, delay) for i, (request, delay) in enumerate(company)}
     victim = data.draw(st.sampled_from(sorted(waiting)))
     moment = data.draw(st.integers(0, 5))
-    aside: tuple[Memory, int] | None = None
+    aside: tuple[SolverState, int] | None = None
     finished: dict[str, Tensor] = {}
     clock = 0
     while waiting or batch.keys or aside:
@@ -185,7 +185,7 @@ def test_given_frames_come_out_as_they_were_given() -> None:
 def test_a_sample_of_another_shape_is_refused() -> None:
     batch = MODEL.batch()
     batch.join("a", Request(seed=1).conditions())
-    other = Memory.start(torch.zeros(1, 4, 3, 4, 4))
+    other = SolverState.start(torch.zeros(1, 4, 3, 4, 4))
     with pytest.raises(ValueError, match="another shape"):
         batch.join("b", Request(seed=2).conditions(), other)
 

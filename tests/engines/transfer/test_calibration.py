@@ -17,7 +17,7 @@ from cosmos_batch.engines.inprocess.engine import TransferEngine
 from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.profile_store import keep_profile, kept_profile
-from cosmos_batch.engines.registry import BuiltIn, Choice
+from cosmos_batch.engines.registry import BuiltInEngines, EngineChoice
 from cosmos_batch.errors import PlanError, StorageError
 from cosmos_batch.media.controls.cache import ControlCache
 from tests.engines.transfer.tiny import CONTROLS, write_tiny_model
@@ -90,19 +90,19 @@ def test_a_kept_profile_is_what_the_commands_believe(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    choice = Choice("transfer", str(model))
-    assert BuiltIn().preview(choice).prior == PRIOR
-    assert calibrate_command(BuiltIn(), choice, seconds=1e9) == 0
+    choice = EngineChoice("transfer", str(model))
+    assert BuiltInEngines().preview(choice).prior == PRIOR
+    assert calibrate_command(BuiltInEngines(), choice, seconds=1e9) == 0
     kept = kept_profile(tmp_path / "cosmos-batch" / "profiles", "transfer")
     assert kept is not None
     assert (kept.device, kept.measured) == ("cpu", 5)
-    assert BuiltIn().preview(choice).prior == kept
-    assert BuiltIn().load(choice, ["edge"]).prior == kept
+    assert BuiltInEngines().preview(choice).prior == kept
+    assert BuiltInEngines().load(choice, ["edge"]).prior == kept
 
 
 def test_a_script_is_not_calibrated() -> None:
     with pytest.raises(PlanError, match="runs NVIDIA's script"):
-        calibrate_command(BuiltIn(), Choice("transfer1"), seconds=1)
+        calibrate_command(BuiltInEngines(), EngineChoice("transfer1"), seconds=1)
 
 
 def test_a_damaged_profile_is_reported(tmp_path: Path) -> None:

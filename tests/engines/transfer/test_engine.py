@@ -15,8 +15,8 @@ from benchmarks.screening import Screening
 from cosmos_batch.engines.base import Event, Outcome, Progress
 from cosmos_batch.engines.inprocess.engine import TransferEngine
 from cosmos_batch.engines.inprocess.loader import load_engine
-from cosmos_batch.engines.inprocess.request import Task
-from cosmos_batch.engines.inprocess.sampling.batch import Conditions
+from cosmos_batch.engines.inprocess.request import RunState
+from cosmos_batch.engines.inprocess.sampling.batch import Conditioning
 from cosmos_batch.engines.inprocess.transfer25.forward import Passes
 from cosmos_batch.errors import ModelError, OutOfMemory, StorageError
 from cosmos_batch.media.controls.cache import ControlCache
@@ -178,11 +178,11 @@ def test_a_chunk_without_memory_for_the_next_is_decoded_once_all_the_same(
     session = engine.open(launch_of(run))
     session.join(job_of(run, tmp_path))
 
-    def full(_task: Task) -> Conditions:
+    def full(_task: RunState) -> Conditioning:
         raise torch.OutOfMemoryError("full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Task, "conditions", full)
+        patch.setattr(RunState, "conditions", full)
         with pytest.raises(OutOfMemory):
             drive(session)
     session.save("long")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from cosmos_batch.engines.inprocess.gpu.launch_ahead import Lead
+from cosmos_batch.engines.inprocess.gpu.launch_ahead import LaunchAhead
 
 
 @dataclass
@@ -48,7 +48,7 @@ def test_short_steps_are_asked_for_while_the_one_before_is_done(
     milliseconds: float, fourth: list[int], fifth: list[int]
 ) -> None:
     device = Device(milliseconds)
-    lead = Lead(device.mark)
+    lead = LaunchAhead(device.mark)
     seen = []
     for _ in range(5):
         lead.wait()
@@ -61,7 +61,7 @@ def test_short_steps_are_asked_for_while_the_one_before_is_done(
 
 def test_a_step_that_got_long_is_waited_for_again() -> None:
     device = Device(30.0)
-    lead = Lead(device.mark)
+    lead = LaunchAhead(device.mark)
     for _ in range(5):
         lead.wait()
         lead.asked()
@@ -73,7 +73,7 @@ def test_a_step_that_got_long_is_waited_for_again() -> None:
 
 
 def test_a_device_without_a_queue_is_never_waited_for() -> None:
-    lead = Lead(None)
+    lead = LaunchAhead(None)
     for _ in range(3):
         lead.wait()
         lead.asked()

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from benchmarks.screening import Screening
 from cosmos_batch.engines.base import Outcome
 from cosmos_batch.engines.inprocess.engine import TransferEngine
-from cosmos_batch.engines.inprocess.gpu.offload import Parked
+from cosmos_batch.engines.inprocess.gpu.offload import OffloadedModule
 from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options, Part
@@ -74,21 +74,21 @@ def test_videos_are_the_same_wherever_the_parts_wait(
 def test_no_two_of_the_parts_that_wait_are_on_the_device_together(
     model: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    present: set[Parked] = set()
+    present: set[OffloadedModule] = set()
     most: list[int] = []
-    bring, release = Parked.bring, Parked.release
+    bring, release = OffloadedModule.bring, OffloadedModule.release
 
-    def bringing(parked: Parked) -> None:
+    def bringing(parked: OffloadedModule) -> None:
         bring(parked)
         present.add(parked)
         most.append(len(present))
 
-    def releasing(parked: Parked) -> None:
+    def releasing(parked: OffloadedModule) -> None:
         release(parked)
         present.discard(parked)
 
-    monkeypatch.setattr(Parked, "bring", bringing)
-    monkeypatch.setattr(Parked, "release", releasing)
+    monkeypatch.setattr(OffloadedModule, "bring", bringing)
+    monkeypatch.setattr(OffloadedModule, "release", releasing)
     videos(model, tmp_path, runs, EVERYTHING)
     assert len(most) > 20
     assert set(most) == {1}

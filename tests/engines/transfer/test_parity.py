@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
-from cosmos_batch.engines.inprocess.sampling.unipc import Memory, Numbers, unipc_step
+from cosmos_batch.engines.inprocess.sampling.unipc import SolverState, StepCoefficients, unipc_step
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import (
     base_from_diffusers,
@@ -88,10 +88,10 @@ def test_the_sampler_walks_the_path_of_the_diffusers_scheduler(steps: int) -> No
     schedule = make_schedule(steps)
     assert error(schedule.sigmas, reference[f"sigmas.{steps}"]) < TOLERANCE
     path = reference[f"path.{steps}"]
-    memory = Memory.start(path[0])
+    memory = SolverState.start(path[0])
     for step in range(steps):
         velocity = torch.sin(3 * memory.sample + schedule.sigmas[step].float()) + 0.3 * memory.sample
-        memory = unipc_step(memory, velocity, Numbers.of([schedule.table], [step]))
+        memory = unipc_step(memory, velocity, StepCoefficients.of([schedule.table], [step]))
         assert error(memory.sample, path[step + 1]) < TOLERANCE
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from cosmos_batch.engines.inprocess.gpu.accelerate import compile_blocks
-from cosmos_batch.engines.inprocess.gpu.offload import Parked, Turns, in_stages
-from cosmos_batch.engines.inprocess.sampling.batch import Batch
+from cosmos_batch.engines.inprocess.gpu.offload import ExclusiveResidency, OffloadedModule, in_stages
+from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.text.qwen import QwenEncoder
 from cosmos_batch.engines.inprocess.transfer25.forward import Forward
 from cosmos_batch.engines.inprocess.vae.wan import WanVae
@@ -46,7 +46,7 @@ class Mixed(nn.Module):
 def test_weights_are_copied_to_the_device_and_dropped_after() -> None:
     module = Mixed()
     wanted, parameters = module(X), list(module.parameters())
-    parked = Parked(module, CPU)
+    parked = OffloadedModule(module, CPU)
     home = place(module)
     with parked.at_work():
         assert not set(place(module)) & set(home)
@@ -59,14 +59,14 @@ def test_weights_are_copied_to_the_device_and_dropped_after() -> None:
 
 def test_what_is_at_home_lies_in_one_block() -> None:
     module = Mixed()
-    Parked(module, CPU)
+    OffloadedModule(module, CPU)
     blocks = {tensor.untyped_storage().data_ptr() for tensor in (*module.parameters(), *module.buffers())}
     assert len(blocks) == 1
 
 
 def test_it_comes_back_when_its_work_fails() -> None:
     module = Mixed()
-    parked = Parked(module, CPU)
+    parked = OffloadedModule(module, CPU)
     home = place(module)
     with pytest.raises(RuntimeError, match="full"), parked.at_work():
         raise RuntimeError("full")
@@ -76,7 +76,7 @@ def test_it_comes_back_when_its_work_fails() -> None:
 def test_a_device_that_has_no_room_leaves_it_where_it_is() -> None:
     """Here the device is one that is not there at all."""
     module = Mixed()
-    parked = Parked(module, torch.device("cuda", 99))
+    parked = OffloadedModule(module, torch.device("cuda", 99))
     home = place(module)
     with pytest.raises((RuntimeError, AssertionError)), parked.at_work():
         pass
@@ -87,7 +87,7 @@ def test_the_order_in_memory_is_kept() -> None:
     config = {"latents_mean": [0.1] * 16, "latents_std": [1.3] * 16, "base_dim": 4, "z_dim": 16}
     vae = WanVae.from_config(config).eval().channels_last()
     before = [parameter.stride() for parameter in vae.parameters()]
-    parked = Parked(vae, CPU)
+    parked = OffloadedModule(vae, CPU)
     assert [parameter.stride() for parameter in vae.parameters()] == before
     with parked.at_work():
         assert [parameter.stride() for parameter in vae.parameters()] == before
@@ -95,7 +95,7 @@ def test_the_order_in_memory_is_kept() -> None:
 
 def test_of_those_that_take_turns_one_is_on_the_device() -> None:
     modules = {name: nn.Linear(4, 4) for name in "abc"}
-    turns = Turns(CPU)
+    turns = ExclusiveResidency(CPU)
     for name, module in modules.items():
         turns.park(name, module)
     homes = {name: place(module) for name, module in modules.items()}
@@ -162,7 +162,7 @@ class Waiting(TinyModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.turns = Turns(CPU)
+        self.turns = ExclusiveResidency(CPU)
         for name, branch in self.branches.items():
             self.turns.park(name, branch)
 
@@ -187,7 +187,7 @@ def test_compiled_branches_that_come_and_go_are_not_compiled_anew() -> None:
 
     for branch in model.branches.values():
         compile_blocks(branch, backend=backend)  # type: ignore[arg-type]
-    batch = Batch(model.passes())
+    batch = DenoisingBatch(model.passes())
     batch.join("a", Request(seed=1, steps=9, weights=(("depth", 0.7), ("edge", 0.5))).conditions())
     batch.step()
     batch.step()

@@ -17,7 +17,7 @@ from cosmos_batch.engines.base import Outcome
 from cosmos_batch.engines.inprocess.engine import TransferSession
 from cosmos_batch.engines.inprocess.io import prefetch
 from cosmos_batch.engines.inprocess.io.input_videos import Videos, bytes_held
-from cosmos_batch.engines.inprocess.io.prefetch import Prefetch
+from cosmos_batch.engines.inprocess.io.prefetch import VideoPrefetcher
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.vae.base import Vae
 from cosmos_batch.errors import MediaError
@@ -58,8 +58,8 @@ def reader() -> Reader:
 
 
 @pytest.fixture
-def ahead(reader: Reader) -> Iterator[Prefetch]:
-    made = Prefetch(reader)
+def ahead(reader: Reader) -> Iterator[VideoPrefetcher]:
+    made = VideoPrefetcher(reader)
     yield made
     reader.may.set()
     made.close()
@@ -70,10 +70,10 @@ def clip(tmp_path: Path) -> str:
     return write_clip(tmp_path / "clip.mp4", 9)
 
 
-def test_what_is_expected_is_read_in_another_thread(ahead: Prefetch, reader: Reader, clip: str) -> None:
+def test_what_is_expected_is_read_in_another_thread(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
     run = make_run("a", clip, {"depth": 1.0})
 
-    ahead.expect([run])
+    ahead.set_expected([run])
     reader.done.wait(60)
     videos = ahead.take(run)
 
@@ -81,29 +81,29 @@ def test_what_is_expected_is_read_in_another_thread(ahead: Prefetch, reader: Rea
     assert reader.read == [("a", True)]
 
 
-def test_what_is_not_expected_is_read_when_it_is_taken(ahead: Prefetch, reader: Reader, clip: str) -> None:
+def test_what_is_not_expected_is_read_when_it_is_taken(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
     ahead.take(make_run("a", clip, {"depth": 1.0}))
 
     assert reader.read == [("a", False)]
 
 
-def test_what_another_waits_for_is_read_at_once(ahead: Prefetch, reader: Reader, clip: str) -> None:
+def test_what_another_waits_for_is_read_at_once(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
     """The thread is at a run that joins later, which takes long."""
     later, now = (make_run(name, clip, {"depth": 1.0}) for name in ("later", "now"))
     reader.may.clear()
 
-    ahead.expect([later, now])
+    ahead.set_expected([later, now])
     ahead.take(now)
 
     assert reader.read == [("now", False)]
 
 
-def test_a_run_that_is_no_longer_expected_is_not_read(ahead: Prefetch, reader: Reader, clip: str) -> None:
+def test_a_run_that_is_no_longer_expected_is_not_read(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
     at_work, dropped, wanted = (make_run(name, clip, {"depth": 1.0}) for name in ("at_work", "dropped", "wanted"))
     reader.may.clear()
-    ahead.expect([at_work, dropped])
+    ahead.set_expected([at_work, dropped])
     reader.began.wait(60)
-    ahead.expect([at_work, wanted])
+    ahead.set_expected([at_work, wanted])
     reader.may.set()
 
     ahead.take(wanted)
@@ -113,10 +113,10 @@ def test_a_run_that_is_no_longer_expected_is_not_read(ahead: Prefetch, reader: R
 
 
 def test_a_file_that_was_touched_since_is_read_anew(
-    ahead: Prefetch, reader: Reader, clip: str, tmp_path: Path
+    ahead: VideoPrefetcher, reader: Reader, clip: str, tmp_path: Path
 ) -> None:
     run = make_run("a", clip, {"depth": 1.0})
-    ahead.expect([run])
+    ahead.set_expected([run])
     reader.done.wait(60)
 
     write_clip(tmp_path / "clip.mp4", 9, seed=1)
@@ -126,10 +126,10 @@ def test_a_file_that_was_touched_since_is_read_anew(
 
 
 def test_a_run_of_the_same_name_with_other_settings_is_read_anew(
-    ahead: Prefetch, reader: Reader, clip: str
+    ahead: VideoPrefetcher, reader: Reader, clip: str
 ) -> None:
     run = make_run("a", clip, {"depth": 1.0})
-    ahead.expect([run])
+    ahead.set_expected([run])
     reader.done.wait(60)
 
     ahead.take(replace(run, prompt="another"))
@@ -137,10 +137,10 @@ def test_a_run_of_the_same_name_with_other_settings_is_read_anew(
     assert reader.read == [("a", True), ("a", False)]
 
 
-def test_what_went_wrong_ahead_is_said_as_it_is_now(ahead: Prefetch, reader: Reader, clip: str) -> None:
+def test_what_went_wrong_ahead_is_said_as_it_is_now(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
     run = make_run("a", clip, {"depth": 1.0})
     reader.broken = MediaError("damaged")
-    ahead.expect([run])
+    ahead.set_expected([run])
     reader.done.wait(60)
 
     reader.broken = None
@@ -152,23 +152,23 @@ def test_what_went_wrong_ahead_is_said_as_it_is_now(ahead: Prefetch, reader: Rea
 
 
 def test_no_more_is_held_than_memory_allows(
-    ahead: Prefetch, reader: Reader, clip: str, monkeypatch: pytest.MonkeyPatch
+    ahead: VideoPrefetcher, reader: Reader, clip: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = [make_run(f"r{index}", clip, {"depth": 1.0}) for index in range(3)]
     monkeypatch.setattr(prefetch, "MOST_BYTES", 2 * bytes_held(runs[0]))
 
-    ahead.expect(runs)
+    ahead.set_expected(runs)
     ahead.take(runs[2])
 
     assert ("r2", False) in reader.read
 
 
-def test_what_takes_models_is_left_until_it_is_taken(ahead: Prefetch, reader: Reader, clip: str) -> None:
+def test_what_takes_models_is_left_until_it_is_taken(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
     run = make_run("a", clip, {"depth": 1.0})
     estimated = replace(run, controls=(replace(run.controls[0], video=None),))
     masked = replace(run, id="b", controls=(replace(run.controls[0], mask_prompt="cars"),))
 
-    ahead.expect([estimated, masked])
+    ahead.set_expected([estimated, masked])
     ahead.take(estimated)
     ahead.take(masked)
 
@@ -208,7 +208,7 @@ def test_who_comes_next_is_encoded_before_the_last_run_is_decoded(tmp_path: Path
     )
     session = engine.open(launch_of(first, second))
     session.join(job_of(first, tmp_path))
-    session.expect([second])
+    session.prefetch([second])
     have_read(session)
     alone = vae.encoded
     while "one" not in session.finishing:
@@ -226,7 +226,7 @@ def test_who_may_go_to_another_worker_is_read_and_not_encoded(tmp_path: Path, cl
     first, second = make_run("one", clip, {"edge": 1.0}), make_run("two", clip, {"depth": 1.0})
     session = engine.open(launch_of(first, second))
     session.join(job_of(first, tmp_path))
-    session.expect([second], certain=False)
+    session.prefetch([second], certain=False)
     have_read(session)
     while "one" not in session.finishing:
         list(session.advance())
@@ -242,7 +242,7 @@ def test_what_cannot_be_encoded_ahead_harms_nobody(tmp_path: Path, clip: str) ->
     session = engine.open(launch_of(*runs))
     session.join(job_of(runs[0], tmp_path))
     whole, engine.model.encode = engine.model.encode, full  # type: ignore[method-assign]
-    session.expect(runs[1:])
+    session.prefetch(runs[1:])
     have_read(session)
     results = drive(session)
     engine.model.encode = whole  # type: ignore[method-assign]
@@ -273,7 +273,7 @@ def test_a_run_that_was_read_ahead_gets_the_same_video(tmp_path: Path, clip: str
     second = replace(second, prompt=first.prompt)
     session = engine.open(launch_of(first, second))
     session.join(job_of(first, tmp_path))
-    session.expect([second])
+    session.prefetch([second])
     list(session.advance())
     session.join(job_of(second, tmp_path))
 

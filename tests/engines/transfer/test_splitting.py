@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cosmos_batch.engines.inprocess.loader import second_device
-from cosmos_batch.engines.inprocess.sampling.batch import Batch
+from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.sampling.cfg_parallel import SplitForward
 from cosmos_batch.errors import PlanError
 from tests.engines.transfer.test_acceleration import MIX, made
@@ -15,9 +15,9 @@ from tests.engines.transfer.test_batch import CPU, Request, TinyModel
 from tests.engines.transfer.test_parity import error
 
 
-def split(model: TinyModel, other: TinyModel) -> Batch:
+def split(model: TinyModel, other: TinyModel) -> DenoisingBatch:
     """A batch whose unguided passes are done by the other model."""
-    return Batch(SplitForward(model.passes(), other.passes()))
+    return DenoisingBatch(SplitForward(model.passes(), other.passes()))
 
 
 @pytest.mark.parametrize("requests", [MIX, MIX[1:2], MIX[2:]], ids=["mixed", "without guidance", "given frames"])

@@ -25,14 +25,14 @@ def client() -> Iterator[TestClient]:
 
 
 ANSWERS = {
-    "/v1/server": system.ServerShape,
+    "/v1/server": system.ServerInfo,
     "/v1/videos?limit=100": videos.VideoList,
-    "/v1/videos/video_0007": videos.VideoShape,
-    "/v1/videos/video_0007/history": videos.HistoryShape,
-    "/v1/queue": queue.QueueShape,
-    "/v1/stats": stats.StatsShape,
-    "/v1/roots": files.RootsShape,
-    "/v1/roots?path=/data": files.RootsShape,
+    "/v1/videos/video_0007": videos.Video,
+    "/v1/videos/video_0007/history": videos.VideoHistory,
+    "/v1/queue": queue.Queue,
+    "/v1/stats": stats.Stats,
+    "/v1/roots": files.FolderListing,
+    "/v1/roots?path=/data": files.FolderListing,
 }
 
 
@@ -43,11 +43,11 @@ def test_what_is_asked_for_is_answered_in_shape(client: TestClient, path: str) -
 
 def test_a_plan_a_submission_and_an_upload_are_answered_in_shape(client: TestClient) -> None:
     videos.VideoRequest.model_validate(BODY)
-    check(queue.PlanShape, client.post("/v1/plan", json={"runs": [BODY]}).json())
+    check(queue.PlanPreview, client.post("/v1/plan", json={"runs": [BODY]}).json())
     key = {"Idempotency-Key": "1"}
-    check(videos.VideoShape, client.post("/v1/videos", json=BODY, headers=key).json())
+    check(videos.Video, client.post("/v1/videos", json=BODY, headers=key).json())
     sent = client.post("/v1/files", files={"file": ("a.mp4", b"film")}, data={"purpose": "user_data"})
-    check(files.FileShape, sent.json())
+    check(files.File, sent.json())
     check(files.FileList, client.get("/v1/files").json())
 
 

@@ -10,7 +10,7 @@ from cosmos_batch.cli.render.console import console
 from cosmos_batch.cli.render.text import safe
 from cosmos_batch.engines.inprocess.engine import TransferEngine
 from cosmos_batch.engines.profile_store import keep_profile
-from cosmos_batch.engines.registry import Choice, Engines, device_of, profile_folder, shipped
+from cosmos_batch.engines.registry import EngineChoice, Engines, device_of, profile_folder, shipped
 from cosmos_batch.errors import PlanError
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.video import Frames
@@ -18,7 +18,7 @@ from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.run import TRANSFER_CONTROLS
 
 
-def calibrate_command(engines: Engines, choice: Choice, seconds: float) -> int:
+def calibrate_command(engines: Engines, choice: EngineChoice, seconds: float) -> int:
     """Measure, keep the profile, and print it; returns the exit code. Raises CosmosBatchError."""
     loaded = engines.load(choice, TRANSFER_CONTROLS)
     if not isinstance(loaded.engine, TransferEngine):

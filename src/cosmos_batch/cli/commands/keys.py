@@ -6,11 +6,11 @@ import sys
 from datetime import UTC, datetime
 
 from cosmos_batch.cli.render.text import safe
-from cosmos_batch.cli.service_location import Place
+from cosmos_batch.cli.service_location import ServiceLocation
 from cosmos_batch.service.api_keys import make_key, revoke_key
 
 
-def add_key_command(place: Place, name: str) -> int:
+def add_key_command(place: ServiceLocation, name: str) -> int:
     """Make an API key and print it, this once; returns the exit code. Raises InputError and LedgerError."""
     ledger = place.open()
     try:
@@ -21,7 +21,7 @@ def add_key_command(place: Place, name: str) -> int:
     return 0
 
 
-def list_keys_command(place: Place) -> int:
+def list_keys_command(place: ServiceLocation) -> int:
     """Print the names of all keys; returns the exit code. Raises LedgerError."""
 
     def day(seconds: float) -> str:
@@ -37,7 +37,7 @@ def list_keys_command(place: Place) -> int:
     return 0
 
 
-def revoke_key_command(place: Place, name: str) -> int:
+def revoke_key_command(place: ServiceLocation, name: str) -> int:
     """Let a key open nothing any more; returns the exit code. Raises InputError and LedgerError."""
     ledger = place.open()
     try:

@@ -11,7 +11,7 @@ from cosmos_batch.cli.load_runs import Requests, gather
 from cosmos_batch.cli.render.console import complain, console, print_problems
 from cosmos_batch.cli.render.tables import print_plan
 from cosmos_batch.cli.render.text import safe, times
-from cosmos_batch.engines.registry import Choice, Engines, cache_folder
+from cosmos_batch.engines.registry import EngineChoice, Engines, cache_folder
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Plan, plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
@@ -30,7 +30,7 @@ def usable(requests: Requests, skip_invalid: bool) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ways:
+class PlanOutput:
     """What else `cosmos-batch plan` is asked for."""
 
     measured_in: Path | None  # an output folder to learn costs from
@@ -39,7 +39,7 @@ class Ways:
     skip_invalid: bool
 
 
-def plan_command(engines: Engines, files: Sequence[Path], choice: Choice, ways: Ways) -> int:
+def plan_command(engines: Engines, files: Sequence[Path], choice: EngineChoice, ways: PlanOutput) -> int:
     """Plan the runs of the files; returns the exit code. Raises CosmosBatchError."""
     preview = engines.preview(choice)
     requests = gather(files, preview.traits)
@@ -79,7 +79,7 @@ def _learnt(prior: CostModel, output: Path | None) -> CostModel:
         ledger.close()
 
 
-def check_command(engines: Engines, files: Sequence[Path], choice: Choice | None) -> int:
+def check_command(engines: Engines, files: Sequence[Path], choice: EngineChoice | None) -> int:
     """Report every problem of the files; returns the exit code."""
     traits = engines.preview(choice).traits if choice else None
     requests = gather(files, traits)

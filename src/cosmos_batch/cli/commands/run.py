@@ -12,38 +12,38 @@ from cosmos_batch.cli.commands.plan import usable
 from cosmos_batch.cli.load_runs import Requests, gather
 from cosmos_batch.cli.render.console import complain, console
 from cosmos_batch.cli.render.progress import LiveProgress, PlainProgress
-from cosmos_batch.cli.render.progress_state import Tally
+from cosmos_batch.cli.render.progress_state import ProgressState
 from cosmos_batch.cli.render.tables import print_standings
 from cosmos_batch.cli.render.text import duration
 from cosmos_batch.cli.signals import stopping
 from cosmos_batch.dispatch.command import Command, execute
-from cosmos_batch.dispatch.output.directory import OutputFolder
+from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.resume import obstacles
-from cosmos_batch.dispatch.settings import Settings, Stop
-from cosmos_batch.engines.registry import Choice, Engines, Loaded
+from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
+from cosmos_batch.engines.registry import EngineChoice, Engines, Loaded
 from cosmos_batch.errors import EngineError, LedgerError, MediaError, StorageError
-from cosmos_batch.ledger import Standing, State
+from cosmos_batch.ledger import RunStatus, State
 
 SMALL = 20  # runs up to which the summary names those that succeeded, too
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunRequest:
     """What the command line asks for."""
 
     files: Sequence[Path]
     output: Path
-    choice: Choice
-    settings: Settings
+    choice: EngineChoice
+    settings: DispatchSettings
     skip_invalid: bool
     plain: bool
 
 
-def run_command(engines: Engines, order: Order) -> int:
+def run_command(engines: Engines, order: RunRequest) -> int:
     """Make what is missing; returns the exit code. Raises CosmosBatchError where nothing can go on."""
     requests = gather(order.files, engines.preview(order.choice).traits)
     try:
-        folder = OutputFolder(order.output)
+        folder = OutputDirectory(order.output)
     except StorageError as exc:
         complain(str(exc))
         return 2
@@ -56,7 +56,7 @@ def run_command(engines: Engines, order: Order) -> int:
         return _dispatch(requests, loaded, folder, order)
 
 
-def _publishable(requests: Requests, folder: OutputFolder) -> Requests:
+def _publishable(requests: Requests, folder: OutputDirectory) -> Requests:
     """The requests, without those whose name is taken in the folder."""
     blocked = obstacles(requests.runs, folder)
     taken = {problem.found for problem in blocked}
@@ -64,9 +64,9 @@ def _publishable(requests: Requests, folder: OutputFolder) -> Requests:
     return Requests(runs, requests.facts, (*requests.problems, *blocked))
 
 
-def _dispatch(requests: Requests, loaded: Loaded, folder: OutputFolder, order: Order) -> int:
-    stop, started = Stop(), time.monotonic()
-    tally = Tally(time.monotonic, len(requests.runs))
+def _dispatch(requests: Requests, loaded: Loaded, folder: OutputDirectory, order: RunRequest) -> int:
+    stop, started = StopToken(), time.monotonic()
+    tally = ProgressState(time.monotonic, len(requests.runs))
     runs = requests.settled(loaded.engine.traits)
     command = Command(runs, loaded.engine, loaded.prior, requests.facts, order.settings)
     try:
@@ -82,13 +82,13 @@ def _dispatch(requests: Requests, loaded: Loaded, folder: OutputFolder, order: O
     return _exit_code(standings, stop)
 
 
-def _progress(tally: Tally, plain: bool) -> LiveProgress | PlainProgress:
+def _progress(tally: ProgressState, plain: bool) -> LiveProgress | PlainProgress:
     if plain or not sys.stdout.isatty():
         return PlainProgress(sys.stdout, tally, time.monotonic)
     return LiveProgress(console(), tally)
 
 
-def _draw(folder: OutputFolder, requests: Requests, standings: Sequence[Standing]) -> None:
+def _draw(folder: OutputDirectory, requests: Requests, standings: Sequence[RunStatus]) -> None:
     """The contact sheet. A command whose videos are made has not failed for want of it."""
     from cosmos_batch.cli.render.contact_sheet import write_contact_sheets
 
@@ -98,9 +98,9 @@ def _draw(folder: OutputFolder, requests: Requests, standings: Sequence[Standing
         complain(f"no contact sheet: {exc}")
 
 
-def _exit_code(standings: Sequence[Standing], stop: Stop) -> int:
+def _exit_code(standings: Sequence[RunStatus], stop: StopToken) -> int:
     states = {standing.state for standing in standings}
-    if stop.wanted and not states <= {State.SUCCEEDED, State.FAILED, State.BLOCKED}:
+    if stop.requested and not states <= {State.SUCCEEDED, State.FAILED, State.BLOCKED}:
         print("stopped; the same command goes on from here")
         return 130
     return 0 if states <= {State.SUCCEEDED} else 1

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from types import FrameType
 
 from cosmos_batch.cli.render.text import safe
-from cosmos_batch.cli.service_location import Place
-from cosmos_batch.dispatch.observe.log import Journal
-from cosmos_batch.dispatch.output.service_home import Home
-from cosmos_batch.dispatch.scheduler.queue import Habits
-from cosmos_batch.dispatch.settings import Settings
-from cosmos_batch.dispatch.worker.process import work
+from cosmos_batch.cli.service_location import ServiceLocation
+from cosmos_batch.dispatch.observe.log import EventLog
+from cosmos_batch.dispatch.output.service_home import ServiceHome
+from cosmos_batch.dispatch.scheduler.queue import SchedulerSettings
+from cosmos_batch.dispatch.settings import DispatchSettings
+from cosmos_batch.dispatch.worker.process import run_worker
 from cosmos_batch.dispatch.worker.supervisor import OnStart, Supervisor
-from cosmos_batch.dispatch.worker.worker import Machine
-from cosmos_batch.dispatch.worker.worker import Service as Work
-from cosmos_batch.engines.registry import Choice, Engines
+from cosmos_batch.dispatch.worker.worker import LoadedEngine
+from cosmos_batch.dispatch.worker.worker import WorkerSettings as Work
+from cosmos_batch.engines.registry import EngineChoice, Engines
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.service.server import listen, prepare
 from cosmos_batch.service.settings import Serving
-from cosmos_batch.service.state import Served
+from cosmos_batch.service.state import ServedEngine
 
 _DEVICES = "CUDA_VISIBLE_DEVICES"
 
@@ -39,7 +39,7 @@ class WorkerOptions:
     max_failures: int
     save_every: float
 
-    def arguments(self, place: Place, choice: Choice) -> list[str]:
+    def arguments(self, place: ServiceLocation, choice: EngineChoice) -> list[str]:
         """The arguments of a worker's command that say all this."""
         said = {
             "--workers": self.workers,
@@ -61,23 +61,23 @@ class WorkerOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class ServeRequest:
     """What `cosmos-batch serve` is asked for."""
 
-    place: Place
-    choice: Choice
+    place: ServiceLocation
+    choice: EngineChoice
     serving: Serving
     workers: WorkerOptions
     on_start: OnStart
 
 
-def serve_command(engines: Engines, orders: Orders) -> int:
+def serve_command(engines: Engines, orders: ServeRequest) -> int:
     """Serve until a signal says to stop; returns the exit code. Raises CosmosBatchError."""
     preview = engines.preview(orders.choice)
     ledger = orders.place.open()
     try:
-        served = Served(orders.choice.name, preview.traits, preview.prior)
-        journal = Journal(sys.stderr, worker="http")
+        served = ServedEngine(orders.choice.name, preview.traits, preview.prior)
+        journal = EventLog(sys.stderr, worker="http")
         server = prepare(orders.place.home, ledger, served, orders.serving, journal)
         with listen(orders.serving) as listening, _supervisor(orders, ledger):
             _outlive_signals()
@@ -89,10 +89,10 @@ def serve_command(engines: Engines, orders: Orders) -> int:
     return 0
 
 
-def _supervisor(orders: Orders, ledger: Ledger) -> Supervisor:
+def _supervisor(orders: ServeRequest, ledger: Ledger) -> Supervisor:
     command = [*_program(), "worker", *orders.workers.arguments(orders.place, orders.choice), "--number"]
     return Supervisor(
-        Home(orders.place.home.absolute()),
+        ServiceHome(orders.place.home.absolute()),
         ledger,
         lambda number: [*command, str(number)],
         workers=orders.workers.workers,
@@ -120,24 +120,26 @@ def _outlive_signals() -> None:
         signal.signal(number, heed)
 
 
-def worker_command(engines: Engines, place: Place, choice: Choice, options: WorkerOptions, number: int) -> int:
+def worker_command(
+    engines: Engines, place: ServiceLocation, choice: EngineChoice, options: WorkerOptions, number: int
+) -> int:
     """Be one of a service's workers until it is told to stop; returns how it ended. Raises CosmosBatchError."""
     _take_devices(number, options.workers, choice.options.gpus)
-    settings = Settings(
+    settings = DispatchSettings(
         save_every=options.save_every,
         max_failures=options.max_failures,
         max_batch=options.max_batch,
         retry_wait=5.0,
         guarded=True,
     )
-    habits = Habits(rules=FlushRules(options.flush_seconds, options.flush_runs))
+    habits = SchedulerSettings(rules=FlushRules(options.flush_seconds, options.flush_runs))
 
-    def hire() -> Machine:
+    def hire() -> LoadedEngine:
         loaded = engines.load(choice, sorted(engines.preview(choice).traits.controls))
-        return Machine(loaded.engine, loaded.prior)
+        return LoadedEngine(loaded.engine, loaded.prior)
 
     service = Work(habits=habits, settings=settings)
-    return int(work(Home(place.home), number, hire, service, ledger=place.url))
+    return int(run_worker(ServiceHome(place.home), number, hire, service, ledger=place.url))
 
 
 def _take_devices(number: int, workers: int, gpus: int) -> None:

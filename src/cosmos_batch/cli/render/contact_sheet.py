@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cosmos_batch.dispatch.output.directory import OUTPUT
-from cosmos_batch.ledger import Standing, State
+from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.media.contact_sheet import SheetRow, write_sheets
 from cosmos_batch.run import Run
 
@@ -16,13 +16,13 @@ SHEET_RUNS = 96  # more would be a book, and take minutes to draw
 _CONTROL = re.compile(r"control_([a-z]+)\.mp4")
 
 
-def write_contact_sheets(folder: Path, runs: Sequence[Run], standings: Sequence[Standing]) -> list[Path]:
+def write_contact_sheets(folder: Path, runs: Sequence[Run], standings: Sequence[RunStatus]) -> list[Path]:
     """Draw the first runs of the command; return the sheets. Raises MediaError."""
     by_id = {standing.id: standing for standing in standings}
     return write_sheets(folder, [_row(folder, run, by_id) for run in runs[:SHEET_RUNS]])
 
 
-def _row(folder: Path, run: Run, standings: Mapping[str, Standing]) -> SheetRow:
+def _row(folder: Path, run: Run, standings: Mapping[str, RunStatus]) -> SheetRow:
     home, state = folder / run.id, standings[run.id].state
     done = state is State.SUCCEEDED
     return SheetRow(

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cosmos_batch.cli.render.progress_state import Tally
+from cosmos_batch.cli.render.progress_state import ProgressState
 from cosmos_batch.cli.render.text import duration, safe, times
 from cosmos_batch.ledger.models import State
 from cosmos_batch.planning.plan import Plan
@@ -24,7 +24,7 @@ STYLES = {State.SUCCEEDED: "green", State.FAILED: "red", State.BLOCKED: "yellow"
 class PlainProgress:
     """A line for everything that ends, and one every few seconds in between."""
 
-    def __init__(self, stream: TextIO, tally: Tally, clock: Callable[[], float]) -> None:
+    def __init__(self, stream: TextIO, tally: ProgressState, clock: Callable[[], float]) -> None:
         self._stream = stream
         self._tally = tally
         self._clock = clock
@@ -74,7 +74,7 @@ class PlainProgress:
 class LiveProgress:
     """A display that is drawn anew in its place."""
 
-    def __init__(self, console: Console, tally: Tally) -> None:
+    def __init__(self, console: Console, tally: ProgressState) -> None:
         self._console = console
         self._tally = tally
         self._launch = self._batch = ""
@@ -139,7 +139,7 @@ def steps_done(step: int, steps: int) -> str:
     return f"step {step} of {steps}" if steps else "starting"
 
 
-def headline(tally: Tally) -> str:
+def headline(tally: ProgressState) -> str:
     """How far the command is, in a line."""
     counts = [f"{tally.count(state)} {state}" for state in (State.FAILED, State.BLOCKED) if tally.count(state)]
     left = tally.left

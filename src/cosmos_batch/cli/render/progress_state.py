@@ -12,7 +12,7 @@ ENDED = (State.SUCCEEDED, State.FAILED, State.BLOCKED)
 
 
 @dataclass(slots=True)
-class Tally:
+class ProgressState:
     """Counts what a watcher hears. Work is measured in predicted seconds, so that long runs weigh more."""
 
     clock: Callable[[], float]

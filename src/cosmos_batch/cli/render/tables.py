@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cosmos_batch.cli.render.progress import STYLES, plan_line
 from cosmos_batch.cli.render.text import duration, safe, size, times
-from cosmos_batch.ledger.models import Standing, State
+from cosmos_batch.ledger.models import RunStatus, State
 from cosmos_batch.planning.plan import Launch, Plan
 
 SHOWN_LAUNCHES = 40
@@ -74,7 +74,7 @@ def _launch_cells(launch: Launch) -> tuple[str, ...]:
     )
 
 
-def print_standings(console: Console, standings: Sequence[Standing], *, everything: bool = False) -> None:
+def print_standings(console: Console, standings: Sequence[RunStatus], *, everything: bool = False) -> None:
     """A count by state, and a table: of every run, or of those that did not succeed."""
     counts = Counter(standing.state for standing in standings)
     shown = [s for s in standings if everything or s.state is not State.SUCCEEDED]
@@ -86,7 +86,7 @@ def print_standings(console: Console, standings: Sequence[Standing], *, everythi
     console.print(Text(f"{times(len(standings), 'run')}: {', '.join(parts) or 'none'}"))
 
 
-def _standings_table(standings: Iterable[Standing]) -> Table:
+def _standings_table(standings: Iterable[RunStatus]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("run", "state", "steps", "time"):
         table.add_column(name)

@@ -11,11 +11,11 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cosmos_batch.dispatch.execution.slot import Seat
-from cosmos_batch.dispatch.observe.counters import Tallies
-from cosmos_batch.dispatch.output.directory import OutputFolder, folder_errors
+from cosmos_batch.dispatch.execution.slot import Slot
+from cosmos_batch.dispatch.observe.counters import Counters
+from cosmos_batch.dispatch.output.directory import OutputDirectory, folder_errors
 from cosmos_batch.dispatch.output.provenance import (
-    Circumstances,
+    AttemptInfo,
     Digest,
     Identity,
     check_published,
@@ -23,7 +23,7 @@ from cosmos_batch.dispatch.output.provenance import (
     request_key,
     write_description,
 )
-from cosmos_batch.dispatch.settings import SavePace, Settings, Watcher
+from cosmos_batch.dispatch.settings import DispatchSettings, EventSink, Throttle
 from cosmos_batch.dispatch.worker.heartbeat import Leases
 from cosmos_batch.engines.base import Job, Outcome, Result
 from cosmos_batch.errors import OutputError
@@ -46,10 +46,10 @@ def check_thread() -> Executor:
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class DispatchContext:
     """What dispatching needs of the world."""
 
-    folder: OutputFolder
+    folder: OutputDirectory
     ledger: Ledger
     identity: Identity  # of the engine
     costed_as: tuple[str, str]  # engine and device, as the cost model names them
@@ -57,30 +57,30 @@ class Tools:
     shape: Callable[[Run], Shape]  # what a run's output must measure
     check: CheckOutput
     checks: Executor  # where outputs are opened while others are denoised
-    settings: Settings
-    watcher: Watcher
+    settings: DispatchSettings
+    events: EventSink
     clock: Callable[[], float] = time.time
     worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     leases: Leases = field(default_factory=Leases)
-    tallies: Tallies = field(default_factory=Tallies)
+    counters: Counters = field(default_factory=Counters)
 
 
-class BatchRecorder:
+class AttemptRecorder:
     """The recorder of one flight."""
 
-    def __init__(self, tools: Tools, batch: int, failures: dict[str, int]) -> None:
+    def __init__(self, tools: DispatchContext, batch: int, failures: dict[str, int]) -> None:
         """`failures` holds, by run id, the attempts that a run has made fail so far, and is kept up to date."""
         self._tools = tools
         self._batch = batch
         self._failures = failures
         self._company: tuple[str, ...] = ()
-        self._pace = SavePace(PROGRESS_SECONDS, tools.clock)
+        self._pace = Throttle(PROGRESS_SECONDS, tools.clock)
 
     def know(self, failures: Mapping[str, int]) -> None:
         """The same of runs that join later."""
         self._failures |= failures
 
-    def place(self, run: Run, attempt: int) -> Seat | None:
+    def place(self, run: Run, attempt: int) -> Slot | None:
         """A place for the attempt; None where it has come to its end already, with or without a video."""
         try:
             return None if self._is_made(run, attempt) else self._seat(run, attempt)
@@ -88,7 +88,7 @@ class BatchRecorder:
             self._refused(run, attempt, f"an input cannot be read: {exc.filename}: {exc.strerror}")
             return None
 
-    def _seat(self, run: Run, attempt: int) -> Seat:
+    def _seat(self, run: Run, attempt: int) -> Slot:
         """With its folder made. Raises OSError where an input cannot be read."""
         tools = self._tools
         key = request_key(run, tools.identity, tools.digest)
@@ -96,7 +96,7 @@ class BatchRecorder:
         job = Job(run, tools.folder.work(attempt), state)
         self._company += (run.id,)
         tools.leases.take(attempt)
-        return Seat(job, attempt, resumed=state.exists(), started=tools.clock())
+        return Slot(job, attempt, resumed=state.exists(), started=tools.clock())
 
     def _is_made(self, run: Run, attempt: int) -> bool:
         """Whether the run's finished output lies there already: published by a process that died right after.
@@ -113,14 +113,14 @@ class BatchRecorder:
             return False
         reason = "its finished output was found"
         tools.ledger.finish(attempt, State.SUCCEEDED, reason)
-        tools.watcher.changed(run.id, State.SUCCEEDED, reason)
+        tools.events.changed(run.id, State.SUCCEEDED, reason)
         tools.folder.forget_states({run.id})
         return True
 
-    def stepped(self, seat: Seat, seats: Sequence[Seat]) -> None:
+    def stepped(self, seat: Slot, seats: Sequence[Slot]) -> None:
         """Show a step at once, and write all of them down now and then, which renews the lease."""
-        self._tools.watcher.stepped(seat.id, seat.step, seat.steps)
-        self._tools.tallies.count("steps")
+        self._tools.events.stepped(seat.id, seat.step, seat.steps)
+        self._tools.counters.count("steps")
         if self._pace.due():
             started = self._tools.clock()
             steps = {other.attempt: (other.step, other.steps) for other in seats if not other.landed}
@@ -129,14 +129,14 @@ class BatchRecorder:
 
     def noted(self, message: str) -> None:
         """Tell the user."""
-        self._tools.watcher.noted(message)
+        self._tools.events.noted(message)
 
-    def inspect(self, seat: Seat) -> None:
+    def inspect(self, seat: Slot) -> None:
         """Open a run's output. Raises OutputError where it does not hold. Any thread may do so."""
         run = seat.job.run
         self._tools.check(run, self._tools.shape(run), seat.job)
 
-    def ended(self, seat: Seat, result: Result, inspected: Callable[[], None] | None = None) -> None:
+    def ended(self, seat: Slot, result: Result, inspected: Callable[[], None] | None = None) -> None:
         """Act on what the engine says. `inspected` gives what came of `inspect`; None: it is done here.
 
         Raises StorageError and LedgerError.
@@ -152,7 +152,7 @@ class BatchRecorder:
             case Outcome.FAILED:
                 self.failed(seat, result.cause, result.retryable)
 
-    def _succeeded(self, seat: Seat, inspected: Callable[[], None]) -> None:
+    def _succeeded(self, seat: Slot, inspected: Callable[[], None]) -> None:
         tools = self._tools
         if not tools.ledger.renew([seat.attempt], tools.settings.lease):
             self.lost(seat)
@@ -167,16 +167,16 @@ class BatchRecorder:
             self._close(seat, State.SUCCEEDED, "")
             self._forget_state(seat)
 
-    def _describe(self, seat: Seat) -> None:
+    def _describe(self, seat: Slot) -> None:
         tools = self._tools
-        circumstances = Circumstances(
+        circumstances = AttemptInfo(
             seat.attempt, self._batch, self._company, seat.started, tools.clock(), seat.resumed
         )
         with folder_errors(tools.folder.root):
             made = describe(seat.job.run, seat.job.folder, tools.identity, tools.digest, circumstances)
             write_description(seat.job.folder, made)
 
-    def failed(self, seat: Seat, cause: str, retryable: bool) -> bool:
+    def failed(self, seat: Slot, cause: str, retryable: bool) -> bool:
         """Count a failure against the run, unless the output folder is what is wrong; whether it is tried again.
 
         What failed from a saved state is tried again from its start: the state may be the reason.
@@ -186,13 +186,13 @@ class BatchRecorder:
         count = self._failures[seat.id] = self._failures.get(seat.id, 0) + 1
         again = (retryable or seat.resumed) and count < self._tools.settings.max_failures
         if again:
-            self._tools.tallies.count("retries")
+            self._tools.counters.count("retries")
             self._close(seat, State.QUEUED, cause, failure=True, wait=self._tools.settings.wait_after(count))
         else:
             self._close(seat, State.FAILED, cause, failure=True)
         return again
 
-    def dropped(self, seat: Seat, reason: str) -> None:
+    def dropped(self, seat: Slot, reason: str) -> None:
         """Cancel a run on its way, or let one go that was taken from this process."""
         if seat.attempt in self._tools.leases.lost:
             self.lost(seat)
@@ -200,32 +200,32 @@ class BatchRecorder:
             self._close(seat, State.CANCELLED, reason)
             self._forget_state(seat)
 
-    def lost(self, seat: Seat) -> None:
+    def lost(self, seat: Slot) -> None:
         """Its lease ran out, so that it is somebody else's now: leave no trace."""
-        self._tools.watcher.noted(f"{seat.id}: its lease ran out, and another worker may have it")
+        self._tools.events.noted(f"{seat.id}: its lease ran out, and another worker may have it")
         self._leave(seat)
 
     def _refused(self, run: Run, attempt: int, cause: str) -> None:
         """Fail a run that could not even be seated."""
         self._tools.ledger.finish(attempt, State.FAILED, cause, failure=True)
         self._tools.leases.drop(attempt)
-        self._tools.watcher.changed(run.id, State.FAILED, cause)
+        self._tools.events.changed(run.id, State.FAILED, cause)
 
-    def put_back(self, seat: Seat, reason: str) -> None:
+    def put_back(self, seat: Slot, reason: str) -> None:
         """Let a run wait again, from its saved state where there is one. It is not the run's fault."""
         self._close(seat, State.PREEMPTED if seat.job.state.exists() else State.QUEUED, reason)
 
-    def _close(self, seat: Seat, state: State, cause: str, *, failure: bool = False, wait: float = 0.0) -> None:
+    def _close(self, seat: Slot, state: State, cause: str, *, failure: bool = False, wait: float = 0.0) -> None:
         steps = seat.step, seat.steps
         self._tools.ledger.finish(seat.attempt, state, cause, failure=failure, wait=wait, steps=steps)
-        self._tools.watcher.changed(seat.id, state, cause)
+        self._tools.events.changed(seat.id, state, cause)
         self._leave(seat)
 
-    def _leave(self, seat: Seat) -> None:
+    def _leave(self, seat: Slot) -> None:
         self._tools.leases.drop(seat.attempt)
         seat.landed = True
         shutil.rmtree(seat.job.folder, ignore_errors=True)
 
-    def _forget_state(self, seat: Seat) -> None:
+    def _forget_state(self, seat: Slot) -> None:
         with folder_errors(self._tools.folder.root):
             seat.job.state.unlink(missing_ok=True)

@@ -7,9 +7,9 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import Protocol
 
-from cosmos_batch.dispatch.execution.finishing import Stragglers
-from cosmos_batch.dispatch.execution.slot import Recorder, Seat
-from cosmos_batch.dispatch.settings import SavePace, Stop
+from cosmos_batch.dispatch.execution.finishing import FinishingRuns
+from cosmos_batch.dispatch.execution.slot import AttemptSink, Slot
+from cosmos_batch.dispatch.settings import StopToken, Throttle
 from cosmos_batch.engines.base import Event, Outcome, Progress, Result, Session
 from cosmos_batch.errors import (
     CosmosBatchError,
@@ -23,7 +23,7 @@ from cosmos_batch.errors import (
 from cosmos_batch.run import Run
 
 
-class Landing(Enum):
+class BatchEnd(Enum):
     """How a flight ended for those still aboard."""
 
     DONE = auto()  # nobody is, though some may still have to be finished
@@ -35,21 +35,21 @@ class Landing(Enum):
 class Steward(Protocol):
     """Decides between two steps who comes and who goes."""
 
-    def between(self, flight: Flight) -> None:
+    def between(self, flight: RunningBatch) -> None:
         """Let runs join, set runs aside, or drop them. Called before every step."""
 
 
-class Flight:
+class RunningBatch:
     """A batch of runs in a session. Single-threaded: whatever happens, happens between two steps."""
 
     def __init__(
         self,
         session: Session,
-        seats: Sequence[Seat],
-        recorder: Recorder,
-        stragglers: Stragglers,
-        stop: Stop,
-        pace: SavePace,
+        seats: Sequence[Slot],
+        recorder: AttemptSink,
+        stragglers: FinishingRuns,
+        stop: StopToken,
+        pace: Throttle,
         clock: Callable[[], float],
         steward: Steward | None = None,
     ) -> None:
@@ -58,7 +58,7 @@ class Flight:
         """
         self._session = session
         self._seats = {seat.id: seat for seat in seats}
-        self._left: list[Seat] = []  # by runs that were set aside and came back to another
+        self._left: list[Slot] = []  # by runs that were set aside and came back to another
         self._recorder = recorder
         self._stragglers = stragglers
         self._stop = stop
@@ -70,16 +70,16 @@ class Flight:
         self.advances = 0  # steps that the session has taken with somebody aboard
 
     @property
-    def aboard(self) -> list[Seat]:
+    def running(self) -> list[Slot]:
         """The seats that have not landed, and need the device."""
         return [seat for seat in self._seats.values() if not (seat.landed or seat.finishing)]
 
     @property
-    def seats(self) -> list[Seat]:
+    def slots(self) -> list[Slot]:
         """Everybody who is or was aboard."""
         return [*self._left, *self._seats.values()]
 
-    def fly(self) -> Landing:
+    def run(self) -> BatchEnd:
         """Take every run to its end, or as far as it needs the device; the rest is the stragglers'.
 
         Raises StorageError, LedgerError and Unavailable, with every run set aside.
@@ -90,36 +90,36 @@ class Flight:
             self.cause = str(exc) or "out of memory"
             self._hand_on()
             self._set_aside()
-            return Landing.OUT_OF_MEMORY
+            return BatchEnd.OUT_OF_MEMORY
         except (StorageError, LedgerError, Unavailable):
             self._set_aside()
             raise
         except Exception as exc:
             self.cause = explain(exc)
             self.foreign = not isinstance(exc, CosmosBatchError)
-            return Landing.CRASHED
+            return BatchEnd.CRASHED
 
-    def _fly(self) -> Landing:
-        for seat in self.aboard:
+    def _fly(self) -> BatchEnd:
+        for seat in self.running:
             self._join(seat)
         self._hand_on()
-        while self.aboard:
+        while self.running:
             if self._steward is not None:
                 self._steward.between(self)
-            if self._stop.wanted:
+            if self._stop.requested:
                 self.cause = self._stop.reason
                 self._set_aside()
-                return Landing.STOPPED
-            if not self.aboard:
+                return BatchEnd.STOPPED
+            if not self.running:
                 break
             self._take(self._session.advance())
             self._stragglers.collect()
             self._hand_on()
             self._check_company()
             self._save_when_due()
-        return Landing.DONE
+        return BatchEnd.DONE
 
-    def board(self, seats: Sequence[Seat]) -> None:
+    def admit(self, seats: Sequence[Slot]) -> None:
         """Let others in, at a step's end."""
         for seat in seats:
             if seat.id in self._seats:
@@ -129,11 +129,11 @@ class Flight:
             self._join(seat)
         self._hand_on()
 
-    def expect(self, runs: Sequence[Run], *, certain: bool) -> None:
+    def prefetch(self, runs: Sequence[Run], *, certain: bool) -> None:
         """These runs are to join the session next, if no other worker is sooner: it may read what they need."""
-        self._session.expect(runs, certain=certain)
+        self._session.prefetch(runs, certain=certain)
 
-    def set_aside(self, run_id: str, reason: str) -> None:
+    def preempt(self, run_id: str, reason: str) -> None:
         """Take a run out with its state saved, at a step's end; it waits again. Raises StorageError."""
         seat = self._seats[run_id]
         self._session.save(run_id)
@@ -148,7 +148,7 @@ class Flight:
         self._recorder.dropped(seat, reason)
         seat.landed = True
 
-    def _join(self, seat: Seat) -> None:
+    def _join(self, seat: Slot) -> None:
         """Let a run in. What it raises concerns it alone, but for memory, which it shares."""
         try:
             self._stragglers.give_way(seat.id, self._session)
@@ -180,32 +180,32 @@ class Flight:
     def _hand_on(self) -> None:
         """Whoever needs nothing of the device any more is not aboard: others may be meanwhile."""
         finishing = set(self._session.finishing)
-        for seat in self.aboard:
+        for seat in self.running:
             if seat.id in finishing:
                 self._stragglers.take(seat, self._recorder)
 
-    def _land(self, seat: Seat, result: Result) -> None:
+    def _land(self, seat: Slot, result: Result) -> None:
         self._recorder.ended(seat, result)
         seat.landed = True
 
     def _check_company(self) -> None:
         """A run that the engine has dropped without a word would be waited for without end."""
-        lost = {seat.id for seat in self.aboard} - set(self._session.active)
+        lost = {seat.id for seat in self.running} - set(self._session.active)
         if lost:
             raise EngineError(f"the engine has lost {', '.join(sorted(lost))} without a result")
         self._stragglers.check(self._session.active)
 
     def _save_when_due(self) -> None:
-        if not self.aboard or not self._pace.due():
+        if not self.running or not self._pace.due():
             return
         started = self._clock()
-        for seat in self.aboard:
+        for seat in self.running:
             self._session.save(seat.id)
         self._pace.spent(self._clock() - started)
 
     def _set_aside(self) -> None:
         """Save whoever is aboard and let them leave; one that cannot be saved goes on from its last state."""
-        for seat in self.aboard:
+        for seat in self.running:
             if seat.id not in self._session.active:
                 continue
             try:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import suppress
 
-from cosmos_batch.dispatch.execution.slot import Recorder, Seat
+from cosmos_batch.dispatch.execution.slot import AttemptSink, Slot
 from cosmos_batch.engines.base import Event, Outcome, Result, Session
 from cosmos_batch.errors import EngineError, LedgerError, StorageError, Unavailable, explain
 
 
-class Stragglers:
+class FinishingRuns:
     """The runs of a launch that its session is only finishing, each with the recorder of its own batch.
 
     Nobody aboard answers for them, nor they for anybody aboard: what goes wrong with one is its own failure.
@@ -22,16 +22,16 @@ class Stragglers:
         self._clock = clock
         self._checks = checks
         self._landed = landed
-        self._waiting: dict[str, tuple[Seat, Recorder]] = {}
+        self._waiting: dict[str, tuple[Slot, AttemptSink]] = {}
         self._written: dict[str, tuple[Result, Future[None]]] = {}  # those of them whose files are opened
         self.seconds = 0.0  # that their landings held others up
 
     @property
-    def seats(self) -> list[Seat]:
+    def seats(self) -> list[Slot]:
         """Those that have not landed."""
         return [seat for seat, _ in self._waiting.values()]
 
-    def take(self, seat: Seat, recorder: Recorder) -> None:
+    def take(self, seat: Slot, recorder: AttemptSink) -> None:
         """A run is not aboard any more."""
         seat.finishing = True
         self._waiting[seat.id] = seat, recorder
@@ -121,14 +121,14 @@ class Stragglers:
         self.seconds += seat.landing_seconds
         self._forget(seat)
 
-    def _forget(self, seat: Seat) -> None:
+    def _forget(self, seat: Slot) -> None:
         seat.landed = True
         del self._waiting[seat.id]
         self._written.pop(seat.id, None)
         self._landed()
 
 
-def _set_aside(seat: Seat, recorder: Recorder, session: Session) -> None:
+def _set_aside(seat: Slot, recorder: AttemptSink, session: Session) -> None:
     try:
         session.save(seat.id)
     except Exception as exc:

@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from cosmos_batch.dispatch.execution.attempts import BatchRecorder, Tools
-from cosmos_batch.dispatch.execution.batch import Flight, Landing, Steward
-from cosmos_batch.dispatch.execution.finishing import Stragglers
-from cosmos_batch.dispatch.execution.measurements import Lessons
-from cosmos_batch.dispatch.execution.slot import Seat
+from cosmos_batch.dispatch.execution.attempts import AttemptRecorder, DispatchContext
+from cosmos_batch.dispatch.execution.batch import BatchEnd, RunningBatch, Steward
+from cosmos_batch.dispatch.execution.finishing import FinishingRuns
+from cosmos_batch.dispatch.execution.measurements import MeasurementLog
+from cosmos_batch.dispatch.execution.slot import Slot
 from cosmos_batch.dispatch.parts import cut, split
-from cosmos_batch.dispatch.settings import SavePace, Stop
+from cosmos_batch.dispatch.settings import StopToken, Throttle
 from cosmos_batch.engines.base import Engine, Session
 from cosmos_batch.errors import (
     CosmosBatchError,
@@ -36,7 +36,7 @@ class Attendant(Steward, Protocol):
     """A steward of one batch after the other."""
 
     def attend(
-        self, batch: Batch, number: int, controls: Signature, recorder: BatchRecorder, closed: bool
+        self, batch: Batch, number: int, controls: Signature, recorder: AttemptRecorder, closed: bool
     ) -> None:
         """A batch begins, in a session with these control branches. `closed`: nobody may join it."""
 
@@ -55,8 +55,8 @@ class _Claimed:
 
     batch: Batch
     number: int  # in the ledger
-    seats: list[Seat]
-    recorder: BatchRecorder
+    seats: list[Slot]
+    recorder: AttemptRecorder
     closed: bool  # nobody may join it: it is a part of one that broke, and is to be smaller than that was
 
 
@@ -66,31 +66,31 @@ class _Flown:
 
     batch: Batch
     number: int  # in the ledger
-    flight: Flight
+    flight: RunningBatch
     seconds: float  # that it was in the air
 
     @property
     def over(self) -> bool:
         """Whether everybody is finished."""
-        return all(seat.landed for seat in self.flight.seats if seat.finishing)
+        return all(seat.landed for seat in self.flight.slots if seat.finishing)
 
     @property
     def all_seconds(self) -> float:
         """With those that it held up the batches after it."""
-        return self.seconds + sum(seat.landing_seconds for seat in self.flight.seats)
+        return self.seconds + sum(seat.landing_seconds for seat in self.flight.slots)
 
 
-class LaunchRunner:
+class LaunchExecutor:
     """Executes one launch of a plan."""
 
     def __init__(
         self,
         engine: Engine,
         launch: Launch,
-        tools: Tools,
-        lessons: Lessons,
+        tools: DispatchContext,
+        lessons: MeasurementLog,
         failures: Mapping[str, int],
-        stop: Stop,
+        stop: StopToken,
         attendant: Attendant | None = None,
         alone_seconds: Callable[[Run], float] | None = None,
     ) -> None:
@@ -108,8 +108,8 @@ class LaunchRunner:
         self._session: Session | None = None
         self._held: deque[_Claimed] = deque()  # the parts of a broken batch, which are nobody else's meanwhile
         self._flown: list[_Flown] = []
-        self._stragglers = Stragglers(tools.clock, tools.checks, self._end_batches)
-        self._pace = SavePace(tools.settings.save_every, tools.clock)
+        self._stragglers = FinishingRuns(tools.clock, tools.checks, self._end_batches)
+        self._pace = Throttle(tools.settings.save_every, tools.clock)
 
     def execute(self, after_batch: Callable[[], None]) -> None:
         """Fly every batch, and call `after_batch` after each; then those of the launches that the attendant has
@@ -117,7 +117,7 @@ class LaunchRunner:
         """
         waiting = deque(part for batch in self._launch.batches for part in self._within_limits(batch))
         try:
-            while not self._stop.wanted and (self._held or waiting):
+            while not self._stop.requested and (self._held or waiting):
                 if self._held:
                     self._fly(self._open_session((self._held[0].batch, *waiting)), self._held.popleft())
                 else:
@@ -132,7 +132,7 @@ class LaunchRunner:
 
     def _further(self) -> Sequence[Batch]:
         """The batches of another launch for the same session: meanwhile the files of the last are written."""
-        if self._attendant is None or self._stop.wanted:
+        if self._attendant is None or self._stop.requested:
             return ()
         found = self._attendant.further()
         if found is None:
@@ -141,12 +141,12 @@ class LaunchRunner:
         self._failures = dict(failures)
         if self._session is not None and self._launch.controls != before.controls:
             session = self._session
-            self._started(self._launch, lambda: session.turn_to(self._launch))
+            self._started(self._launch, lambda: session.switch_launch(self._launch))
         return [part for batch in self._launch.batches for part in self._within_limits(batch)]
 
     def _within_limits(self, batch: Batch) -> Sequence[Batch]:
         """The batch, in parts where it is larger than what is known to fit."""
-        most = self._lessons.most(batch.shape)
+        most = self._lessons.max_runs(batch.shape)
         return split(batch, most) if most is not None and len(batch.runs) > most else (batch,)
 
     def _begin(self, batch: Batch, waiting: Sequence[Batch]) -> Sequence[Batch]:
@@ -162,7 +162,7 @@ class LaunchRunner:
         if self._attendant is not None and not waiting:
             self._attendant.foresee(session, runs)
         else:
-            session.expect([*runs, *(waiting[0].runs if waiting else ())])
+            session.prefetch([*runs, *(waiting[0].runs if waiting else ())])
         return self._fly(session, claimed)
 
     def _claim(self, batch: Batch, closed: bool = False) -> _Claimed | None:
@@ -175,7 +175,7 @@ class LaunchRunner:
         if claim is None:
             return None
         batch = cut(batch, [run for run in batch.runs if run.id in claim.attempts])
-        recorder = BatchRecorder(tools, claim.batch, self._failures)
+        recorder = AttemptRecorder(tools, claim.batch, self._failures)
         seats = [seat for run in batch.runs if (seat := recorder.place(run, claim.attempts[run.id]))]
         return _Claimed(batch, claim.batch, seats, recorder, closed)
 
@@ -185,9 +185,9 @@ class LaunchRunner:
         self._tools.ledger.begin([seat.id for seat in seats])
         if self._attendant is not None:
             self._attendant.attend(batch, number, self._launch.controls, claimed.recorder, claimed.closed)
-        self._tools.watcher.began(number, [seat.id for seat in seats])
+        self._tools.events.began(number, [seat.id for seat in seats])
         started, held_up = self._tools.clock(), self._stragglers.seconds
-        flight = Flight(
+        flight = RunningBatch(
             session,
             seats,
             claimed.recorder,
@@ -198,13 +198,13 @@ class LaunchRunner:
             self._attendant,
         )
         try:
-            landing = flight.fly()
+            landing = flight.run()
         except CosmosBatchError as exc:
-            self._abandon(flight.aboard, claimed.recorder, str(exc))
+            self._abandon(flight.running, claimed.recorder, str(exc))
             raise
         seconds = self._tools.clock() - started - (self._stragglers.seconds - held_up)
         flown = _Flown(batch, number, flight, seconds)
-        if landing is Landing.CRASHED:
+        if landing is BatchEnd.CRASHED:
             self._tools.ledger.end_batch(number, flight.cause, flown.all_seconds)
         else:
             self._flown.append(flown)
@@ -219,16 +219,16 @@ class LaunchRunner:
             self._tools.ledger.end_batch(flown.number, flown.flight.cause, seconds)
             self._lessons.took(flown.batch, flown.number, seconds, flown.flight)
 
-    def _after(self, landing: Landing, flight: Flight, claimed: _Claimed) -> Sequence[Batch]:
+    def _after(self, landing: BatchEnd, flight: RunningBatch, claimed: _Claimed) -> Sequence[Batch]:
         """The halves of a batch that is to fly again. Those of one that broke, and theirs, are held at once:
         nobody joins them, and no other worker takes their runs, so that ever less is aboard with the bad run.
         """
-        aboard = flight.aboard
-        if landing is Landing.DONE or not self._aftermath(landing, flight, claimed.recorder, claimed.batch):
+        aboard = flight.running
+        if landing is BatchEnd.DONE or not self._aftermath(landing, flight, claimed.recorder, claimed.batch):
             return ()
         left = cut(claimed.batch, [seat.job.run for seat in aboard])
         halves = split(left, -(-len(left.runs) // 2))
-        if landing is Landing.OUT_OF_MEMORY and not claimed.closed:
+        if landing is BatchEnd.OUT_OF_MEMORY and not claimed.closed:
             return halves
         for half in reversed(halves):
             if (held := self._claim(half, closed=True)) is not None:
@@ -261,7 +261,7 @@ class LaunchRunner:
 
     def _let_go(self) -> None:
         """Give up what will not be flown, or finished."""
-        reason = self._stop.reason if self._stop.wanted else "its launch was given up"
+        reason = self._stop.reason if self._stop.requested else "its launch was given up"
         with suppress(CosmosBatchError):
             self._give_back(reason)
         while self._held:
@@ -270,36 +270,36 @@ class LaunchRunner:
             with suppress(CosmosBatchError):
                 self._tools.ledger.end_batch(part.number, reason)
 
-    def _aftermath(self, landing: Landing, flight: Flight, recorder: BatchRecorder, batch: Batch) -> bool:
+    def _aftermath(self, landing: BatchEnd, flight: RunningBatch, recorder: AttemptRecorder, batch: Batch) -> bool:
         """End the attempts of those still aboard; return whether they are to fly again, in halves or alone."""
-        aboard, cause = flight.aboard, flight.cause
-        if landing is Landing.CRASHED:
+        aboard, cause = flight.running, flight.cause
+        if landing is BatchEnd.CRASHED:
             self._close_session()
             self._give_back(f"the engine broke before it was finished: {cause}")
             self._tools.folder.probe()
-        if landing is Landing.OUT_OF_MEMORY:
+        if landing is BatchEnd.OUT_OF_MEMORY:
             self._lessons.too_many(batch.shape, len(aboard))
-        if landing is not Landing.STOPPED and len(aboard) == 1:
-            alone = f"does not fit in memory, even alone: {cause}" if landing is Landing.OUT_OF_MEMORY else cause
+        if landing is not BatchEnd.STOPPED and len(aboard) == 1:
+            alone = f"does not fit in memory, even alone: {cause}" if landing is BatchEnd.OUT_OF_MEMORY else cause
             again = recorder.failed(aboard[0], alone, retryable=False)
             self._demand_fresh_process(flight, [])
-            return again and landing is Landing.CRASHED  # from its start, and not in company, which it may harm
+            return again and landing is BatchEnd.CRASHED  # from its start, and not in company, which it may harm
         for seat in aboard:
             recorder.put_back(seat, cause)
         self._demand_fresh_process(flight, aboard)
-        again = landing is not Landing.STOPPED and bool(aboard)
+        again = landing is not BatchEnd.STOPPED and bool(aboard)
         if again:
-            self._tools.tallies.count("splits")
+            self._tools.counters.count("splits")
             recorder.noted(f"a batch of {len(aboard)} is halved: {cause}")
         return again
 
-    def _demand_fresh_process(self, flight: Flight, suspects: Sequence[Seat]) -> None:
+    def _demand_fresh_process(self, flight: RunningBatch, suspects: Sequence[Slot]) -> None:
         """An error that nobody foresaw may have harmed the process: a device in an unknown state, say."""
         if self._tools.settings.guarded and flight.foreign:
             self._tools.ledger.suspect({seat.id: seat.step for seat in suspects}, flight.cause)
             raise EngineLost(f"the engine broke: {flight.cause}")
 
-    def _abandon(self, aboard: Sequence[Seat], recorder: BatchRecorder, reason: str) -> None:
+    def _abandon(self, aboard: Sequence[Slot], recorder: AttemptRecorder, reason: str) -> None:
         """The ledger or the folder fails: put down what can still be put down; a restart mends the rest."""
         with suppress(CosmosBatchError):
             for seat in aboard:
@@ -315,7 +315,7 @@ class LaunchRunner:
     def _started(self, launch: Launch, start: Callable[[], T]) -> T:
         """What comes of starting on a launch, which is told and timed. Raises EngineError where it fails."""
         started = self._tools.clock()
-        self._tools.watcher.launched(launch.reason, len(self._launch.runs))
+        self._tools.events.launched(launch.reason, len(self._launch.runs))
         try:
             made = start()
         except CosmosBatchError:
@@ -331,4 +331,4 @@ class LaunchRunner:
             try:
                 session.close()
             except Exception as exc:
-                self._tools.watcher.noted(f"the engine did not close cleanly: {explain(exc)}")
+                self._tools.events.noted(f"the engine did not close cleanly: {explain(exc)}")

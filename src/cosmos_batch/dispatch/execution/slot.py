@@ -10,7 +10,7 @@ from cosmos_batch.engines.base import Job, Result
 
 
 @dataclass(slots=True)
-class Seat:
+class Slot:
     """A run's place in a flight."""
 
     job: Job
@@ -42,28 +42,28 @@ class Seat:
         self.step, self.steps = step, steps
 
 
-class Recorder(Protocol):
+class AttemptSink(Protocol):
     """Where a flight's events go."""
 
-    def inspect(self, seat: Seat) -> None:
+    def inspect(self, seat: Slot) -> None:
         """Open a run's output. Raises OutputError where it does not hold. Any thread may do so."""
 
-    def ended(self, seat: Seat, result: Result, inspected: Callable[[], None] | None = None) -> None:
+    def ended(self, seat: Slot, result: Result, inspected: Callable[[], None] | None = None) -> None:
         """The engine says how the run came out. `inspected` gives what came of `inspect`; None: not done yet."""
 
-    def stepped(self, seat: Seat, seats: Sequence[Seat]) -> None:
+    def stepped(self, seat: Slot, seats: Sequence[Slot]) -> None:
         """A run went a step further, beside the other seats that the engine has."""
 
-    def failed(self, seat: Seat, cause: str, retryable: bool) -> bool:
+    def failed(self, seat: Slot, cause: str, retryable: bool) -> bool:
         """A run's attempt has failed through its own fault; whether it is tried again."""
 
-    def put_back(self, seat: Seat, reason: str) -> None:
+    def put_back(self, seat: Slot, reason: str) -> None:
         """A run is to wait again, and goes on from its saved state."""
 
-    def dropped(self, seat: Seat, reason: str) -> None:
+    def dropped(self, seat: Slot, reason: str) -> None:
         """Nobody wants a run any more."""
 
-    def lost(self, seat: Seat) -> None:
+    def lost(self, seat: Slot) -> None:
         """The run is somebody else's now."""
 
     def noted(self, message: str) -> None:

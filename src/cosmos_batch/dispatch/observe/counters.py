@@ -25,14 +25,14 @@ BOUNDS: Mapping[str, tuple[float, ...]] = {
 """The bounds of every histogram; above the last one the label is "le:+Inf"."""
 
 
-class TallyBook(Protocol):
+class CounterStore(Protocol):
     """Where tallies are kept."""
 
     def add_tallies(self, more: Mapping[tuple[str, str], float]) -> None:
         """Add to tallies, by name and label."""
 
 
-class Tallies:
+class Counters:
     """Counts since they were last written down."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Tallies:
     def _add(self, name: str, label: str, value: float) -> None:
         self._pending[name, label] = self._pending.get((name, label), 0.0) + value
 
-    def write(self, book: TallyBook) -> None:
+    def write(self, book: CounterStore) -> None:
         """Write down what is pending; it stays pending where the ledger cannot take it just now."""
         with suppress(LedgerError):
             book.add_tallies(self._pending)

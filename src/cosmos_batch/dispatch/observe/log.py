@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TextIO
 
 
-class Journal:
+class EventLog:
     """Writes lines such as {"at": 1700000000.5, "event": "run_changed", "run": "r1", "batch": 3, ...}."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.time, **about: object) -> None:

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cosmos_batch.dispatch.observe.counters import Tallies
-from cosmos_batch.dispatch.observe.log import Journal
-from cosmos_batch.ledger import Entry, State
+from cosmos_batch.dispatch.observe.counters import Counters
+from cosmos_batch.dispatch.observe.log import EventLog
+from cosmos_batch.ledger import QueueEntry, State
 from cosmos_batch.planning.plan import Plan
 
 
@@ -18,14 +18,14 @@ class _Underway:
     since: float  # seconds since 1970
 
 
-class Bystander:
+class ServiceEvents:
     """The watcher of a worker; see `watching.Watcher`."""
 
     def __init__(
         self,
-        journal: Journal,
-        tallies: Tallies,
-        entries: Mapping[str, Entry],
+        journal: EventLog,
+        tallies: Counters,
+        entries: Mapping[str, QueueEntry],
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`entries`: what waits, where a run is still to be found when it is just being claimed."""

@@ -98,7 +98,7 @@ def _run_of(state: Path) -> str:
     return state.name.rpartition("-")[0]
 
 
-class OutputFolder:
+class OutputDirectory:
     """An output folder that this process alone writes to, as long as it lives; or a service's workers together."""
 
     def __init__(self, root: Path, *, shared: bool = False) -> None:
@@ -123,7 +123,7 @@ class OutputFolder:
             os.close(self._lock)
             raise
 
-    def __enter__(self) -> OutputFolder:
+    def __enter__(self) -> OutputDirectory:
         return self
 
     def __exit__(

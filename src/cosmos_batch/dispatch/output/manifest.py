@@ -6,17 +6,17 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from cosmos_batch.dispatch.output.directory import MANIFEST, OUTPUT, OutputFolder
-from cosmos_batch.ledger import Standing, State
+from cosmos_batch.dispatch.output.directory import MANIFEST, OUTPUT, OutputDirectory
+from cosmos_batch.ledger import RunStatus, State
 
 
-def write_manifest(folder: OutputFolder, standings: Iterable[Standing]) -> None:
+def write_manifest(folder: OutputDirectory, standings: Iterable[RunStatus]) -> None:
     """Write the manifest, whole or not at all. Raises StorageError."""
     lines = [json.dumps(_line(standing), ensure_ascii=False) for standing in standings]
     folder.write(MANIFEST, "".join(line + "\n" for line in lines))
 
 
-def _line(standing: Standing) -> dict[str, Any]:
+def _line(standing: RunStatus) -> dict[str, Any]:
     done = standing.state is State.SUCCEEDED
     return {
         "id": standing.id,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_batch.dispatch.output.directory import OUTPUT, RUN_FILE
-from cosmos_batch.engines.base import approximations_of, maker_of
+from cosmos_batch.engines.base import approximations_of, model_key
 from cosmos_batch.errors import OutputError
 from cosmos_batch.media.info import FileMark, file_mark, videos_of
 from cosmos_batch.run import Run
@@ -22,7 +22,7 @@ Identity = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class AttemptInfo:
     """How an attempt went that succeeded."""
 
     attempt: int
@@ -35,7 +35,7 @@ class Circumstances:
 
 def request_key(run: Run, identity: Identity, digest: Digest) -> str:
     """Hex digest over all that shapes a run's video: the request, its inputs' contents, and the model."""
-    parts = [run.fingerprint, *maker_of(run, identity), *(digest(Path(path)) for path in videos_of(run))]
+    parts = [run.fingerprint, *model_key(run, identity), *(digest(Path(path)) for path in videos_of(run))]
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -60,7 +60,7 @@ class InputDigests:
 
 
 def describe(
-    run: Run, work: Path, identity: Identity, digest: Digest, circumstances: Circumstances
+    run: Run, work: Path, identity: Identity, digest: Digest, circumstances: AttemptInfo
 ) -> dict[str, Any]:
     """The contents of run.json, for a run whose checked files lie in `work`. Raises OSError."""
     return {

@@ -18,7 +18,7 @@ from cosmos_batch.errors import StorageError
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class ServiceHome:
     """Where things lie in a service's folder."""
 
     root: Path

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cosmos_batch.ledger import Entry
+from cosmos_batch.ledger import QueueEntry
 from cosmos_batch.planning.plan import Batch
-from cosmos_batch.planning.policies.priority import Turn
+from cosmos_batch.planning.policies.priority import PlannedLaunch
 
 MOST_BATCHES = 100
 MOST_RUNS = 50  # ids of a batch
 MOST_HELD = 200
 
 
-def outlook(
-    turns: Sequence[Turn], runs: int, deferred: Sequence[Entry], flushed: str, now: float
+def forecast(
+    turns: Sequence[PlannedLaunch], runs: int, deferred: Sequence[QueueEntry], flushed: str, now: float
 ) -> dict[str, Any]:
     """The planned launches with when they are expected to begin, and the runs that are held back, each with why.
 
@@ -44,7 +44,7 @@ def outlook(
     }
 
 
-def _launch(turn: Turn, batches: Sequence[Batch], starts: float) -> dict[str, Any]:
+def _launch(turn: PlannedLaunch, batches: Sequence[Batch], starts: float) -> dict[str, Any]:
     launch = turn.launch
     described = []
     begins = starts
@@ -75,5 +75,5 @@ def _batch(batch: Batch, starts: float) -> dict[str, Any]:
     }
 
 
-def _held_back(entry: Entry, now: float) -> str:
+def _held_back(entry: QueueEntry, now: float) -> str:
     return f"it failed, and is tried again in {entry.not_before - now:.0f} s"

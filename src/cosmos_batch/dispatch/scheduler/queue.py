@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 
-from cosmos_batch.dispatch.execution.measurements import Lessons
+from cosmos_batch.dispatch.execution.measurements import MeasurementLog
 from cosmos_batch.dispatch.parts import split
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
-from cosmos_batch.dispatch.settings import SavePace
+from cosmos_batch.dispatch.settings import Throttle
 from cosmos_batch.errors import PlanError
-from cosmos_batch.ledger import Entry, Ledger, State
+from cosmos_batch.ledger import Ledger, QueueEntry, State
 from cosmos_batch.planning.cost.fit import fit
 from cosmos_batch.planning.cost.model import CostModel, features
 from cosmos_batch.planning.equivalence import refusals_by_run
@@ -21,8 +21,8 @@ from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.policies.admission import Candidate
 from cosmos_batch.planning.policies.flush import FlushRules, Gathered, fills_a_batch, flush_in, flush_reason
-from cosmos_batch.planning.policies.load_balance import likely_turns, near, next_turns
-from cosmos_batch.planning.policies.priority import POINT_SECONDS, Rank, Turn, rank, turns
+from cosmos_batch.planning.policies.load_balance import near, pick_next, prefetch_candidates
+from cosmos_batch.planning.policies.priority import POINT_SECONDS, PlannedLaunch, Rank, order_launches, rank
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import Priority, Run
 
@@ -31,14 +31,14 @@ CANDIDATES = 64  # runs that are thought of when a running batch has room
 AHEAD = 6  # launches at most whose runs are expected
 
 
-class PlanPace(SavePace):
+class PlanPace(Throttle):
     """Planning everything anew takes no more than a hundredth of the time."""
 
     SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
+class SchedulerSettings:
     """How a worker goes about its queue."""
 
     rules: FlushRules = field(default_factory=FlushRules)
@@ -46,7 +46,7 @@ class Habits:
     longest_launch: float = 1800.0  # seconds of a launch that nobody can join
 
 
-class Agenda:
+class QueueScheduler:
     """The waiting runs of a worker, gathered and planned."""
 
     def __init__(
@@ -55,8 +55,8 @@ class Agenda:
         ledger: Ledger,
         traits: Traits,
         prior: CostModel,
-        lessons: Lessons,
-        habits: Habits,
+        lessons: MeasurementLog,
+        habits: SchedulerSettings,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`prior`: what is believed of the engine's cost before anything is measured."""
@@ -68,7 +68,7 @@ class Agenda:
         self._habits = habits
         self._clock = clock
         self._fresh: dict[str, float] = {}  # runs that are in no turn, and when they were first seen so
-        self._turns: list[Turn] = []  # in order
+        self._turns: list[PlannedLaunch] = []  # in order
         self._planned: set[str] = set()
         self._pace = PlanPace(0.0, clock)
         self.point_seconds = habits.point_seconds
@@ -77,7 +77,7 @@ class Agenda:
         self.others: list[float] = []  # seconds that each other worker is still busy, as last seen
 
     @property
-    def turns(self) -> Sequence[Turn]:
+    def turns(self) -> Sequence[PlannedLaunch]:
         """What was planned and has not begun, in order."""
         return self._turns
 
@@ -110,7 +110,7 @@ class Agenda:
         self._drop_taken()
         self.gather(idle and not self._turns)
         while self._turns:
-            (turn,) = next_turns(self._turns, self.others, 1)
+            (turn,) = pick_next(self._turns, self.others, 1)
             if going_on and not self._may_go_on(turn.launch):
                 return None
             self._turns = [other for other in self._turns if other is not turn]
@@ -125,7 +125,7 @@ class Agenda:
         """
         self._drop_taken()
         found: list[Run] = []
-        for turn in likely_turns(self._turns, len(self.others), AHEAD):
+        for turn in prefetch_candidates(self._turns, len(self.others), AHEAD):
             if not self._may_go_on(turn.launch):
                 break
             found += [run for run in turn.launch.runs if run.id in self._waiting.entries]
@@ -165,17 +165,18 @@ class Agenda:
         runs = self._waiting.runs([entry.id for entry in near[:CANDIDATES]])
         suspects = {run.id for run in runs if self._waiting.entries[run.id].deaths}
         return [
-            Candidate(run.id, self._waiting.kind(run), self.rank_of(run.id), run.id in suspects) for run in runs
+            Candidate(run.id, self._waiting.run_class(run), self.rank_of(run.id), run.id in suspects)
+            for run in runs
         ]
 
     def rank_of(self, run_id: str) -> Rank:
         """A waiting run's rank."""
         return self._rank(self._waiting.entries[run_id])
 
-    def _rank(self, entry: Entry) -> Rank:
+    def _rank(self, entry: QueueEntry) -> Rank:
         return rank(entry.priority, entry.created, self._habits.point_seconds)
 
-    def _planned_ready(self) -> Iterator[Entry]:
+    def _planned_ready(self) -> Iterator[QueueEntry]:
         """The first planned runs that can begin."""
         found = 0
         for turn in self._turns:
@@ -185,12 +186,12 @@ class Agenda:
             if found >= CANDIDATES:
                 return
 
-    def _ready(self, ids: Iterable[str]) -> list[Entry]:
+    def _ready(self, ids: Iterable[str]) -> list[QueueEntry]:
         now = self._clock()
         entries = (self._waiting.entries.get(id_) for id_ in ids)
         return [entry for entry in entries if entry is not None and entry.not_before <= now]
 
-    def deferred(self, now: float) -> list[Entry]:
+    def deferred(self, now: float) -> list[QueueEntry]:
         """The waiting runs that are not to be begun yet."""
         entries = (self._waiting.entries.get(id_) for id_ in self._fresh)
         return [entry for entry in entries if entry is not None and entry.not_before > now]
@@ -209,10 +210,10 @@ class Agenda:
             latest=now - max(seen, default=now),
             idle=idle,
             full=self._full(ready),
-            joinable=self._traits.steps,
+            joinable=self._traits.steppable,
         )
 
-    def _full(self, ready: Sequence[Entry]) -> bool:
+    def _full(self, ready: Sequence[QueueEntry]) -> bool:
         """Whether some of the runs fill a batch; above the number that is planned anyway, nobody asks."""
         if not 0 < len(ready) < self._habits.rules.runs:
             return False
@@ -231,7 +232,7 @@ class Agenda:
             return
         self.flushed = reason
 
-    def _ahead(self, ready: Iterable[Entry]) -> list[Entry]:
+    def _ahead(self, ready: Iterable[QueueEntry]) -> list[QueueEntry]:
         """Those that go before everything that is planned."""
         if not self._turns:
             return []
@@ -250,7 +251,7 @@ class Agenda:
         } | dict.fromkeys(self._waiting.entries.keys() - ids - self._fresh.keys(), self._clock())
         self._add(ready)
 
-    def _add(self, entries: Sequence[Entry]) -> None:
+    def _add(self, entries: Sequence[QueueEntry]) -> None:
         """Plan these runs, and give them their turns among those that are planned."""
         runs = self._waiting.runs([entry.id for entry in entries])
         alone = [run for run in runs if self._waiting.entries[run.id].deaths]
@@ -267,7 +268,7 @@ class Agenda:
         for entry in entries:
             self._fresh.pop(entry.id, None)
 
-    def _planned_turns(self, runs: Sequence[Run]) -> list[Turn]:
+    def _planned_turns(self, runs: Sequence[Run]) -> list[PlannedLaunch]:
         if not runs:
             return []
         try:
@@ -275,7 +276,7 @@ class Agenda:
         except PlanError:
             return self._planned_turns(self._doable(runs))
         fitting = replace(plan, launches=tuple(self._fitting(launch) for launch in plan.launches))
-        return turns(fitting, self.rank_of, self._traits.steps, self._habits.longest_launch)
+        return order_launches(fitting, self.rank_of, self._traits.steppable, self._habits.longest_launch)
 
     def _fitting(self, launch: Launch) -> Launch:
         """The launch with batches no larger than what is known to fit."""
@@ -283,14 +284,14 @@ class Agenda:
         return replace(launch, batches=tuple(batches))
 
     def _parts(self, batch: Batch) -> Sequence[Batch]:
-        most = self._lessons.most(batch.shape)
+        most = self._lessons.max_runs(batch.shape)
         if most is None or len(batch.runs) <= most:
             return (batch,)
         return [replace(part, seconds=self._predicted(part.runs)) for part in split(batch, most)]
 
     def _predicted(self, runs: Sequence[Run]) -> float:
         """Seconds of a batch of these runs."""
-        return self.cost.batch_seconds(features([self._waiting.kind(run).work for run in runs], branches=0))
+        return self.cost.batch_seconds(features([self._waiting.run_class(run).work for run in runs], branches=0))
 
     def _doable(self, runs: Sequence[Run]) -> list[Run]:
         """The runs, without those that the engine cannot do, which fail."""
@@ -321,6 +322,6 @@ def _descending(rank: Rank) -> tuple[bool, int]:
     return not rank.urgent, -rank.points
 
 
-def _suspected(turn: Turn) -> Turn:
+def _suspected(turn: PlannedLaunch) -> PlannedLaunch:
     reason = f"alone, since a worker died with it aboard: {turn.launch.reason}"
-    return Turn(turn.rank, replace(turn.launch, reason=reason))
+    return PlannedLaunch(turn.rank, replace(turn.launch, reason=reason))

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from cosmos_batch.ledger import Entry, Ledger
-from cosmos_batch.planning.equivalence import Kind, lots_of
-from cosmos_batch.planning.traits import Traits, VideoFacts
+from cosmos_batch.ledger import Ledger, QueueEntry
+from cosmos_batch.planning.equivalence import RunClass, lots_of
+from cosmos_batch.planning.traits import Traits, VideoInfo
 from cosmos_batch.run import Run
 
 RESCAN_SECONDS = 60.0  # a database may let a change be seen after a later one: so everything is read now and then
@@ -24,9 +24,9 @@ class WaitingRuns:
         self._latest: int | None = None
         self._scanned = clock()
         self._runs: dict[str, tuple[str, Run]] = {}
-        self._kinds: dict[str, tuple[Run, Kind]] = {}
-        self.entries: dict[str, Entry] = {}
-        self.facts: dict[str, VideoFacts] = {}  # of the runs' videos, by path
+        self._kinds: dict[str, tuple[Run, RunClass]] = {}
+        self.entries: dict[str, QueueEntry] = {}
+        self.facts: dict[str, VideoInfo] = {}  # of the runs' videos, by path
 
     @property
     def latest(self) -> int | None:
@@ -52,7 +52,7 @@ class WaitingRuns:
             self._forget(run_id)
         return self._note(news.waiting)
 
-    def _note(self, waiting: Iterable[Entry]) -> list[str]:
+    def _note(self, waiting: Iterable[QueueEntry]) -> list[str]:
         noted = {entry.id: entry for entry in waiting}
         self.entries.update(noted)
         return list(noted)
@@ -72,7 +72,7 @@ class WaitingRuns:
                 self.facts.update(request.facts)
         return [run for entry in wanted if (run := self._run(entry))]
 
-    def _run(self, entry: Entry) -> Run | None:
+    def _run(self, entry: QueueEntry) -> Run | None:
         fingerprint, run = self._runs.get(entry.id, ("", None))
         if run is None or run.priority == entry.priority:
             return run
@@ -80,10 +80,10 @@ class WaitingRuns:
         self._runs[entry.id] = fingerprint, run
         return run
 
-    def kind(self, run: Run) -> Kind:
+    def run_class(self, run: Run) -> RunClass:
         """What the planner wants to know of a run."""
         known = self._kinds.get(run.id)
         if known is None or not (known[0] is run or known[0].fingerprint == run.fingerprint):
-            known = run, lots_of([run], self._traits, self.facts)[0].kind
+            known = run, lots_of([run], self._traits, self.facts)[0].run_class
             self._kinds[run.id] = known
         return known[1]

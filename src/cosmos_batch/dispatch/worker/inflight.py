@@ -23,7 +23,7 @@ STARTING, DISPATCHING, ENGINE = "starting", "dispatching", "engine"
 
 
 @dataclass(frozen=True, slots=True)
-class LastWords:
+class Inflight:
     """What a worker was at when it was last heard of."""
 
     worker: str  # its id; "" where nothing is known
@@ -31,16 +31,16 @@ class LastWords:
     aboard: Mapping[str, int] = field(default_factory=dict)  # runs the engine was at, and their steps done
 
 
-def read_box(path: Path) -> LastWords:
+def read_box(path: Path) -> Inflight:
     """What lies in a black box; one that is missing or unreadable says nothing."""
     try:
         found = json.loads(path.read_bytes())
-        return LastWords(found["worker"], found["phase"], found["aboard"])
+        return Inflight(found["worker"], found["phase"], found["aboard"])
     except (OSError, ValueError, KeyError, TypeError):
-        return LastWords("", STARTING)
+        return Inflight("", STARTING)
 
 
-class BlackBox:
+class InflightMarker:
     """A worker's black box, and its count of the seconds that the engine was at work."""
 
     def __init__(self, path: Path, worker: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -76,10 +76,10 @@ class BlackBox:
         os.pwrite(self._handle, text.ljust(self._length), 0)  # spaces over what was there, all in one call
 
 
-class BoxedSession:
+class TrackedSession:
     """A session that says what it is at; see `engines.base.Session`."""
 
-    def __init__(self, session: Session, box: BlackBox) -> None:
+    def __init__(self, session: Session, box: InflightMarker) -> None:
         self._session = session
         self._box = box
         self._steps: dict[str, int] = {}
@@ -95,18 +95,18 @@ class BoxedSession:
         """Those of them that need nothing of the device any more. They may still be what kills the process."""
         return self._session.finishing
 
-    def turn_to(self, launch: Launch) -> None:
+    def switch_launch(self, launch: Launch) -> None:
         """Go on with another launch."""
         self._box.enter({run.id: 0 for run in launch.runs})
         try:
-            self._session.turn_to(launch)
+            self._session.switch_launch(launch)
         finally:
             self._box.leave()
 
-    def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+    def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """These runs join next. While their files are read, they may be what kills the process."""
         self._expected = {run.id: 0 for run in runs if run.id not in self._steps}
-        self._session.expect(runs, certain=certain)
+        self._session.prefetch(runs, certain=certain)
 
     def join(self, job: Job) -> Iterator[Event]:
         """Take a run in."""
@@ -151,10 +151,10 @@ class BoxedSession:
             self._steps.pop(event.run_id, None)
 
 
-class BoxedEngine:
+class TrackedEngine:
     """An engine whose sessions say what they are at; see `engines.base.Engine`."""
 
-    def __init__(self, engine: Engine, box: BlackBox) -> None:
+    def __init__(self, engine: Engine, box: InflightMarker) -> None:
         self._engine = engine
         self._box = box
 
@@ -168,10 +168,10 @@ class BoxedEngine:
         """What makes the videos."""
         return self._engine.identity
 
-    def open(self, launch: Launch) -> BoxedSession:
+    def open(self, launch: Launch) -> TrackedSession:
         """Start on a launch."""
         self._box.enter({run.id: 0 for run in launch.runs})
         try:
-            return BoxedSession(self._engine.open(launch), self._box)
+            return TrackedSession(self._engine.open(launch), self._box)
         finally:
             self._box.leave()

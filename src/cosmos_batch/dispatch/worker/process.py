@@ -16,12 +16,12 @@ from sqlalchemy import URL
 
 from cosmos_batch.dispatch.command import check_output
 from cosmos_batch.dispatch.execution.attempts import CheckOutput
-from cosmos_batch.dispatch.observe.log import Journal
-from cosmos_batch.dispatch.output.directory import OutputFolder
-from cosmos_batch.dispatch.output.service_home import Home
-from cosmos_batch.dispatch.worker.inflight import BlackBox
-from cosmos_batch.dispatch.worker.retry import patiently
-from cosmos_batch.dispatch.worker.worker import Ending, Machine, Service, Worker
+from cosmos_batch.dispatch.observe.log import EventLog
+from cosmos_batch.dispatch.output.directory import OutputDirectory
+from cosmos_batch.dispatch.output.service_home import ServiceHome
+from cosmos_batch.dispatch.worker.inflight import InflightMarker
+from cosmos_batch.dispatch.worker.retry import retry_until_available
+from cosmos_batch.dispatch.worker.worker import ExitCode, LoadedEngine, Worker, WorkerSettings
 from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.ledger import Ledger, WorkerState
 from cosmos_batch.ledger.connection import BUSY_SECONDS
@@ -30,16 +30,16 @@ PARENT = "COSMOS_BATCH_SUPERVISOR"  # the environment variable that holds the su
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def work(
-    home: Home,
+def run_worker(
+    home: ServiceHome,
     number: int,
-    hire: Callable[[], Machine],
-    service: Service,
+    load_engine: Callable[[], LoadedEngine],
+    service: WorkerSettings,
     *,
     ledger: URL | None = None,
     check: CheckOutput = check_output,
     busy: float = BUSY_SECONDS,
-) -> Ending:
+) -> ExitCode:
     """Be worker `number` of a service, in this process, until it is stopped; `hire` loads the engine.
 
     SIGTERM and SIGINT end it at the next step, with everything saved. Where a supervisor started this process, it
@@ -48,13 +48,13 @@ def work(
     """
     end_with_parent()
     name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-    journal = Journal(sys.stderr, worker=name)
+    journal = EventLog(sys.stderr, worker=name)
     home.make()
-    box = BlackBox(home.box(number), name)
-    book = patiently(lambda: Ledger(ledger or home.ledger, busy=busy), journal)
-    with patiently(lambda: OutputFolder(home.videos, shared=True), journal) as folder:
+    box = InflightMarker(home.box(number), name)
+    book = retry_until_available(lambda: Ledger(ledger or home.ledger, busy=busy), journal)
+    with retry_until_available(lambda: OutputDirectory(home.videos, shared=True), journal) as folder:
         try:
-            machine = _load(hire, book, name, journal)
+            machine = _load(load_engine, book, name, journal)
             worker = Worker(machine, folder, book, box, name, service, journal, check)
             _heed_signals(worker)
             return worker.run()
@@ -62,24 +62,24 @@ def work(
             book.close()
 
 
-def _load(hire: Callable[[], Machine], ledger: Ledger, name: str, journal: Journal) -> Machine:
+def _load(hire: Callable[[], LoadedEngine], ledger: Ledger, name: str, journal: EventLog) -> LoadedEngine:
     """Load the engine, and say so in the ledger."""
-    patiently(lambda: ledger.report(name, WorkerState.STARTING), journal)
+    retry_until_available(lambda: ledger.report(name, WorkerState.STARTING), journal)
     try:
         machine = hire()
     except CosmosBatchError as exc:
         trouble = str(exc)
-        patiently(lambda: ledger.report(name, WorkerState.TROUBLED, trouble=trouble), journal)
+        retry_until_available(lambda: ledger.report(name, WorkerState.TROUBLED, trouble=trouble), journal)
         raise
     engine, device = machine.prior.engine, machine.prior.device
-    patiently(lambda: ledger.introduce(name, engine, device), journal)
+    retry_until_available(lambda: ledger.introduce(name, engine, device), journal)
     return machine
 
 
 def _heed_signals(worker: Worker) -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
         worker.stop.reason = "the service stops"
-        worker.stop.wanted = True
+        worker.stop.requested = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
@@ -96,11 +96,11 @@ def end_with_parent() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != int(parent):  # it died before it was asked to take us with it
-            os._exit(Ending.STOPPED)
+            os._exit(ExitCode.STOPPED)
     Thread(target=_die_at_end_of_input, name="leash", daemon=True).start()
 
 
 def _die_at_end_of_input() -> None:
     while os.read(0, 1):
         pass
-    os._exit(Ending.STOPPED)
+    os._exit(ExitCode.STOPPED)

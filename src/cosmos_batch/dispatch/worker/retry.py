@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from cosmos_batch.dispatch.observe.log import Journal
+from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.errors import LedgerError, StorageError
 
 _T = TypeVar("_T")
 TRIES = 30  # some two minutes
 
 
-def patiently(call: Callable[[], _T], journal: Journal) -> _T:
+def retry_until_available(call: Callable[[], _T], journal: EventLog) -> _T:
     """What a call gives, tried again while it raises LedgerError or StorageError; at last it may raise them."""
     for tries in range(1, TRIES):
         try:

@@ -17,13 +17,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Event, Thread
 
-from cosmos_batch.dispatch.observe.log import Journal
-from cosmos_batch.dispatch.output.directory import OutputFolder, discard, forget_states, kept_attempts, kept_states
-from cosmos_batch.dispatch.output.service_home import Home
-from cosmos_batch.dispatch.worker.inflight import ENGINE, STARTING, LastWords, read_box
+from cosmos_batch.dispatch.observe.log import EventLog
+from cosmos_batch.dispatch.output.directory import (
+    OutputDirectory,
+    discard,
+    forget_states,
+    kept_attempts,
+    kept_states,
+)
+from cosmos_batch.dispatch.output.service_home import ServiceHome
+from cosmos_batch.dispatch.worker.inflight import ENGINE, STARTING, Inflight, read_box
 from cosmos_batch.dispatch.worker.process import PARENT
-from cosmos_batch.dispatch.worker.retry import patiently
-from cosmos_batch.dispatch.worker.worker import Ending
+from cosmos_batch.dispatch.worker.retry import retry_until_available
+from cosmos_batch.dispatch.worker.worker import ExitCode
 from cosmos_batch.errors import LedgerError, StorageError
 from cosmos_batch.ledger import Ledger, Mode
 
@@ -49,7 +55,7 @@ class _Post:
     process: subprocess.Popen[bytes] | None = None
     unlucky: int = 0  # processes in a row that died while they started
     not_before: float = 0.0
-    mourned: list[tuple[LastWords, str]] = field(default_factory=list)  # deaths that the ledger could not take yet
+    mourned: list[tuple[Inflight, str]] = field(default_factory=list)  # deaths that the ledger could not take yet
 
 
 class Supervisor:
@@ -57,14 +63,14 @@ class Supervisor:
 
     def __init__(
         self,
-        home: Home,
+        home: ServiceHome,
         ledger: Ledger,
         command: Callable[[int], Sequence[str]],
         *,
         workers: int = 1,
         on_start: OnStart = OnStart.KEEP,
         grace: float = 60.0,
-        journal: Journal | None = None,
+        journal: EventLog | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """`command`: how worker n is started; `grace`: seconds that it gets to save its runs when told to stop."""
@@ -74,7 +80,7 @@ class Supervisor:
         self._posts = [_Post(number) for number in range(workers)]
         self._on_start = on_start
         self._grace = grace
-        self._journal = journal or Journal(sys.stderr, worker="supervisor")
+        self._journal = journal or EventLog(sys.stderr, worker="supervisor")
         self._environment = dict(os.environ if environment is None else environment)
         self._over = Event()
         self._thread = Thread(target=self._run, name="supervisor")
@@ -106,7 +112,7 @@ class Supervisor:
 
     def _take_over(self) -> None:
         _clear(self._home)
-        patiently(self._set_right, self._journal)
+        retry_until_available(self._set_right, self._journal)
 
     def _set_right(self) -> None:
         back = self._ledger.reclaim("the service was started anew", everyone=True)
@@ -142,9 +148,9 @@ class Supervisor:
 
     def _look_after(self, post: _Post) -> None:
         if post.process is not None and post.process.poll() is not None:
-            self._mourn(post, post.process.returncode)
+            self._on_worker_exit(post, post.process.returncode)
         if post.mourned:
-            self._bury(post)
+            self._requeue_runs(post)
         elif post.process is None and time.monotonic() >= post.not_before and self._wanted():
             self._start(post)
 
@@ -160,20 +166,20 @@ class Supervisor:
         post.process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
         self._journal("worker_started", number=post.number, pid=post.process.pid)
 
-    def _mourn(self, post: _Post, code: int) -> None:
+    def _on_worker_exit(self, post: _Post, code: int) -> None:
         """A worker's process has ended: note how, and when the next may start."""
         assert post.process is not None
         if post.process.stdin is not None:
             post.process.stdin.close()
         words, how = read_box(self._home.box(post.number)), describe_end(code)
         self._journal("worker_ended", number=post.number, how=how, phase=words.phase, aboard=dict(words.aboard))
-        expected = code in (Ending.STOPPED, Ending.AWAY, Ending.BROKEN)
+        expected = code in (ExitCode.STOPPED, ExitCode.AWAY, ExitCode.BROKEN)
         post.unlucky = post.unlucky + 1 if words.phase == STARTING and not expected else 0
         pause = min(LONGEST_PAUSE, 0.5 * 2.0**post.unlucky) if post.unlucky else 0.0
         post.process, post.not_before = None, time.monotonic() + pause
         post.mourned.append((words, "" if expected else how))
 
-    def _bury(self, post: _Post) -> None:
+    def _requeue_runs(self, post: _Post) -> None:
         """Take back what the dead had; as long as the ledger does not answer, nobody takes their place."""
         while post.mourned:
             words, how = post.mourned[0]
@@ -184,7 +190,7 @@ class Supervisor:
                 return
             post.mourned.pop(0)
 
-    def _settle(self, words: LastWords, how: str) -> None:
+    def _settle(self, words: Inflight, how: str) -> None:
         if not words.worker:
             return
         for attempt in self._ledger.attempts_open(words.worker):
@@ -211,8 +217,8 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 post.process.kill()
                 code = post.process.wait()
-            self._mourn(post, code)
-            self._bury(post)
+            self._on_worker_exit(post, code)
+            self._requeue_runs(post)
 
 
 def describe_end(code: int) -> str:
@@ -225,12 +231,12 @@ def describe_end(code: int) -> str:
         return f"killed by signal {-code}"
 
 
-def _clear(home: Home) -> None:
+def _clear(home: ServiceHome) -> None:
     """Delete what dead workers left, once the last of them is gone. Raises StorageError."""
     until = time.monotonic() + PREDECESSOR_SECONDS
     while True:
         try:
-            with OutputFolder(home.videos):
+            with OutputDirectory(home.videos):
                 return
         except StorageError:
             if time.monotonic() >= until:

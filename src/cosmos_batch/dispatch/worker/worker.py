@@ -13,21 +13,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from cosmos_batch.dispatch.execution.attempts import CheckOutput, Tools, check_thread
-from cosmos_batch.dispatch.execution.launch import LaunchRunner
-from cosmos_batch.dispatch.execution.measurements import Lessons
-from cosmos_batch.dispatch.observe.counters import Tallies
-from cosmos_batch.dispatch.observe.log import Journal
-from cosmos_batch.dispatch.observe.service_events import Bystander
-from cosmos_batch.dispatch.output.directory import OutputFolder, discard
+from cosmos_batch.dispatch.execution.attempts import CheckOutput, DispatchContext, check_thread
+from cosmos_batch.dispatch.execution.launch import LaunchExecutor
+from cosmos_batch.dispatch.execution.measurements import MeasurementLog
+from cosmos_batch.dispatch.observe.counters import Counters
+from cosmos_batch.dispatch.observe.log import EventLog
+from cosmos_batch.dispatch.observe.service_events import ServiceEvents
+from cosmos_batch.dispatch.output.directory import OutputDirectory, discard
 from cosmos_batch.dispatch.output.provenance import InputDigests
 from cosmos_batch.dispatch.scheduler.between_steps import Conductor, alone_seconds
-from cosmos_batch.dispatch.scheduler.forecast import outlook
-from cosmos_batch.dispatch.scheduler.queue import Agenda, Habits, PlanPace
+from cosmos_batch.dispatch.scheduler.forecast import forecast
+from cosmos_batch.dispatch.scheduler.queue import PlanPace, QueueScheduler, SchedulerSettings
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
-from cosmos_batch.dispatch.settings import SavePace, Settings, Stop
+from cosmos_batch.dispatch.settings import DispatchSettings, StopToken, Throttle
 from cosmos_batch.dispatch.worker.heartbeat import Heartbeat, Leases
-from cosmos_batch.dispatch.worker.inflight import BlackBox, BoxedEngine
+from cosmos_batch.dispatch.worker.inflight import InflightMarker, TrackedEngine
 from cosmos_batch.engines.base import Engine
 from cosmos_batch.errors import (
     CosmosBatchError,
@@ -45,7 +45,7 @@ from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Run
 
 
-class Ending(IntEnum):
+class ExitCode(IntEnum):
     """Why a worker's process ends, as its exit code."""
 
     STOPPED = 0  # it was told to
@@ -54,18 +54,18 @@ class Ending(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class WorkerSettings:
     """How a worker is set."""
 
-    habits: Habits = field(default_factory=Habits)
-    settings: Settings = field(default_factory=lambda: Settings(retry_wait=5.0, guarded=True))
+    habits: SchedulerSettings = field(default_factory=SchedulerSettings)
+    settings: DispatchSettings = field(default_factory=lambda: DispatchSettings(retry_wait=5.0, guarded=True))
     poll: float = 0.1  # seconds between two looks at a queue in which nothing waits
     longest_trouble: float = 30.0  # seconds at most between two tries at a ledger or folder that does not answer
     outlook_every: float = 2.0  # seconds between two writings of what is to be done next
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class LoadedEngine:
     """What a worker makes videos with."""
 
     engine: Engine
@@ -77,13 +77,13 @@ class Worker:
 
     def __init__(
         self,
-        machine: Machine,
-        folder: OutputFolder,
+        machine: LoadedEngine,
+        folder: OutputDirectory,
         ledger: Ledger,
-        box: BlackBox,
+        box: InflightMarker,
         name: str,
-        service: Service,
-        journal: Journal,
+        service: WorkerSettings,
+        journal: EventLog,
         check: CheckOutput,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
@@ -92,7 +92,7 @@ class Worker:
         """`name`: unlike that of any other worker, ever; `checks`: where outputs are opened while others are
         denoised, None: in a thread.
         """
-        self._engine = BoxedEngine(machine.engine, box)
+        self._engine = TrackedEngine(machine.engine, box)
         self._machine = machine
         self._folder = folder
         self._ledger = ledger
@@ -104,12 +104,14 @@ class Worker:
         self._sleep = sleep
         traits = machine.engine.traits
         costed_as = (machine.prior.engine, machine.prior.device)
-        self._tallies = Tallies()
+        self._tallies = Counters()
         self._waiting = WaitingRuns(ledger, traits, clock)
-        self._lessons = Lessons(ledger, costed_as, traits, service.settings.max_batch, self._tallies)
-        self._lessons.once_loaded = traits.steps
-        self._agenda = Agenda(self._waiting, ledger, traits, machine.prior, self._lessons, service.habits, clock)
-        self._tools = Tools(
+        self._lessons = MeasurementLog(ledger, costed_as, traits, service.settings.max_batch, self._tallies)
+        self._lessons.once_loaded = traits.steppable
+        self._agenda = QueueScheduler(
+            self._waiting, ledger, traits, machine.prior, self._lessons, service.habits, clock
+        )
+        self._tools = DispatchContext(
             folder=folder,
             ledger=ledger,
             identity=machine.engine.identity,
@@ -118,24 +120,24 @@ class Worker:
             shape=self._finished_shape,
             check=check,
             settings=service.settings,
-            watcher=Bystander(journal, self._tallies, self._waiting.entries, clock),
+            events=ServiceEvents(journal, self._tallies, self._waiting.entries, clock),
             clock=clock,
             worker=name,
             leases=Leases(),
-            tallies=self._tallies,
+            counters=self._tallies,
             checks=checks or check_thread(),
         )
         self._troubles = 0  # in a row
         self._state = WorkerState.STARTING
         self._since, self._busy = clock(), box.busy  # when it was last counted what the engine had done
         self._outlook_pace = PlanPace(service.outlook_every, clock)
-        self._patrol_pace = SavePace(service.settings.lease / 4, clock)
-        self.stop = Stop()
+        self._patrol_pace = Throttle(service.settings.lease / 4, clock)
+        self.stop = StopToken()
 
     def _finished_shape(self, run: Run) -> Shape:
         return self._machine.engine.traits.finished(run, leading_facts(run, self._waiting.facts))
 
-    def run(self) -> Ending:
+    def run(self) -> ExitCode:
         """Work until told to stop, or until this process should end."""
         self._journal("started", engine=self._machine.engine.traits.name)
         self._box.ready()
@@ -147,20 +149,20 @@ class Worker:
         self._journal("ended", why=ending.name.lower())
         return ending
 
-    def _work(self) -> Ending:
+    def _work(self) -> ExitCode:
         leases, lease = self._tools.leases, self._service.settings.lease
-        with Heartbeat(self._ledger, self._name, leases, lease, self._tools.watcher.noted):
-            while not self.stop.wanted:
+        with Heartbeat(self._ledger, self._name, leases, lease, self._tools.events.noted):
+            while not self.stop.requested:
                 try:
                     if self._ledger.pulse().mode is not Mode.RUNNING:
-                        return Ending.AWAY
+                        return ExitCode.AWAY
                     self._round()
                 except EngineLost as exc:
-                    self._tools.watcher.noted(str(exc))
-                    return Ending.BROKEN
+                    self._tools.events.noted(str(exc))
+                    return ExitCode.BROKEN
                 except (StorageError, LedgerError, Unavailable) as exc:
                     self._wait_for_repair(exc)
-        return Ending.AWAY if self._paused() else Ending.STOPPED
+        return ExitCode.AWAY if self._paused() else ExitCode.STOPPED
 
     def _paused(self) -> bool:
         with suppress(LedgerError):
@@ -221,7 +223,7 @@ class Worker:
             self._tell,
         )
         failures = conductor.begin(launch)
-        runner = LaunchRunner(
+        runner = LaunchExecutor(
             self._engine,
             launch,
             self._tools,
@@ -229,7 +231,7 @@ class Worker:
             failures,
             self.stop,
             conductor,
-            lambda run: alone_seconds(self._waiting.kind(run), self._agenda.cost),
+            lambda run: alone_seconds(self._waiting.run_class(run), self._agenda.cost),
         )
         try:
             runner.execute(lambda: None)
@@ -245,7 +247,7 @@ class Worker:
         settings = self._service.settings
         failed = {entry.id: entry.failures for run in launch.runs if (entry := self._waiting.entries.get(run.id))}
         wait = settings.wait_after(1 + max(failed.values(), default=0))
-        self._tools.watcher.noted(f"a launch of {len(launch.runs)} runs cannot start: {cause}")
+        self._tools.events.noted(f"a launch of {len(launch.runs)} runs cannot start: {cause}")
         self._ledger.postpone([run.id for run in launch.runs], cause, wait, settings.max_failures)
 
     def _rest(self) -> None:
@@ -258,7 +260,7 @@ class Worker:
         """Now and then, take back the runs of workers that nobody heard of for too long."""
         if self._patrol_pace.due():
             if back := self._ledger.reclaim("its worker was silent for too long"):
-                self._tools.watcher.noted(f"{len(back)} runs of silent workers wait again")
+                self._tools.events.noted(f"{len(back)} runs of silent workers wait again")
             self._patrol_pace.spent(0.0)
 
     def _report(self, state: WorkerState) -> None:
@@ -267,7 +269,7 @@ class Worker:
             return
         now = self._clock()
         deferred, waiting = self._agenda.deferred(now), len(self._waiting.entries)
-        view = outlook(self._agenda.turns, waiting, deferred, self._agenda.flushed, now)
+        view = forecast(self._agenda.turns, waiting, deferred, self._agenda.flushed, now)
         self._ledger.report(self._name, state, outlook=view)
         self._state = state
         self._outlook_pace.spent(self._clock() - now)
@@ -287,7 +289,7 @@ class Worker:
             self._ledger.report(self._name, WorkerState.TROUBLED, trouble=str(error))
         wait = min(self._service.longest_trouble, self._service.poll * 2.0 ** min(self._troubles, 20))
         until = self._clock() + wait
-        while not self.stop.wanted and self._clock() < until:
+        while not self.stop.requested and self._clock() < until:
             self._sleep(min(0.2, wait))
 
     def _mend(self) -> None:

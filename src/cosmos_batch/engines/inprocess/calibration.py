@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cosmos_batch.engines.inprocess.gpu.host_device import to_frames
-from cosmos_batch.engines.inprocess.sampling.batch import Batch, Conditions, Guide
+from cosmos_batch.engines.inprocess.sampling.batch import Conditioning, ControlInput, DenoisingBatch
 from cosmos_batch.engines.inprocess.sampling.cuda_graphs import MOST_TOKENS, PATIENCE
 from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
 from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, normalised
@@ -156,7 +156,7 @@ class Meter:
         """Some steps of a batch, after the first ones, and the peak of the device's memory."""
         rig = self._rig
         self._begin_anew()
-        batch = Batch(rig.passes())
+        batch = DenoisingBatch(rig.passes())
         for index in range(probe.runs):
             batch.join(str(index), self._conditions(probe, index))
         work = probe.work(rig.vae, rig.base.config.patch)
@@ -212,12 +212,14 @@ class Meter:
         engine, device = self._prior.engine, self._prior.device
         return Measurement(engine=engine, device=device, kind="batch", seconds=taken, bytes=peak, **did)
 
-    def _conditions(self, probe: Probe, index: int) -> Conditions:
+    def _conditions(self, probe: Probe, index: int) -> Conditioning:
         latents = self._latents(probe, index)
         names = islice(sorted(self._rig.controls), probe.controls)
         weights = normalised({name: torch.tensor(1.0) for name in names})
-        guides: Mapping[str, Guide] = {name: Guide(latents, weight) for name, weight in weights.items()}
-        return Conditions(
+        guides: Mapping[str, ControlInput] = {
+            name: ControlInput(latents, weight) for name, weight in weights.items()
+        }
+        return Conditioning(
             schedule=make_schedule(_STEPS),
             guidance=1.0,
             prompt=f"what a step costs, {index}",

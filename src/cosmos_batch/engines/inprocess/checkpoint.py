@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cosmos_batch.engines.inprocess.sampling.unipc import Memory
+from cosmos_batch.engines.inprocess.sampling.unipc import SolverState
 
 if TYPE_CHECKING:
     from cosmos_batch.media.video import Frames
@@ -27,7 +27,7 @@ class SavedState:
 
     chunk: int  # the chunk that is being denoised
     step: int  # steps done in it
-    memory: Memory  # of one sample, on the CPU
+    memory: SolverState  # of one sample, on the CPU
     frames: Frames  # of the chunks before it, as they go into the output
     tail: Tensor | None  # what conditions it: the last frames before it [1, 3, overlap, height, width], unrounded
 
@@ -66,7 +66,7 @@ def load_state(path: Path, owner: str) -> SavedState | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError):
         return None
-    memory = Memory(tensors["sample"], tensors["last"], tensors["newer"], tensors["older"])
+    memory = SolverState(tensors["sample"], tensors["last"], tensors["newer"], tensors["older"])
     return SavedState(
         int(metadata["chunk"]), int(metadata["step"]), memory, tensors["frames"].numpy(), tensors.get("tail")
     )

@@ -10,17 +10,17 @@ from traceback import clear_frames
 
 import torch
 
-from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result, maker_of
+from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result, model_key
 from cosmos_batch.engines.inprocess.calibration import calibrate, probes
 from cosmos_batch.engines.inprocess.guardrail import check_prompts
 from cosmos_batch.engines.inprocess.io.input_videos import read_videos
-from cosmos_batch.engines.inprocess.io.output_writer import Clerk
-from cosmos_batch.engines.inprocess.io.prefetch import Prefetch
+from cosmos_batch.engines.inprocess.io.output_writer import OutputWriter
+from cosmos_batch.engines.inprocess.io.prefetch import VideoPrefetcher
 from cosmos_batch.engines.inprocess.model import Model
-from cosmos_batch.engines.inprocess.pre_encode import Ahead
-from cosmos_batch.engines.inprocess.request import Task
-from cosmos_batch.engines.inprocess.sampling.batch import Batch
-from cosmos_batch.engines.inprocess.sampling.unipc import Memory
+from cosmos_batch.engines.inprocess.pre_encode import PreEncoder
+from cosmos_batch.engines.inprocess.request import RunState
+from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
+from cosmos_batch.engines.inprocess.sampling.unipc import SolverState
 from cosmos_batch.errors import CosmosBatchError, OutOfMemory, StorageError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames
@@ -45,8 +45,8 @@ def _memory_errors(model: Model) -> Iterator[None]:
 class _Denoised:
     """A run whose output is being written, as it was before its last chunk was decoded: so it may be saved."""
 
-    task: Task
-    memory: Memory
+    task: RunState
+    memory: SolverState
     step: int
 
 
@@ -55,14 +55,14 @@ class TransferSession:
 
     def __init__(self, model: Model, cache: ControlCache, identity: Mapping[str, str]) -> None:
         self._model = model
-        self._prefetch = Prefetch(lambda run: read_videos(run, cache))
-        self._ahead = Ahead(model, self._prefetch)
+        self._prefetch = VideoPrefetcher(lambda run: read_videos(run, cache))
+        self._ahead = PreEncoder(model, self._prefetch)
         self._identity = identity
-        self._tasks: dict[str, Task] = {}  # of the runs that are denoised
+        self._tasks: dict[str, RunState] = {}  # of the runs that are denoised
         self._denoised: dict[str, _Denoised] = {}
-        self._batches: dict[tuple[int, int], Batch] = {}
+        self._batches: dict[tuple[int, int], DenoisingBatch] = {}
         self._passes = model.passes()
-        self._clerk = Clerk(model.guardrail)
+        self._clerk = OutputWriter(model.guardrail)
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -74,15 +74,15 @@ class TransferSession:
         """Those of them that need nothing of the device any more, while their files are written."""
         return tuple(self._denoised)
 
-    def turn_to(self, launch: Launch) -> None:
+    def switch_launch(self, launch: Launch) -> None:
         """Load the branches of another launch's controls, and free all others, when nobody is denoised."""
         with _memory_errors(self._model):
             self._model.keep_only(launch.controls)
         self._passes = self._model.passes()
 
-    def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+    def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """These runs join next, and no others: read their videos meanwhile; where it is `certain`, encode them."""
-        self._prefetch.expect(runs)
+        self._prefetch.set_expected(runs)
         self._ahead.may = certain
 
     def join(self, job: Job) -> list[Event]:
@@ -133,7 +133,7 @@ class TransferSession:
         self._denoised.clear()
         self._batches.clear()
 
-    def _leave_batch(self, task: Task) -> None:
+    def _leave_batch(self, task: RunState) -> None:
         run_id, batch = task.job.run.id, self._batches.get(task.size)
         if batch is None:
             return
@@ -161,7 +161,7 @@ class TransferSession:
             result = Result(run_id, Outcome.FAILED, str(exc))
         return [] if result is None else [result]
 
-    def _finish_done(self, batch: Batch) -> Iterator[Event]:
+    def _finish_done(self, batch: DenoisingBatch) -> Iterator[Event]:
         done = [run_id for run_id in batch.keys if batch.done(run_id)]
         if done:  # the host may wait now, for the device or for files
             self._ahead.all()
@@ -174,12 +174,12 @@ class TransferSession:
         refused = check_prompts(self._model.guardrail, run.prompt, run.sampling.negative_prompt)
         if refused is not None:
             return Result(run.id, Outcome.BLOCKED, refused)
-        owner = " ".join((run.fingerprint, *maker_of(run, self._identity)))
-        task = Task.prepare(job, self._model, self._prefetch.take(run), owner)
+        owner = " ".join((run.fingerprint, *model_key(run, self._identity)))
+        task = RunState.prepare(job, self._model, self._prefetch.take(run), owner)
         resumed = task.resume()
         conditions = task.conditions()
         memory, step = resumed or (task.start(conditions), 0)
-        batch = self._batches.get(task.size) or Batch(self._passes, step_caching=self._model.step_caching)
+        batch = self._batches.get(task.size) or DenoisingBatch(self._passes, step_caching=self._model.step_caching)
         batch.join(job.run.id, conditions, memory, step)
         self._batches[task.size] = batch
         self._tasks[job.run.id] = task
@@ -188,7 +188,7 @@ class TransferSession:
             self._chunk_done(job.run.id)
         return None
 
-    def _progress(self, run_id: str, batch: Batch) -> Progress:
+    def _progress(self, run_id: str, batch: DenoisingBatch) -> Progress:
         task = self._tasks[run_id]
         return Progress(run_id, task.chunk * task.steps + batch.steps_done(run_id), task.total_steps)
 

@@ -11,12 +11,12 @@ import torch
 
 from cosmos_batch.engines.inprocess.engine import TransferEngine
 from cosmos_batch.engines.inprocess.gpu.accelerate import keep_compiled
-from cosmos_batch.engines.inprocess.gpu.offload import Parked
+from cosmos_batch.engines.inprocess.gpu.offload import OffloadedModule
 from cosmos_batch.engines.inprocess.guardrail import Guardrail, NoGuardrail, NvidiaGuardrail
 from cosmos_batch.engines.inprocess.model import Model
 from cosmos_batch.engines.inprocess.model_files import ModelFolders, resolve
 from cosmos_batch.engines.inprocess.model_settings import traits_of
-from cosmos_batch.engines.inprocess.offloaded_parts import VisitingText, VisitingVae
+from cosmos_batch.engines.inprocess.offloaded_parts import OffloadedText, OffloadedVae
 from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options, Part
 from cosmos_batch.engines.inprocess.text.base import TextEncoder
 from cosmos_batch.engines.inprocess.text.qwen import QwenEncoder
@@ -154,7 +154,7 @@ def _vae(folder: Path, device: torch.device, dtype: torch.dtype, options: Option
     vae = kinds[_class_of(folder, kinds)]().to(dtype).eval().requires_grad_(False)
     if isinstance(vae, WanVae) and device.type == "cuda":
         vae.channels_last()
-    return VisitingVae(vae, Parked(vae, device)) if Part.VAE in options.offload else vae.to(device)
+    return OffloadedVae(vae, OffloadedModule(vae, device)) if Part.VAE in options.offload else vae.to(device)
 
 
 def _untiled(folder: Path, tile: int | None) -> FoldedVae:
@@ -169,7 +169,7 @@ def _text(folders: ModelFolders, device: torch.device, dtype: torch.dtype, waits
     if read_config(folders.text_encoder).get("_class_name") != "TrigramText":
         return QwenEncoder.load(folders.tokenizer, folders.text_encoder, device, dtype, waits=waits)
     text = TrigramText.load(folders.text_encoder).to(dtype).eval().requires_grad_(False)
-    return VisitingText(text, Parked(text, device)) if waits else text.to(device)
+    return OffloadedText(text, OffloadedModule(text, device)) if waits else text.to(device)
 
 
 def _own_guardrail(folders: ModelFolders) -> Guardrail:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cosmos_batch.engines.inprocess.gpu.offload import Parked
+from cosmos_batch.engines.inprocess.gpu.offload import OffloadedModule
 from cosmos_batch.engines.inprocess.text.base import TextEncoder
 from cosmos_batch.engines.inprocess.vae.base import Vae
 
 
-class VisitingText:
+class OffloadedText:
     """A text encoder that is on the device while it encodes."""
 
-    def __init__(self, text: TextEncoder, parked: Parked) -> None:
+    def __init__(self, text: TextEncoder, parked: OffloadedModule) -> None:
         self._text = text
         self._parked = parked
 
@@ -22,10 +22,10 @@ class VisitingText:
             return self._text.encode(prompt)
 
 
-class VisitingVae:
+class OffloadedVae:
     """An autoencoder that is on the device while it encodes or decodes."""
 
-    def __init__(self, vae: Vae, parked: Parked) -> None:
+    def __init__(self, vae: Vae, parked: OffloadedModule) -> None:
         self._vae = vae
         self._parked = parked
         self.latent_channels = vae.latent_channels

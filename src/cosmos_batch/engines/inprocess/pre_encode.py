@@ -8,21 +8,21 @@ from traceback import clear_frames
 
 import torch
 
-from cosmos_batch.engines.inprocess.io.prefetch import Prefetch
+from cosmos_batch.engines.inprocess.io.prefetch import VideoPrefetcher
 from cosmos_batch.engines.inprocess.model import Model
 from cosmos_batch.engines.inprocess.request import parts_of_start
 from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.run import Run
 
 
-class Ahead:
+class PreEncoder:
     """Has the model read the prompts and encode the videos that were read ahead, a part at a time.
 
     A part is launched behind a denoising step, and is soon launched: so the device is never without work for it.
     What comes of it is kept by the model, and found when the run joins; what goes wrong is said then.
     """
 
-    def __init__(self, model: Model, prefetch: Prefetch) -> None:
+    def __init__(self, model: Model, prefetch: VideoPrefetcher) -> None:
         self._model = model
         self._prefetch = prefetch
         self._parts: deque[tuple[Run, Iterator[None]]] = deque()  # left of each run

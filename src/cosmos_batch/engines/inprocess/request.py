@@ -11,12 +11,12 @@ from torch import Tensor
 
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.inprocess.checkpoint import SavedState, load_state, save_state
-from cosmos_batch.engines.inprocess.gpu.host_device import Coming, sent, to_frames
+from cosmos_batch.engines.inprocess.gpu.host_device import PendingFrames, to_device, to_frames
 from cosmos_batch.engines.inprocess.io.input_videos import SOURCE, Size, Videos, run_size, settled
 from cosmos_batch.engines.inprocess.model import Model
-from cosmos_batch.engines.inprocess.sampling.batch import Conditions, Guide
+from cosmos_batch.engines.inprocess.sampling.batch import Conditioning, ControlInput
 from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
-from cosmos_batch.engines.inprocess.sampling.unipc import Memory
+from cosmos_batch.engines.inprocess.sampling.unipc import SolverState
 from cosmos_batch.engines.inprocess.transfer25.conditioning import (
     chunk_of,
     chunk_starts,
@@ -33,7 +33,7 @@ is gained by doing it ahead of time."""
 
 
 @dataclass(slots=True)
-class Task:
+class RunState:
     """A run's work. Only `chunk`, `made` and `tail` change."""
 
     job: Job
@@ -48,7 +48,7 @@ class Task:
     tail: Tensor | None = None  # the last frames of the chunk before, as decoded, [1, 3, overlap, height, width]
 
     @classmethod
-    def prepare(cls, job: Job, model: Model, videos: Videos, owner: str) -> Task:
+    def prepare(cls, job: Job, model: Model, videos: Videos, owner: str) -> RunState:
         """The work of a run with these videos, at its start."""
         run, settings = job.run, model.settings
         count = settled(run.sampling.num_frames, "num_frames", run)
@@ -72,20 +72,21 @@ class Task:
         """Whether the run is done when the present chunk is."""
         return self.chunk + 1 == len(self.starts)
 
-    def copy(self) -> Task:
+    def copy(self) -> RunState:
         """The same, to go on with; this one stays where it is."""
         return replace(self, made=list(self.made))
 
-    def conditions(self) -> Conditions:
+    def conditions(self) -> Conditioning:
         """What the present chunk is made from."""
         run, sampling = self.job.run, self.job.run.sampling
         known, given = self._given()
         pure = noise(settled(sampling.seed, "seed", run), self.chunk, given.shape[1:])
         weights = normalised({c.name: self._weight(c) for c in run.active})
         guides = {
-            name: Guide(self._encode(frames, name), weights[name]) for name, frames in self.videos.controls.items()
+            name: ControlInput(self._encode(frames, name), weights[name])
+            for name, frames in self.videos.controls.items()
         }
-        return Conditions(
+        return Conditioning(
             schedule=make_schedule(self.steps, settled(sampling.sigma_max, "sigma_max", run)),
             guidance=settled(sampling.guidance, "guidance", run),
             prompt=run.prompt,
@@ -96,14 +97,14 @@ class Task:
             noise=pure,
         )
 
-    def start(self, conditions: Conditions) -> Memory:
+    def start(self, conditions: Conditioning) -> SolverState:
         """The memory that the present chunk starts with."""
         device = self.model.device
-        noisy = sent(conditions.noise, device)
+        noisy = to_device(conditions.noise, device)
         if self.videos.source is not None:
             sigma = float(conditions.schedule.sigmas[0])
-            noisy = (1 - sigma) * sent(self._encode(self.videos.source, SOURCE), device) + sigma * noisy
-        return Memory.start(noisy)
+            noisy = (1 - sigma) * to_device(self._encode(self.videos.source, SOURCE), device) + sigma * noisy
+        return SolverState.start(noisy)
 
     def finish_chunk(self, latents: Tensor) -> None:
         """Take a denoised chunk [1, C, T, H, W] in that is not the last."""
@@ -119,7 +120,7 @@ class Task:
         The device is asked for them now; calling what comes back waits for them.
         """
         count, skipped, before = self.job.run.sampling.num_frames, self._known_frames, tuple(self.made)
-        coming = Coming(self.model.decode(latents))
+        coming = PendingFrames(self.model.decode(latents))
 
         def frames() -> Frames:
             last = coming.frames()[skipped:]
@@ -132,14 +133,14 @@ class Task:
         """Frames with which the present chunk begins that the one before has made."""
         return self.model.settings.overlap if self.chunk else 0
 
-    def save(self, memory: Memory, step: int) -> None:
+    def save(self, memory: SolverState, step: int) -> None:
         """Write where the run stands to its job's state file."""
         width, height = self.size
         nothing = np.zeros((0, height, width, 3), dtype=np.uint8)
         frames = np.concatenate(self.made) if self.made else nothing
         save_state(self.job.state, SavedState(self.chunk, step, memory, frames, self.tail), self.owner)
 
-    def resume(self) -> tuple[Memory, int] | None:
+    def resume(self) -> tuple[SolverState, int] | None:
         """Go back to where the run's saved state stands; None if there is no valid one."""
         state = load_state(self.job.state, self.owner)
         if state is None or state.chunk >= len(self.starts) or state.step > self.steps:

@@ -13,7 +13,7 @@ from cosmos_batch.engines.nvidia.config import Config, Docker, Local, Ssh
 from cosmos_batch.engines.nvidia.launchers.base import Launcher
 from cosmos_batch.engines.nvidia.launchers.docker import DockerLauncher
 from cosmos_batch.engines.nvidia.launchers.local import LocalLauncher
-from cosmos_batch.engines.nvidia.process_run import Workshop
+from cosmos_batch.engines.nvidia.process_run import ScriptContext
 from cosmos_batch.engines.nvidia.scripts import SCRIPTS
 from cosmos_batch.engines.nvidia.session import ScriptSession
 from cosmos_batch.errors import EngineError, MissingExtra
@@ -38,7 +38,7 @@ class ScriptEngine:
         self._traits = traits_of(name)
         self._config = config
         self._scratch = Path(config.scratch) if config.scratch else scratch
-        self._shop = Workshop(
+        self._shop = ScriptContext(
             script=SCRIPTS[name],
             config=config,
             launcher=launcher_of(config, self._scratch),

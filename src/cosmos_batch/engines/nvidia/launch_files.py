@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.run import Run
 
 There = Callable[[Path], str]
@@ -23,7 +23,7 @@ class Sample:
     video: Path  # where the output is expected, below `Written.outputs`
     prompt: Path | None  # where the script repeats the prompt as text; None: nowhere
     controls: Mapping[str, Path]  # by active control: its video, given, made by us, or left by the script
-    facts: VideoFacts  # what the output is like when it is whole
+    facts: VideoInfo  # what the output is like when it is whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 from cosmos_batch.engines.nvidia.launch_files import There
 from cosmos_batch.errors import PlanError, StorageError
 from cosmos_batch.media.atomic import replacing
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.video import probe
 from cosmos_batch.planning.batch_keys import resolved_defaults
 from cosmos_batch.planning.plan import Launch
@@ -41,14 +41,14 @@ def number(value: float) -> float | int:
 
 
 @dataclass(slots=True)
-class Place:
+class SampleFiles:
     """Where the files of a launch go, and what they are called where the script runs."""
 
     folder: Path  # absolute
     name: str
     there: There
     inputs: dict[Path, str] = field(default_factory=dict)  # files that the script reads, and their names there
-    _facts: dict[Path, VideoFacts] = field(default_factory=dict)
+    _facts: dict[Path, VideoInfo] = field(default_factory=dict)
 
     @property
     def outputs(self) -> Path:
@@ -62,7 +62,7 @@ class Place:
             self.inputs[local] = self.there(local)
         return self.inputs[local]
 
-    def facts(self, path: str | Path) -> VideoFacts:
+    def facts(self, path: str | Path) -> VideoInfo:
         """What a video says of itself, looked up once. Raises MediaError."""
         local = Path(path)
         if local not in self._facts:

@@ -20,7 +20,7 @@ from cosmos_batch.engines.resolutions import (
 )
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT
-from cosmos_batch.planning.traits import Shape, Traits, VideoFacts
+from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import DEFAULTS, TRANSFER_CONTROLS, Control, Run, Sampling
 
 Objection = tuple[str, str, str, str]
@@ -31,14 +31,14 @@ _VIDEO_NAMES = (".mp4", ".avi", ".mov", ".webm")
 _WEIGHT_TOLERANCE = 1e-6
 
 
-def _size(run: Run, facts: VideoFacts | None, sizes: Mapping[str, Buckets]) -> Size:
+def _size(run: Run, facts: VideoInfo | None, sizes: Mapping[str, Buckets]) -> Size:
     """The size that a run asks for, whether the script has it or not. Raises PlanError for an unknown name."""
     wanted = run.sampling.resolution or "720"
     return parsed(wanted) or size_named(wanted, sizes, facts)
 
 
 def _size_problem(
-    run: Run, facts: VideoFacts | None, sizes: Mapping[str, Buckets], script: str
+    run: Run, facts: VideoInfo | None, sizes: Mapping[str, Buckets], script: str
 ) -> Iterable[Objection]:
     """A size in pixels that is none of the script's, or not the one that it would choose for this input."""
     wanted = run.sampling.resolution
@@ -78,12 +78,12 @@ def _problems(found: Iterable[Objection]) -> tuple[Problem, ...]:
     return tuple(Problem("", None, *parts) for parts in found)
 
 
-def _transfer25_shape(run: Run, facts: VideoFacts | None) -> Shape:
+def _transfer25_shape(run: Run, facts: VideoInfo | None) -> Shape:
     width, height = _size(run, facts, TRANSFER25_SIZES)
     return Shape(width, height, frames_of(run, facts, _CHUNK))
 
 
-def _transfer25_output(run: Run, facts: VideoFacts | None) -> Shape:
+def _transfer25_output(run: Run, facts: VideoInfo | None) -> Shape:
     """The input's size, rounded down to even numbers: `keep_input_resolution` is true."""
     shape = _transfer25_shape(run, facts)
     return replace(shape, width=facts.width // 2 * 2, height=facts.height // 2 * 2) if facts else shape
@@ -94,7 +94,7 @@ def _latent_tokens(shape: Shape) -> int:
     return 24 * (shape.height // PATCH) * (shape.width // PATCH)
 
 
-def _transfer25_objections(run: Run, facts: VideoFacts | None) -> tuple[Problem, ...]:
+def _transfer25_objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
     name = "Transfer2.5"
     found = [*_size_problem(run, facts, TRANSFER25_SIZES, name), *_sampling_problems(run, name)]
     found += _rate_problem(run, float(int(facts.fps)) if facts else None, name)
@@ -121,7 +121,7 @@ TRANSFER25_SCRIPT = Traits(
     controls=frozenset(TRANSFER_CONTROLS),
     launch_keys=("signature", "job_type"),
     batch_keys=(),
-    steps=False,
+    steppable=False,
     shape=_transfer25_shape,
     tokens=_latent_tokens,
     chunks=chunker(_CHUNK, 1),
@@ -133,8 +133,8 @@ TRANSFER25_SCRIPT = Traits(
         resolution="720",
         negative_prompt=STOCK_NEGATIVE_PROMPT,
     ),
-    most=1,
-    looks_at=("weights", "sigma_max", "fps", "negative_prompt"),
+    max_runs=1,
+    shape_inputs=("weights", "sigma_max", "fps", "negative_prompt"),
     objections=_transfer25_objections,
     suffixes=frozenset(_VIDEO_NAMES),
     input_fps=lambda fps: float(int(fps)),
@@ -144,12 +144,12 @@ TRANSFER25_SCRIPT = Traits(
 different sets in one call make it load all four branches, and can take a control away without a word."""
 
 
-def _cosmos3_shape(run: Run, facts: VideoFacts | None) -> Shape:
+def _cosmos3_shape(run: Run, facts: VideoInfo | None) -> Shape:
     width, height = _size(run, facts, COSMOS3_SIZES)
     return Shape(width, height, frames_of(run, facts, _CHUNK))
 
 
-def _cosmos3_objections(run: Run, facts: VideoFacts | None) -> tuple[Problem, ...]:
+def _cosmos3_objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
     name, fps = "Cosmos 3", run.sampling.fps
     found = [*_size_problem(run, facts, COSMOS3_SIZES, name), *_sampling_problems(run, name)]
     if run.video is not None:
@@ -179,13 +179,13 @@ COSMOS3 = Traits(
     controls=frozenset({"edge", "vis", "depth", "seg", "wsm"}),
     launch_keys=("job_type",),
     batch_keys=(),
-    steps=False,
+    steppable=False,
     shape=_cosmos3_shape,
     tokens=_latent_tokens,
     chunks=chunker(_CHUNK, 1),
     defaults=Sampling(num_steps=35, guidance=3.0, fps="input", resolution="720"),
-    most=1,
-    looks_at=("weights", "sigma_max", "fps"),
+    max_runs=1,
+    shape_inputs=("weights", "sigma_max", "fps"),
     objections=_cosmos3_objections,
     suffixes=frozenset(_VIDEO_NAMES),
 )

@@ -16,13 +16,13 @@ class Attribution:
     """What is proven of a tensor batch. Places count from 0, within the batch."""
 
     owners: dict[int, int]  # by output: the run that it was made for
-    doubtful: frozenset[int]  # runs that may own an output, or not
+    ambiguous: frozenset[int]  # runs that may own an output, or not
     fits: bool = True  # False: the outputs cannot be these runs' at all
 
     @property
     def spoken_for(self) -> frozenset[int]:
         """Runs that have an output, or may have one."""
-        return self.doubtful.union(self.owners.values())
+        return self.ambiguous.union(self.owners.values())
 
 
 def attribute(prompts: Sequence[str], outputs: Sequence[str], *, complete: bool) -> Attribution:

@@ -37,7 +37,7 @@ class Found:
     video: str | None  # its output; None: the script has passed it over, and none will come
 
 
-class Follower(Protocol):
+class OutputTracker(Protocol):
     """Follows one script, sample by sample."""
 
     @property
@@ -49,7 +49,7 @@ class Follower(Protocol):
         """The samples that the script is at, as of the last look; none once it is past its last one."""
 
     @property
-    def doubtful(self) -> frozenset[int]:
+    def ambiguous(self) -> frozenset[int]:
         """Samples of which it cannot be told whether an output is theirs."""
 
     def look(self, outputs: Outputs, *, done: bool) -> list[Found]:
@@ -66,7 +66,7 @@ class ByPosition:
     samples: Sequence[Expected]
     size: int  # samples of a tensor batch
     began: bool = False
-    doubtful: frozenset[int] = frozenset()
+    ambiguous: frozenset[int] = frozenset()
     _start: int = 0  # the first sample of the tensor batch that the script is at
     _ended: set[int] = field(default_factory=set)  # samples of it
 
@@ -74,7 +74,7 @@ class ByPosition:
     def current(self) -> tuple[int, ...]:
         """The samples of the tensor batch that have not come to an end."""
         stop = min(self._start + self.size, len(self.samples))
-        return tuple(i for i in range(self._start, stop) if i not in self._ended and i not in self.doubtful)
+        return tuple(i for i in range(self._start, stop) if i not in self._ended and i not in self.ambiguous)
 
     def look(self, outputs: Outputs, *, done: bool) -> list[Found]:
         """What has come to its end, tensor batch by tensor batch."""
@@ -97,11 +97,11 @@ class ByPosition:
         made = attribute([m.prompt for m in members], _prompts(members, outputs), complete=complete)
         if not made.fits:
             if complete:
-                self.doubtful |= set(self.current)
+                self.ambiguous |= set(self.current)
             return []
         found = [Found(self._start + owner, members[place].video) for place, owner in made.owners.items()]
         if complete:
-            self.doubtful |= {self._start + place for place in made.doubtful}
+            self.ambiguous |= {self._start + place for place in made.ambiguous}
             dropped = set(range(len(members))) - made.spoken_for
             found += [Found(self._start + place, None) for place in sorted(dropped)]
         new = [each for each in found if each.sample not in self._ended]
@@ -129,7 +129,7 @@ class ByName:
     last_sign: str  # what it writes when a sample's output is whole
     skips: bool  # whether it may go on to the next sample without having made this one
     began: bool = False
-    doubtful: frozenset[int] = frozenset()
+    ambiguous: frozenset[int] = frozenset()
     _at: int = 0
 
     @property
@@ -164,7 +164,7 @@ class ByName:
         if whole and sample.prompt_file is not None:
             text = outputs.read(sample.prompt_file)
             if text is None or text.decode("utf-8", "replace") != sample.prompt:
-                self.doubtful |= {self._at}
+                self.ambiguous |= {self._at}
                 return []
         return [Found(self._at, sample.video if whole else None)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cosmos_batch.engines.nvidia.config import Config
 from cosmos_batch.engines.nvidia.launch_files import Sample, Written
-from cosmos_batch.engines.nvidia.launchers.base import LOST, Launcher, Order
+from cosmos_batch.engines.nvidia.launchers.base import LOST, Launcher, ScriptCommand
 from cosmos_batch.engines.nvidia.logs import Death, Diagnosis, StepCounter, diagnose
 from cosmos_batch.engines.nvidia.output_tracker import Found
 from cosmos_batch.engines.nvidia.scripts import Script
@@ -20,7 +20,7 @@ from cosmos_batch.planning.plan import Launch
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class ScriptContext:
     """What every launch of an engine needs."""
 
     script: Script
@@ -32,7 +32,7 @@ class Workshop:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class FinishedOutput:
     """A finished output, brought here."""
 
     sample: Sample
@@ -41,16 +41,16 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class PassedOver:
+class SkippedSample:
     """The script has gone on without having made this one."""
 
     sample: Sample
 
 
-class Trip:
+class ScriptProcess:
     """A script at work on a launch."""
 
-    def __init__(self, shop: Workshop, launch: Launch, folder: Path) -> None:
+    def __init__(self, shop: ScriptContext, launch: Launch, folder: Path) -> None:
         """Write the files of the launch into an empty folder and start the script.
 
         Raises EngineError where it cannot be started, and what the writer raises.
@@ -66,11 +66,11 @@ class Trip:
         self._gone = ""  # why the script counts as over although it did not say so
         self._process = shop.launcher.start(self._order(outputs_there))
 
-    def _order(self, outputs_there: str) -> Order:
+    def _order(self, outputs_there: str) -> ScriptCommand:
         script = self._shop.script
         config = self._shop.config.script(script.name)
         self._written.outputs.mkdir(parents=True, exist_ok=True)
-        return Order(
+        return ScriptCommand(
             python=config.python,
             argv=script.argv(config, self._written),
             env={"PYTHONPATH": config.folder, **config.environment},
@@ -101,9 +101,9 @@ class Trip:
         return [self._written.samples[i] for i in self._follower.current]
 
     @property
-    def doubtful(self) -> list[Sample]:
+    def ambiguous(self) -> list[Sample]:
         """Samples of which it cannot be told whether an output is theirs."""
-        return [self._written.samples[i] for i in sorted(self._follower.doubtful)]
+        return [self._written.samples[i] for i in sorted(self._follower.ambiguous)]
 
     def diagnosis(self) -> Diagnosis | None:
         """What the script died of; None where it did not. For a trip that is over."""
@@ -111,7 +111,7 @@ class Trip:
             return Diagnosis(Death.KILLED if self._status == LOST else Death.ERROR, self._gone)
         return diagnose(self.log, self._status) if self._status else None
 
-    def look(self) -> list[Made | PassedOver]:
+    def look(self) -> list[FinishedOutput | SkippedSample]:
         """What has come to its end since the last look. Out of reach, the script counts as killed."""
         try:
             return self._look()
@@ -119,7 +119,7 @@ class Trip:
             self._status, self._gone = LOST, f"the script is out of reach: {exc}"
             return []
 
-    def _look(self) -> list[Made | PassedOver]:
+    def _look(self) -> list[FinishedOutput | SkippedSample]:
         status = self._process.poll()  # before the files, so that a script that has ended has left them all
         found = self._follower.look(self._process, done=status == 0)
         results = [self._take(each) for each in found]
@@ -138,15 +138,15 @@ class Trip:
         chunks = self._shop.chunks(sample.facts.frames)
         return min(self._steps.done(each, chunks), each * chunks), each * chunks
 
-    def _take(self, found: Found) -> Made | PassedOver:
+    def _take(self, found: Found) -> FinishedOutput | SkippedSample:
         sample = self._written.samples[found.sample]
         if found.video is None:
-            return PassedOver(sample)
+            return SkippedSample(sample)
         video = self._bring(found.video, f"{sample.run.id}.mp4")
         if video is None:
             raise EngineError(f"{found.video}: the script's output is gone before it could be fetched")
         controls = {name: self._control(sample, name, path) for name, path in sample.controls.items()}
-        return Made(sample, video, {name: path for name, path in controls.items() if path})
+        return FinishedOutput(sample, video, {name: path for name, path in controls.items() if path})
 
     def _control(self, sample: Sample, name: str, path: Path) -> Path | None:
         if not path.is_relative_to(self._written.outputs):
@@ -175,7 +175,7 @@ class Trip:
         self._process.close()
 
 
-def write(shop: Workshop, launch: Launch, folder: Path) -> tuple[Written, str]:
+def write(shop: ScriptContext, launch: Launch, folder: Path) -> tuple[Written, str]:
     """Write the files of a launch; also what its output folder is called where the script runs."""
     named: dict[Path, str] = {}
 
@@ -189,7 +189,7 @@ def write(shop: Workshop, launch: Launch, folder: Path) -> tuple[Written, str]:
     return written, there(written.outputs)
 
 
-def unwritable(shop: Workshop, launch: Launch, folder: Path) -> dict[str, str]:
+def unwritable(shop: ScriptContext, launch: Launch, folder: Path) -> dict[str, str]:
     """The runs for which alone no files can be written, by id, and why. Raises StorageError and EngineError."""
     causes = {}
     for batch in launch.batches:

@@ -9,7 +9,7 @@ from pathlib import Path
 from cosmos_batch.engines.nvidia.config import ScriptConfig
 from cosmos_batch.engines.nvidia.cosmos3.write import write_cosmos3
 from cosmos_batch.engines.nvidia.launch_files import There, Written
-from cosmos_batch.engines.nvidia.output_tracker import ByName, ByPosition, Expected, Follower
+from cosmos_batch.engines.nvidia.output_tracker import ByName, ByPosition, Expected, OutputTracker
 from cosmos_batch.engines.nvidia.transfer1.write import write_transfer1
 from cosmos_batch.engines.nvidia.transfer25.write import write_transfer25
 from cosmos_batch.media.controls.cache import ControlCache
@@ -26,7 +26,7 @@ class Script:
     name: str  # the engine's
     program: tuple[str, ...]  # what follows the interpreter on the command line, relative to the script folder
     write: Write
-    follow: Callable[[Written], Follower]
+    follow: Callable[[Written], OutputTracker]
     guarded: bool  # a sample that it passes over was refused by its guardrail
     dies_blocked: bool  # a tensor batch that is refused as a whole ends it
     settings: Callable[[ScriptConfig], tuple[str, ...]]  # arguments that come from the configuration
@@ -60,15 +60,15 @@ def _expected(written: Written) -> list[Expected]:
     ]
 
 
-def _by_position(written: Written) -> Follower:
+def _by_position(written: Written) -> OutputTracker:
     return ByPosition(_expected(written), written.batch_size)
 
 
-def _flat(written: Written) -> Follower:
+def _flat(written: Written) -> OutputTracker:
     return ByName(_expected(written), first_sign="{}.json", last_sign="{}.txt", skips=True)
 
 
-def _in_folders(written: Written) -> Follower:
+def _in_folders(written: Written) -> OutputTracker:
     return ByName(_expected(written), first_sign="{}", last_sign="{}/sample_outputs.json", skips=False)
 
 

@@ -18,7 +18,13 @@ from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result
 from cosmos_batch.engines.nvidia.collect import file_output
 from cosmos_batch.engines.nvidia.launch_files import Sample
 from cosmos_batch.engines.nvidia.logs import Death, Diagnosis
-from cosmos_batch.engines.nvidia.process_run import Made, PassedOver, Trip, Workshop, unwritable
+from cosmos_batch.engines.nvidia.process_run import (
+    FinishedOutput,
+    ScriptContext,
+    ScriptProcess,
+    SkippedSample,
+    unwritable,
+)
 from cosmos_batch.engines.nvidia.rebatch import equal_batches, first, without
 from cosmos_batch.errors import (
     CosmosBatchError,
@@ -39,7 +45,7 @@ _FALSE_STARTS = 3  # a script may be killed so often, one time after the other, 
 class ScriptSession:
     """A launched script. It works through the launch by itself; runs that join are handed what it makes."""
 
-    def __init__(self, shop: Workshop, launch: Launch, folder: Path) -> None:
+    def __init__(self, shop: ScriptContext, launch: Launch, folder: Path) -> None:
         """Start the script and wait until its model is loaded. `folder` is for the files of this launch alone.
 
         Raises Unavailable where the script does not get so far.
@@ -51,12 +57,12 @@ class ScriptSession:
         self._most = max(len(batch.runs) for batch in launch.batches)  # runs of a tensor batch that may fit
         self._alone: set[str] = set()  # runs to be made one at a time, before all others
         self._jobs: dict[str, Job] = {}
-        self._ends: dict[str, Made | Result] = {}  # how runs ended that were not handed out
+        self._ends: dict[str, FinishedOutput | Result] = {}  # how runs ended that were not handed out
         self._oversized: set[str] = set()  # runs of a tensor batch that did not fit, of which nobody was told
         self._memory_cause = ""
         self._trips = 0
         self._false_starts = 0  # in a row
-        self._trip: Trip | None = None
+        self._trip: ScriptProcess | None = None
         self._shown: dict[str, int] = {}  # steps that were told of, by run
         try:
             self._set_out()
@@ -78,11 +84,11 @@ class ScriptSession:
         """None: the script has the device as long as it runs."""
         return ()
 
-    def turn_to(self, launch: Launch) -> None:
+    def switch_launch(self, launch: Launch) -> None:
         """A script has one launch, and nobody asks it for another."""
         raise EngineError(f"a session of {len(launch.runs)} other runs cannot go on in a script's")
 
-    def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+    def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """The script reads what its launch has when it comes to it."""
 
     def join(self, job: Job) -> Iterable[Event]:
@@ -132,7 +138,7 @@ class ScriptSession:
         self._trips += 1
         folder = self._folder / f"{self._trips:04}"
         try:
-            self._trip = Trip(self._shop, launch, folder)
+            self._trip = ScriptProcess(self._shop, launch, folder)
         except StorageError:
             raise
         except (MediaError, PlanError) as exc:
@@ -160,7 +166,7 @@ class ScriptSession:
         if trip is None:
             return
         for news in trip.look():
-            self._ends[news.sample.run.id] = news if isinstance(news, Made) else self._passed_over(news)
+            self._ends[news.sample.run.id] = news if isinstance(news, FinishedOutput) else self._passed_over(news)
         if trip.over:
             self._trip = None
             trip.close()
@@ -168,13 +174,13 @@ class ScriptSession:
         self._left = without(self._left, self._ends.keys())
         self._alone.difference_update(self._ends)
 
-    def _passed_over(self, news: PassedOver) -> Result:
+    def _passed_over(self, news: SkippedSample) -> Result:
         run_id = news.sample.run.id
         if self._shop.script.guarded:
             return Result(run_id, Outcome.BLOCKED, "the guardrail refused its prompt or its video")
         return Result(run_id, Outcome.FAILED, "the script ended well, and made no video of it")
 
-    def _take_stock(self, trip: Trip) -> None:
+    def _take_stock(self, trip: ScriptProcess) -> None:
         """Decide on the runs that a script that is over has not brought to an end."""
         self._doubt(trip)
         diagnosis = trip.diagnosis()
@@ -188,9 +194,9 @@ class ScriptSession:
         if diagnosis.death is not Death.KILLED or self._false_starts >= _FALSE_STARTS:
             raise Unavailable(f"the script does not start: {diagnosis.cause}; its log is {trip.log}")
 
-    def _doubt(self, trip: Trip) -> None:
+    def _doubt(self, trip: ScriptProcess) -> None:
         """Have runs made again alone that cannot be told apart; where that was so, the prompt is not the run's."""
-        ids = [sample.run.id for sample in trip.doubtful]
+        ids = [sample.run.id for sample in trip.ambiguous]
         if trip.batch_size > 1:
             self._alone.update(ids)
             return
@@ -239,7 +245,7 @@ class ScriptSession:
             events += [end] if isinstance(end, Result) else self._hand_out(end, job)
         return events
 
-    def _hand_out(self, made: Made, job: Job) -> list[Event]:
+    def _hand_out(self, made: FinishedOutput, job: Job) -> list[Event]:
         try:
             file_output(made.video, made.controls, job)
         except StorageError:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.controls.pixels import coloured_masks, grey_depth, make_control
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.video import Frames, probe, read_frames, resized
 from cosmos_batch.run import Control, Strength
 
@@ -85,7 +85,7 @@ def _white(mask: NDArray[np.bool_]) -> Frames:
     return np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * np.uint8(255)
 
 
-def _estimation_size(facts: VideoFacts) -> tuple[int, int]:
+def _estimation_size(facts: VideoInfo) -> tuple[int, int]:
     """Size of the video itself, or the same shape within `_ESTIMATION_SIDE`."""
     scale = min(1, _ESTIMATION_SIDE / max(facts.width, facts.height))
     return max(1, round(facts.width * scale)), max(1, round(facts.height * scale))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from cosmos_batch.planning.batch_size import Load, sizing
 from cosmos_batch.planning.cost.model import CostModel
-from cosmos_batch.planning.equivalence import Kind, lots_of
-from cosmos_batch.planning.traits import Traits, VideoFacts
+from cosmos_batch.planning.equivalence import RunClass, lots_of
+from cosmos_batch.planning.traits import Traits, VideoInfo
 from cosmos_batch.run import Run
 
 
@@ -66,14 +66,14 @@ def flush_in(gathered: Gathered, rules: FlushRules) -> float:
     return max(0.0, min(waits))
 
 
-def fills_a_batch(runs: Sequence[Run], traits: Traits, cost: CostModel, facts: Mapping[str, VideoFacts]) -> bool:
+def fills_a_batch(runs: Sequence[Run], traits: Traits, cost: CostModel, facts: Mapping[str, VideoInfo]) -> bool:
     """Whether some of the runs make up the largest batch that is worth making of their kind."""
     counts: dict[tuple[object, ...], int] = {}
-    kinds: dict[tuple[object, ...], Kind] = {}
+    kinds: dict[tuple[object, ...], RunClass] = {}
     for lot in lots_of(runs, traits, facts):
-        if not lot.kind.problems:
-            key = lot.kind.batch_key if traits.ragged else (lot.kind.batch_key, lot.kind.signature)
+        if not lot.run_class.problems:
+            key = lot.run_class.batch_key if traits.ragged else (lot.run_class.batch_key, lot.run_class.signature)
             counts[key] = counts.get(key, 0) + len(lot.runs)
-            kinds[key] = lot.kind
-    bounds = {key: sizing(traits, cost, kind.signature).room(kind, Load()) for key, kind in kinds.items()}
+            kinds[key] = lot.run_class
+    bounds = {key: sizing(traits, cost, kind.signature).capacity_left(kind, Load()) for key, kind in kinds.items()}
     return any(counts[key] >= bound for key, bound in bounds.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product, takewhile
 
-from cosmos_batch.planning.policies.priority import Turn
+from cosmos_batch.planning.policies.priority import PlannedLaunch
 
 _NEAR = 8
 """Turns for every worker up to which the end is near."""
@@ -17,7 +17,7 @@ _WORTHWHILE = 1.001
 """For a thousandth, turns are not shared anew."""
 
 
-def next_turns(waiting: Sequence[Turn], others: Sequence[float], count: int) -> list[Turn]:
+def pick_next(waiting: Sequence[PlannedLaunch], others: Sequence[float], count: int) -> list[PlannedLaunch]:
     """Those of the turns, given in their order, that a worker begins next.
 
     They are the first. But where `others` work too, each of them for so many more seconds, and the end of what
@@ -26,19 +26,19 @@ def next_turns(waiting: Sequence[Turn], others: Sequence[float], count: int) -> 
     """
     if len(waiting) > near(len(others)):
         return list(waiting[:count])
-    left, found = list(waiting), list[Turn]()
+    left, found = list(waiting), list[PlannedLaunch]()
     while left and len(found) < count:
         found.append(left.pop(_soonest(left, others)))
     return found
 
 
-def likely_turns(waiting: Sequence[Turn], others: int, most: int) -> list[Turn]:
+def prefetch_candidates(waiting: Sequence[PlannedLaunch], others: int, most: int) -> list[PlannedLaunch]:
     """Those of the turns that a worker may begin next where so many others work too, the likeliest first.
 
     Others may be sooner, so as many are likely as there are workers. Near the end it depends on how far the others
     are by then, so the first of each length is likely, too.
     """
-    found = next_turns(waiting, [0.0] * others, min(1 + others, most))
+    found = pick_next(waiting, [0.0] * others, min(1 + others, most))
     if len(waiting) <= near(others):
         firsts = (waiting[place] for place in _first_of_each_length(waiting).values())
         found += [turn for turn in firsts if not any(turn is other for other in found)]
@@ -50,7 +50,7 @@ def near(others: int) -> int:
     return _NEAR * (1 + others) if others else 0
 
 
-def _first_of_each_length(waiting: Sequence[Turn]) -> dict[float, int]:
+def _first_of_each_length(waiting: Sequence[PlannedLaunch]) -> dict[float, int]:
     """Of the equals that go before all else: seconds, and the place of the first that takes so long; in order."""
     first = dict[float, int]()
     for place, turn in enumerate(takewhile(lambda turn: turn.rank == waiting[0].rank, waiting)):
@@ -58,11 +58,11 @@ def _first_of_each_length(waiting: Sequence[Turn]) -> dict[float, int]:
     return first
 
 
-def _seconds(turn: Turn) -> float:
+def _seconds(turn: PlannedLaunch) -> float:
     return sum(batch.seconds for batch in turn.launch.batches)
 
 
-def _soonest(waiting: Sequence[Turn], others: Sequence[float]) -> int:
+def _soonest(waiting: Sequence[PlannedLaunch], others: Sequence[float]) -> int:
     """The first of the equals after which the end comes not much later than after the best of them."""
     seconds = [_seconds(turn) for turn in waiting]
     least = max(*others, *seconds, (sum(others) + sum(seconds)) / (1 + len(others)))

@@ -35,14 +35,14 @@ def rank(priority: int, created: float, point_seconds: float = POINT_SECONDS) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class PlannedLaunch:
     """A launch to be begun, of a plan's launch or of a part of it."""
 
     rank: Rank
     launch: Launch
 
 
-def turns(plan: Plan, rank_of: Callable[[str], Rank], steps: bool, longest: float) -> list[Turn]:
+def order_launches(plan: Plan, rank_of: Callable[[str], Rank], steps: bool, longest: float) -> list[PlannedLaunch]:
     """The plan's launches in the order in which they are begun; `rank_of` gives a waiting run's rank by id.
 
     Where runs can join at any step (`steps`), every batch is a turn of its own. Else a turn is as many of a
@@ -52,15 +52,17 @@ def turns(plan: Plan, rank_of: Callable[[str], Rank], steps: bool, longest: floa
     return sorted(found, key=lambda turn: turn.rank, reverse=True)  # stable, so equals stay in the plan's order
 
 
-def _of_launch(launch: Launch, rank_of: Callable[[str], Rank], steps: bool, longest: float) -> Iterable[Turn]:
+def _of_launch(
+    launch: Launch, rank_of: Callable[[str], Rank], steps: bool, longest: float
+) -> Iterable[PlannedLaunch]:
     ranked = [(max(rank_of(run.id) for run in batch.runs), batch) for batch in launch.batches]
     if steps:
-        return [Turn(best, replace(launch, batches=(batch,))) for best, batch in ranked]
+        return [PlannedLaunch(best, replace(launch, batches=(batch,))) for best, batch in ranked]
     small = launch.batches[-1] if len(launch.batches[-1].runs) < launch.batch_size else None
     ranked.sort(key=lambda pair: pair[0], reverse=True)
     ranked.sort(key=lambda pair: pair[1] is small)  # a smaller batch stays the last
     return [
-        Turn(max(best for best, _ in part), replace(launch, batches=tuple(batch for _, batch in part)))
+        PlannedLaunch(max(best for best, _ in part), replace(launch, batches=tuple(batch for _, batch in part)))
         for part in _parts(ranked, longest)
     ]
 

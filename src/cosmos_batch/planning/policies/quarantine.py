@@ -15,7 +15,7 @@ LONE_DEATHS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class CrashHistory:
     """What is known of a run before this death."""
 
     deaths: int  # workers that died with it aboard
@@ -24,7 +24,7 @@ class Suspect:
     others: int = 0  # workers that died without it since the first of its own
 
 
-def verdict(known: Suspect, step: int, alone: bool, how: str) -> str:
+def quarantine_reason(known: CrashHistory, step: int, alone: bool, how: str) -> str:
     """The evidence that condemns the run at this death; "" where it does not suffice.
 
     `step`: denoising steps that the run had done; `alone`: no other run was aboard; `how`: what the worker

@@ -15,29 +15,35 @@ from typing import Any
 
 from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.errors import ConflictError, InputError
-from cosmos_batch.ledger import Filter, Ledger, Look, OrderRecord, OrderState, State, Submission
+from cosmos_batch.ledger import BatchJobRecord, BatchJobState, Filter, Ledger, RunWithAttempt, State, Submission
 from cosmos_batch.ledger.models import ENDED
 from cosmos_batch.service.batch_jobs.lines import Line, lines_of
-from cosmos_batch.service.http.errors import Refusal, bad_input, error_of
-from cosmos_batch.service.runs.parse_request import Intake
-from cosmos_batch.service.runs.present import Views
+from cosmos_batch.service.http.errors import ApiError, bad_input, error_of
+from cosmos_batch.service.runs.parse_request import RequestParser
+from cosmos_batch.service.runs.present import VideoPresenter
 from cosmos_batch.service.runs.submit import Submitter
 from cosmos_batch.service.runs.uploads import BATCH, Uploads
 from cosmos_batch.service.schemas.batches import BatchRequest
 from cosmos_batch.service.settings import Limits
 
 ENDPOINT = "/v1/videos"
-OPEN = (OrderState.VALIDATING, OrderState.IN_PROGRESS, OrderState.FINALIZING, OrderState.CANCELLING)
+OPEN = (BatchJobState.VALIDATING, BatchJobState.IN_PROGRESS, BatchJobState.FINALIZING, BatchJobState.CANCELLING)
 SHOWN_ERRORS = 100  # of an order's bad lines; its error file has them all
 _TOGETHER = 500  # lines in one transaction
 _RETRY_SECONDS = 10.0  # until an order is tried again for which there was no room in the queue
 
 
-class Orders:
+class BatchJobs:
     """Takes orders in, and brings them to their end."""
 
     def __init__(
-        self, ledger: Ledger, uploads: Uploads, intake: Intake, submitter: Submitter, views: Views, limits: Limits
+        self,
+        ledger: Ledger,
+        uploads: Uploads,
+        intake: RequestParser,
+        submitter: Submitter,
+        views: VideoPresenter,
+        limits: Limits,
     ) -> None:
         self._ledger = ledger
         self._uploads = uploads
@@ -48,20 +54,20 @@ class Orders:
         self._not_before: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def create(self, request: BatchRequest, owner: str) -> OrderRecord:
+    def create(self, request: BatchRequest, owner: str) -> BatchJobRecord:
         """Take an order down; its lines are read by and by. Raises Refusal."""
         if request.endpoint != ENDPOINT:
-            raise Refusal(400, "invalid_value", f"the only endpoint for batches is {ENDPOINT}", param="endpoint")
+            raise ApiError(400, "invalid_value", f"the only endpoint for batches is {ENDPOINT}", param="endpoint")
         file = self._uploads.get(request.input_file_id)
         if file.purpose != BATCH:
             message = f"the file {file.id} was uploaded with purpose {file.purpose!r}; upload it with {BATCH!r}"
-            raise Refusal(400, "invalid_value", message, param="input_file_id")
-        order = OrderRecord(
+            raise ApiError(400, "invalid_value", message, param="input_file_id")
+        order = BatchJobRecord(
             id=f"batch_{secrets.token_hex(12)}",
             input_file=file.id,
             endpoint=request.endpoint,
             window=request.completion_window,
-            state=OrderState.VALIDATING,
+            state=BatchJobState.VALIDATING,
             details=request.metadata or {},
             owner=owner,
             errors=(),
@@ -73,21 +79,21 @@ class Orders:
         self._ledger.add_order(order)
         return order
 
-    def get(self, order_id: str) -> OrderRecord:
+    def get(self, order_id: str) -> BatchJobRecord:
         """One order. Raises Refusal."""
         order = self._ledger.order(order_id)
         if order is None:
-            raise Refusal(404, "not_found", f"there is no batch {order_id[:80]!r} here")
+            raise ApiError(404, "not_found", f"there is no batch {order_id[:80]!r} here")
         return order
 
-    def cancel(self, order_id: str) -> OrderRecord:
+    def cancel(self, order_id: str) -> BatchJobRecord:
         """Cancel what has not ended of an order. Raises Refusal where it has ended itself."""
         order = self.get(order_id)
         changed = self._ledger.change_order(
-            order_id, only=OPEN[:2], state=OrderState.CANCELLING, cancelling=time.time()
+            order_id, only=OPEN[:2], state=BatchJobState.CANCELLING, cancelling=time.time()
         )
-        if not changed and order.state is not OrderState.CANCELLING:
-            raise Refusal(409, "wrong_state", f"the batch {order_id} has ended already: {order.state}")
+        if not changed and order.state is not BatchJobState.CANCELLING:
+            raise ApiError(409, "wrong_state", f"the batch {order_id} has ended already: {order.state}")
         self._cancel_runs(order_id)
         return self.get(order_id)
 
@@ -99,12 +105,12 @@ class Orders:
         """Take every open order as far as it goes now. Raises LedgerError and StorageError."""
         with self._lock:
             for order in reversed(self._ledger.orders(states=OPEN, limit=1000)):
-                if order.state is not OrderState.VALIDATING:
+                if order.state is not BatchJobState.VALIDATING:
                     self._finish(order)
                 elif self._not_before.get(order.id, 0.0) <= time.monotonic():
                     self._take_in(order)
 
-    def _take_in(self, order: OrderRecord) -> None:
+    def _take_in(self, order: BatchJobRecord) -> None:
         """Make runs of an order's lines. Started again after a crash, it makes none twice."""
         lines = _Lines(order, self._intake, self._submitter)
         try:
@@ -115,7 +121,7 @@ class Orders:
                         self._fail(order, lines, "too_many_lines", f"more than {lines.total - 1:,} lines")
                         return
             lines.flush()
-        except Refusal as refusal:  # the queue is full: later
+        except ApiError as refusal:  # the queue is full: later
             self._not_before[order.id] = time.monotonic() + _RETRY_SECONDS
             if refusal.status != 429:
                 raise
@@ -125,7 +131,7 @@ class Orders:
             return
         self._begin(order, lines)
 
-    def _begin(self, order: OrderRecord, lines: _Lines) -> None:
+    def _begin(self, order: BatchJobRecord, lines: _Lines) -> None:
         with folder_errors(self._uploads.folder):
             self._bad_lines(order.id).write_text("".join(f"{text}\n" for text in lines.bad), encoding="utf-8")
         if not lines.good:
@@ -134,27 +140,27 @@ class Orders:
         errors = lines.errors[:SHOWN_ERRORS]
         values: dict[str, Any] = {"total": lines.total, "errors": errors, "started": time.time()}
         begun = self._ledger.change_order(
-            order.id, only=[OrderState.VALIDATING], state=OrderState.IN_PROGRESS, **values
+            order.id, only=[BatchJobState.VALIDATING], state=BatchJobState.IN_PROGRESS, **values
         )
-        if not begun and self.get(order.id).state is OrderState.CANCELLING:  # meanwhile
+        if not begun and self.get(order.id).state is BatchJobState.CANCELLING:  # meanwhile
             self._ledger.change_order(order.id, **values)
             self._cancel_runs(order.id)
 
-    def _fail(self, order: OrderRecord, lines: _Lines, code: str, message: str) -> None:
+    def _fail(self, order: BatchJobRecord, lines: _Lines, code: str, message: str) -> None:
         self._cancel_runs(order.id)
         errors = [{"code": code, "line": None, "message": message, "param": None}, *lines.errors[:SHOWN_ERRORS]]
         error_file = self._uploads.write(f"file-e{order.id[6:]}", "errors.jsonl", lines.bad, order.owner).id
         self._ledger.change_order(
             order.id,
-            only=[OrderState.VALIDATING],
-            state=OrderState.FAILED,
+            only=[BatchJobState.VALIDATING],
+            state=BatchJobState.FAILED,
             total=lines.total,
             errors=errors,
             error_file=error_file,
             ended=time.time(),
         )
 
-    def _finish(self, order: OrderRecord) -> None:
+    def _finish(self, order: BatchJobRecord) -> None:
         """Write the answers down, once every run of an order has ended."""
         counts = self._ledger.order_counts(order.id)
         if any(count for state, count in counts.items() if state not in ENDED):
@@ -168,15 +174,15 @@ class Orders:
             failed = (self._answer(look) for look in self._looks(order.id, rest))
             texts = chain(self._read_bad_lines(order.id), failed)
             error = self._uploads.write(f"file-e{order.id[6:]}", "errors.jsonl", texts, order.owner).id
-        cancelled = order.state is OrderState.CANCELLING
-        final = OrderState.CANCELLED if cancelled else OrderState.COMPLETED
+        cancelled = order.state is BatchJobState.CANCELLING
+        final = BatchJobState.CANCELLED if cancelled else BatchJobState.COMPLETED
         self._ledger.change_order(
             order.id, only=[order.state], state=final, output_file=output, error_file=error, ended=time.time()
         )
         with suppress(OSError):
             self._bad_lines(order.id).unlink()
 
-    def _looks(self, order_id: str, states: Sequence[State]) -> Iterator[Look]:
+    def _looks(self, order_id: str, states: Sequence[State]) -> Iterator[RunWithAttempt]:
         after = ""
         while True:
             page = self._ledger.page(
@@ -187,14 +193,14 @@ class Orders:
                 return
             after = page.runs[-1].record.id
 
-    def _answer(self, look: Look) -> str:
+    def _answer(self, look: RunWithAttempt) -> str:
         """A line of an output or error file."""
         video = self._views.video(look)
         response = {"status_code": 200, "request_id": video.id, "body": video.model_dump()}
         error = video.error.model_dump() if video.error else None
         return answer_line(f"batch_req_{video.id}", video.custom_id, response, error)
 
-    def _path_of(self, order: OrderRecord) -> Path:
+    def _path_of(self, order: BatchJobRecord) -> Path:
         file = self._ledger.file(order.input_file)
         if file is None:
             raise FileNotFoundError(2, "it was deleted")
@@ -221,8 +227,8 @@ def answer_line(
 class _Lines:
     """The lines of one order while they become runs."""
 
-    order: OrderRecord
-    intake: Intake
+    order: BatchJobRecord
+    intake: RequestParser
     submitter: Submitter
     total: int = 0
     good: int = 0
@@ -240,7 +246,7 @@ class _Lines:
         except InputError as exc:
             self._reject(line, bad_input(exc.problems))
             return
-        except Refusal as refusal:
+        except ApiError as refusal:
             self._reject(line, refusal)
             return
         submission = Submission(
@@ -271,9 +277,9 @@ class _Lines:
             self.submitter.submit_all([submission])
             self.good += 1
         except ConflictError as exc:
-            self._reject(line, Refusal(409, "conflict", str(exc)))
+            self._reject(line, ApiError(409, "conflict", str(exc)))
 
-    def _reject(self, line: Line, refusal: Refusal) -> None:
+    def _reject(self, line: Line, refusal: ApiError) -> None:
         error = error_of(refusal)
         response = {"status_code": refusal.status, "request_id": "", "body": {"error": error}}
         brief = {"code": error["code"], "message": error["message"]}

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cosmos_batch.service.api_keys import KeyRing
-from cosmos_batch.service.http.errors import Refusal
+from cosmos_batch.service.api_keys import ApiKeyCache
+from cosmos_batch.service.http.errors import ApiError
 from cosmos_batch.service.settings import is_loopback
 
 COOKIE = "cosmos_batch_session"
@@ -20,10 +20,10 @@ SESSION_SECONDS = 12 * 3600.0
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
-class Gate:
+class Authenticator:
     """Lets requests in."""
 
-    def __init__(self, ring: KeyRing, *, local: bool) -> None:
+    def __init__(self, ring: ApiKeyCache, *, local: bool) -> None:
         """`local`: the server listens on this machine alone, so that it needs no keys."""
         self._ring = ring
         self._local = local
@@ -53,7 +53,7 @@ class Gate:
         self.check_site(request)
         name = self.who(request)
         if name is None:
-            raise Refusal(
+            raise ApiError(
                 401,
                 "invalid_api_key",
                 "an API key is needed: send 'Authorization: Bearer cb_...'; cosmos-batch keys add makes one",
@@ -65,13 +65,13 @@ class Gate:
         """Raises Refusal where a browser asks on behalf of a page that this server did not give it."""
         host = request.headers.get("host", "")
         if self._local and not is_loopback(_name_of(host)):
-            raise Refusal(
+            raise ApiError(
                 403, "wrong_host", f"this server is not called {host[:80]!r}; use 127.0.0.1 or localhost"
             )
         origin = request.headers.get("origin")
         foreign = origin is not None and urlsplit(origin).netloc != host
         if request.method not in _SAFE and (foreign or request.headers.get("sec-fetch-site") == "cross-site"):
-            raise Refusal(403, "cross_site", "a page of another site may change nothing here")
+            raise ApiError(403, "cross_site", "a page of another site may change nothing here")
 
     def open_session(self, request: Request, name: str, response: Response) -> None:
         """Give a browser what it shows instead of the key, for a while."""

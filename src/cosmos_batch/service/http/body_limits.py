@@ -9,7 +9,7 @@ import time
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cosmos_batch.service.http.errors import Refusal, answer
+from cosmos_batch.service.http.errors import ApiError, answer
 from cosmos_batch.service.settings import Limits
 
 _DRAINED_BYTES = 16 << 20  # read and thrown away after a refusal, so that the client gets to read the answer
@@ -51,7 +51,7 @@ class BodyBounds:
                 begun = True
                 await send(message)
 
-        with contextlib.suppress(Refusal):
+        with contextlib.suppress(ApiError):
             await self._app(scope, body.receive, answering)
         if body.refusal is not None and not begun:
             await answer(body.refusal)(scope, body.receive, send)
@@ -62,7 +62,7 @@ class _Body:
     """The body of one request, while it comes in."""
 
     def __init__(self, receive: Receive, limit: int, limits: Limits) -> None:
-        self.refusal: Refusal | None = None
+        self.refusal: ApiError | None = None
         self._receive = receive
         self._limit = limit
         self._limits = limits
@@ -96,7 +96,7 @@ class _Body:
         left = self._started + allowed - time.monotonic()
         return max(0.0, min(left, self._limits.stall_seconds))
 
-    def _refuse(self, refusal: Refusal) -> Refusal:
+    def _refuse(self, refusal: ApiError) -> ApiError:
         self.refusal = refusal
         return refusal
 
@@ -111,11 +111,11 @@ class _Body:
                     self._complete = not message.get("more_body", False)
 
 
-def _too_large(limit: int) -> Refusal:
+def _too_large(limit: int) -> ApiError:
     message = f"the request's body is larger than the {limit:,} bytes that are taken here"
-    return Refusal(413, "too_large", message, headers={"Connection": "close"})
+    return ApiError(413, "too_large", message, headers={"Connection": "close"})
 
 
-def _too_slow(count: int) -> Refusal:
+def _too_slow(count: int) -> ApiError:
     message = f"the request's body came too slowly: {count:,} bytes so far; send it again"
-    return Refusal(408, "too_slow", message, headers={"Connection": "close"})
+    return ApiError(408, "too_slow", message, headers={"Connection": "close"})

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from cosmos_batch.dispatch.observe.log import Journal
+from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.errors import (
     ConflictError,
     CosmosBatchError,
@@ -23,37 +23,37 @@ from cosmos_batch.errors import (
     StorageError,
 )
 from cosmos_batch.formats.problems import path_of, shown
-from cosmos_batch.service.http.errors import Refusal, answer, bad_input
+from cosmos_batch.service.http.errors import ApiError, answer, bad_input
 
 _LATER = {"Retry-After": "5"}
 
 
-def refusal_of(error: Exception, journal: Journal) -> Refusal:
+def refusal_of(error: Exception, journal: EventLog) -> ApiError:
     """The refusal that an error amounts to."""
     match error:
-        case Refusal():
+        case ApiError():
             return error
         case InputError():
             return bad_input(error.problems)
         case ConflictError():
-            return Refusal(409, "conflict", str(error))
+            return ApiError(409, "conflict", str(error))
         case LedgerError():
-            return Refusal(503, "ledger_unavailable", str(error), headers=_LATER)
+            return ApiError(503, "ledger_unavailable", str(error), headers=_LATER)
         case StorageError():
             full = isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT)
-            return Refusal(507 if full else 503, "storage_unavailable", str(error), headers=_LATER)
+            return ApiError(507 if full else 503, "storage_unavailable", str(error), headers=_LATER)
         case MediaError() | PlanError():
-            return Refusal(400, "invalid_value", str(error))
+            return ApiError(400, "invalid_value", str(error))
         case CosmosBatchError() | OSError():
-            return Refusal(503, "unavailable", str(error), headers=_LATER)
+            return ApiError(503, "unavailable", str(error), headers=_LATER)
         case HTTPException():
-            return Refusal(error.status_code, "refused", str(error.detail))
+            return ApiError(error.status_code, "refused", str(error.detail))
         case RequestValidationError():
             return _malformed(error)
     return _unexpected(error, journal)
 
 
-def _malformed(error: RequestValidationError) -> Refusal:
+def _malformed(error: RequestValidationError) -> ApiError:
     problems = [
         Problem("", None, path_of(each["loc"][1:]), shown(each.get("input")), each["msg"], "")
         for each in error.errors()
@@ -61,20 +61,20 @@ def _malformed(error: RequestValidationError) -> Refusal:
     return bad_input(problems)
 
 
-def _unexpected(error: Exception, journal: Journal) -> Refusal:
+def _unexpected(error: Exception, journal: EventLog) -> ApiError:
     """An error that is no message of ours: its traceback goes to the log, under a number that the client gets."""
     number = secrets.token_hex(6)
     journal("unexpected_error", number=number, trace="".join(traceback.format_exception(error)))
-    return Refusal(500, "internal_error", f"this should not have happened; the server's log has it as {number}")
+    return ApiError(500, "internal_error", f"this should not have happened; the server's log has it as {number}")
 
 
-def _nothing_there(request: Request) -> Refusal:
+def _nothing_there(request: Request) -> ApiError:
     """No route takes the request, so that it came to the files of the page, and was none of them."""
     message = f"there is no {request.method} {request.url.path[:200]} here; /docs lists all that there is"
-    return Refusal(404, "not_found", message)
+    return ApiError(404, "not_found", message)
 
 
-def install(app: FastAPI, journal: Journal) -> None:
+def install(app: FastAPI, journal: EventLog) -> None:
     """Let every error of the application be answered in the one form."""
 
     async def handle(request: Request, error: Exception) -> JSONResponse:

@@ -18,7 +18,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from cosmos_batch.dispatch.output.directory import folder_errors
-from cosmos_batch.service.http.errors import Refusal
+from cosmos_batch.service.http.errors import ApiError
 
 FIELD_BYTES = 1 << 20  # of a field that is no file
 MAX_PARTS = 200
@@ -54,7 +54,7 @@ async def read_form(content_type: str, chunks: AsyncIterator[bytes], folder: Pat
     """Read a form, its files into `folder`. Raises Refusal for what is no form, and StorageError."""
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
-        raise Refusal(400, "bad_form", "the multipart form names no boundary")
+        raise ApiError(400, "bad_form", "the multipart form names no boundary")
     reader = _Reader(folder)
     try:
         with _form_errors():
@@ -68,7 +68,7 @@ async def read_form(content_type: str, chunks: AsyncIterator[bytes], folder: Pat
             parser.finalize()
         await asyncio.to_thread(reader.flush)
         if not reader.ended:
-            raise Refusal(400, "bad_form", "the multipart form is cut short")
+            raise ApiError(400, "bad_form", "the multipart form is cut short")
     except BaseException:
         reader.abandon()
         raise
@@ -80,7 +80,7 @@ def _form_errors() -> Iterator[None]:
     try:
         yield
     except (FormParserError, ValueError) as exc:
-        raise Refusal(400, "bad_form", f"the multipart form cannot be read: {exc}") from exc
+        raise ApiError(400, "bad_form", f"the multipart form cannot be read: {exc}") from exc
 
 
 class _Part:
@@ -128,7 +128,7 @@ class _Reader:
     def _begin(self) -> None:
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise Refusal(413, "too_large", f"the form has more than {MAX_PARTS} parts")
+            raise ApiError(413, "too_large", f"the form has more than {MAX_PARTS} parts")
         self._part = _Part()
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
@@ -145,7 +145,7 @@ class _Reader:
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._part.disposition)
         if b"name" not in options:
-            raise Refusal(400, "bad_form", "a part of the form has no name")
+            raise ApiError(400, "bad_form", "a part of the form has no name")
         self._part.name = options[b"name"].decode("utf-8", "replace")
         if b"filename" in options:
             self._part.filename = options[b"filename"].decode("utf-8", "replace")
@@ -159,7 +159,7 @@ class _Reader:
             self.pending += end - start
         elif len(part.data) > FIELD_BYTES:
             message = f"the form's field {part.name[:80]!r} is larger than {FIELD_BYTES:,} bytes"
-            raise Refusal(413, "too_large", message, param=part.name[:80])
+            raise ApiError(413, "too_large", message, param=part.name[:80])
 
     def _end(self) -> None:
         self._part.ended = True
@@ -235,5 +235,5 @@ def _value(text: str) -> Any:
         return text
 
 
-def _bad_field(name: str, message: str) -> Refusal:
-    return Refusal(400, "bad_form", f"the form's field {name[:80]!r} {message}", param=name[:80])
+def _bad_field(name: str, message: str) -> ApiError:
+    return ApiError(400, "bad_form", f"the form's field {name[:80]!r} {message}", param=name[:80])

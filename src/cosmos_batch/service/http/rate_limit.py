@@ -6,12 +6,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from cosmos_batch.service.http.errors import Refusal
+from cosmos_batch.service.http.errors import ApiError
 
 _CLIENTS = 10_000  # that are remembered; the longest silent is forgotten first
 
 
-class Rates:
+class RateLimiter:
     """Counts requests by client."""
 
     def __init__(self, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,7 +30,7 @@ class Rates:
             self._buckets.popitem(last=False)
         if tokens < 1:
             wait = (1 - tokens) / self._per_second
-            raise Refusal(
+            raise ApiError(
                 429,
                 "rate_limit_exceeded",
                 f"more than {self._per_second:g} requests per second; ask again in {wait:.2f} s",

@@ -6,31 +6,31 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from cosmos_batch.ledger import OrderRecord, OrderState, State
+from cosmos_batch.ledger import BatchJobRecord, BatchJobState, State
 from cosmos_batch.service.routes.paging import After, Limit
 from cosmos_batch.service.schemas.batches import (
     BatchCounts,
+    BatchError,
     BatchErrors,
-    BatchErrorShape,
     BatchList,
+    BatchObject,
     BatchRequest,
-    BatchShape,
 )
-from cosmos_batch.service.state import Caller, Here, Service
+from cosmos_batch.service.state import AppState, AppStateDep, Caller
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
 Id = Annotated[str, Path(max_length=64)]
 
 
-@router.post("", response_model=BatchShape)
-def create_batch(asked: BatchRequest, here: Here, who: Caller) -> BatchShape:
+@router.post("", response_model=BatchObject)
+def create_batch(asked: BatchRequest, here: AppStateDep, who: Caller) -> BatchObject:
     """Ask for every line of an uploaded file."""
     return shape_of(here.orders.create(asked, who), here)
 
 
 @router.get("", response_model=BatchList)
-def list_batches(here: Here, after: After = "", limit: Limit = 20) -> BatchList:
+def list_batches(here: AppStateDep, after: After = "", limit: Limit = 20) -> BatchList:
     """List batches, newest first."""
     found = here.ledger.orders(after=after, limit=limit + 1)
     data = [shape_of(order, here) for order in found[:limit]]
@@ -38,23 +38,23 @@ def list_batches(here: Here, after: After = "", limit: Limit = 20) -> BatchList:
     return BatchList(data=data, first_id=ends[0], last_id=ends[1], has_more=len(found) > limit)
 
 
-@router.get("/{batch_id}", response_model=BatchShape)
-def get_batch(batch_id: Id, here: Here) -> BatchShape:
+@router.get("/{batch_id}", response_model=BatchObject)
+def get_batch(batch_id: Id, here: AppStateDep) -> BatchObject:
     """One batch."""
     return shape_of(here.orders.get(batch_id), here)
 
 
-@router.post("/{batch_id}/cancel", response_model=BatchShape)
-def cancel_batch(batch_id: Id, here: Here) -> BatchShape:
+@router.post("/{batch_id}/cancel", response_model=BatchObject)
+def cancel_batch(batch_id: Id, here: AppStateDep) -> BatchObject:
     """Cancel those of a batch's runs that have not ended."""
     return shape_of(here.orders.cancel(batch_id), here)
 
 
-def shape_of(order: OrderRecord, here: Service) -> BatchShape:
+def shape_of(order: BatchJobRecord, here: AppState) -> BatchObject:
     """An order as OpenAI's batch object."""
     ended = int(order.ended) if order.ended is not None else None
-    errors = [BatchErrorShape.model_validate(dict(error)) for error in order.errors]
-    return BatchShape(
+    errors = [BatchError.model_validate(dict(error)) for error in order.errors]
+    return BatchObject(
         id=order.id,
         endpoint=order.endpoint,
         errors=BatchErrors(data=errors) if errors else None,
@@ -66,15 +66,15 @@ def shape_of(order: OrderRecord, here: Service) -> BatchShape:
         created_at=int(order.created),
         in_progress_at=int(order.started) if order.started is not None else None,
         cancelling_at=int(order.cancelling) if order.cancelling is not None else None,
-        completed_at=ended if order.state is OrderState.COMPLETED else None,
-        failed_at=ended if order.state is OrderState.FAILED else None,
-        cancelled_at=ended if order.state is OrderState.CANCELLED else None,
+        completed_at=ended if order.state is BatchJobState.COMPLETED else None,
+        failed_at=ended if order.state is BatchJobState.FAILED else None,
+        cancelled_at=ended if order.state is BatchJobState.CANCELLED else None,
         request_counts=_counts(order, here),
         metadata=dict(order.details) or None,
     )
 
 
-def _counts(order: OrderRecord, here: Service) -> BatchCounts:
+def _counts(order: BatchJobRecord, here: AppState) -> BatchCounts:
     states = here.ledger.order_counts(order.id)
     runs = sum(states.values())
     total = max(order.total, runs)

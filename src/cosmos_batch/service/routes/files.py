@@ -13,11 +13,11 @@ from fastapi.responses import FileResponse, Response
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import FileRecord
 from cosmos_batch.media.untrusted import kind_of
-from cosmos_batch.service.http.errors import Refusal, not_found
+from cosmos_batch.service.http.errors import ApiError, not_found
 from cosmos_batch.service.routes.paging import After, FilesLimit, Order, Playable
 from cosmos_batch.service.runs.uploads import VIDEO_PURPOSES
-from cosmos_batch.service.schemas.files import EntryShape, FileDeleted, FileList, FileShape, RootsShape
-from cosmos_batch.service.state import Caller, Here
+from cosmos_batch.service.schemas.files import File, FileDeleted, FileList, FolderEntry, FolderListing
+from cosmos_batch.service.state import AppStateDep, Caller
 
 router = APIRouter(prefix="/v1", tags=["files"])
 
@@ -42,12 +42,12 @@ _BODY = {
 }
 
 
-@router.post("/files", response_model=FileShape, openapi_extra=_BODY)
-async def create_file(request: Request, here: Here, who: Caller) -> FileShape:
+@router.post("/files", response_model=File, openapi_extra=_BODY)
+async def create_file(request: Request, here: AppStateDep, who: Caller) -> File:
     """Upload a video or image (purpose user_data or vision), or a file of requests (purpose batch)."""
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
-        raise Refusal(415, "unsupported_media_type", "send multipart/form-data with the fields file and purpose")
+        raise ApiError(415, "unsupported_media_type", "send multipart/form-data with the fields file and purpose")
     form = await here.uploads.receive(content_type, request.stream())
     try:
         purpose = dict(form.fields).get("purpose", "")
@@ -62,7 +62,7 @@ async def create_file(request: Request, here: Here, who: Caller) -> FileShape:
 
 @router.get("/files", response_model=FileList)
 def list_files(
-    here: Here,
+    here: AppStateDep,
     after: After = "",
     limit: FilesLimit = 10_000,
     order: Order = "desc",
@@ -75,15 +75,15 @@ def list_files(
     return FileList(data=data, first_id=ends[0], last_id=ends[1], has_more=len(found) > limit)
 
 
-@router.get("/files/{file_id}", response_model=FileShape)
-def get_file(file_id: Id, here: Here) -> FileShape:
+@router.get("/files/{file_id}", response_model=File)
+def get_file(file_id: Id, here: AppStateDep) -> File:
     """One file's record."""
     return shape_of(here.uploads.get(file_id))
 
 
 @router.head("/files/{file_id}/content", include_in_schema=False)
 @router.get("/files/{file_id}/content", response_class=FileResponse)
-def get_content(file_id: Id, here: Here, playable: Playable = False) -> Response:
+def get_content(file_id: Id, here: AppStateDep, playable: Playable = False) -> Response:
     """One file, as it was sent or made."""
     record = here.uploads.get(file_id)
     path = Path(record.path)
@@ -97,26 +97,26 @@ def get_content(file_id: Id, here: Here, playable: Playable = False) -> Response
 
 
 @router.delete("/files/{file_id}", response_model=FileDeleted)
-def delete_file(file_id: Id, here: Here) -> FileDeleted:
+def delete_file(file_id: Id, here: AppStateDep) -> FileDeleted:
     """Delete a file that no run needs any more."""
     here.uploads.delete(file_id)
     return FileDeleted(id=file_id)
 
 
-@router.get("/roots", response_model=RootsShape)
-def list_roots(here: Here, path: Annotated[str, Query(max_length=4096)] = "") -> RootsShape:
+@router.get("/roots", response_model=FolderListing)
+def list_roots(here: AppStateDep, path: Annotated[str, Query(max_length=4096)] = "") -> FolderListing:
     """What lies in a folder of the configured roots; without a path, the roots."""
     found = here.roots.entries(path)
     if found is None:
         raise not_found("folder within the roots", path)
-    entries = [EntryShape(path=e.path, name=e.name, folder=e.folder, bytes=e.bytes) for e in found]
-    return RootsShape(path=path, parent=here.roots.parent(path) if path else None, data=entries)
+    entries = [FolderEntry(path=e.path, name=e.name, folder=e.folder, bytes=e.bytes) for e in found]
+    return FolderListing(path=path, parent=here.roots.parent(path) if path else None, data=entries)
 
 
-def shape_of(record: FileRecord) -> FileShape:
+def shape_of(record: FileRecord) -> File:
     """A file's record as OpenAI's file object."""
     facts = record.facts
-    return FileShape(
+    return File(
         id=record.id,
         bytes=record.bytes,
         created_at=int(record.created),

@@ -9,40 +9,40 @@ from typing import Any
 from fastapi import APIRouter
 
 from cosmos_batch.errors import InputError, Problem
-from cosmos_batch.ledger import Look, Mode, RunRecord, WorkerRecord
+from cosmos_batch.ledger import Mode, RunRecord, RunWithAttempt, WorkerRecord
 from cosmos_batch.planning.cost.fit import fit
 from cosmos_batch.planning.plan import plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.traits import VideoFacts
-from cosmos_batch.service.http.errors import Refusal
-from cosmos_batch.service.queue_view import Outlook
+from cosmos_batch.planning.traits import VideoInfo
+from cosmos_batch.service.http.errors import ApiError
+from cosmos_batch.service.queue_view import QueueView
 from cosmos_batch.service.runs.present import eta_seconds
 from cosmos_batch.service.schemas.queue import (
-    AtWorkShape,
-    GroupBatchShape,
-    GroupShape,
+    ActiveBatch,
+    ForecastBatch,
+    ForecastLaunch,
+    PlanPreview,
     PlanRequest,
-    PlanShape,
-    QueueShape,
-    RunningBatchShape,
-    WaitingShape,
-    WorkerShape,
+    Queue,
+    RunningVideo,
+    WaitingGroup,
+    WorkerInfo,
 )
-from cosmos_batch.service.state import Here, Service
+from cosmos_batch.service.state import AppState, AppStateDep
 
 router = APIRouter(prefix="/v1", tags=["queue"])
 
 _MEASURED = 500  # latest measurements that a preview is fitted to
 
 
-@router.post("/plan", response_model=PlanShape)
-def make_plan(asked: PlanRequest, here: Here) -> dict[str, Any]:
+@router.post("/plan", response_model=PlanPreview)
+def make_plan(asked: PlanRequest, here: AppStateDep) -> dict[str, Any]:
     """What runs would cost, before they are submitted. Makes nothing."""
     if not 0 < len(asked.runs) <= here.serving.limits.plan_runs:
         message = f"a plan is made for 1 to {here.serving.limits.plan_runs} runs"
-        raise Refusal(400, "invalid_value", message, param="runs")
+        raise ApiError(400, "invalid_value", message, param="runs")
     runs, problems = [], []
-    facts: dict[str, VideoFacts] = {}
+    facts: dict[str, VideoInfo] = {}
     for number, body in enumerate(asked.runs, 1):
         try:
             taken = here.intake.run_of(body.model_dump(exclude_unset=True), f"run-{number}")
@@ -62,13 +62,13 @@ def _placed(problem: Problem, number: int) -> Problem:
     return Problem("", number, problem.field, problem.found, problem.message, problem.remedy)
 
 
-@router.get("/queue", response_model=QueueShape)
-def get_queue(here: Here) -> QueueShape:
+@router.get("/queue", response_model=Queue)
+def get_queue(here: AppStateDep) -> Queue:
     """The queue as the planner sees it, what runs, and how the workers are."""
     outlook = here.outlook.read()
     shown = [run for launch in outlook.launches for batch in launch.get("batches", []) for run in batch["runs"]]
     records = here.ledger.records(shown)
-    return QueueShape(
+    return Queue(
         mode=outlook.mode,
         counts={state.value: count for state, count in here.ledger.states().items()},
         seconds=outlook.seconds,
@@ -81,32 +81,32 @@ def get_queue(here: Here) -> QueueShape:
     )
 
 
-@router.post("/queue/pause", response_model=QueueShape)
-def pause_queue(here: Here) -> QueueShape:
+@router.post("/queue/pause", response_model=Queue)
+def pause_queue(here: AppStateDep) -> Queue:
     """Set every run aside at its next step, and free the device."""
     return _set_mode(here, Mode.PAUSED)
 
 
-@router.post("/queue/resume", response_model=QueueShape)
-def resume_queue(here: Here) -> QueueShape:
+@router.post("/queue/resume", response_model=Queue)
+def resume_queue(here: AppStateDep) -> Queue:
     """Go on."""
     return _set_mode(here, Mode.RUNNING)
 
 
-@router.post("/queue/drain", response_model=QueueShape)
-def drain_queue(here: Here) -> QueueShape:
+@router.post("/queue/drain", response_model=Queue)
+def drain_queue(here: AppStateDep) -> Queue:
     """Finish what runs, begin nothing new, then free the device."""
     return _set_mode(here, Mode.DRAINING)
 
 
-def _set_mode(here: Service, mode: Mode) -> QueueShape:
+def _set_mode(here: AppState, mode: Mode) -> Queue:
     here.ledger.set_mode(mode)
     here.outlook.forget()
     return get_queue(here)
 
 
-def _group(index: int, launch: dict[str, Any], records: dict[str, RunRecord], here: Service) -> GroupShape:
-    return GroupShape(
+def _group(index: int, launch: dict[str, Any], records: dict[str, RunRecord], here: AppState) -> ForecastLaunch:
+    return ForecastLaunch(
         index=index,
         controls=launch["controls"],
         reason=launch["reason"],
@@ -117,9 +117,9 @@ def _group(index: int, launch: dict[str, Any], records: dict[str, RunRecord], he
     )
 
 
-def _planned(batch: dict[str, Any], records: dict[str, RunRecord], here: Service) -> GroupBatchShape:
+def _planned(batch: dict[str, Any], records: dict[str, RunRecord], here: AppState) -> ForecastBatch:
     runs = [_waiting(records[run], here) for run in batch["runs"] if run in records]
-    return GroupBatchShape(
+    return ForecastBatch(
         runs=runs,
         runs_total=batch["runs_total"],
         width=batch["width"],
@@ -131,8 +131,8 @@ def _planned(batch: dict[str, Any], records: dict[str, RunRecord], here: Service
     )
 
 
-def _waiting(record: RunRecord, here: Service) -> WaitingShape:
-    return WaitingShape(
+def _waiting(record: RunRecord, here: AppState) -> WaitingGroup:
+    return WaitingGroup(
         id=record.id,
         prompt=record.run.prompt,
         priority=record.priority,
@@ -141,7 +141,7 @@ def _waiting(record: RunRecord, here: Service) -> WaitingShape:
     )
 
 
-def _running(looks: Sequence[Look]) -> list[RunningBatchShape]:
+def _running(looks: Sequence[RunWithAttempt]) -> list[ActiveBatch]:
     """What is at work, by batch."""
     held = [(look.attempt, look.record) for look in looks if look.attempt]
     batches = []
@@ -150,7 +150,7 @@ def _running(looks: Sequence[Look]) -> list[RunningBatchShape]:
         attempt, record = members[0]
         width, _, height = (record.run.sampling.resolution or "0x0").partition("x")
         runs = [
-            AtWorkShape(
+            RunningVideo(
                 id=one.id,
                 prompt=one.run.prompt,
                 priority=one.priority,
@@ -162,7 +162,7 @@ def _running(looks: Sequence[Look]) -> list[RunningBatchShape]:
         ]
         etas = [run.eta_seconds for run in runs if run.eta_seconds is not None]
         batches.append(
-            RunningBatchShape(
+            ActiveBatch(
                 batch=number,
                 worker=attempt.worker,
                 width=int(width),
@@ -179,8 +179,8 @@ def _running(looks: Sequence[Look]) -> list[RunningBatchShape]:
     return batches
 
 
-def _worker(worker: WorkerRecord, outlook: Outlook) -> WorkerShape:
-    return WorkerShape(
+def _worker(worker: WorkerRecord, outlook: QueueView) -> WorkerInfo:
+    return WorkerInfo(
         id=worker.id,
         engine=worker.engine,
         device=worker.device,

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 
 from cosmos_batch.errors import InputError, Problem
-from cosmos_batch.service.http.errors import Refusal, bad_input
+from cosmos_batch.service.http.errors import ApiError, bad_input
 from cosmos_batch.service.http.multipart import Form, nested
 from cosmos_batch.service.runs.parse_request import TEXTS
 from cosmos_batch.service.runs.uploads import Uploads
@@ -41,7 +41,7 @@ async def read_asked(request: Request, uploads: Uploads, owner: str) -> dict[str
             form.discard()
     if kind not in ("application/json", ""):
         message = f"{kind[:80]!r} is not taken here; send application/json or multipart/form-data"
-        raise Refusal(415, "unsupported_media_type", message)
+        raise ApiError(415, "unsupported_media_type", message)
     return json_object(await request.body())
 
 
@@ -50,9 +50,9 @@ def json_object(raw: bytes) -> dict[str, Any]:
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as exc:
-        raise Refusal(400, "bad_json", f"the body is no JSON: {exc}") from exc
+        raise ApiError(400, "bad_json", f"the body is no JSON: {exc}") from exc
     if not isinstance(value, dict):
-        raise Refusal(400, "bad_json", "the body is not a JSON object")
+        raise ApiError(400, "bad_json", "the body is not a JSON object")
     return value
 
 

@@ -10,16 +10,16 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from cosmos_batch.ledger import Prediction, State, Throughput
-from cosmos_batch.service.schemas.stats import BucketShape, PredictionShape, SpreadShape, StatsShape
-from cosmos_batch.service.state import Here
+from cosmos_batch.service.schemas.stats import PredictionPoint, Spread, Stats, ThroughputBucket
+from cosmos_batch.service.state import AppStateDep
 
 router = APIRouter(prefix="/v1", tags=["queue"])
 
 _BUCKETS = 48  # stretches of time at most
 
 
-@router.get("/stats", response_model=StatsShape)
-def get_stats(here: Here, hours: Annotated[float, Query(ge=0.1, le=24 * 366)] = 24.0) -> StatsShape:
+@router.get("/stats", response_model=Stats)
+def get_stats(here: AppStateDep, hours: Annotated[float, Query(ge=0.1, le=24 * 366)] = 24.0) -> Stats:
     """How it went in the last hours."""
     stretch = max(60.0, hours * 3600 / _BUCKETS)
     until = time.time() + 1
@@ -29,7 +29,7 @@ def get_stats(here: Here, hours: Annotated[float, Query(ge=0.1, le=24 * 366)] = 
     times = here.ledger.run_times(since)
     engine = sum(each.engine_seconds for each in throughput)
     alone = sum(each.alone_seconds for each in throughput)
-    return StatsShape(
+    return Stats(
         hours=hours,
         bucket_seconds=stretch,
         buckets=[_bucket(each) for each in throughput],
@@ -45,8 +45,8 @@ def get_stats(here: Here, hours: Annotated[float, Query(ge=0.1, le=24 * 366)] = 
     )
 
 
-def _bucket(each: Throughput) -> BucketShape:
-    return BucketShape(
+def _bucket(each: Throughput) -> ThroughputBucket:
+    return ThroughputBucket(
         at=each.start,
         succeeded=each.ended.get(State.SUCCEEDED, 0),
         failed=each.ended.get(State.FAILED, 0),
@@ -57,8 +57,8 @@ def _bucket(each: Throughput) -> BucketShape:
     )
 
 
-def _prediction(each: Prediction) -> PredictionShape:
-    return PredictionShape(
+def _prediction(each: Prediction) -> PredictionPoint:
+    return PredictionPoint(
         batch=each.batch, at=each.at, size=each.runs, predicted_seconds=each.predicted, seconds=each.seconds
     )
 
@@ -68,8 +68,8 @@ def _error(predictions: Sequence[Prediction]) -> float | None:
     return median(errors) if errors else None
 
 
-def _spread(durations: Sequence[float]) -> SpreadShape | None:
+def _spread(durations: Sequence[float]) -> Spread | None:
     if not durations:
         return None
     ordered = sorted(durations)
-    return SpreadShape(p50=ordered[len(ordered) // 2], p90=ordered[len(ordered) * 9 // 10])
+    return Spread(p50=ordered[len(ordered) // 2], p90=ordered[len(ordered) * 9 // 10])

@@ -14,24 +14,24 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from cosmos_batch.errors import LedgerError
 from cosmos_batch.planning.batch_keys import resolved_defaults
 from cosmos_batch.service.http.auth import COOKIE
-from cosmos_batch.service.schemas.system import HealthShape, ModelList, ModelShape, ServerShape
-from cosmos_batch.service.state import Here, Service
+from cosmos_batch.service.schemas.system import Health, Model, ModelList, ServerInfo
+from cosmos_batch.service.state import AppState, AppStateDep
 
 router = APIRouter(tags=["server"])
 
 
 @router.get("/v1/models", response_model=ModelList)
-def list_models(here: Here) -> ModelList:
+def list_models(here: AppStateDep) -> ModelList:
     """The one model that is served."""
-    return ModelList(data=[ModelShape(id=here.served.model)])
+    return ModelList(data=[Model(id=here.served.model)])
 
 
-@router.get("/v1/server", response_model=ServerShape)
-def get_server(request: Request, here: Here) -> ServerShape:
+@router.get("/v1/server", response_model=ServerInfo)
+def get_server(request: Request, here: AppStateDep) -> ServerInfo:
     """What a page needs to know before it asks for anything else. Needs no key."""
     signed_in = here.gate.who(request) is not None
     limits = here.serving.limits
-    return ServerShape(
+    return ServerInfo(
         version=version("cosmos-batch"),
         keys_required=here.gate.keys_required,
         signed_in=signed_in,
@@ -45,7 +45,7 @@ def get_server(request: Request, here: Here) -> ServerShape:
 
 
 @router.post("/v1/session", status_code=204)
-def open_session(request: Request, here: Here) -> Response:
+def open_session(request: Request, here: AppStateDep) -> Response:
     """Exchange a key for a cookie, for what a browser loads without being able to send a header."""
     name = here.gate.admit(request)
     response = Response(status_code=204)
@@ -55,7 +55,7 @@ def open_session(request: Request, here: Here) -> Response:
 
 
 @router.delete("/v1/session", status_code=204)
-def close_session(request: Request, here: Here) -> Response:
+def close_session(request: Request, here: AppStateDep) -> Response:
     """Forget the cookie."""
     here.gate.check_site(request)
     response = Response(status_code=204)
@@ -65,7 +65,7 @@ def close_session(request: Request, here: Here) -> Response:
 
 @router.get("/v1/events", response_class=StreamingResponse)
 async def get_events(
-    here: Here,
+    here: AppStateDep,
     video: Annotated[str, Query(max_length=128, description="events of this run alone")] = "",
     after: Annotated[int | None, Query(ge=0, le=2**63 - 1, description="go on after this event")] = None,
     last_event_id: Annotated[str | None, Header(max_length=20)] = None,
@@ -79,8 +79,8 @@ async def get_events(
 
 
 @router.head("/healthz", include_in_schema=False)
-@router.get("/healthz", response_model=HealthShape)
-async def get_health(request: Request, here: Here) -> Response:
+@router.get("/healthz", response_model=Health)
+async def get_health(request: Request, here: AppStateDep) -> Response:
     """Whether the service can do its work. Needs no key, but says what is wrong to none but those who have one."""
     health = await asyncio.to_thread(_health, here)
     if health.status == "ok" or here.gate.who(request) is None:
@@ -88,21 +88,21 @@ async def get_health(request: Request, here: Here) -> Response:
     return JSONResponse(health.model_dump(), 503 if health.status == "unavailable" else 200)
 
 
-def _health(here: Service) -> HealthShape:
+def _health(here: AppState) -> Health:
     try:
         outlook = here.outlook.read()
         with tempfile.TemporaryFile(dir=here.uploads.folder) as stream:
             stream.write(b"1")
             stream.flush()
     except LedgerError as exc:
-        return HealthShape(status="unavailable", detail=str(exc))
+        return Health(status="unavailable", detail=str(exc))
     except OSError as exc:
-        return HealthShape(status="unavailable", detail=f"the server's folder cannot be written: {exc.strerror}")
+        return Health(status="unavailable", detail=f"the server's folder cannot be written: {exc.strerror}")
     trouble = outlook.trouble
-    return HealthShape(status="degraded" if trouble else "ok", detail=trouble)
+    return Health(status="degraded" if trouble else "ok", detail=trouble)
 
 
 @router.get("/metrics", response_class=Response)
-def get_metrics(here: Here) -> Response:
+def get_metrics(here: AppStateDep) -> Response:
     """Prometheus metrics."""
     return Response(here.metrics.text(), media_type=here.metrics.content_type)

@@ -12,27 +12,27 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import FileResponse, Response
 
-from cosmos_batch.ledger import Filter, Look, RunRecord, State, Submission
-from cosmos_batch.ledger.runs import kind_of
+from cosmos_batch.ledger import Filter, RunRecord, RunWithAttempt, State, Submission
+from cosmos_batch.ledger.runs import shape_label
 from cosmos_batch.media.untrusted import kind_of as kind_of_file
 from cosmos_batch.run import Priority
-from cosmos_batch.service.http.errors import Refusal, not_found
+from cosmos_batch.service.http.errors import ApiError, not_found
 from cosmos_batch.service.routes.paging import After, Limit, Order, Playable
 from cosmos_batch.service.routes.request_body import read_asked
 from cosmos_batch.service.runs.present import STATUS
 from cosmos_batch.service.runs.thumbnails import thumbnail
 from cosmos_batch.service.schemas.videos import (
-    AttemptShape,
-    ChangeShape,
-    HistoryShape,
     PriorityRequest,
     RatingRequest,
+    Video,
+    VideoAttempt,
+    VideoChange,
     VideoDeleted,
+    VideoHistory,
     VideoList,
     VideoRequest,
-    VideoShape,
 )
-from cosmos_batch.service.state import Caller, Here, Service
+from cosmos_batch.service.state import AppState, AppStateDep, Caller
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
@@ -63,13 +63,13 @@ _BODY = {
 }
 
 
-@router.post("", response_model=VideoShape, openapi_extra=_BODY)
-async def create_video(request: Request, here: Here, who: Caller, idempotency_key: Key = None) -> Response:
+@router.post("", response_model=Video, openapi_extra=_BODY)
+async def create_video(request: Request, here: AppStateDep, who: Caller, idempotency_key: Key = None) -> Response:
     """Ask for a video. The answer comes when the run is in the ledger."""
     return await submit(request, here, who, idempotency_key or "")
 
 
-async def submit(request: Request, here: Service, who: str, idempotency_key: str) -> Response:
+async def submit(request: Request, here: AppState, who: str, idempotency_key: str) -> Response:
     """Take a run in. Raises Refusal, InputError, ConflictError, StorageError and LedgerError."""
     body = await read_asked(request, here.uploads, who)
     if not here.intake.knows(body):
@@ -83,7 +83,7 @@ async def submit(request: Request, here: Service, who: str, idempotency_key: str
 
     done = await here.submitter.submit(prepare)
     if done.accepted.new:
-        look = Look(_fresh(done.submission, done.accepted.at), None)
+        look = RunWithAttempt(_fresh(done.submission, done.accepted.at), None)
     else:
         look = await asyncio.to_thread(_look, here, done.accepted.run)
     if not here.outlook.fresh:
@@ -105,7 +105,7 @@ def _fresh(taken: Submission, now: float) -> RunRecord:
         owner=taken.owner,
         order="",
         custom_id="",
-        kind=kind_of(taken.run),
+        kind=shape_label(taken.run),
         facts=taken.facts,
         cancelling=False,
         not_before=0.0,
@@ -117,7 +117,7 @@ def _fresh(taken: Submission, now: float) -> RunRecord:
 
 @router.get("", response_model=VideoList)
 def list_videos(
-    here: Here,
+    here: AppStateDep,
     after: After = "",
     limit: Limit = 20,
     order: Order = "desc",
@@ -144,23 +144,23 @@ def _states(status: str, state: str) -> tuple[State, ...]:
     for word in filter(None, status.split(",")):
         found = [each for each, shown in STATUS.items() if shown == word]
         if not found:
-            raise Refusal(400, "invalid_value", f"{word[:40]!r} is no status", param="status")
+            raise ApiError(400, "invalid_value", f"{word[:40]!r} is no status", param="status")
         wanted += found
     for word in filter(None, state.split(",")):
         try:
             wanted.append(State(word))
         except ValueError as exc:
-            raise Refusal(400, "invalid_value", f"{word[:40]!r} is no state", param="state") from exc
+            raise ApiError(400, "invalid_value", f"{word[:40]!r} is no state", param="state") from exc
     return tuple(dict.fromkeys(wanted))
 
 
-@router.get("/{video_id}", response_model=VideoShape)
-def get_video(video_id: Id, here: Here) -> VideoShape:
+@router.get("/{video_id}", response_model=Video)
+def get_video(video_id: Id, here: AppStateDep) -> Video:
     """One video."""
     return here.views.video(_look(here, video_id))
 
 
-def _look(here: Service, video_id: str) -> Look:
+def _look(here: AppState, video_id: str) -> RunWithAttempt:
     look = here.ledger.look(video_id)
     if look is None:
         raise not_found("video", video_id)
@@ -171,7 +171,7 @@ def _look(here: Service, video_id: str) -> Look:
 @router.get("/{video_id}/content", response_class=FileResponse)
 def get_content(
     video_id: Id,
-    here: Here,
+    here: AppStateDep,
     variant: Annotated[str, Query(max_length=64)] = "video",
     playable: Playable = False,
 ) -> Response:
@@ -180,7 +180,7 @@ def get_content(
     path = here.views.file_of(record, variant)
     if path is None:
         there = ", ".join(here.views.variants(record)) or "none yet"
-        raise Refusal(404, "not_found", f"the video {video_id} has no {variant[:64]!r}; there is: {there}")
+        raise ApiError(404, "not_found", f"the video {video_id} has no {variant[:64]!r}; there is: {there}")
     settled = record.state is State.SUCCEEDED and variant != "run"
     headers = {"Cache-Control": "private, max-age=3600" if settled else "no-cache"}
     if variant == "thumbnail":
@@ -192,23 +192,23 @@ def get_content(
     return FileResponse(path, media_type=kind, headers=headers, filename=name, content_disposition_type="inline")
 
 
-@router.get("/{video_id}/history", response_model=HistoryShape)
-def get_history(video_id: Id, here: Here) -> HistoryShape:
+@router.get("/{video_id}/history", response_model=VideoHistory)
+def get_history(video_id: Id, here: AppStateDep) -> VideoHistory:
     """What happened to a run: every change of its state, and every attempt at it."""
     _look(here, video_id)
     changes = here.ledger.history(video_id)
-    return HistoryShape(
-        data=[ChangeShape(id=c.id, state=c.state, reason=c.reason, at=c.at) for c in changes],
-        attempts=[AttemptShape.model_validate(_attempt(a)) for a in here.ledger.attempts(video_id)],
+    return VideoHistory(
+        data=[VideoChange(id=c.id, state=c.state, reason=c.reason, at=c.at) for c in changes],
+        attempts=[VideoAttempt.model_validate(_attempt(a)) for a in here.ledger.attempts(video_id)],
     )
 
 
 def _attempt(attempt: Any) -> dict[str, Any]:
-    return {name: getattr(attempt, name) for name in AttemptShape.model_fields}
+    return {name: getattr(attempt, name) for name in VideoAttempt.model_fields}
 
 
 @router.delete("/{video_id}", response_model=VideoDeleted)
-def delete_video(video_id: Id, here: Here) -> VideoDeleted:
+def delete_video(video_id: Id, here: AppStateDep) -> VideoDeleted:
     """Delete a video and its record. One that waits or runs is to be cancelled first."""
     state = _look(here, video_id).record.state
     if not here.ledger.forget([video_id]):
@@ -217,8 +217,8 @@ def delete_video(video_id: Id, here: Here) -> VideoDeleted:
     return VideoDeleted(id=video_id)
 
 
-@router.post("/{video_id}/cancel", response_model=VideoShape)
-def cancel_video(video_id: Id, here: Here, who: Caller) -> VideoShape:
+@router.post("/{video_id}/cancel", response_model=Video)
+def cancel_video(video_id: Id, here: AppStateDep, who: Caller) -> Video:
     """Cancel a run: at once if it waits, at its next step if it runs."""
     state = here.ledger.cancel([video_id], _by("cancelled", who)).get(video_id)
     if state is None:
@@ -228,8 +228,8 @@ def cancel_video(video_id: Id, here: Here, who: Caller) -> VideoShape:
     return here.views.video(_look(here, video_id))
 
 
-@router.post("/{video_id}/retry", response_model=VideoShape)
-def retry_video(video_id: Id, here: Here, who: Caller) -> VideoShape:
+@router.post("/{video_id}/retry", response_model=Video)
+def retry_video(video_id: Id, here: AppStateDep, who: Caller) -> Video:
     """Queue a run again that failed, was blocked or was cancelled."""
     state = _look(here, video_id).record.state
     if not here.ledger.retry([video_id], _by("asked for again", who)):
@@ -237,8 +237,8 @@ def retry_video(video_id: Id, here: Here, who: Caller) -> VideoShape:
     return here.views.video(_look(here, video_id))
 
 
-@router.post("/{video_id}/priority", response_model=VideoShape)
-def set_priority(video_id: Id, asked: PriorityRequest, here: Here) -> VideoShape:
+@router.post("/{video_id}/priority", response_model=Video)
+def set_priority(video_id: Id, asked: PriorityRequest, here: AppStateDep) -> Video:
     """Move a run that has not ended to another place in the queue."""
     state = _look(here, video_id).record.state
     named = asked.priority
@@ -248,8 +248,8 @@ def set_priority(video_id: Id, asked: PriorityRequest, here: Here) -> VideoShape
     return here.views.video(_look(here, video_id))
 
 
-@router.post("/{video_id}/rating", response_model=VideoShape)
-def set_rating(video_id: Id, asked: RatingRequest, here: Here) -> VideoShape:
+@router.post("/{video_id}/rating", response_model=Video)
+def set_rating(video_id: Id, asked: RatingRequest, here: AppStateDep) -> Video:
     """Keep what somebody thinks of a video."""
     if not here.ledger.rate(video_id, asked.rating):
         raise not_found("video", video_id)
@@ -260,5 +260,5 @@ def _by(what: str, who: str) -> str:
     return f"{what} by {who}" if who else what
 
 
-def _wrong_state(video_id: str, state: State, remedy: str) -> Refusal:
-    return Refusal(409, "wrong_state", f"the state of the video {video_id} is {state}: {remedy}")
+def _wrong_state(video_id: str, state: State, remedy: str) -> ApiError:
+    return ApiError(409, "wrong_state", f"the state of the video {video_id} is {state}: {remedy}")

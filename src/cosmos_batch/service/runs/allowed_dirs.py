@@ -15,7 +15,7 @@ LISTED = 2000  # entries of a folder that are listed
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DirectoryEntry:
     """What lies in a folder of a root."""
 
     path: str
@@ -24,7 +24,7 @@ class Entry:
     bytes: int
 
 
-class Roots:
+class AllowedDirectories:
     """The folders whose files may be named as inputs."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -56,10 +56,10 @@ class Roots:
                 return Path(path)
         return None
 
-    def entries(self, text: str) -> list[Entry] | None:
+    def entries(self, text: str) -> list[DirectoryEntry] | None:
         """What lies in a folder within a root, folders first; hidden files are left out. None: no such folder."""
         if not text:
-            return [Entry(str(folder), str(folder), True, 0) for folder in self.folders]
+            return [DirectoryEntry(str(folder), str(folder), True, 0) for folder in self.folders]
         try:
             folder = Path(text).resolve(strict=True)
             if not self._holds(folder) or not folder.is_dir():
@@ -75,12 +75,12 @@ class Roots:
         folder = Path(text).resolve()
         return str(folder.parent) if self._holds(folder.parent) else ""
 
-    def _entry(self, path: Path) -> Entry | None:
+    def _entry(self, path: Path) -> DirectoryEntry | None:
         """None for what leads out of the roots, and for names that are no text."""
         if not self._holds(path.resolve()) or printable(path.name) != path.name:
             return None
         found = path.stat()
-        return Entry(str(path), path.name, stat.S_ISDIR(found.st_mode), found.st_size)
+        return DirectoryEntry(str(path), path.name, stat.S_ISDIR(found.st_mode), found.st_size)
 
     def _holds(self, path: Path) -> bool:
         return any(path.is_relative_to(folder) for folder in self.folders)

@@ -12,15 +12,15 @@ from typing import Any, Protocol
 
 from cosmos_batch.errors import CosmosBatchError, InputError, MediaError, Problem
 from cosmos_batch.formats import run_from_dict
-from cosmos_batch.formats.problems import Place, shown
-from cosmos_batch.media.info import MAX_FRAMES, VideoFacts, videos_of
+from cosmos_batch.formats.problems import Location, shown
+from cosmos_batch.media.info import MAX_FRAMES, VideoInfo, videos_of
 from cosmos_batch.media.untrusted import probe_stranger
 from cosmos_batch.planning.batch_keys import resolved_defaults
 from cosmos_batch.planning.equivalence import refusals_by_run
-from cosmos_batch.planning.resolve import UNKNOWN_FPS, leading_facts, settle
+from cosmos_batch.planning.resolve import UNKNOWN_FPS, leading_facts, resolve
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import Run
-from cosmos_batch.service.runs.allowed_dirs import Roots
+from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
 
 TEXTS = frozenset(
     {"id", "prompt", "negative_prompt", "model", "seconds", "size", "resolution", "video", "file_id"}
@@ -40,25 +40,25 @@ class FindUpload(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ParsedRun:
     """A run that may be made."""
 
     run: Run  # settled
-    facts: Mapping[str, VideoFacts]  # of its videos, by path
+    facts: Mapping[str, VideoInfo]  # of its videos, by path
 
 
-class Intake:
+class RequestParser:
     """Makes runs of requests, for one engine."""
 
-    def __init__(self, traits: Traits, model: str, roots: Roots, find_upload: FindUpload) -> None:
+    def __init__(self, traits: Traits, model: str, roots: AllowedDirectories, find_upload: FindUpload) -> None:
         self._traits = traits
         self._model = model
         self._roots = roots
         self._find_upload = find_upload
-        self._facts: dict[tuple[object, ...], VideoFacts] = {}
+        self._facts: dict[tuple[object, ...], VideoInfo] = {}
         self._seen: set[str] = set()  # names of videos that were looked into
 
-    def run_of(self, body: Mapping[str, Any], run_id: str) -> Taken:
+    def run_of(self, body: Mapping[str, Any], run_id: str) -> ParsedRun:
         """The run that a body asks for, called `run_id` unless it says otherwise.
 
         Raises InputError with every problem. Opens the videos that it names, where they are not yet known.
@@ -105,34 +105,34 @@ class Intake:
 
     def _lost(self, field: str, text: str) -> Problem:
         if text.startswith(_FILE_PREFIX):
-            return Place().problem(field, "is no uploaded video", "upload it with POST /v1/files", text)
+            return Location().problem(field, "is no uploaded video", "upload it with POST /v1/files", text)
         folders = ", ".join(str(folder) for folder in self._roots.folders)
         within = f"name a file in {folders}" if folders else "this server reads no files of its own"
-        return Place().problem(
+        return Location().problem(
             field, "is no file that may be read here", f"{within}; or upload it with POST /v1/files", text
         )
 
-    def _settled(self, run: Run, seconds: float | None) -> Taken:
-        facts: dict[str, VideoFacts] = {}
+    def _settled(self, run: Run, seconds: float | None) -> ParsedRun:
+        facts: dict[str, VideoInfo] = {}
         problems = []
         for path in videos_of(run):
             try:
                 facts[path] = self.facts(path)
             except MediaError as exc:
-                problems.append(Place().problem("inputs", str(exc).replace(f"{path}: ", ""), ""))
+                problems.append(Location().problem("inputs", str(exc).replace(f"{path}: ", ""), ""))
         if problems:
             raise InputError(problems)
         if seconds is not None:
             run = self._lasting(run, seconds, facts)
         try:
-            settled = settle(run, self._traits, facts)
+            settled = resolve(run, self._traits, facts)
         except CosmosBatchError as exc:
-            raise InputError([Place().problem("", str(exc), "")]) from exc
+            raise InputError([Location().problem("", str(exc), "")]) from exc
         if refused := refusals_by_run([settled], self._traits, facts):
             raise InputError(refused[settled.id])
-        return Taken(settled, facts)
+        return ParsedRun(settled, facts)
 
-    def _lasting(self, run: Run, seconds: float, facts: Mapping[str, VideoFacts]) -> Run:
+    def _lasting(self, run: Run, seconds: float, facts: Mapping[str, VideoInfo]) -> Run:
         """The run with as many frames as last so long."""
         fps = run.sampling.over(resolved_defaults(self._traits)).fps
         if not isinstance(fps, float | int):
@@ -141,13 +141,13 @@ class Intake:
         count = max(1, round(seconds * fps))
         if run.sampling.num_frames not in (None, count):
             remedy = f"leave one of them out: at {fps:g} frames per second, {seconds:g} s are {count} frames"
-            raise InputError([Place().problem("seconds", "contradicts num_frames", remedy, seconds)])
+            raise InputError([Location().problem("seconds", "contradicts num_frames", remedy, seconds)])
         if count > MAX_FRAMES:
             remedy = f"ask for at most {MAX_FRAMES / fps:g} s: a run makes at most {MAX_FRAMES} frames"
-            raise InputError([Place().problem("seconds", "is too long", remedy, seconds)])
+            raise InputError([Location().problem("seconds", "is too long", remedy, seconds)])
         return replace(run, sampling=replace(run.sampling, num_frames=count))
 
-    def facts(self, path: str) -> VideoFacts:
+    def facts(self, path: str) -> VideoInfo:
         """What a video file says of itself; looked at once. Raises MediaError."""
         try:
             found = os.stat(path)  # noqa: PTH116 - not pathlib, which takes longer, for every run submitted
@@ -169,7 +169,7 @@ def _record(body: Mapping[str, Any], model: str, problems: list[Problem]) -> dic
     record = {name: value for name, value in body.items() if name not in _OPENAI and value is not None}
     wanted = body.get("model")
     if wanted not in (None, model):
-        problems.append(Place().problem("model", "is not served here", f"leave it out, or say {model}", wanted))
+        problems.append(Location().problem("model", "is not served here", f"leave it out, or say {model}", wanted))
     if (size := body.get("size")) is not None:
         _put_once(record, "execution_config", "resolution", size, "size", problems)
     if (reference := body.get("input_reference")) is not None:
@@ -178,7 +178,7 @@ def _record(body: Mapping[str, Any], model: str, problems: list[Problem]) -> dic
             remedy = (
                 'upload the video with the request, or give {"file_id": "file-..."}; addresses are not fetched'
             )
-            problems.append(Place().problem("input_reference", "names no file", remedy, reference))
+            problems.append(Location().problem("input_reference", "names no file", remedy, reference))
         else:
             _put_once(record, "inputs", "video", file_id, "input_reference", problems)
     return record
@@ -196,7 +196,7 @@ def _put_once(
         return  # a problem that reading reports
     if place.get(name) not in (None, value):
         remedy = f"keep one of {field} and {group}.{name}"
-        problems.append(Place().problem(field, "is given twice, differently", remedy, value))
+        problems.append(Location().problem(field, "is given twice, differently", remedy, value))
         return
     record[group] = {**place, name: value}
 

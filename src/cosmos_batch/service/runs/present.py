@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cosmos_batch.dispatch.output.directory import OUTPUT, RUN_FILE
-from cosmos_batch.ledger import Attempt, Look, RunRecord, State
+from cosmos_batch.ledger import Attempt, RunRecord, RunWithAttempt, State
 from cosmos_batch.run import Run, as_dict
-from cosmos_batch.service.runs.allowed_dirs import Roots
-from cosmos_batch.service.schemas.videos import VideoErrorShape, VideoShape
+from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
+from cosmos_batch.service.schemas.videos import Video, VideoError
 
 Status = Literal["queued", "in_progress", "completed", "failed"]
 
@@ -32,7 +32,7 @@ _PRESETS = {"vis": "blur_strength", "edge": "canny_threshold"}
 _CONTROL_FILE = re.compile(r"(control_[a-z]+)\.mp4")
 
 
-class Views:
+class VideoPresenter:
     """Shows runs, for one server."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Views:
         model: str,
         videos: Path,
         uploads: Path,
-        roots: Roots,
+        roots: AllowedDirectories,
         wait_of: Callable[[RunRecord], tuple[str, float | None]],
     ) -> None:
         """`videos`: where finished runs lie; `wait_of`: why a run waits, and for how many more seconds."""
@@ -50,7 +50,7 @@ class Views:
         self._roots = roots
         self._wait_of = wait_of
 
-    def video(self, look: Look) -> VideoShape:
+    def video(self, look: RunWithAttempt) -> Video:
         """A run and its latest attempt as OpenAI's video object."""
         record, attempt = look.record, look.attempt
         run, state = record.run, record.state
@@ -60,7 +60,7 @@ class Views:
         elif STATUS[state] == "in_progress":
             eta = eta_seconds(record, attempt)
         ended = state in (State.SUCCEEDED, State.FAILED, State.BLOCKED, State.CANCELLED)
-        return VideoShape(
+        return Video(
             id=run.id,
             model=self._model,
             status=STATUS[state],
@@ -180,7 +180,7 @@ def _taken(attempt: Attempt | None) -> float | None:
     return (time.time() if attempt.ended is None else attempt.ended) - attempt.started
 
 
-def _error(record: RunRecord) -> VideoErrorShape | None:
+def _error(record: RunRecord) -> VideoError | None:
     if STATUS[record.state] != "failed":
         return None
-    return VideoErrorShape(code=record.state, message=record.cause or record.state)
+    return VideoError(code=record.state, message=record.cause or record.state)

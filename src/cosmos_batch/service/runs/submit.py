@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cosmos_batch.errors import ConflictError, CosmosBatchError, LedgerError
-from cosmos_batch.ledger import Accepted, Ledger, State, Submission
+from cosmos_batch.ledger import Ledger, State, Submission, SubmitResult
 from cosmos_batch.ledger.models import WAITING
-from cosmos_batch.service.http.errors import Refusal
+from cosmos_batch.service.http.errors import ApiError
 
 TOGETHER = 500  # submissions in one transaction
 GATHER_SECONDS = 0.001  # for which more are waited for: a transaction costs as much as ten runs in it
@@ -26,13 +26,13 @@ class Done:
     """A submission that is in the ledger."""
 
     submission: Submission
-    accepted: Accepted
+    accepted: SubmitResult
 
 
 Answer = Done | Exception
 
 
-class Queue:
+class SubmitQueue:
     """How many runs wait, and whether more may."""
 
     def __init__(self, states: Callable[[], dict[State, int]], most: int) -> None:
@@ -48,7 +48,7 @@ class Queue:
             self._waiting = sum(states.get(state, 0) for state in WAITING)
             self._counted = time.monotonic()
         if self._waiting + runs > self._most:
-            raise Refusal(
+            raise ApiError(
                 429,
                 "queue_full",
                 f"{self._waiting:,} runs wait already, and no more than {self._most:,} may; submit again later",
@@ -63,7 +63,7 @@ class Submitter:
     def __init__(self, ledger: Ledger, most: int) -> None:
         """`most`: runs that may wait."""
         self._ledger = ledger
-        self._queue = Queue(ledger.states, most)
+        self._queue = SubmitQueue(ledger.states, most)
         self._pending: list[tuple[Prepare, asyncio.Future[Done]]] = []
         self._busy = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,7 +114,7 @@ class Submitter:
             return [Done(each, answered) for each, answered in zip(wanted, accepted, strict=True)]
         except ConflictError as exc:
             return [exc] if len(wanted) == 1 else [self._write_one(each) for each in wanted]
-        except (Refusal, LedgerError) as exc:
+        except (ApiError, LedgerError) as exc:
             return [exc] * len(wanted)
 
     def _write_one(self, wanted: Submission) -> Answer:
@@ -123,7 +123,7 @@ class Submitter:
         except (ConflictError, LedgerError) as exc:
             return exc
 
-    def submit_all(self, wanted: Sequence[Submission]) -> list[Accepted]:
+    def submit_all(self, wanted: Sequence[Submission]) -> list[SubmitResult]:
         """Take many runs in, in this thread, all or none. Raises Refusal, ConflictError and LedgerError."""
         self._queue.reserve(len(wanted))
         return self._ledger.accept(wanted)

@@ -11,9 +11,9 @@ from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.errors import InputError, LedgerError, MediaError, Problem
 from cosmos_batch.ledger import FileRecord, Ledger
 from cosmos_batch.media.atomic import replacing
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.untrusted import kind_of, probe_stranger
-from cosmos_batch.service.http.errors import Refusal
+from cosmos_batch.service.http.errors import ApiError
 from cosmos_batch.service.http.multipart import Form, Received, read_form
 
 BATCH = "batch"
@@ -60,7 +60,7 @@ class Uploads:
         return self._record(file_id, received, purpose, owner, path, facts)
 
     def _record(
-        self, file_id: str, received: Received, purpose: str, owner: str, path: Path, facts: VideoFacts | None
+        self, file_id: str, received: Received, purpose: str, owner: str, path: Path, facts: VideoInfo | None
     ) -> FileRecord:
         record = FileRecord(
             id=file_id,
@@ -108,7 +108,7 @@ class Uploads:
         """A file's record. Raises Refusal."""
         record = self._ledger.file(file_id)
         if record is None:
-            raise Refusal(404, "not_found", f"there is no file {file_id[:80]!r} here")
+            raise ApiError(404, "not_found", f"there is no file {file_id[:80]!r} here")
         return record
 
     def delete(self, file_id: str) -> None:
@@ -116,14 +116,14 @@ class Uploads:
         record = self.get(file_id)
         if self._ledger.needs(record.path):
             message = f"a run that waits or runs needs the file {file_id}; cancel it first, or wait"
-            raise Refusal(409, "in_use", message)
+            raise ApiError(409, "in_use", message)
         self._ledger.delete_file(file_id)
         self._videos.pop(file_id, None)
         with folder_errors(self.folder):
             Path(record.path).unlink(missing_ok=True)
 
 
-def _accepted(received: Received, field: str) -> tuple[str, VideoFacts]:
+def _accepted(received: Received, field: str) -> tuple[str, VideoInfo]:
     """The suffix that suits a video, and its facts. Raises InputError for what does not decode."""
     try:
         facts = probe_stranger(received.path)

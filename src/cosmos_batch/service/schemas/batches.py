@@ -20,7 +20,7 @@ class BatchRequest(BaseModel):
     )
 
 
-class BatchErrorShape(BaseModel):
+class BatchError(BaseModel):
     """Why a line became no run."""
 
     code: str | None = None
@@ -33,7 +33,7 @@ class BatchErrors(BaseModel):
     """The first of a batch's bad lines; the error file has them all."""
 
     object: Literal["list"] = "list"
-    data: list[BatchErrorShape]
+    data: list[BatchError]
 
 
 class BatchCounts(BaseModel):
@@ -44,7 +44,7 @@ class BatchCounts(BaseModel):
     failed: int
 
 
-class BatchShape(BaseModel):
+class BatchObject(BaseModel):
     """OpenAI's batch object."""
 
     id: str
@@ -73,7 +73,7 @@ class BatchList(BaseModel):
     """A page of batches."""
 
     object: Literal["list"] = "list"
-    data: list[BatchShape]
+    data: list[BatchObject]
     first_id: str | None = None
     last_id: str | None = None
     has_more: bool

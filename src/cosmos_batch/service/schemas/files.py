@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 
-class FileShape(BaseModel):
+class File(BaseModel):
     """OpenAI's file object; what a video says of itself beside it."""
 
     id: str
@@ -29,7 +29,7 @@ class FileList(BaseModel):
     """A page of files."""
 
     object: Literal["list"] = "list"
-    data: list[FileShape]
+    data: list[File]
     first_id: str | None = None
     last_id: str | None = None
     has_more: bool
@@ -43,7 +43,7 @@ class FileDeleted(BaseModel):
     deleted: bool = True
 
 
-class EntryShape(BaseModel):
+class FolderEntry(BaseModel):
     """A file or folder that may be picked."""
 
     path: str
@@ -52,10 +52,10 @@ class EntryShape(BaseModel):
     bytes: int
 
 
-class RootsShape(BaseModel):
+class FolderListing(BaseModel):
     """What lies in a folder of the configured roots."""
 
     object: Literal["list"] = "list"
     path: str
     parent: str | None
-    data: list[EntryShape]
+    data: list[FolderEntry]

@@ -17,7 +17,7 @@ class PlanRequest(BaseModel):
     runs: list[VideoRequest]
 
 
-class PlanShape(BaseModel):
+class PlanPreview(BaseModel):
     """What they would cost."""
 
     object: Literal["plan"] = "plan"
@@ -33,7 +33,7 @@ class PlanShape(BaseModel):
     launches: list[dict[str, Any]]
 
 
-class WaitingShape(BaseModel):
+class WaitingGroup(BaseModel):
     """A run in the queue."""
 
     id: str
@@ -43,10 +43,10 @@ class WaitingShape(BaseModel):
     reason: str = Field(description="why it waits")
 
 
-class GroupBatchShape(BaseModel):
+class ForecastBatch(BaseModel):
     """A batch that is planned."""
 
-    runs: list[WaitingShape] = Field(description="the first of them")
+    runs: list[WaitingGroup] = Field(description="the first of them")
     runs_total: int
     width: int
     height: int
@@ -56,7 +56,7 @@ class GroupBatchShape(BaseModel):
     starts_in_seconds: float
 
 
-class GroupShape(BaseModel):
+class ForecastLaunch(BaseModel):
     """A launch that is planned: runs that are together for a reason."""
 
     index: int
@@ -65,10 +65,10 @@ class GroupShape(BaseModel):
     seconds: float
     starts_in_seconds: float
     runs_total: int
-    batches: list[GroupBatchShape]
+    batches: list[ForecastBatch]
 
 
-class AtWorkShape(BaseModel):
+class RunningVideo(BaseModel):
     """A run in a batch that is at work."""
 
     id: str
@@ -79,7 +79,7 @@ class AtWorkShape(BaseModel):
     eta_seconds: float | None
 
 
-class RunningBatchShape(BaseModel):
+class ActiveBatch(BaseModel):
     """A batch that is at work; its step and steps are sums over its runs."""
 
     batch: int
@@ -92,10 +92,10 @@ class RunningBatchShape(BaseModel):
     eta_seconds: float | None
     step: int
     steps: int
-    runs: list[AtWorkShape]
+    runs: list[RunningVideo]
 
 
-class WorkerShape(BaseModel):
+class WorkerInfo(BaseModel):
     """A worker as it last reported."""
 
     id: str
@@ -108,16 +108,16 @@ class WorkerShape(BaseModel):
     alive: bool
 
 
-class QueueShape(BaseModel):
+class Queue(BaseModel):
     """The queue."""
 
     object: Literal["queue"] = "queue"
     mode: str
     counts: dict[str, int]
     seconds: float = Field(description="predicted, of all that waits")
-    groups: list[GroupShape]
-    running: list[RunningBatchShape]
-    workers: list[WorkerShape]
+    groups: list[ForecastLaunch]
+    running: list[ActiveBatch]
+    workers: list[WorkerInfo]
     held_back: dict[str, str] = Field(description="runs that are not planned for now, and why")
     flushed: str | None = Field(description="why these batches were formed when they were")
     trouble: str | None = Field(description="what keeps the workers from working")

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 
-class BucketShape(BaseModel):
+class ThroughputBucket(BaseModel):
     """What ended in a stretch of time."""
 
     at: float
@@ -19,7 +19,7 @@ class BucketShape(BaseModel):
     alone_seconds: float
 
 
-class PredictionShape(BaseModel):
+class PredictionPoint(BaseModel):
     """A batch's predicted time, and what it took."""
 
     batch: int
@@ -29,26 +29,26 @@ class PredictionShape(BaseModel):
     seconds: float
 
 
-class SpreadShape(BaseModel):
+class Spread(BaseModel):
     """The middle and the slow end of some durations, in seconds."""
 
     p50: float
     p90: float
 
 
-class StatsShape(BaseModel):
+class Stats(BaseModel):
     """Throughput, saving, and predictions against what happened."""
 
     object: Literal["stats"] = "stats"
     hours: float
     bucket_seconds: float
-    buckets: list[BucketShape]
+    buckets: list[ThroughputBucket]
     succeeded: int
     engine_seconds: float
     alone_seconds: float = Field(description="predicted, had each run been launched by itself")
     saved_seconds: float
-    predictions: list[PredictionShape]
+    predictions: list[PredictionPoint]
     prediction_error: float | None = Field(description="median |predicted - taken| / taken")
-    wait_seconds: SpreadShape | None
-    run_seconds: SpreadShape | None
+    wait_seconds: Spread | None
+    run_seconds: Spread | None
     batch_sizes: dict[str, int]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 
-class ModelShape(BaseModel):
+class Model(BaseModel):
     """OpenAI's model object."""
 
     id: str
@@ -20,10 +20,10 @@ class ModelList(BaseModel):
     """The models that are served."""
 
     object: Literal["list"] = "list"
-    data: list[ModelShape]
+    data: list[Model]
 
 
-class ServerShape(BaseModel):
+class ServerInfo(BaseModel):
     """What a page needs to know before it asks for anything else."""
 
     object: Literal["server"] = "server"
@@ -38,7 +38,7 @@ class ServerShape(BaseModel):
     limits: dict[str, float]
 
 
-class HealthShape(BaseModel):
+class Health(BaseModel):
     """Whether the service can do its work."""
 
     status: Literal["ok", "degraded", "unavailable"]

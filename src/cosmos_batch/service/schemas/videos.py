@@ -9,20 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field
 VideoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
 
 
-class Strict(BaseModel):
+class StrictBody(BaseModel):
     """A request that takes no other key, and converts no value to another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class VideoErrorShape(BaseModel):
+class VideoError(BaseModel):
     """Why there is no video."""
 
     code: str
     message: str
 
 
-class VideoShape(BaseModel):
+class Video(BaseModel):
     """A run, as OpenAI shows a video; what stands below `model` is ours, beside theirs."""
 
     id: str
@@ -37,7 +37,7 @@ class VideoShape(BaseModel):
     seconds: str = Field(description="how long the video plays")
     size: str = Field(description="WIDTHxHEIGHT in pixels")
     remixed_from_video_id: str | None = None
-    error: VideoErrorShape | None = None
+    error: VideoError | None = None
 
     state: str = Field(description="queued, leased, running, preempted, succeeded, failed, blocked or cancelled")
     reason: str = Field(description="why it is in that state; of a run that waits: what for")
@@ -66,7 +66,7 @@ class VideoList(BaseModel):
     """A page of videos."""
 
     object: Literal["list"] = "list"
-    data: list[VideoShape]
+    data: list[Video]
     first_id: str | None = None
     last_id: str | None = None
     has_more: bool
@@ -101,7 +101,7 @@ class VideoRequest(BaseModel):
     seconds: str | float | None = Field(None, description="how long the video is to play: sets num_frames")
 
 
-class ChangeShape(BaseModel):
+class VideoChange(BaseModel):
     """One line of a run's history."""
 
     id: int
@@ -110,7 +110,7 @@ class ChangeShape(BaseModel):
     at: float
 
 
-class AttemptShape(BaseModel):
+class VideoAttempt(BaseModel):
     """One try at a run."""
 
     id: int
@@ -124,21 +124,21 @@ class AttemptShape(BaseModel):
     steps: int
 
 
-class HistoryShape(BaseModel):
+class VideoHistory(BaseModel):
     """What happened to a run, oldest first."""
 
     object: Literal["list"] = "list"
-    data: list[ChangeShape]
-    attempts: list[AttemptShape]
+    data: list[VideoChange]
+    attempts: list[VideoAttempt]
 
 
-class PriorityRequest(Strict):
+class PriorityRequest(StrictBody):
     """A run's new place."""
 
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] | Literal["low", "normal", "high", "urgent"]
 
 
-class RatingRequest(Strict):
+class RatingRequest(StrictBody):
     """What somebody thinks of a video; null takes it back."""
 
     rating: Annotated[int, Field(ge=1, le=5)] | None

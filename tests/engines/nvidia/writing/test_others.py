@@ -16,7 +16,7 @@ from cosmos_batch.engines.nvidia.launch_files import Written
 from cosmos_batch.engines.nvidia.transfer25.write import write_transfer25
 from cosmos_batch.errors import InputError, PlanError
 from cosmos_batch.media.controls.cache import ControlCache
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.run import Control, Run, Sampling
 from tests.engines.nvidia.writing.world import planned
@@ -64,7 +64,7 @@ def test_transfer25_has_a_file_for_each_control_set(tmp_path: Path, street: str)
         }
     ]
     (sample,) = second.samples
-    assert sample.facts == VideoFacts(64, 48, 6, 29.0)  # even sides, and whole frames per second
+    assert sample.facts == VideoInfo(64, 48, 6, 29.0)  # even sides, and whole frames per second
     assert second.arguments == ("-i", str(second.files[0]), "-o", str(second.outputs))
     assert sample.video == tmp_path / "outputs" / "batch_0002" / "b.mp4"
     assert sample.controls["seg"] == tmp_path / "outputs" / "batch_0002" / "b_control_seg.mp4"
@@ -108,7 +108,7 @@ def test_cosmos3_is_told_the_aspect_ratio(tmp_path: Path) -> None:
     (sample,) = written.samples
     assert sample.video == written.outputs / "a" / "vision.mp4"
     assert sample.controls["vis"] == written.outputs / "a" / "control_blur.mp4"
-    assert sample.facts == VideoFacts(720, 1280, 6, 8.0)
+    assert sample.facts == VideoInfo(720, 1280, 6, 8.0)
 
 
 def test_cosmos3_without_an_input_video_is_told_the_rate(tmp_path: Path, street: str) -> None:

@@ -17,7 +17,7 @@ from cosmos_batch.errors import PlanError
 from cosmos_batch.formats import read_files
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.controls.pixels import make_control
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.video import probe, read_frames
 from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.plan import Batch, Launch
@@ -104,7 +104,7 @@ def test_a_launch_is_a_minimal_spec_and_a_line_for_each_run(
     assert set(written.inputs) == {Path(street), Path(made)}
     first = written.samples[0]
     assert (first.name, first.video) == ("video_0", written.outputs / "video_0" / "output.mp4")
-    assert first.facts == VideoFacts(960, 704, 6, 24.0)
+    assert first.facts == VideoInfo(960, 704, 6, 24.0)
 
 
 def test_edge_and_vis_videos_are_made_at_the_inputs_own_size(
@@ -144,7 +144,7 @@ def test_what_the_script_makes_by_itself_is_null_and_upscale_is_not_named(
     assert spec_and_lines(up_written)[1][0]["control_overrides"] == {"upscale": {"control_weight": 0.5}}
     assert up_written.batch_size == 1
     # three tiles of 960x704, which share 256 pixels across and 192 down
-    assert up_written.samples[0].facts == VideoFacts(2624, 1920, 6, 24.0)
+    assert up_written.samples[0].facts == VideoInfo(2624, 1920, 6, 24.0)
 
 
 def test_runs_of_different_weights_share_a_tensor_batch_as_maps(

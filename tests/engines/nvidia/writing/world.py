@@ -10,19 +10,19 @@ from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.nvidia.launch_files import Sample, Written
 from cosmos_batch.formats import read_files
 from cosmos_batch.formats.common import segmented
-from cosmos_batch.media.info import VideoFacts, videos_of
+from cosmos_batch.media.info import VideoInfo, videos_of
 from cosmos_batch.media.video import probe
 from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.plan import Plan
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.resolve import settle
+from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.run import Control, Run
 
 # A device on which large batches pay, and that is never full
 ROOMY = replace(profile("transfer1", "h100"), knee_tokens=None, memory_bytes=None, batch=30.0, load=60.0)
 
 
-def facts_of(runs: Sequence[Run]) -> dict[str, VideoFacts]:
+def facts_of(runs: Sequence[Run]) -> dict[str, VideoInfo]:
     """The facts of every video of the runs."""
     return {path: probe(path) for run in runs for path in videos_of(run)}
 
@@ -32,7 +32,7 @@ def planned(runs: Sequence[Run], engine: str) -> Plan:
     traits, facts = traits_of(engine), facts_of(runs)
     assert refusals_by_run(runs, traits, facts) == {}
     cost = ROOMY if engine == "transfer1" else profile(engine, "h100")
-    return plan_runs([settle(run, traits, facts) for run in runs], traits, cost, facts=facts)
+    return plan_runs([resolve(run, traits, facts) for run in runs], traits, cost, facts=facts)
 
 
 def read_back(written: Written, engine: str) -> list[Run]:
@@ -40,7 +40,7 @@ def read_back(written: Written, engine: str) -> list[Run]:
     reading = read_files(written.files)
     assert reading.problems == ()
     facts = facts_of(reading.runs)
-    return [replace(settle(run, traits_of(engine), facts), id="any") for run in reading.runs]
+    return [replace(resolve(run, traits_of(engine), facts), id="any") for run in reading.runs]
 
 
 def as_written(sample: Sample, *, made: Sequence[str] = ()) -> Run:

@@ -54,7 +54,7 @@ def _flash3() -> Kernel:
 def _flash3_float8() -> Kernel:
     """The same in 8 bits. Among few tokens, where it would not be faster, it is exact."""
     kernel: Callable[..., Tensor] = import_module("fa3_fwd_interface").flash_attn_func
-    proof = Proof()
+    proof = AccuracyCheck()
 
     @torch.library.custom_op("cosmos_batch::flash3_float8", mutates_args=(), device_types="cuda")
     def flash3(
@@ -81,7 +81,7 @@ def _flash3_float8() -> Kernel:
     return kernel8
 
 
-class Proof:
+class AccuracyCheck:
     """Whether attention in 8 bits was seen to be near the exact one, in this process."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from cosmos_batch.media.video import Frames
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """The same on a device. Nobody waits for what a GPU has to do before it takes it."""
     if device.type != "cuda":
         return tensor.to(device)
@@ -28,10 +28,10 @@ def _pinned(tensor: Tensor) -> Tensor:
 
 def to_frames(video: Tensor) -> Frames:
     """[1, 3, F, height, width] in -1..1 -> uint8 frames [F, height, width, 3]."""
-    return Coming(video).frames()
+    return PendingFrames(video).frames()
 
 
-class Coming:
+class PendingFrames:
     """Frames that a device may still be at. Who asks for them waits, and nobody else."""
 
     def __init__(self, video: Tensor) -> None:

@@ -22,7 +22,7 @@ class Mark(Protocol):
         """Milliseconds from here to a later mark, when the device has come to both."""
 
 
-class Lead:
+class LaunchAhead:
     """Lets steps be asked for ahead of time. What comes between two of them costs nothing while the GPU is at one.
 
     A short step is asked for while the one before is done, so that its launch costs nothing either; a long one
@@ -37,7 +37,7 @@ class Lead:
         self._short = False
 
     @classmethod
-    def of(cls, device: torch.device) -> Lead:
+    def of(cls, device: torch.device) -> LaunchAhead:
         """The lead over a device."""
         return cls(_event(device) if device.type == "cuda" else None)
 

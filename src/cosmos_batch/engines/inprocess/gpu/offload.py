@@ -13,7 +13,7 @@ _ALIGNED = 256
 """Bytes to a multiple of which every tensor begins in a block of the host's memory."""
 
 
-class Parked:
+class OffloadedModule:
     """A module with its weights in the host's memory, from where they are copied to the device when it is to work.
 
     Weights never change, so nothing is copied back: what is on the device is dropped. The module's parameters stay
@@ -50,17 +50,17 @@ class Parked:
             tensor.data = there
 
 
-class Turns:
+class ExclusiveResidency:
     """Modules of which no two are on the device at the same time."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._parked: dict[str, Parked] = {}
+        self._parked: dict[str, OffloadedModule] = {}
         self._present: str | None = None
 
     def park(self, name: str, module: nn.Module) -> None:
         """Take a module in; it waits from now on."""
-        self._parked[name] = Parked(module, self._device)
+        self._parked[name] = OffloadedModule(module, self._device)
 
     def take(self, name: str) -> None:
         """Have this one on the device, and no other."""
@@ -87,7 +87,7 @@ def in_stages(module: nn.Module, device: torch.device) -> nn.Module:
     For a module that is larger than the device's memory. It must not have parameters of its own.
     """
     for stage in chain.from_iterable(map(_stages, module.children())):
-        parked = Parked(stage, device)
+        parked = OffloadedModule(stage, device)
         stage.register_forward_pre_hook(lambda *_, parked=parked: parked.bring())
         stage.register_forward_hook(lambda *_, parked=parked: parked.release(), always_call=True)
     return module

@@ -18,7 +18,7 @@ _MOST = 2
 """Outputs to be written at once at most: their frames are in the host's memory as long."""
 
 
-class Clerk:
+class OutputWriter:
     """Writes files in the order in which they are handed in: a run's output after its control videos."""
 
     def __init__(self, guardrail: Guardrail) -> None:

@@ -23,7 +23,7 @@ class _Expected:
     reading: Future[tuple[tuple[FileMark, ...], Videos]]  # with the marks of the files from before
 
 
-class Prefetch:
+class VideoPrefetcher:
     """Reads ahead. What is read is what reading it when it is taken would give: a file that was touched since
     then is read anew, and so is one that could not be read.
     """
@@ -35,7 +35,7 @@ class Prefetch:
         self._expected: dict[str, _Expected] = {}
         self._told: set[str] = set()  # those of them that `fresh` gave
 
-    def expect(self, runs: Sequence[Run]) -> None:
+    def set_expected(self, runs: Sequence[Run]) -> None:
         """These runs are taken next, in this order, and no others: as far as memory goes, read their videos.
 
         What takes models on the device to make is left until it is taken, for denoising has the device.

@@ -10,20 +10,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cosmos_batch.engines.inprocess.gpu.host_device import sent
-from cosmos_batch.engines.inprocess.gpu.launch_ahead import Lead
+from cosmos_batch.engines.inprocess.gpu.host_device import to_device
+from cosmos_batch.engines.inprocess.gpu.launch_ahead import LaunchAhead
 from cosmos_batch.engines.inprocess.sampling.schedule import is_estimated
-from cosmos_batch.engines.inprocess.sampling.unipc import Memory, Numbers, estimated_velocity, unipc_step
-from cosmos_batch.engines.inprocess.transfer25.batch_layout import Conditions as Conditions
-from cosmos_batch.engines.inprocess.transfer25.batch_layout import Guide as Guide
-from cosmos_batch.engines.inprocess.transfer25.batch_layout import Sample
+from cosmos_batch.engines.inprocess.sampling.unipc import (
+    SolverState,
+    StepCoefficients,
+    estimated_velocity,
+    unipc_step,
+)
+from cosmos_batch.engines.inprocess.transfer25.batch_layout import Conditioning as Conditioning
+from cosmos_batch.engines.inprocess.transfer25.batch_layout import ControlInput as ControlInput
+from cosmos_batch.engines.inprocess.transfer25.batch_layout import PreparedSample
 from cosmos_batch.engines.inprocess.transfer25.forward import Passes, Velocity
 
 _LAYOUTS = 2
 """How many sets of samples are kept laid out: with step caching they take turns, at every other step."""
 
 
-class Batch:
+class DenoisingBatch:
     """Samples of one latent shape, denoised together."""
 
     def __init__(self, passes: Passes, *, step_caching: bool = False) -> None:
@@ -31,11 +36,11 @@ class Batch:
         self._step_caching = step_caching
         self._passes = passes
         self._device = passes.device
-        self._samples: dict[str, Sample] = {}
+        self._samples: dict[str, PreparedSample] = {}
         self._tables: dict[str, Tensor] = {}  # of the samples' schedules, on the device
         self._steps: dict[str, int] = {}
-        self._memory: Memory | None = None
-        self._lead = Lead.of(passes.device)
+        self._memory: SolverState | None = None
+        self._lead = LaunchAhead.of(passes.device)
         self._velocities: dict[tuple[int, ...], Velocity] = {}  # of the samples at these places
 
     @property
@@ -44,24 +49,24 @@ class Batch:
         return tuple(self._samples)
 
     @torch.no_grad()
-    def join(self, key: str, conditions: Conditions, memory: Memory | None = None, step: int = 0) -> None:
+    def join(self, key: str, conditions: Conditioning, memory: SolverState | None = None, step: int = 0) -> None:
         """Take a sample in: fresh, or with the memory and place that it left with.
 
         Raises ValueError if its latent shape is not the batch's.
         """
-        start = memory.to(self._device) if memory else Memory.start(sent(conditions.noise, self._device))
+        start = memory.to(self._device) if memory else SolverState.start(to_device(conditions.noise, self._device))
         if self._memory is not None and start.sample.shape[1:] != self._memory.sample.shape[1:]:
             raise ValueError(f"latents {list(start.sample.shape[1:])} in a batch of another shape")
         tokens = self._passes.tokens(conditions)
         flag = conditions.known[:, None, :, None, None]
-        drift = sent((conditions.noise - conditions.given) * flag, self._device)
-        self._samples[key] = Sample(conditions, tokens, drift)
-        self._tables[key] = sent(conditions.schedule.table, self._device)
+        drift = to_device((conditions.noise - conditions.given) * flag, self._device)
+        self._samples[key] = PreparedSample(conditions, tokens, drift)
+        self._tables[key] = to_device(conditions.schedule.table, self._device)
         self._steps[key] = step
-        self._memory = Memory.join([self._memory, start]) if self._memory is not None else start
+        self._memory = SolverState.join([self._memory, start]) if self._memory is not None else start
         self._velocities.clear()
 
-    def state(self, key: str) -> tuple[Memory, int]:
+    def state(self, key: str) -> tuple[SolverState, int]:
         """A sample's memory, in a copy, and the number of steps that it has done."""
         assert self._memory is not None
         return self._memory.rows([self.keys.index(key)]), self._steps[key]
@@ -87,12 +92,12 @@ class Batch:
         """Take every sample one step further. If it raises, every sample is as it was before."""
         assert self._memory is not None
         self._lead.wait()
-        numbers = Numbers.of(list(self._tables.values()), list(self._steps.values()))
+        numbers = StepCoefficients.of(list(self._tables.values()), list(self._steps.values()))
         self._memory = unipc_step(self._memory, self._made(self._memory, numbers), numbers)
         self._steps = {key: step + 1 for key, step in self._steps.items()}
         self._lead.asked()
 
-    def _made(self, memory: Memory, numbers: Numbers) -> Tensor:
+    def _made(self, memory: SolverState, numbers: StepCoefficients) -> Tensor:
         """The velocity of every sample, [B, C, T, H, W]."""
         count, sigma = len(self._samples), numbers.sigma.flatten().contiguous()
         places = tuple(place for place in range(count) if not self._estimates(self.keys[place]))

@@ -12,8 +12,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from cosmos_batch.engines.inprocess.transfer25.batch_layout import Conditions, Sample
-from cosmos_batch.engines.inprocess.transfer25.forward import Passes, Velocity, pulled
+from cosmos_batch.engines.inprocess.transfer25.batch_layout import Conditioning, PreparedSample
+from cosmos_batch.engines.inprocess.transfer25.forward import Passes, Velocity, apply_guidance
 
 
 class SplitForward:
@@ -24,11 +24,11 @@ class SplitForward:
         self._first = first
         self._second = second
 
-    def tokens(self, conditions: Conditions) -> dict[str, Tensor]:
+    def tokens(self, conditions: Conditioning) -> dict[str, Tensor]:
         """The tokens of each control video of a sample, [1, N, D]: the same at every step."""
         return self._first.tokens(conditions)
 
-    def arranged(self, samples: Sequence[Sample]) -> Velocity:
+    def arranged(self, samples: Sequence[PreparedSample]) -> Velocity:
         """The network's pass over these samples, in this order."""
         guided = self._first.arranged([_one_pass(sample, sample.conditions.prompt) for sample in samples])
         places = [place for place, sample in enumerate(samples) if sample.conditions.guidance > 0]
@@ -46,7 +46,7 @@ class SplitForward:
             with _at(there):
                 rest = unguided(sample[index].to(there), sigma[index].to(there))
             made = guided(sample, sigma)
-            return pulled(made, rest.to(self.device), index, strength)
+            return apply_guidance(made, rest.to(self.device), index, strength)
 
         return velocity
 
@@ -61,10 +61,10 @@ def _at(device: torch.device) -> AbstractContextManager[object]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
-def _one_pass(sample: Sample, prompt: str) -> Sample:
+def _one_pass(sample: PreparedSample, prompt: str) -> PreparedSample:
     return replace(sample, conditions=replace(sample.conditions, guidance=0.0, prompt=prompt))
 
 
-def _moved(sample: Sample, device: torch.device) -> Sample:
+def _moved(sample: PreparedSample, device: torch.device) -> PreparedSample:
     tokens = {name: tokens.to(device) for name, tokens in sample.tokens.items()}
     return replace(sample, tokens=tokens, drift=sample.drift.to(device))

@@ -43,7 +43,7 @@ _KINDS = 256
 """Kinds of steps of which is known how often they were done."""
 
 
-class Recorder:
+class GraphCache:
     """Runs steps, and from the third of the same kind on replays them, where that pays.
 
     Steps are of the same kind if their layouts have the same structure. The first recording of all is compared

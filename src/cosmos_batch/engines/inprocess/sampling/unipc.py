@@ -9,12 +9,12 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from cosmos_batch.engines.inprocess.gpu.host_device import sent
+from cosmos_batch.engines.inprocess.gpu.host_device import to_device
 from cosmos_batch.engines.inprocess.sampling.schedule import COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class SolverState:
     """What the solver remembers of each sample; all float32 [B, C, T, H, W]."""
 
     sample: Tensor  # the noisy latents that the next step starts from
@@ -23,28 +23,28 @@ class Memory:
     older: Tensor  # the same, one step earlier
 
     @classmethod
-    def start(cls, sample: Tensor) -> Memory:
+    def start(cls, sample: Tensor) -> SolverState:
         """The memory of samples that have done no step."""
         nothing = torch.zeros_like(sample)
         return cls(sample, nothing, nothing, nothing)
 
-    def rows(self, index: Sequence[int]) -> Memory:
+    def rows(self, index: Sequence[int]) -> SolverState:
         """The memory of some of the samples, in the given order."""
-        picked = sent(torch.tensor(index), self.sample.device)
-        return Memory(*(getattr(self, field.name)[picked] for field in fields(self)))
+        picked = to_device(torch.tensor(index), self.sample.device)
+        return SolverState(*(getattr(self, field.name)[picked] for field in fields(self)))
 
-    def to(self, device: torch.device) -> Memory:
+    def to(self, device: torch.device) -> SolverState:
         """The same on another device."""
-        return Memory(*(sent(getattr(self, field.name), device) for field in fields(self)))
+        return SolverState(*(to_device(getattr(self, field.name), device) for field in fields(self)))
 
     @classmethod
-    def join(cls, parts: Sequence[Memory]) -> Memory:
+    def join(cls, parts: Sequence[SolverState]) -> SolverState:
         """One memory of all samples of the parts."""
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
+class StepCoefficients:
     """What one step of B samples is computed with, each float32 [B, 1, 1, 1, 1]; see `schedule.COLUMNS`."""
 
     sigma: Tensor
@@ -54,7 +54,7 @@ class Numbers:
     trend: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, tables: Sequence[Tensor], steps: Sequence[int]) -> Numbers:
+    def of(cls, tables: Sequence[Tensor], steps: Sequence[int]) -> StepCoefficients:
         """Of samples with these schedules' tables, at these steps. On a GPU nothing waits for it."""
         rows = torch.stack([table[step] for table, step in zip(tables, steps, strict=True)])
         columns = [column.view(-1, 1, 1, 1, 1) for column in rows.unbind(dim=1)]
@@ -63,7 +63,7 @@ class Numbers:
         return cls(sigma, first, *rest)
 
 
-def estimated_velocity(memory: Memory, numbers: Numbers) -> Tensor:
+def estimated_velocity(memory: SolverState, numbers: StepCoefficients) -> Tensor:
     """The velocity [B, C, T, H, W] of every sample if its clean prediction goes on as it went.
 
     Of use from a sample's third step on.
@@ -72,7 +72,7 @@ def estimated_velocity(memory: Memory, numbers: Numbers) -> Tensor:
     return (memory.sample - newer * memory.newer - older * memory.older) / numbers.sigma
 
 
-def unipc_step(memory: Memory, velocity: Tensor, numbers: Numbers) -> Memory:
+def unipc_step(memory: SolverState, velocity: Tensor, numbers: StepCoefficients) -> SolverState:
     """Advance every sample one step.
 
     Args:
@@ -86,4 +86,4 @@ def unipc_step(memory: Memory, velocity: Tensor, numbers: Numbers) -> Memory:
     corrected = last * memory.last + two_back * memory.older + one_back * memory.newer + now * clean
     corrected = torch.where(numbers.first > 0, x, corrected)
     sample, here, before = numbers.predictor
-    return Memory(sample * corrected + here * clean + before * memory.newer, corrected, clean, memory.newer)
+    return SolverState(sample * corrected + here * clean + before * memory.newer, corrected, clean, memory.newer)

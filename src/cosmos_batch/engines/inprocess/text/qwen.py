@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from cosmos_batch.engines.inprocess.gpu.host_device import sent
+from cosmos_batch.engines.inprocess.gpu.host_device import to_device
 from cosmos_batch.engines.inprocess.gpu.offload import in_stages
 from cosmos_batch.errors import MissingExtra, ModelError
 
@@ -115,6 +115,6 @@ class QwenEncoder:
     @torch.no_grad()
     def encode(self, prompt: str) -> Tensor:
         """A prompt -> features [512, layers * D]. The empty prompt is a conversation too."""
-        ids = sent(token_ids(self._tokenizer, prompt), self._device)
+        ids = to_device(token_ids(self._tokenizer, prompt), self._device)
         states = self._model(ids[None], output_hidden_states=True, use_cache=False).hidden_states
         return features_from_hidden_states([state[0] for state in states])

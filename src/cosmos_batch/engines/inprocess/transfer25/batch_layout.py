@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cosmos_batch.engines.inprocess.gpu.host_device import sent
+from cosmos_batch.engines.inprocess.gpu.host_device import to_device
 from cosmos_batch.engines.inprocess.sampling.schedule import Schedule
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
 from cosmos_batch.engines.inprocess.transfer25.transformer import Rotary, Text, rotary
 
 
 @dataclass(frozen=True, slots=True)
-class Guide:
+class ControlInput:
     """One control of one sample."""
 
     latents: Tensor  # [1, C, T, H, W]
@@ -26,14 +26,14 @@ class Guide:
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditioning:
     """What one sample is made from. Nothing in it depends on the sample's company."""
 
     schedule: Schedule
     guidance: float  # g in c + g (c - u); 0: the unguided pass is not run
     prompt: str
     negative: str
-    guides: Mapping[str, Guide]
+    guides: Mapping[str, ControlInput]
     known: Tensor  # [1, T]: 1 for latent frames that are given
     given: Tensor  # [1, C, T, H, W]: their latents, zero elsewhere
     noise: Tensor  # [1, C, T, H, W]: what the sample started from
@@ -46,16 +46,16 @@ class ReadText(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class PreparedSample:
     """What one sample brings into every step, made when it joins."""
 
-    conditions: Conditions
+    conditions: Conditioning
     tokens: Mapping[str, Tensor]  # of each control, [1, N, D]
     drift: Tensor  # [1, C, T, H, W]: velocity of the given frames, zero elsewhere
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class BranchRows:
     """The samples, and their rows, that one control branch runs on."""
 
     name: str
@@ -81,7 +81,7 @@ class Layout:
     given: Tensor  # [B, C, T, H, W]
     drift: Tensor  # [B, C, T, H, W]
     text: Text
-    lanes: tuple[Lane, ...]
+    lanes: tuple[BranchRows, ...]
     table: Rotary
 
     @property
@@ -132,7 +132,7 @@ def _cloned(value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Arranger:
+class LayoutBuilder:
     """Lays samples out for networks of one configuration."""
 
     config: NetworkConfig
@@ -140,15 +140,15 @@ class Arranger:
     device: torch.device
     dtype: torch.dtype  # of the networks
 
-    def arrange(self, samples: Sequence[Sample]) -> Layout:
+    def arrange(self, samples: Sequence[PreparedSample]) -> Layout:
         """The layout of these samples, in this order."""
         unguided = [i for i, sample in enumerate(samples) if sample.conditions.guidance > 0]
         rows = [*range(len(samples)), *unguided]
         prompts = [sample.conditions.prompt for sample in samples]
         prompts += [samples[i].conditions.negative for i in unguided]
-        given = sent(torch.cat([sample.conditions.given for sample in samples]), self.device)
+        given = to_device(torch.cat([sample.conditions.given for sample in samples]), self.device)
         known = torch.cat([sample.conditions.known for sample in samples])
-        strength = sent(torch.tensor([samples[i].conditions.guidance for i in unguided]), self.device)
+        strength = to_device(torch.tensor([samples[i].conditions.guidance for i in unguided]), self.device)
         _, _, frames, height, width = given.shape
         patch = self.config.patch
         return Layout(
@@ -156,7 +156,7 @@ class Arranger:
             sample_of_row=self._index(rows) if unguided else None,
             unguided=self._index(unguided),
             guidance=strength.view(-1, 1, 1, 1, 1),
-            known=sent(known, self.device),
+            known=to_device(known, self.device),
             none_known=not bool(known.any()),
             given=given,
             drift=torch.cat([sample.drift for sample in samples]),
@@ -165,15 +165,17 @@ class Arranger:
             table=rotary(self.config, frames, height // patch, width // patch, self.device),
         )
 
-    def _lane(self, name: str, samples: Sequence[Sample], rows: Sequence[int], prompts: Sequence[str]) -> Lane:
+    def _lane(
+        self, name: str, samples: Sequence[PreparedSample], rows: Sequence[int], prompts: Sequence[str]
+    ) -> BranchRows:
         used = [row for row, i in enumerate(rows) if name in samples[i].conditions.guides]
         owners = [i for i, sample in enumerate(samples) if name in sample.conditions.guides]
         place = {i: index for index, i in enumerate(owners)}
         doubled = len(used) > len(owners)
         guides = [samples[rows[row]].conditions.guides[name] for row in used]
-        weights = [sent(guide.weight, self.device).to(self.dtype) for guide in guides]
+        weights = [to_device(guide.weight, self.device).to(self.dtype) for guide in guides]
         longest = max(weight.numel() for weight in weights)
-        return Lane(
+        return BranchRows(
             name=name,
             samples=self._index(owners),
             sample_of_row=self._index([place[rows[row]] for row in used]) if doubled else None,
@@ -184,7 +186,7 @@ class Arranger:
         )
 
     def _index(self, places: Sequence[int]) -> Tensor:
-        return sent(torch.tensor(places, dtype=torch.long), self.device)
+        return to_device(torch.tensor(places, dtype=torch.long), self.device)
 
     def _stack(self, network: str, prompts: Sequence[str]) -> Text:
         return stack_texts([self.read(network, prompt) for prompt in prompts])
@@ -195,7 +197,7 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
 
 
-def _controls(samples: Sequence[Sample]) -> list[str]:
+def _controls(samples: Sequence[PreparedSample]) -> list[str]:
     return sorted({name for sample in samples for name in sample.conditions.guides})
 
 

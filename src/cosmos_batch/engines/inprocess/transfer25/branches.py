@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate
-from cosmos_batch.engines.inprocess.gpu.offload import Turns
+from cosmos_batch.engines.inprocess.gpu.offload import ExclusiveResidency
 from cosmos_batch.engines.inprocess.model_files import ModelFolders
 from cosmos_batch.engines.inprocess.options import Approximation
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig, from_diffusers
@@ -63,7 +63,7 @@ class Networks:
         self._approximations = approximations
         self.base = self._load(Transformer, folders.transformer)
         self._branches: dict[str, ControlBranch] = {}
-        self._turns = Turns(device) if branches_wait else None
+        self._turns = ExclusiveResidency(device) if branches_wait else None
 
     @property
     def loaded(self) -> tuple[str, ...]:

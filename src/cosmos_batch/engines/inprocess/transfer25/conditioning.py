@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from cosmos_batch.engines.inprocess.gpu.host_device import sent
+from cosmos_batch.engines.inprocess.gpu.host_device import to_device
 
 if TYPE_CHECKING:
     from cosmos_batch.media.video import Frames
@@ -33,7 +33,7 @@ def chunk_of(frames: Frames, start: int, chunk_frames: int) -> Frames:
 
 def to_video(frames: Frames, device: torch.device, dtype: torch.dtype) -> Tensor:
     """uint8 frames [F, height, width, 3] -> [1, 3, F, height, width] in -1..1."""
-    pixels = sent(torch.from_numpy(np.ascontiguousarray(frames)), device)
+    pixels = to_device(torch.from_numpy(np.ascontiguousarray(frames)), device)
     return pixels.permute(3, 0, 1, 2).unsqueeze(0).to(dtype) / 127.5 - 1
 
 

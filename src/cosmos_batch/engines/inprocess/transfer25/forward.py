@@ -8,9 +8,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cosmos_batch.engines.inprocess.gpu.host_device import sent
-from cosmos_batch.engines.inprocess.sampling.cuda_graphs import Recorder
-from cosmos_batch.engines.inprocess.transfer25.batch_layout import Arranger, Conditions, Layout, ReadText, Sample
+from cosmos_batch.engines.inprocess.gpu.host_device import to_device
+from cosmos_batch.engines.inprocess.sampling.cuda_graphs import GraphCache
+from cosmos_batch.engines.inprocess.transfer25.batch_layout import (
+    Conditioning,
+    Layout,
+    LayoutBuilder,
+    PreparedSample,
+    ReadText,
+)
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Transformer
 
 KNOWN_SIGMA = 0.1
@@ -28,10 +34,10 @@ class Passes(Protocol):
     def device(self) -> torch.device:
         """Where latents are."""
 
-    def tokens(self, conditions: Conditions) -> dict[str, Tensor]:
+    def tokens(self, conditions: Conditioning) -> dict[str, Tensor]:
         """The tokens of each control video of a sample, [1, N, D]: the same at every step."""
 
-    def arranged(self, samples: Sequence[Sample]) -> Velocity:
+    def arranged(self, samples: Sequence[PreparedSample]) -> Velocity:
         """The network's pass over these samples, in this order."""
 
     def forget(self) -> None:
@@ -55,18 +61,18 @@ class Forward:
         self._base = base
         self._branch = branch
         self._dtype = base.patch.weight.dtype
-        self._arranger = Arranger(base.config, read, device, self._dtype)
-        self._recorder = Recorder(device) if record else Recorder(torch.device("cpu"))
+        self._arranger = LayoutBuilder(base.config, read, device, self._dtype)
+        self._recorder = GraphCache(device) if record else GraphCache(torch.device("cpu"))
 
-    def tokens(self, conditions: Conditions) -> dict[str, Tensor]:
+    def tokens(self, conditions: Conditioning) -> dict[str, Tensor]:
         """The tokens of each control video of a sample, [1, N, D]: the same at every step."""
-        known = sent(conditions.known, self.device)
+        known = to_device(conditions.known, self.device)
         return {
-            name: self._branch(name).embed(sent(guide.latents, self.device).to(self._dtype), known)
+            name: self._branch(name).embed(to_device(guide.latents, self.device).to(self._dtype), known)
             for name, guide in conditions.guides.items()
         }
 
-    def arranged(self, samples: Sequence[Sample]) -> Velocity:
+    def arranged(self, samples: Sequence[PreparedSample]) -> Velocity:
         """The network's pass over these samples, in this order."""
         layout = self._arranger.arrange(samples)
         return lambda sample, sigma: self._recorder.run(self._velocity, layout, sample, sigma)
@@ -87,7 +93,7 @@ class Forward:
         rows = self._base.unpatch(out, *latents.shape[2:]).float()
         guided, rest = rows[: len(sample)], rows[len(sample) :]
         if len(rest):
-            guided = pulled(guided, rest, layout.unguided, layout.guidance)
+            guided = apply_guidance(guided, rest, layout.unguided, layout.guidance)
         return torch.where(flag > 0, layout.drift, guided)
 
     def _residuals(self, layout: Layout, patches: Tensor, levels: Tensor) -> list[Tensor]:
@@ -106,7 +112,7 @@ class Forward:
         return totals
 
 
-def pulled(guided: Tensor, unguided: Tensor, samples: Tensor, guidance: Tensor) -> Tensor:
+def apply_guidance(guided: Tensor, unguided: Tensor, samples: Tensor, guidance: Tensor) -> Tensor:
     """Classifier-free guidance c + g (c - u), for the samples that have an unguided velocity u.
 
     Args:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cosmos_batch.engines.inprocess.gpu.host_device import sent
+from cosmos_batch.engines.inprocess.gpu.host_device import to_device
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import Checkpoint
 from cosmos_batch.engines.inprocess.vae.tiling import blended
 from cosmos_batch.engines.inprocess.vae.wan_coders import Decoder, Encoder, WanConfig
@@ -137,11 +137,11 @@ class WanVae(nn.Module):
         frames = torch.split(self._laid_out(video), groups, dim=2)
         moments = torch.cat([self.encoder.step(group, past) for group in frames], dim=2)
         mean = self.quant_conv(moments)[:, : self.latent_channels].float()
-        return (mean - sent(self._mean, mean.device)) / sent(self._std, mean.device)
+        return (mean - to_device(self._mean, mean.device)) / to_device(self._std, mean.device)
 
     def _decode_tile(self, latents: Tensor) -> Tensor:
         past: Past = {}
-        plain = latents.float() * sent(self._std, latents.device) + sent(self._mean, latents.device)
+        plain = latents.float() * to_device(self._std, latents.device) + to_device(self._mean, latents.device)
         inner = self.post_quant_conv(self._laid_out(plain))
         together = self._at_once(inner.shape[-2] * inner.shape[-1] * self.spatial**2)
         batch, _, count, height, width = inner.shape

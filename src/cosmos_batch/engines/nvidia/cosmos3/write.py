@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_batch.engines.nvidia.launch_files import Sample, There, Written
-from cosmos_batch.engines.nvidia.launch_writers import Place, name_of, number, settled
+from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, name_of, number, settled
 from cosmos_batch.engines.nvidia.objections import COSMOS3
 from cosmos_batch.engines.resolutions import COSMOS3_SIZES, nearest, parsed, place_of
 from cosmos_batch.errors import PlanError
 from cosmos_batch.formats.cosmos3 import SHIFT, chunk_frames, control_guidance, hint_of
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.run import Control, Run
 
@@ -27,7 +27,7 @@ def write_cosmos3(launch: Launch, folder: Path, *, there: There = str) -> Writte
     Raises PlanError for a launch that the script would not make as asked, MediaError if a video cannot be looked
     into, and StorageError if something cannot be written.
     """
-    place = Place(folder.absolute(), name_of(launch), there)
+    place = SampleFiles(folder.absolute(), name_of(launch), there)
     runs = [settled(run, COSMOS3) for run in launch.runs]
     records = [_record(run, place) for run in runs]
     lines = place.write_lines(".jsonl", records)
@@ -44,7 +44,7 @@ def write_cosmos3(launch: Launch, folder: Path, *, there: There = str) -> Writte
     )
 
 
-def _record(run: Run, place: Place) -> dict[str, Any]:
+def _record(run: Run, place: SampleFiles) -> dict[str, Any]:
     sampling = run.sampling
     resolution, aspect = _size(run, place)
     record: dict[str, Any] = {
@@ -75,7 +75,7 @@ def _record(run: Run, place: Place) -> dict[str, Any]:
     return record | {hint_of(control.name): _control(control, place) for control in run.active}
 
 
-def _size(run: Run, place: Place) -> tuple[str, tuple[int, int]]:
+def _size(run: Run, place: SampleFiles) -> tuple[str, tuple[int, int]]:
     """The script's name of a size, and its aspect ratio."""
     wanted = run.sampling.resolution or ""
     size = parsed(wanted)
@@ -88,7 +88,7 @@ def _size(run: Run, place: Place) -> tuple[str, tuple[int, int]]:
     return found
 
 
-def _control(control: Control, place: Place) -> dict[str, Any]:
+def _control(control: Control, place: SampleFiles) -> dict[str, Any]:
     record: dict[str, Any] = {"weight": control.weight}
     if control.video is not None:
         record["control_path"] = place.input(control.video)
@@ -97,7 +97,7 @@ def _control(control: Control, place: Place) -> dict[str, Any]:
     return record
 
 
-def _sample(planned: Run, run: Run, place: Place) -> Sample:
+def _sample(planned: Run, run: Run, place: SampleFiles) -> Sample:
     own = place.outputs / run.id
     resolution, aspect = _size(run, place)
     width, height = COSMOS3_SIZES[resolution][aspect]
@@ -107,4 +107,4 @@ def _sample(planned: Run, run: Run, place: Place) -> Sample:
     controls: dict[str, Path] = {
         control.name: own / f"control_{hint_of(control.name)}.mp4" for control in run.active
     }
-    return Sample(planned, run.id, own / "vision.mp4", None, controls, VideoFacts(width, height, frames, fps))
+    return Sample(planned, run.id, own / "vision.mp4", None, controls, VideoInfo(width, height, frames, fps))

@@ -26,7 +26,7 @@ def killed(status: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ScriptCommand:
     """A script to be started."""
 
     python: str  # the interpreter, where the script runs
@@ -63,7 +63,7 @@ class Launcher(Protocol):
     def there(self, path: Path) -> str:
         """What a local file or folder is called where scripts run; a file is brought there, once per content."""
 
-    def start(self, order: Order) -> Process:
+    def start(self, order: ScriptCommand) -> Process:
         """Start a script."""
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from cosmos_batch.engines.nvidia.launchers.base import Order, supervised
+from cosmos_batch.engines.nvidia.launchers.base import ScriptCommand, supervised
 from cosmos_batch.engines.nvidia.launchers.local import LocalProcess
 from cosmos_batch.engines.nvidia.launchers.remote_files import ContentNames, stage
 from cosmos_batch.errors import EngineError
@@ -21,7 +21,7 @@ _DOCKER_SECONDS = 60  # for docker to say that a container is gone
 class DockerProcess(LocalProcess):
     """A `docker run` in the foreground, and its container."""
 
-    def __init__(self, docker: str, name: str, argv: tuple[str, ...], order: Order) -> None:
+    def __init__(self, docker: str, name: str, argv: tuple[str, ...], order: ScriptCommand) -> None:
         self._remove = (docker, "rm", "--force", name)
         super().__init__(argv, order, cwd=None, env=None)
 
@@ -74,12 +74,12 @@ class DockerLauncher:
             raise EngineError(f"{path}: not a file, and not below {self._scratch}")
         return str(stage(path, self._scratch / "inputs", self._names.name(path)))
 
-    def start(self, order: Order) -> DockerProcess:
+    def start(self, order: ScriptCommand) -> DockerProcess:
         """Start a script in a container of its own, which goes when the script ends."""
         name = f"cosmos-batch-{secrets.token_hex(6)}"
         return DockerProcess(self._docker, name, self.command(order, name), order)
 
-    def command(self, order: Order, name: str) -> tuple[str, ...]:
+    def command(self, order: ScriptCommand, name: str) -> tuple[str, ...]:
         """The whole command line of an order, in a container of that name."""
         mounts = [f"--mount={_mount(source, target)}" for source, target in self._mounts.items()]
         env = [f"--env={key}={value}" for key, value in order.env.items()]

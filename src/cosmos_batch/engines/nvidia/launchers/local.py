@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cosmos_batch.engines.nvidia.launchers.base import Order, supervised
+from cosmos_batch.engines.nvidia.launchers.base import ScriptCommand, supervised
 from cosmos_batch.engines.nvidia.launchers.watchdog import GRACE_SECONDS
 from cosmos_batch.errors import EngineError
 
@@ -18,7 +18,7 @@ class LocalProcess:
     """A supervised process of this machine, whose outputs lie where they are looked for."""
 
     def __init__(
-        self, argv: Sequence[str], order: Order, *, cwd: str | None, env: Mapping[str, str] | None
+        self, argv: Sequence[str], order: ScriptCommand, *, cwd: str | None, env: Mapping[str, str] | None
     ) -> None:
         """Start `argv`, which supervises the order's command line. Raises EngineError."""
         self._outputs = order.outputs
@@ -84,7 +84,7 @@ class LocalLauncher:
         """The path itself."""
         return str(path)
 
-    def start(self, order: Order) -> LocalProcess:
+    def start(self, order: ScriptCommand) -> LocalProcess:
         """Start a script."""
         env = {**os.environ, **order.env}
         return LocalProcess(supervised(order.python, order.argv), order, cwd=order.cwd, env=env)

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import asyncssh
 
-from cosmos_batch.engines.nvidia.launchers.base import LOST, Order, supervised
+from cosmos_batch.engines.nvidia.launchers.base import LOST, ScriptCommand, supervised
 from cosmos_batch.engines.nvidia.launchers.remote_files import ContentNames
 from cosmos_batch.engines.nvidia.launchers.watchdog import GRACE_SECONDS
 from cosmos_batch.errors import EngineError
@@ -216,11 +216,11 @@ class SshLauncher:
         )
         return _Line(connection, await connection.start_sftp_client())
 
-    def start(self, order: Order) -> SshProcess:
+    def start(self, order: ScriptCommand) -> SshProcess:
         """Start a script."""
         return self._loop.wait(self._start(order))
 
-    async def _start(self, order: Order) -> SshProcess:
+    async def _start(self, order: ScriptCommand) -> SshProcess:
         line = await self._connected()
         await line.sftp.makedirs(order.outputs_there, exist_ok=True)
         process = await line.connection.create_process(
@@ -255,7 +255,7 @@ async def _beat(process: asyncssh.SSHClientProcess[bytes]) -> None:
             await asyncio.sleep(_BEAT_SECONDS)
 
 
-def command_line(order: Order) -> str:
+def command_line(order: ScriptCommand) -> str:
     """An order as one line for a POSIX shell, every word of it quoted."""
     env = [f"{key}={value}" for key, value in order.env.items()]
     words = ["env", *env, *supervised(order.python, order.argv, PATIENCE_SECONDS)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cosmos_batch.engines.resolutions import PATCH, TRANSFER1_BUCKETS, Size, chunker, frames_of, nearest
 from cosmos_batch.errors import Problem
-from cosmos_batch.planning.traits import Shape, Traits, VideoFacts
+from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import Control, Run
 
 _TRANSFER1_CHUNK = 121
@@ -15,12 +15,12 @@ _UPSCALE_OVERLAP = 256  # pixels that the upscaler's three tiles of a side share
 _ASPECTS = {bucket: (max(aspect), min(aspect)) for aspect, bucket in TRANSFER1_BUCKETS.items()}
 
 
-def _transfer1_shape(run: Run, facts: VideoFacts | None) -> Shape:
+def _transfer1_shape(run: Run, facts: VideoInfo | None) -> Shape:
     width, height = nearest(TRANSFER1_BUCKETS, facts)
     return Shape(width, height, frames_of(run, facts, _TRANSFER1_CHUNK))
 
 
-def _transfer1_output(run: Run, facts: VideoFacts | None) -> Shape:
+def _transfer1_output(run: Run, facts: VideoInfo | None) -> Shape:
     shape = _transfer1_shape(run, facts)
     size = (shape.width, shape.height)
     return Shape(*(upscaled(size) if run.job_type == "upscale" else size), shape.frames)
@@ -31,12 +31,12 @@ def _transfer1_tokens(shape: Shape) -> int:
     return 16 * (shape.height // PATCH) * (shape.width // PATCH)
 
 
-def _transfer1_size(facts: VideoFacts | None) -> str:
+def _transfer1_size(facts: VideoInfo | None) -> str:
     width, height = nearest(TRANSFER1_BUCKETS, facts)
     return f"{width}x{height}"
 
 
-def _transfer1_objections(run: Run, facts: VideoFacts | None) -> tuple[Problem, ...]:
+def _transfer1_objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
     sampling, found = run.sampling, []
     if sampling.resolution not in (None, "720") and sampling.resolution != _transfer1_size(facts):
         found.append(
@@ -97,7 +97,7 @@ TRANSFER1 = Traits(
         "canny_threshold",
     ),
     batch_keys=("weights", "input", "shape"),
-    steps=False,
+    steppable=False,
     shape=_transfer1_shape,
     tokens=_transfer1_tokens,
     chunks=chunker(_TRANSFER1_CHUNK, 1),

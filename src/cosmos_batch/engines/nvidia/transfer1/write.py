@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_batch.engines.nvidia.launch_files import Sample, There, Written
-from cosmos_batch.engines.nvidia.launch_writers import Place, make_folder, name_of, number, settled
+from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, make_folder, name_of, number, settled
 from cosmos_batch.engines.nvidia.transfer1.order import mixes_weights, spread
 from cosmos_batch.engines.nvidia.transfer1.spec import create_minimal_base_spec, to_cosmos_batch_inference_jsonl
 from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1_DRIVEN, upscaled
@@ -16,7 +16,7 @@ from cosmos_batch.engines.nvidia.transfer1.weight_maps import write_constant_map
 from cosmos_batch.errors import PlanError
 from cosmos_batch.formats.common import segmented
 from cosmos_batch.media.controls.cache import ControlCache
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.batch_keys import is_map
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.run import Control, Run
@@ -47,7 +47,7 @@ def write_transfer1(launch: Launch, folder: Path, *, cache: ControlCache, there:
     made, and StorageError if something cannot be written.
     """
     _check_sizes(launch)
-    place = Place(folder.absolute(), name_of(launch), there)
+    place = SampleFiles(folder.absolute(), name_of(launch), there)
     planned = spread(launch)
     runs = [_with_controls(settled(run, TRANSFER1_DRIVEN), place, cache) for run in planned.runs]
     spec = place.write_json("_spec.json", _spec(runs, place))
@@ -79,12 +79,12 @@ def _check_sizes(launch: Launch) -> None:
         )
 
 
-def _with_controls(run: Run, place: Place, cache: ControlCache) -> Run:
+def _with_controls(run: Run, place: SampleFiles, cache: ControlCache) -> Run:
     """The run with every control spelled out that counts: what the script would draw at random is made."""
     return replace(run, controls=tuple(_spelled_out(run, control, place, cache) for control in run.active))
 
 
-def _spelled_out(run: Run, control: Control, place: Place, cache: ControlCache) -> Control:
+def _spelled_out(run: Run, control: Control, place: SampleFiles, cache: ControlCache) -> Control:
     if control.video is not None:
         return replace(control, preset="medium", prompt=None)
     if control.name == "seg":
@@ -99,7 +99,7 @@ def _spelled_out(run: Run, control: Control, place: Place, cache: ControlCache) 
     return replace(control, video=str(place.keep(made)), preset="medium")
 
 
-def _spec(runs: Sequence[Run], place: Place) -> dict[str, Any]:
+def _spec(runs: Sequence[Run], place: SampleFiles) -> dict[str, Any]:
     """The base spec. Its controls stand at "0", the text: beside a map, the number 0 would be read as 1."""
     spec = create_minimal_base_spec(runs)
     for name, value in spec.items():
@@ -110,7 +110,7 @@ def _spec(runs: Sequence[Run], place: Place) -> dict[str, Any]:
     return {**_FIXED, **spec, "input_video_path": place.input(spec["input_video_path"])}
 
 
-def _lines(batches: Sequence[Batch], runs: Sequence[Run], place: Place) -> list[dict[str, Any]]:
+def _lines(batches: Sequence[Batch], runs: Sequence[Run], place: SampleFiles) -> list[dict[str, Any]]:
     lines, start = to_cosmos_batch_inference_jsonl(runs), 0
     for batch in batches:
         if mixes_weights(batch.runs):
@@ -125,7 +125,7 @@ def _lines(batches: Sequence[Batch], runs: Sequence[Run], place: Place) -> list[
     return lines
 
 
-def _map_one_weight(run: Run, overrides: Mapping[str, dict[str, Any]], place: Place) -> None:
+def _map_one_weight(run: Run, overrides: Mapping[str, dict[str, Any]], place: SampleFiles) -> None:
     """One map is enough to have the script read all of a sample's weights as maps; some bring one of their own."""
     if any(is_map(control) for control in run.active):
         return
@@ -134,22 +134,22 @@ def _map_one_weight(run: Run, overrides: Mapping[str, dict[str, Any]], place: Pl
     override["control_weight"] = str(write_constant_map(place.folder / "inputs", override["control_weight"]))
 
 
-def _name_there(override: dict[str, Any], place: Place) -> None:
+def _name_there(override: dict[str, Any], place: SampleFiles) -> None:
     for key in ("control_weight", "input_control"):
         value = override.get(key)
         if isinstance(value, str):
             override[key] = place.input(value)
 
 
-def _facts(batch: Batch, run: Run) -> VideoFacts:
+def _facts(batch: Batch, run: Run) -> VideoInfo:
     size = (batch.shape.width, batch.shape.height)
     width, height = upscaled(size) if run.job_type == "upscale" else size
     fps = run.sampling.fps
     assert isinstance(fps, float)  # settled
-    return VideoFacts(width, height, batch.shape.frames, fps)
+    return VideoInfo(width, height, batch.shape.frames, fps)
 
 
-def _sample(index: int, run: Run, made: Run, facts: VideoFacts, place: Place) -> Sample:
+def _sample(index: int, run: Run, made: Run, facts: VideoInfo, place: SampleFiles) -> Sample:
     """Videos that the script makes carry the rank of the process that made them, and the first one saves."""
     name = f"video_{index}"
     own = place.outputs / name

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_batch.engines.nvidia.launch_files import Sample, There, Written
-from cosmos_batch.engines.nvidia.launch_writers import Place, name_of, settled
+from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, name_of, settled
 from cosmos_batch.engines.nvidia.objections import TRANSFER25_SCRIPT
 from cosmos_batch.engines.resolutions import TRANSFER25_SIZES, parsed, place_of
 from cosmos_batch.errors import PlanError
 from cosmos_batch.formats.common import segmented
-from cosmos_batch.media.info import VideoFacts
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.run import Control, Run
 
@@ -33,7 +33,7 @@ def write_transfer25(launch: Launch, folder: Path, *, there: There = str) -> Wri
             f"launch {launch.index}: {len(sets)} control sets; Transfer2.5 can lose controls where samples of "
             "different sets share a call"
         )
-    place = Place(folder.absolute(), name_of(launch), there)
+    place = SampleFiles(folder.absolute(), name_of(launch), there)
     names = _names(runs)
     records = [_record(run, name, place) for run, name in zip(runs, names, strict=True)]
     lines = place.write_lines(".jsonl", records)
@@ -62,7 +62,7 @@ def _unlike(own: str, ids: set[str]) -> str:
     return name if name == own or name not in ids else _unlike(f"run-{name}", ids)
 
 
-def _record(run: Run, name: str, place: Place) -> dict[str, Any]:
+def _record(run: Run, name: str, place: SampleFiles) -> dict[str, Any]:
     sampling = run.sampling
     if run.video is None or sampling.guidance is None:
         raise PlanError(f"run {run.id}: Transfer2.5 needs an input video and a guidance")
@@ -95,7 +95,7 @@ def _resolution(run: Run) -> str:
     return found[0] if found else wanted
 
 
-def _control(control: Control, run: Run, place: Place) -> dict[str, Any]:
+def _control(control: Control, run: Run, place: SampleFiles) -> dict[str, Any]:
     record: dict[str, Any] = {"control_weight": control.weight}
     if control.video is not None:
         record["control_path"] = place.input(control.video)
@@ -110,10 +110,10 @@ def _control(control: Control, run: Run, place: Place) -> dict[str, Any]:
     return record
 
 
-def _sample(planned: Run, run: Run, name: str, place: Place) -> Sample:
+def _sample(planned: Run, run: Run, name: str, place: SampleFiles) -> Sample:
     out = place.outputs
     facts = place.facts(run.video or "")
-    whole = VideoFacts(
+    whole = VideoInfo(
         facts.width // 2 * 2, facts.height // 2 * 2, run.sampling.num_frames or facts.frames, float(int(facts.fps))
     )
     controls: dict[str, Path] = {
