@@ -71,7 +71,7 @@ def measure_submitting(folder: Path) -> dict[str, float]:
         index = 0
         while (began := time.perf_counter()) < until:
             run = make_run(f"c{number}-{index}", folder / "in.mp4")
-            ledger.accept([Submission(run, key=run.id)])
+            ledger.runs.accept([Submission(run, key=run.id)])
             delays.append(time.perf_counter() - began)
             index += 1
 
@@ -91,16 +91,16 @@ def measure_submitting(folder: Path) -> dict[str, float]:
 def measure_claiming(folder: Path) -> dict[str, float]:
     """One worker that claims batches of eight, begins and finishes them."""
     ledger = Ledger(folder / "claim.sqlite")
-    ledger.accept([Submission(make_run(f"r{index}", folder / "in.mp4")) for index in range(2000)])
+    ledger.runs.accept([Submission(make_run(f"r{index}", folder / "in.mp4")) for index in range(2000)])
     facts = BatchFacts("replay", Shape(32, 32, 2), 1.0, 0)
     began = time.perf_counter()
     for start in range(0, 2000, 8):
-        claim = ledger.claim([f"r{index}" for index in range(start, start + 8)], facts, "w", 60)
+        claim = ledger.queue.claim([f"r{index}" for index in range(start, start + 8)], facts, "w", 60)
         assert claim is not None
-        ledger.begin(list(claim.attempts))
+        ledger.queue.begin(list(claim.attempts))
         for attempt in claim.attempts.values():
-            ledger.finish(attempt, State.SUCCEEDED)
-        ledger.end_batch(claim.batch)
+            ledger.queue.finish(attempt, State.SUCCEEDED)
+        ledger.queue.end_batch(claim.batch)
     seconds = time.perf_counter() - began
     ledger.close()
     return {"runs claimed, begun and finished per second": 2000 / seconds}
@@ -112,14 +112,14 @@ def measure_planning(folder: Path, waiting: int) -> dict[str, float]:
     dice = random.Random(0)
     for start in range(0, waiting, 10_000):
         upto = min(start + 10_000, waiting)
-        ledger.accept([Submission(mixed(index, folder / "in.mp4", dice)) for index in range(start, upto)])
+        ledger.runs.accept([Submission(mixed(index, folder / "in.mp4", dice)) for index in range(start, upto)])
     runs = WaitingRuns(ledger, TRAITS)
     lessons = MeasurementLog(ledger, ("replay", "stage"), TRAITS, None)
     agenda = QueueScheduler(runs, ledger, TRAITS, PRIOR, lessons, SchedulerSettings())
 
     def plan() -> float:
         began = time.perf_counter()
-        agenda.refresh(ledger.pulse().latest)
+        agenda.refresh(ledger.queue.poll().latest)
         agenda.plan()
         return time.perf_counter() - began
 
@@ -127,7 +127,7 @@ def measure_planning(folder: Path, waiting: int) -> dict[str, float]:
     again = []
     for more in range(3):
         fresh = [mixed(waiting + 100 * more + index, folder / "in.mp4", dice) for index in range(100)]
-        ledger.accept([Submission(run) for run in fresh])
+        ledger.runs.accept([Submission(run) for run in fresh])
         again.append(plan())
     ledger.close()
     return {
@@ -167,7 +167,7 @@ class Watched:
 
     def finish(self) -> None:
         """Wait until everything is done, and stop."""
-        while not set(self.ledger.states()) <= set(ENDED):
+        while not set(self.ledger.queries.states()) <= set(ENDED):
             time.sleep(0.05)
         self.worker.stop.requested = True
         self._thread.join()
@@ -180,19 +180,19 @@ def measure_working(folder: Path, step: float, backlog: int) -> dict[str, float]
     video = folder / "in.mp4"
     video.write_bytes(b"input")
     scene = Watched(folder / "home", step)
-    scene.ledger.accept([Submission(make_run(f"r{index}", video, steps=STEPS)) for index in range(backlog)])
+    scene.ledger.runs.accept([Submission(make_run(f"r{index}", video, steps=STEPS)) for index in range(backlog)])
     arrived = {}
     for index in range(URGENT):
         time.sleep(backlog * STEPS * step / 8 / URGENT)
         urgent = make_run(f"u{index}", video, steps=5, priority=Priority.URGENT)
-        scene.ledger.accept([Submission(urgent)])
+        scene.ledger.runs.accept([Submission(urgent)])
         arrived[urgent.id] = time.time()
-        scene.ledger.accept([Submission(make_run(f"s{index}-{n}", video, steps=STEPS)) for n in range(3)])
+        scene.ledger.runs.accept([Submission(make_run(f"s{index}-{n}", video, steps=STEPS)) for n in range(3)])
     scene.finish()
-    tallies = scene.ledger.tallies()
+    tallies = scene.ledger.measurements.counters()
     busy, idle = tallies["engine_seconds", ""], tallies["idle_seconds", ""]
     delays = [_steps_before(scene, run_id, at) for run_id, at in arrived.items()]
-    runs, steps = sum(scene.ledger.states().values()), len(scene.steps)
+    runs, steps = sum(scene.ledger.queries.states().values()), len(scene.steps)
     scene.ledger.close()
     at = f"at {step:g} s a step"
     return {
@@ -202,7 +202,7 @@ def measure_working(folder: Path, step: float, backlog: int) -> dict[str, float]
 
 
 def _steps_before(scene: Watched, run_id: str, arrived: float) -> int:
-    began = next(change.at for change in scene.ledger.history(run_id) if change.state is State.RUNNING)
+    began = next(change.at for change in scene.ledger.queries.history(run_id) if change.state is State.RUNNING)
     return sum(arrived < at < began for at in scene.steps)
 
 

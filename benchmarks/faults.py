@@ -124,14 +124,16 @@ class Scene:
 
     def load(self) -> None:
         """Keep runs waiting, some of them urgent; cancel some."""
-        waiting = sum(self.ledger.states().get(state, 0) for state in (State.QUEUED, State.PREEMPTED))
+        waiting = sum(self.ledger.queries.states().get(state, 0) for state in (State.QUEUED, State.PREEMPTED))
         fresh = [self._draw_run() for _ in range(max(0, BACKLOG - waiting))]
         self.runs |= {run.id: run for run in fresh}
-        self.ledger.accept([Submission(run, key=f"key-{run.id}") for run in fresh])
-        self.ledger.accept([Submission(run, key=f"key-{run.id}") for run in fresh[:3]])  # said twice, made once
+        self.ledger.runs.accept([Submission(run, key=f"key-{run.id}") for run in fresh])
+        self.ledger.runs.accept(
+            [Submission(run, key=f"key-{run.id}") for run in fresh[:3]]
+        )  # said twice, made once
         if self.dice.random() < 0.3:
             chosen = self.dice.choice(list(self.runs))
-            states = self.ledger.cancel([chosen])
+            states = self.ledger.runs.cancel([chosen])
             if states[chosen] not in ENDED or states[chosen] is State.CANCELLED:
                 self.cancelled.add(chosen)
 
@@ -201,7 +203,7 @@ class Scene:
     def settle(self) -> None:
         """Let the service finish everything."""
         until = time.monotonic() + LONGEST
-        while set(self.ledger.states()) - set(ENDED) and time.monotonic() < until:
+        while set(self.ledger.queries.states()) - set(ENDED) and time.monotonic() < until:
             time.sleep(0.2)
 
     def judge(self) -> Report:
@@ -214,7 +216,7 @@ class Scene:
         return self.report
 
     def _judge(self, run: Run) -> None:
-        record = self.ledger.get(run.id)
+        record = self.ledger.queries.get(run.id)
         state = record.state if record else None
         self.report.states[str(state)] += 1
         expected = {State.FAILED} if run.prompt.startswith("broken") else {State.SUCCEEDED}
@@ -222,7 +224,7 @@ class Scene:
             expected |= {State.CANCELLED}
         if state not in expected:
             self.report.lost.append(f"{run.id}:{state}:{record.cause if record else ''}")
-        attempts = self.ledger.attempts(run.id)
+        attempts = self.ledger.queries.attempts(run.id)
         self.report.resumed += sum(attempt.outcome in (State.QUEUED, State.PREEMPTED) for attempt in attempts)
         if sum(attempt.outcome is State.SUCCEEDED for attempt in attempts) > 1:
             self.report.duplicated.append(run.id)

@@ -36,7 +36,7 @@ def measure_ledger(clients: int, seconds: float, place: Path) -> Load:
 
         def submit(job: Mapping[str, Any]) -> None:
             run = make_run(f"run-{job['execution_config']['seed']}", place / "in.mp4", prompt=job["prompt"])
-            ledger.accept([Submission(run)])
+            ledger.runs.accept([Submission(run)])
 
         return submit
 

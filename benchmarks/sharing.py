@@ -56,13 +56,13 @@ def service(place: Path, workers: int, step: float) -> Iterator[Ledger]:
 def made(ledger: Ledger, runs: Sequence[Run]) -> float:
     """Seconds until all of the runs, which are submitted now, have succeeded."""
     begin = time.perf_counter()
-    ledger.accept([Submission(run) for run in runs])
-    while any(ledger.states().get(state, 0) for state in State if state not in ENDED):
+    ledger.runs.accept([Submission(run) for run in runs])
+    while any(ledger.queries.states().get(state, 0) for state in State if state not in ENDED):
         if time.perf_counter() - begin > LONGEST:
             raise TimeoutError(f"{len(runs)} runs are not made in {LONGEST:.0f} s")
         time.sleep(0.01)
     seconds = time.perf_counter() - begin
-    failed = sum(ledger.states().get(state, 0) for state in ENDED if state is not State.SUCCEEDED)
+    failed = sum(ledger.queries.states().get(state, 0) for state in ENDED if state is not State.SUCCEEDED)
     if failed:
         raise RuntimeError(f"{failed} runs were not made")
     return seconds

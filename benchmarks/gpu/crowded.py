@@ -174,7 +174,7 @@ class Trial:
         """The runs of a batch at most that a command has learnt, by size."""
         ledger = Ledger(self.work / name / HOME / LEDGER)
         try:
-            learnt = ledger.limits("transfer", device)
+            learnt = ledger.measurements.limits("transfer", device)
             return {str(Size(shape.width, shape.height, shape.frames)): runs for shape, runs in learnt.items()}
         finally:
             ledger.close()

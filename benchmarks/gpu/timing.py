@@ -128,11 +128,11 @@ class TimedSession:
         """Those of them that need nothing of the device any more."""
         return self._session.finishing
 
-    def turn_to(self, launch: Launch) -> None:
+    def switch_launch(self, launch: Launch) -> None:
         """Go on with another launch."""
         self._session.switch_launch(launch)
 
-    def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+    def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """These runs join next."""
         self._session.prefetch(runs, certain=certain)
 

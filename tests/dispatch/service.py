@@ -115,7 +115,7 @@ class World:
 
     def submit(self, *runs: Run) -> None:
         """Take runs in now."""
-        self.ledger.accept([Submission(run, {str(self.video): FACTS}) for run in runs])
+        self.ledger.runs.accept([Submission(run, {str(self.video): FACTS}) for run in runs])
 
     def arrive(self, seconds: float, *runs: Run) -> None:
         """Take runs in so many seconds after the beginning."""
@@ -152,7 +152,7 @@ class World:
     def _rest(self, worker: Worker, seconds: float) -> None:
         self.clock.sleep(seconds)
         done = {State.SUCCEEDED, State.FAILED, State.BLOCKED, State.CANCELLED}
-        if not self.clock.ahead and set(self.ledger.states()) <= done:
+        if not self.clock.ahead and set(self.ledger.queries.states()) <= done:
             worker.stop.requested = True
 
     def serve(self, engine: Engine | None = None) -> list[ExitCode]:
@@ -165,15 +165,15 @@ class World:
 
     def states(self) -> dict[str, State]:
         """The state of every run."""
-        return {standing.id: standing.state for standing in self.ledger.standings()}
+        return {standing.id: standing.state for standing in self.ledger.queries.statuses()}
 
     def finished(self, run_id: str) -> float:
         """When a run ended, in seconds after the beginning."""
-        return self.ledger.history(run_id)[-1].at - 1_000_000.0
+        return self.ledger.queries.history(run_id)[-1].at - 1_000_000.0
 
     def began(self, run_id: str) -> float:
         """When a run was first at work, in seconds after the beginning."""
-        changes = self.ledger.history(run_id)
+        changes = self.ledger.queries.history(run_id)
         return next(change.at for change in changes if change.state is State.RUNNING) - 1_000_000.0
 
     def happened(self, event: str) -> list[dict[str, Any]]:
@@ -192,14 +192,14 @@ class Listener:
         self.expected: list[str] = []
         self.certain: list[bool] = []
 
-    def turn_to(self, launch: Launch) -> None:
+    def switch_launch(self, launch: Launch) -> None:
         """Keep the branches."""
         if self._refuses:
             raise EngineError(self._refuses)
         self.launches.append("+".join(launch.controls))
         self._session.switch_launch(launch)
 
-    def expect(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+    def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
         """Keep whom."""
         self.expected.append(" ".join(run.id for run in runs))
         self.certain.append(certain)

@@ -169,7 +169,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_limit_learnt(tmp_path: Path
     assert sizes[0] > 2
     assert max(sizes[2:]) <= 3
     ledger = Ledger(root / HOME / "ledger.sqlite")
-    assert min(ledger.limits("replay", "virtual").values()) <= 2
+    assert min(ledger.measurements.limits("replay", "virtual").values()) <= 2
     again = Heard()
     dispatch([make_run(f"s{i}", tmp_path / "in.mp4") for i in range(6)], root, most=2, heard=again)
     assert max(len(batch) for batch in again.batches) <= 2
@@ -271,7 +271,7 @@ def test_every_batch_teaches_the_cost_model(tmp_path: Path, runs: list[Run]) -> 
     dispatch(runs, root, settings=DispatchSettings(max_batch=3))
 
     ledger = Ledger(root / HOME / "ledger.sqlite")
-    measured = ledger.measurements("replay", "virtual")
+    measured = ledger.measurements.latest("replay", "virtual")
     ledger.close()
     assert [(each.kind, each.first) for each in measured] == [
         ("launch", False),

@@ -73,14 +73,14 @@ def test_a_run_that_kills_its_worker_is_set_aside_and_the_others_are_made(
     video = make_input(tmp_path / "in.mp4")
     ledger = Ledger(home.ledger)
     names = ["a", "b", "c"]
-    ledger.accept([Submission(make_run(name, video)) for name in names])
-    ledger.accept([Submission(make_run("poison", video, prompt="poison"))])
+    ledger.runs.accept([Submission(make_run(name, video)) for name in names])
+    ledger.runs.accept([Submission(make_run("poison", video, prompt="poison"))])
 
-    until(lambda: set(ledger.states()) <= set(ENDED))
+    until(lambda: set(ledger.queries.states()) <= set(ENDED))
 
-    states = {standing.id: standing.state for standing in ledger.standings()}
+    states = {standing.id: standing.state for standing in ledger.queries.statuses()}
     assert states == dict.fromkeys(names, State.SUCCEEDED) | {"poison": State.FAILED}
-    record = ledger.get("poison")
+    record = ledger.queries.get("poison")
     assert record is not None
     assert "it kills its worker" in record.cause
     assert "killed by SIGKILL" in record.cause

@@ -26,7 +26,7 @@ def world(tmp_path: Path) -> World:
 
 
 def test_within_a_launch_the_next_batch_is_expected(world: World) -> None:
-    world.traits = replace(TRAITS, steps=False)
+    world.traits = replace(TRAITS, steppable=False)
     engine = ListeningEngine(world)
     world.submit(*[world.run(f"r{index}") for index in range(3)])
 
@@ -48,8 +48,8 @@ def test_the_launch_whose_turn_is_next_is_expected(world: World) -> None:
 def test_where_others_work_too_they_may_be_sooner(world: World) -> None:
     """As many are expected as there are workers, and the device has no part in it."""
     engine = ListeningEngine(world)
-    world.ledger.report("another", WorkerState.WORKING)
-    world.ledger.report("one that is gone", WorkerState.ENDED)
+    world.ledger.workers.report("another", WorkerState.WORKING)
+    world.ledger.workers.report("one that is gone", WorkerState.ENDED)
     world.submit(*[world.run(f"r{index}") for index in range(4)])
 
     world.serve(engine)
@@ -59,13 +59,13 @@ def test_where_others_work_too_they_may_be_sooner(world: World) -> None:
 
 
 def test_near_the_end_the_longest_goes_first_if_another_worker_is_soon_free(world: World) -> None:
-    world.ledger.report("another", WorkerState.WORKING)
+    world.ledger.workers.report("another", WorkerState.WORKING)
     long = world.run("long", steps=9)
     long = replace(long, sampling=replace(long.sampling, resolution="48x48"))
     world.submit(world.run("taken"), world.run("short", steps=1), long)
-    world.ledger.claim(["taken"], BatchFacts("replay", Shape(32, 32, 2), 1.0, 0), "another", lease=20)
+    world.ledger.queue.claim(["taken"], BatchFacts("replay", Shape(32, 32, 2), 1.0, 0), "another", lease=20)
 
-    busy = world.ledger.busy_for()
+    busy = world.ledger.queue.remaining_seconds()
     world.serve(ListeningEngine(world))
 
     assert busy == {"another": 1.0}
@@ -74,9 +74,9 @@ def test_near_the_end_the_longest_goes_first_if_another_worker_is_soon_free(worl
 
 def test_the_parts_of_what_was_planned_as_one_batch_are_as_long_as_their_runs(world: World) -> None:
     """Of runs of one shape, one takes more steps."""
-    world.ledger.report("another", WorkerState.WORKING)
+    world.ledger.workers.report("another", WorkerState.WORKING)
     world.submit(world.run("taken"), world.run("short", steps=2), world.run("long", steps=30))
-    world.ledger.claim(["taken"], BatchFacts("replay", Shape(32, 32, 2), 0.2, 0), "another", lease=20)
+    world.ledger.queue.claim(["taken"], BatchFacts("replay", Shape(32, 32, 2), 0.2, 0), "another", lease=20)
 
     world.serve(ListeningEngine(world))
 
@@ -85,7 +85,7 @@ def test_the_parts_of_what_was_planned_as_one_batch_are_as_long_as_their_runs(wo
 
 def test_what_another_has_taken_meanwhile_is_not_shared_out_again(world: World) -> None:
     """Else it would seem that there is something long for the other, too."""
-    world.ledger.report("another", WorkerState.WORKING)
+    world.ledger.workers.report("another", WorkerState.WORKING)
     first, short, long, taken = (world.run(run_id) for run_id in ("first", "short", "long", "taken"))
     first = replace(first, priority=Priority.HIGH)
     long, taken = (
@@ -93,7 +93,7 @@ def test_what_another_has_taken_meanwhile_is_not_shared_out_again(world: World) 
     )
     world.submit(first, short, long, taken)
     facts = BatchFacts("replay", Shape(32, 32, 2), 2.2, 0)
-    world.clock.at(2.1, lambda: world.ledger.claim(["taken"], facts, "another", lease=20))
+    world.clock.at(2.1, lambda: world.ledger.queue.claim(["taken"], facts, "another", lease=20))
 
     world.serve(ListeningEngine(world))
 
@@ -104,16 +104,16 @@ def test_a_worker_is_busy_for_as_long_as_its_steps_say(world: World) -> None:
     """Whatever the clock says: predictions may be off, and those of what waits are as far off."""
     facts = BatchFacts("replay", Shape(32, 32, 2), 12.0, 0)
     world.submit(world.run("a"), world.run("b"))
-    claim = world.ledger.claim(["a", "b"], facts, "another", lease=20)
+    claim = world.ledger.queue.claim(["a", "b"], facts, "another", lease=20)
     assert claim is not None
     first, second = claim.attempts["a"], claim.attempts["b"]
 
-    world.ledger.progress({first: (3, 4), second: (1, 4)}, lease=20)
+    world.ledger.queue.progress({first: (3, 4), second: (1, 4)}, lease=20)
     world.clock.sleep(100)
-    assert world.ledger.busy_for() == {"another": pytest.approx(12 * 4 / 8)}
+    assert world.ledger.queue.remaining_seconds() == {"another": pytest.approx(12 * 4 / 8)}
 
-    world.ledger.finish(first, State.FAILED, "broken")
-    assert world.ledger.busy_for() == {"another": pytest.approx(12 * 3 / 8)}
+    world.ledger.queue.finish(first, State.FAILED, "broken")
+    assert world.ledger.queue.remaining_seconds() == {"another": pytest.approx(12 * 3 / 8)}
 
 
 def test_another_is_expected_where_another_goes_first_now(world: World) -> None:
@@ -140,9 +140,9 @@ def test_a_run_that_a_worker_died_with_is_not_read_beside_others(world: World) -
     """Reading may be what kills: neither is it expected, nor anybody while it is at work."""
     engine = ListeningEngine(world)
     world.submit(world.run("a", priority=2), world.run("suspect", priority=1), world.run("z"))
-    world.ledger.claim(["suspect"], BatchFacts("replay", Shape(32, 32, 2), 1.0, 0), "dead", lease=900)
-    world.ledger.reclaim("it died", worker="dead")
-    world.ledger.suspect({"suspect": 0}, "it died")
+    world.ledger.queue.claim(["suspect"], BatchFacts("replay", Shape(32, 32, 2), 1.0, 0), "dead", lease=900)
+    world.ledger.queue.reclaim("it died", worker="dead")
+    world.ledger.crashes.record_crash({"suspect": 0}, "it died")
 
     world.serve(engine)
 

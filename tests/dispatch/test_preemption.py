@@ -51,7 +51,7 @@ class Interrupted:
             steps += 1
             yield from advance()
             if steps == 2 and self._urgent is not None:
-                self._ledger.accept([Submission(self._urgent)])
+                self._ledger.runs.accept([Submission(self._urgent)])
                 self._urgent = None
 
         session.advance = interrupted  # type: ignore[method-assign]
@@ -59,7 +59,7 @@ class Interrupted:
 
 
 def serve(world: World, engine: object, runs: list[Run]) -> None:
-    world.ledger.accept([Submission(run) for run in runs])
+    world.ledger.runs.accept([Submission(run) for run in runs])
     worker = a_worker(world, engine)
     worker.run()
 
@@ -81,7 +81,7 @@ def a_worker(world: World, engine: object) -> Worker:
 
     def stop_when_done(worker: Worker, seconds: float) -> None:
         time.sleep(min(seconds, 0.01))
-        worker.stop.requested = set(world.ledger.states()) <= set(ENDED)
+        worker.stop.requested = set(world.ledger.queries.states()) <= set(ENDED)
 
     return made
 
@@ -102,7 +102,7 @@ def test_a_run_that_made_way_for_an_urgent_one_gives_the_same_video(tmp_path: Pa
     serve(hurried, Interrupted(engine, hurried.ledger, urgent), runs)
 
     assert set(hurried.states().values()) == {State.SUCCEEDED}
-    assert State.PREEMPTED in {change.state for run in runs for change in hurried.ledger.history(run.id)}
+    assert State.PREEMPTED in {change.state for run in runs for change in hurried.ledger.queries.history(run.id)}
     expected = videos(calm.home, [*runs, urgent])
     for run_id, frames in videos(hurried.home, [*runs, urgent]).items():
         # bit-equal arithmetic is not promised beside other company; the codec rounds what little differs

@@ -36,19 +36,19 @@ def test_a_worker_that_dies_loses_no_step_that_was_saved(world: World) -> None:
 
     with pytest.raises(Death):
         world.serve()
-    world.ledger.bury("worker1", "killed by SIGKILL", {"a": 5, "b": 5})
+    world.ledger.crashes.requeue_dead_worker("worker1", "killed by SIGKILL", {"a": 5, "b": 5})
     world.serve()
 
     # five steps were saved; the sixth was being taken. Then each goes alone, the first to ask for it first
     assert (world.finished("a"), world.finished("b")) == (5.5 + 5, 5.5 + 5 + 3)
-    record = world.ledger.get("a")
+    record = world.ledger.queries.get("a")
     assert record is not None
     assert (record.deaths, record.lone_deaths, record.failures) == (1, 0, 0)
 
 
 def test_a_silent_workers_runs_are_taken_over_when_their_leases_run_out(world: World) -> None:
     world.submit(world.run("a"), world.run("b"))
-    silent = world.ledger.claim(["a"], FACTS, "silent", lease=30)
+    silent = world.ledger.queue.claim(["a"], FACTS, "silent", lease=30)
     assert silent is not None
     world.arrive(40, world.run("c"))
 
@@ -57,7 +57,7 @@ def test_a_silent_workers_runs_are_taken_over_when_their_leases_run_out(world: W
     assert set(world.states().values()) == {State.SUCCEEDED}
     assert world.finished("b") == 4
     assert 30 < world.began("a") <= 30 + world.settings.lease / 4
-    assert not world.ledger.finish(silent.attempts["a"], State.FAILED)
+    assert not world.ledger.queue.finish(silent.attempts["a"], State.FAILED)
 
 
 def heartbeat(world: World, leases: Leases, heard: list[str]) -> Heartbeat:
@@ -66,18 +66,18 @@ def heartbeat(world: World, leases: Leases, heard: list[str]) -> Heartbeat:
 
 def test_a_heartbeat_keeps_leases_and_notices_those_that_were_taken_away(world: World) -> None:
     world.submit(world.run("kept"), world.run("taken"))
-    claim = world.ledger.claim(["kept", "taken"], FACTS, "w", lease=60)
+    claim = world.ledger.queue.claim(["kept", "taken"], FACTS, "w", lease=60)
     assert claim is not None
     leases = Leases()
     for attempt in claim.attempts.values():
         leases.take(attempt)
     world.clock.sleep(50)
-    world.ledger.finish(claim.attempts["taken"], State.QUEUED, "taken away")
+    world.ledger.queue.finish(claim.attempts["taken"], State.QUEUED, "taken away")
 
     heartbeat(world, leases, []).beat()
     world.clock.sleep(50)
 
-    assert world.ledger.reclaim("silent") == []
+    assert world.ledger.queue.reclaim("silent") == []
     assert leases.lost == {claim.attempts["taken"]}
 
 
@@ -88,16 +88,18 @@ def test_a_step_that_takes_longer_than_the_lease_costs_no_run_its_lease(world: W
     def long_step(_runs: int) -> float:
         world.clock.sleep(10)
         end = time.monotonic() + 60
-        while world.ledger.attempts("a")[0].lease_until < world.clock.now():  # until the heartbeat has renewed it
+        while (
+            world.ledger.queries.attempts("a")[0].lease_until < world.clock.now()
+        ):  # until the heartbeat has renewed it
             assert time.monotonic() < end
             time.sleep(0.01)
-        assert world.ledger.reclaim("silent") == []
+        assert world.ledger.queue.reclaim("silent") == []
         return 0.0
 
     world.step_seconds = long_step
     world.serve()
 
-    assert len(world.ledger.attempts("a")) == 1
+    assert len(world.ledger.queries.attempts("a")) == 1
     assert world.states() == {"a": State.SUCCEEDED}
 
 
@@ -111,7 +113,7 @@ def test_a_heartbeat_that_cannot_be_written_down_is_said_and_tried_again(
     leases = Leases()
     leases.take(1)
     with monkeypatch.context() as patch:
-        patch.setattr(type(world.ledger), "_write", locked)
+        patch.setattr(type(world.ledger.database), "write", locked)
         heartbeat(world, leases, heard).beat()
 
     assert heard == ["the ledger is locked"]
@@ -148,7 +150,7 @@ def test_a_full_disk_is_waited_for_and_no_run_is_blamed(world: World, monkeypatc
     assert endings == [ExitCode.STOPPED]
     assert set(world.states().values()) == {State.SUCCEEDED}
     assert "full disk" in world.happened("troubled")[0]["trouble"]
-    assert {record.failures for record in world.ledger.records(["r0", "r1", "r2"]).values()} == {0}
+    assert {record.failures for record in world.ledger.queries.records(["r0", "r1", "r2"]).values()} == {0}
     assert world.finished("r0") < 60 + 31 + 10
     assert work_left(world) == []
 
@@ -156,7 +158,7 @@ def test_a_full_disk_is_waited_for_and_no_run_is_blamed(world: World, monkeypatc
 def test_a_failed_run_that_is_asked_for_again_is_made(world: World) -> None:
     world.faults = {"a": Fault(Trouble.FAIL, 2, times=1)}
     world.submit(world.run("a"))
-    world.clock.at(10, lambda: world.ledger.retry(["a"]))
+    world.clock.at(10, lambda: world.ledger.runs.retry(["a"]))
 
     world.serve()
 
@@ -169,9 +171,9 @@ def test_a_planned_run_at_which_another_worker_failed_is_made_when_it_may_be(wor
     world.submit(*[world.run(f"r{index:02}", steps=10) for index in range(12)])
 
     def elsewhere() -> None:
-        claim = world.ledger.claim(["r11"], FACTS, "other", lease=60)
+        claim = world.ledger.queue.claim(["r11"], FACTS, "other", lease=60)
         assert claim is not None
-        world.ledger.finish(claim.attempts["r11"], State.QUEUED, "faltered", failure=True, wait=30)
+        world.ledger.queue.finish(claim.attempts["r11"], State.QUEUED, "faltered", failure=True, wait=30)
 
     world.clock.at(2.5, elsewhere)
 

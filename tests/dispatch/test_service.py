@@ -87,9 +87,9 @@ def test_what_cannot_be_turned_to_waits_and_the_others_go_on(world: World) -> No
 def test_a_run_that_a_worker_died_with_gets_a_session_of_its_own(world: World) -> None:
     engine = ListeningEngine(world, lag=2)
     world.submit(world.run("a", priority=1), world.run("b"))
-    world.ledger.claim(["b"], BatchFacts("replay", Shape(32, 32, 2), 1.0, 0), "dead", lease=900)
-    world.ledger.reclaim("it died", worker="dead")
-    world.ledger.suspect({"b": 0}, "it died")
+    world.ledger.queue.claim(["b"], BatchFacts("replay", Shape(32, 32, 2), 1.0, 0), "dead", lease=900)
+    world.ledger.queue.reclaim("it died", worker="dead")
+    world.ledger.crashes.record_crash({"b": 0}, "it died")
 
     world.serve(engine)
 
@@ -102,7 +102,7 @@ def test_what_an_engine_did_is_counted_batch_by_batch(world: World) -> None:
     world.lag = 1
     world.submit(world.run("a"), world.run("b"))
     seen: list[float] = []
-    world.clock.at(6.5, lambda: seen.append(world.ledger.tallies()["engine_seconds", ""]))
+    world.clock.at(6.5, lambda: seen.append(world.ledger.measurements.counters()["engine_seconds", ""]))
 
     world.serve()
 
@@ -127,13 +127,13 @@ def test_an_urgent_run_begins_within_a_step_and_the_run_that_made_way_loses_none
 
     assert world.began("urgent") == 4
     assert world.finished("urgent") == 9
-    assert [change.state for change in world.ledger.history("r7")][2:5] == [
+    assert [change.state for change in world.ledger.queries.history("r7")][2:5] == [
         State.RUNNING,
         State.PREEMPTED,
         State.LEASED,
     ]
     assert world.finished("r7") == 15  # ten steps, and five beside which the urgent run sat in its place
-    assert world.ledger.tallies()["preemptions", ""] == 1
+    assert world.ledger.measurements.counters()["preemptions", ""] == 1
 
 
 def test_an_urgent_run_of_another_shape_has_the_device_for_itself_at_the_next_step(world: World) -> None:
@@ -148,7 +148,7 @@ def test_an_urgent_run_of_another_shape_has_the_device_for_itself_at_the_next_st
 
 
 def test_a_script_finishes_its_launch_and_the_urgent_run_is_next(world: World) -> None:
-    world.traits = replace(TRAITS, ragged=False, steps=False, launch_keys=("signature",))
+    world.traits = replace(TRAITS, ragged=False, steppable=False, launch_keys=("signature",))
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(4)])
     world.arrive(3.5, world.run("urgent", steps=5, priority=Priority.URGENT), world.run("other"))
 
@@ -159,7 +159,7 @@ def test_a_script_finishes_its_launch_and_the_urgent_run_is_next(world: World) -
 
 
 def test_what_gathers_behind_a_script_goes_together(world: World) -> None:
-    world.traits = replace(TRAITS, ragged=False, steps=False, launch_keys=("signature",))
+    world.traits = replace(TRAITS, ragged=False, steppable=False, launch_keys=("signature",))
     world.habits = SchedulerSettings(rules=FlushRules(seconds=100, runs=32, quiet=2))
     for index in range(3):
         world.arrive(index, world.run(f"a{index}", steps=20))
@@ -201,7 +201,7 @@ def test_a_low_priority_is_overcome_by_waiting(world: World) -> None:
 
 def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_at_the_next_step(world: World) -> None:
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(9)])
-    world.clock.at(2.5, lambda: world.ledger.cancel(["r0", "r8"]))
+    world.clock.at(2.5, lambda: world.ledger.runs.cancel(["r0", "r8"]))
 
     world.serve()
 
@@ -216,7 +216,7 @@ def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_at_the_next_step(w
 
 def test_a_run_that_becomes_urgent_while_it_waits_makes_others_give_way(world: World) -> None:
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(12)])
-    world.clock.at(2.5, lambda: world.ledger.reprioritise(["r9"], Priority.URGENT))
+    world.clock.at(2.5, lambda: world.ledger.runs.reprioritise(["r9"], Priority.URGENT))
 
     world.serve()
 
@@ -225,12 +225,12 @@ def test_a_run_that_becomes_urgent_while_it_waits_makes_others_give_way(world: W
 
 def test_a_pause_saves_every_run_and_ends_the_process_and_they_go_on_later(world: World) -> None:
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(3)])
-    world.clock.at(3.5, lambda: world.ledger.set_mode(Mode.PAUSED))
+    world.clock.at(3.5, lambda: world.ledger.settings.set_mode(Mode.PAUSED))
 
     assert world.serve() == [ExitCode.AWAY]
     assert set(world.states().values()) == {State.PREEMPTED}
     assert world.clock.now() - 1_000_000 == 4
-    world.ledger.set_mode(Mode.RUNNING)
+    world.ledger.settings.set_mode(Mode.RUNNING)
     assert world.serve() == [ExitCode.STOPPED]
 
     assert set(world.states().values()) == {State.SUCCEEDED}
@@ -238,9 +238,9 @@ def test_a_pause_saves_every_run_and_ends_the_process_and_they_go_on_later(world
 
 
 def test_a_pause_waits_for_the_launch_of_a_script(world: World) -> None:
-    world.traits = replace(TRAITS, ragged=False, steps=False, launch_keys=("signature",))
+    world.traits = replace(TRAITS, ragged=False, steppable=False, launch_keys=("signature",))
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(4)], world.run("other", controls="vis"))
-    world.clock.at(3.5, lambda: world.ledger.set_mode(Mode.PAUSED))
+    world.clock.at(3.5, lambda: world.ledger.settings.set_mode(Mode.PAUSED))
 
     assert world.serve() == [ExitCode.AWAY]
 
@@ -249,7 +249,7 @@ def test_a_pause_waits_for_the_launch_of_a_script(world: World) -> None:
 
 def test_draining_finishes_what_runs_and_begins_nothing(world: World) -> None:
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(9)])
-    world.clock.at(3.5, lambda: world.ledger.set_mode(Mode.DRAINING))
+    world.clock.at(3.5, lambda: world.ledger.settings.set_mode(Mode.DRAINING))
 
     assert world.serve() == [ExitCode.AWAY]
 
@@ -263,10 +263,12 @@ def test_a_retry_waits_longer_every_time(world: World) -> None:
     world.serve()
 
     assert world.states() == {"a": State.SUCCEEDED}
-    starts = [change.at - 1_000_000 for change in world.ledger.history("a") if change.state is State.LEASED]
+    starts = [
+        change.at - 1_000_000 for change in world.ledger.queries.history("a") if change.state is State.LEASED
+    ]
     assert starts[1] >= 1 + 5
     assert starts[2] >= starts[1] + 1 + 10
-    assert world.ledger.tallies()["retries", ""] == 2
+    assert world.ledger.measurements.counters()["retries", ""] == 2
 
 
 def test_what_a_retry_cannot_help_fails_at_once(world: World) -> None:
@@ -286,7 +288,7 @@ def test_a_broken_batch_is_halved_and_nobody_joins_until_the_bad_run_is_found(wo
     world.serve()
 
     assert world.states() == dict.fromkeys(names, State.SUCCEEDED) | {"r02": State.FAILED}
-    assert world.ledger.tallies()["splits", ""] == 3  # eight, four, two
+    assert world.ledger.measurements.counters()["splits", ""] == 3  # eight, four, two
     broken = [batch for batch in batches(world).values() if "r02" in batch]
     assert [len(batch) for batch in broken] == [8, 4, 2, 1, 1]  # the last from its start, not from a saved state
 
@@ -296,7 +298,7 @@ def test_what_a_broken_batch_leaves_is_held_for_its_own_worker_until_the_bad_run
     world.submit(*[world.run(f"r{index}", steps=6) for index in range(4)])
     seen: list[set[State]] = []
     world.clock.at(4.5, lambda: seen.append({world.states()[name] for name in ("r2", "r3")}))
-    world.clock.at(5.5, lambda: world.ledger.cancel(["r2"]))
+    world.clock.at(5.5, lambda: world.ledger.runs.cancel(["r2"]))
 
     world.serve()
 
@@ -315,7 +317,7 @@ def test_a_broken_batch_whose_halves_do_not_fit_is_halved_further_and_nobody_joi
     world.submit(*[world.run(name, steps=6) for name in names])
     script = SimulatedBehaviour(stamp, 0.0, lambda _runs: 1.0, faults=world.faults)
     engine = SimulatedEngine(TRAITS, script, world.clock)
-    world.clock.at(0.5, lambda: setattr(engine, "_script", replace(script, most=3)))  # memory becomes scarce
+    world.clock.at(0.5, lambda: setattr(engine, "_script", replace(script, max_runs=3)))  # memory becomes scarce
 
     world.serve(engine)
 
@@ -327,13 +329,13 @@ def test_a_broken_batch_whose_halves_do_not_fit_is_halved_further_and_nobody_joi
 def test_a_pause_while_the_bad_run_is_looked_for_lets_everybody_wait(world: World) -> None:
     world.faults = {"r3": Fault(Trouble.BREAK, 3)}
     world.submit(*[world.run(f"r{index}", steps=6) for index in range(4)])
-    world.clock.at(4.5, lambda: world.ledger.set_mode(Mode.PAUSED))
+    world.clock.at(4.5, lambda: world.ledger.settings.set_mode(Mode.PAUSED))
 
     assert world.serve() == [ExitCode.AWAY]
 
     assert set(world.states().values()) == {State.PREEMPTED}
     assert not any((world.home.videos / ".cosmos-batch" / "work").iterdir())
-    world.ledger.set_mode(Mode.RUNNING)
+    world.ledger.settings.set_mode(Mode.RUNNING)
     world.serve()
     assert world.states()["r3"] is State.FAILED
     assert world.states()["r2"] is State.SUCCEEDED
@@ -349,7 +351,9 @@ def test_failures_count_though_a_run_joins_one_batch_after_the_other(world: Worl
     world.serve()
 
     assert world.states()["bad"] is State.FAILED
-    tried = [change.at - 1_000_000 for change in world.ledger.history("bad") if change.state is State.RUNNING]
+    tried = [
+        change.at - 1_000_000 for change in world.ledger.queries.history("bad") if change.state is State.RUNNING
+    ]
     assert tried == [2.25, 13.25, 35]  # the second and the third as soon as it may join, beside long0 and long1
 
 
@@ -361,8 +365,10 @@ def test_a_batch_that_does_not_fit_is_halved_and_nobody_joins_beyond_the_limit(w
     world.serve()
 
     assert set(world.states().values()) == {State.SUCCEEDED}
-    assert min(world.ledger.limits("replay", "virtual").values()) == 2
-    assert world.ledger.tallies()["out_of_memory", ""] == 2  # eight, and four; then the limit is known
+    assert min(world.ledger.measurements.limits("replay", "virtual").values()) == 2
+    assert (
+        world.ledger.measurements.counters()["out_of_memory", ""] == 2
+    )  # eight, and four; then the limit is known
 
 
 def foreign(_job: Job, _shape: Shape) -> None:
@@ -381,14 +387,14 @@ def test_after_an_error_that_may_have_harmed_the_process_a_fresh_one_tries_them_
     # with the others; alone, from its saved state, which may have been the reason; alone, from its start
     assert endings == [ExitCode.BROKEN] * 3 + [ExitCode.STOPPED]
     assert world.states() == {"a": State.SUCCEEDED, "bad": State.FAILED, "c": State.SUCCEEDED}
-    assert "illegal memory access" in world.ledger.history("bad")[-1].reason
+    assert "illegal memory access" in world.ledger.queries.history("bad")[-1].reason
     assert all(len(company) == 1 for number, company in batches(world).items() if number > 1)
 
 
 def test_a_finished_output_counts_though_its_worker_died_before_it_said_so(world: World) -> None:
     world.submit(world.run("a"))
     world.serve()
-    world.ledger.settle(["a"], State.QUEUED, "as if its worker had died after publishing it")
+    world.ledger.runs.settle(["a"], State.QUEUED, "as if its worker had died after publishing it")
 
     world.serve()
 
@@ -411,13 +417,13 @@ def test_a_folder_that_goes_away_is_waited_for(world: World) -> None:
 
 def test_a_ledger_that_does_not_answer_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(3)])
-    healthy = type(world.ledger)._write
+    healthy = type(world.ledger.database).write
 
     def locked(_self: object) -> object:
         raise LedgerError("the ledger has been locked by another process for too long")
 
-    world.clock.at(3.5, lambda: monkeypatch.setattr(type(world.ledger), "_write", locked))
-    world.clock.at(60, lambda: monkeypatch.setattr(type(world.ledger), "_write", healthy))
+    world.clock.at(3.5, lambda: monkeypatch.setattr(type(world.ledger.database), "write", locked))
+    world.clock.at(60, lambda: monkeypatch.setattr(type(world.ledger.database), "write", healthy))
 
     assert world.serve() == [ExitCode.STOPPED]
 
@@ -432,7 +438,7 @@ def test_what_no_engine_can_do_fails_and_harms_nobody(world: World) -> None:
     world.serve()
 
     assert world.states() == {"good": State.SUCCEEDED, "odd": State.FAILED}
-    assert "does not do this" in world.ledger.history("odd")[-1].reason
+    assert "does not do this" in world.ledger.queries.history("odd")[-1].reason
 
 
 def test_every_batch_teaches_the_cost_model_though_its_company_changes(world: World) -> None:
@@ -442,7 +448,7 @@ def test_every_batch_teaches_the_cost_model_though_its_company_changes(world: Wo
 
     world.serve()
 
-    measured = world.ledger.measurements("replay", "virtual")
+    measured = world.ledger.measurements.latest("replay", "virtual")
     assert [m.kind for m in measured] == ["batch"] * len(measured)
     for m in measured:  # half a second for every step, a quarter for every step of a run
         per_run = TRAITS.tokens(TRAITS.shape(world.run("any"), None)) * 2
@@ -452,7 +458,7 @@ def test_every_batch_teaches_the_cost_model_though_its_company_changes(world: Wo
 def test_the_worker_says_how_it_is_and_what_it_means_to_do(world: World) -> None:
     world.submit(*[world.run(f"r{index}", steps=30) for index in range(20)])
     seen = []
-    world.clock.at(10.5, lambda: seen.extend(world.ledger.workers()))
+    world.clock.at(10.5, lambda: seen.extend(world.ledger.workers.all()))
 
     world.serve()
 
@@ -461,7 +467,7 @@ def test_the_worker_says_how_it_is_and_what_it_means_to_do(world: World) -> None
     (launch, *_) = worker.outlook["launches"]
     assert launch["batches"][0]["runs_total"] == 8
     assert "edge alone" in launch["reason"]
-    assert world.ledger.workers() == []
+    assert world.ledger.workers.all() == []
 
 
 def test_what_comes_during_a_long_batch_is_planned_and_shown_before_the_batch_ends(world: World) -> None:
@@ -469,7 +475,7 @@ def test_what_comes_during_a_long_batch_is_planned_and_shown_before_the_batch_en
     others = [world.run(f"r{index}") for index in range(2)]
     world.arrive(3, *[replace(run, sampling=replace(run.sampling, resolution="48x48")) for run in others])
     seen = []
-    world.clock.at(40, lambda: seen.extend(world.ledger.workers()))
+    world.clock.at(40, lambda: seen.extend(world.ledger.workers.all()))
 
     world.serve()
 
@@ -485,8 +491,8 @@ def test_a_silent_workers_runs_are_taken_back_and_it_leaves_no_trace(world: Worl
     frozen = world.worker()
 
     def usurp() -> None:  # as if the first worker had been frozen, and its lease had run out
-        world.ledger.reclaim("its worker was silent for too long", everyone=True)
-        world.ledger.cancel(["a"])
+        world.ledger.queue.reclaim("its worker was silent for too long", everyone=True)
+        world.ledger.runs.cancel(["a"])
 
     world.clock.at(7.5, usurp)
     frozen.run()

@@ -104,7 +104,7 @@ def prepare(world: World, scene: Scene) -> list[Run]:
         run = replace(run, sampling=replace(run.sampling, resolution=arrival.size))
         world.arrive(arrival.at, run)
         if arrival.cancelled is not None:
-            world.clock.at(arrival.at + arrival.cancelled, lambda id_=run.id: world.ledger.cancel([id_]))
+            world.clock.at(arrival.at + arrival.cancelled, lambda id_=run.id: world.ledger.runs.cancel([id_]))
         runs.append(run)
     faults = enumerate(scene.arrivals)
     world.faults = {f"r{index}": Fault(each.trouble, 1) for index, each in faults if each.trouble is not None}
@@ -131,7 +131,7 @@ def live(world: World, engine: SimulatedEngine, deaths: list[int]) -> None:
         try:
             ending = worker.run()
         except Death:
-            world.ledger.bury(f"worker{world.workers}", "killed by SIGKILL", {})
+            world.ledger.crashes.requeue_dead_worker(f"worker{world.workers}", "killed by SIGKILL", {})
             for path in (world.home.videos / HOME / "work").iterdir():
                 for file in path.iterdir():
                     file.unlink()
@@ -144,11 +144,11 @@ def live(world: World, engine: SimulatedEngine, deaths: list[int]) -> None:
 
 
 def check(world: World, run: Run, arrival: Arrival) -> None:
-    history = world.ledger.history(run.id)
+    history = world.ledger.queries.history(run.id)
     state = history[-1].state
     allowed = EXPECTED[arrival.trouble] | ({State.CANCELLED} if arrival.cancelled is not None else set())
     assert state in allowed, (run.id, arrival, history)
-    attempts = world.ledger.attempts(run.id)
+    attempts = world.ledger.queries.attempts(run.id)
     assert all(attempt.ended is not None for attempt in attempts)
     assert sum(attempt.outcome is State.SUCCEEDED for attempt in attempts) == (state is State.SUCCEEDED)
     published = world.home.videos / run.id

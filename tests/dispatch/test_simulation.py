@@ -117,10 +117,10 @@ def check_outcome(run: Run, standing: RunStatus, fault: Fault | None, root: Path
 def check_ledger(runs: list[Run], standings: dict[str, RunStatus], root: Path) -> None:
     ledger = Ledger(root / HOME / "ledger.sqlite")
     for run in runs:
-        attempts = ledger.attempts(run.id)
+        attempts = ledger.queries.attempts(run.id)
         assert all(attempt.ended is not None for attempt in attempts)
         succeeded = [attempt for attempt in attempts if attempt.outcome is State.SUCCEEDED]
         assert len(succeeded) == (standings[run.id].state is State.SUCCEEDED)
-        assert ledger.history(run.id)[-1].state is standings[run.id].state
+        assert ledger.queries.history(run.id)[-1].state is standings[run.id].state
     ledger.close()
     assert not any((root / HOME / "work").iterdir())

@@ -101,7 +101,7 @@ def test_a_crash_lets_it_wait_again_and_blames_it_for_nothing(tmp_path: Path, ru
     assert states(standings) == {"r0": State.SUCCEEDED, "r1": State.FAILED, "r2": State.SUCCEEDED}
     assert "r0 queued" in diary.lines
     ledger = Ledger(root / HOME / "ledger.sqlite")
-    found = ledger.records(["r0", "r1", "r2"])
+    found = ledger.queries.records(["r0", "r1", "r2"])
     ledger.close()
     assert [found[run.id].failures for run in runs] == [0, 1, 0]
 
@@ -118,7 +118,9 @@ def test_a_batch_without_memory_is_halved_without_it(tmp_path: Path, runs: list[
     assert diary.batches == [("r0", "r1"), ("r2", "r3", "r4"), ("r2",), ("r3",), ("r4",)]
     assert diary.lines.index("r2 preempted") < diary.lines.index("r2 3") < diary.lines.index("r0 succeeded")
     ledger = Ledger(root / HOME / "ledger.sqlite")
-    assert set(ledger.limits("replay", "virtual").values()) == {1}  # half of the three that were at a step
+    assert set(ledger.measurements.limits("replay", "virtual").values()) == {
+        1
+    }  # half of the three that were at a step
     ledger.close()
 
 
@@ -138,12 +140,12 @@ def test_a_full_disk_ends_the_command_and_blames_nobody(tmp_path: Path, runs: li
         dispatch(runs, root, lag=2, settings=ONE, write=full("r0"))
 
     ledger = Ledger(root / HOME / "ledger.sqlite")
-    assert {id_: found.failures for id_, found in ledger.records(["r0", "r1", "r2"]).items()} == {
+    assert {id_: found.failures for id_, found in ledger.queries.records(["r0", "r1", "r2"]).items()} == {
         "r0": 0,
         "r1": 0,
         "r2": 0,
     }
-    assert not ledger.attempts_open()
+    assert not ledger.queue.open_attempts()
     ledger.close()
     diary = Diary()
     assert set(states(dispatch(runs, root, heard=diary)).values()) == {State.SUCCEEDED}
@@ -273,7 +275,7 @@ def test_a_crash_harms_nothing_that_is_being_checked(tmp_path: Path, runs: list[
 
 def one_by_one(world: World) -> World:
     """A service whose launches are of several batches, each of one run."""
-    world.traits = replace(TRAITS, steps=False)
+    world.traits = replace(TRAITS, steppable=False)
     world.settings = replace(world.settings, max_batch=1)
     world.lag = 2
     return world
@@ -286,13 +288,13 @@ def test_a_batch_lasts_without_what_is_denoised_while_it_is_finished(world: Worl
 
     assert [world.began(f"r{index}") for index in range(3)] == [1, 5, 9]
     assert [world.finished(f"r{index}") for index in range(3)] == [7, 11, 13]
-    measured = [each for each in world.ledger.measurements("replay", "virtual") if each.kind == "batch"]
+    measured = [each for each in world.ledger.measurements.latest("replay", "virtual") if each.kind == "batch"]
     assert [(each.seconds, each.steps) for each in measured] == [(4, 4)] * 3
 
 
 def test_a_wish_to_cancel_what_is_only_written_comes_too_late(world: World) -> None:
     one_by_one(world).submit(world.run("a"), world.run("b"))
-    world.clock.at(6.5, lambda: world.ledger.cancel(["a"]))
+    world.clock.at(6.5, lambda: world.ledger.runs.cancel(["a"]))
 
     world.serve()
 
@@ -303,12 +305,14 @@ def test_what_was_taken_away_while_it_was_written_leaves_no_trace(world: World) 
     one_by_one(world).submit(world.run("a"), world.run("b"))
 
     def elsewhere() -> None:
-        (attempt,) = world.ledger.attempts("a")
-        world.ledger.finish(attempt.id, State.QUEUED, "it was silent")
-        assert world.ledger.claim(["a"], BatchFacts("replay", Shape(32, 32, 2), 1.0, 0), "other", lease=900)
+        (attempt,) = world.ledger.queries.attempts("a")
+        world.ledger.queue.finish(attempt.id, State.QUEUED, "it was silent")
+        assert world.ledger.queue.claim(["a"], BatchFacts("replay", Shape(32, 32, 2), 1.0, 0), "other", lease=900)
 
     world.clock.at(6.5, elsewhere)
-    world.clock.at(30, lambda: world.ledger.finish(world.ledger.attempts("a")[1].id, State.FAILED, "over"))
+    world.clock.at(
+        30, lambda: world.ledger.queue.finish(world.ledger.queries.attempts("a")[1].id, State.FAILED, "over")
+    )
 
     world.serve()
 
@@ -322,14 +326,15 @@ def test_a_run_that_comes_again_while_it_is_written_is_made_again(world: World) 
     world.lag = 5
     world.submit(world.run("a", steps=2), world.run("b", steps=10))
     world.clock.at(
-        2.5, lambda: world.ledger.finish(world.ledger.attempts("a")[0].id, State.QUEUED, "it was silent")
+        2.5,
+        lambda: world.ledger.queue.finish(world.ledger.queries.attempts("a")[0].id, State.QUEUED, "it was silent"),
     )
 
     world.serve()
 
     assert set(world.states().values()) == {State.SUCCEEDED}
-    assert [attempt.outcome for attempt in world.ledger.attempts("a")] == [State.QUEUED, State.SUCCEEDED]
-    assert world.ledger.records(["a"])["a"].failures == 0
+    assert [attempt.outcome for attempt in world.ledger.queries.attempts("a")] == [State.QUEUED, State.SUCCEEDED]
+    assert world.ledger.queries.records(["a"])["a"].failures == 0
 
 
 def test_who_is_being_written_takes_nobodys_place(world: World) -> None:

@@ -47,14 +47,14 @@ class Scene:
 
     def submit(self, *ids: str) -> None:
         control = Control(name="edge", weight=1.0, video="/in.mp4")
-        self.ledger.submit([Run(id=id_, prompt="a street", controls=(control,)) for id_ in ids])
+        self.ledger.runs.submit([Run(id=id_, prompt="a street", controls=(control,)) for id_ in ids])
 
     def hold(self, *ids: str) -> None:
         """A worker, dead by now, took these runs."""
-        assert self.ledger.claim(ids, FACTS, "w", 60) is not None
+        assert self.ledger.queue.claim(ids, FACTS, "w", 60) is not None
 
     def states(self) -> dict[str, State]:
-        return {standing.id: standing.state for standing in self.ledger.standings()}
+        return {standing.id: standing.state for standing in self.ledger.queries.statuses()}
 
     def happened(self, event: str) -> list[dict[str, object]]:
         lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
@@ -89,17 +89,17 @@ def until(condition: Callable[[], object]) -> None:
 def test_a_restart_runs_stays_paused_or_keeps_the_last_state(
     scene: Scene, on_start: OnStart, left: Mode, found: Mode
 ) -> None:
-    scene.ledger.set_mode(left)
+    scene.ledger.settings.set_mode(left)
 
     with scene.supervisor(on_start=on_start):
-        assert scene.ledger.mode() is found
+        assert scene.ledger.settings.mode() is found
 
 
 def test_workers_are_at_work_only_while_the_queue_runs(scene: Scene) -> None:
     with scene.supervisor(on_start=OnStart.PAUSE) as supervisor:
         scene.submit("a")
         assert supervisor.pids == []
-        scene.ledger.set_mode(Mode.RUNNING)
+        scene.ledger.settings.set_mode(Mode.RUNNING)
         until(lambda: supervisor.pids)
 
     assert supervisor.pids == []
@@ -116,7 +116,7 @@ def test_what_workers_of_a_killed_service_had_waits_again(scene: Scene) -> None:
         assert scene.states() == {"a": State.QUEUED, "b": State.QUEUED}
 
     assert not any((scene.home.videos / HOME / "work").iterdir())
-    assert scene.ledger.history("a")[-1].reason == "the service was started anew"
+    assert scene.ledger.queries.history("a")[-1].reason == "the service was started anew"
 
 
 def test_a_folder_is_served_once(scene: Scene) -> None:
@@ -131,16 +131,16 @@ def test_a_run_alone_aboard_two_workers_that_died_is_set_aside_with_the_evidence
 
     with scene.supervisor(dying, on_start=OnStart.PAUSE):
         scene.hold("bad", "held")
-        scene.ledger.set_mode(Mode.RUNNING)
+        scene.ledger.settings.set_mode(Mode.RUNNING)
         until(lambda: len(scene.happened("poison")) == 1)
-        scene.ledger.set_mode(Mode.PAUSED)
+        scene.ledger.settings.set_mode(Mode.PAUSED)
 
     assert scene.states() == {"bad": State.FAILED, "held": State.QUEUED, "waits": State.QUEUED}
-    assert scene.ledger.history("bad")[-1].reason == (
+    assert scene.ledger.queries.history("bad")[-1].reason == (
         "it kills its worker: 2 died with it aboard, 2 of them with it alone, the last two times after step 3 "
         "(killed by SIGSEGV)"
     )
-    assert scene.ledger.tallies()["poisoned", ""] == 1
+    assert scene.ledger.measurements.counters()["poisoned", ""] == 1
 
 
 def test_a_worker_that_does_not_heed_is_killed_and_its_runs_wait_again(scene: Scene) -> None:
@@ -157,7 +157,7 @@ def test_a_worker_that_does_not_heed_is_killed_and_its_runs_wait_again(scene: Sc
 
 def test_the_saved_states_of_runs_that_ended_while_they_waited_go(scene: Scene) -> None:
     scene.submit("cancelled", "waits-on")
-    scene.ledger.cancel(["cancelled"])
+    scene.ledger.runs.cancel(["cancelled"])
     with OutputDirectory(scene.home.videos) as folder:
         for run_id in ("cancelled", "waits-on", "forgotten"):
             folder.state(run_id, "0123").write_text("latents")
@@ -172,8 +172,8 @@ def test_what_an_attempt_left_that_ended_while_the_folder_was_gone_goes(scene: S
     with scene.supervisor(on_start=OnStart.PAUSE):
         scene.submit("ended", "goes-on")
         scene.hold("ended", "goes-on")
-        ended = scene.ledger.attempts("ended")[0].id
-        scene.ledger.finish(ended, State.QUEUED, "the output folder is gone")
+        ended = scene.ledger.queries.attempts("ended")[0].id
+        scene.ledger.queue.finish(ended, State.QUEUED, "the output folder is gone")
         for attempt in (1, 2):
             (scene.home.videos / HOME / "work" / str(attempt)).mkdir()
 

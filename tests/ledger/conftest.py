@@ -42,6 +42,6 @@ def a_run(run_id: str, *, prompt: str = "a street", priority: int = Priority.NOR
 
 
 def claim(ledger: Ledger, *ids: str, worker: str = "w1") -> Claim:
-    claimed = ledger.claim(ids, FACTS, worker, lease=60)
+    claimed = ledger.queue.claim(ids, FACTS, worker, lease=60)
     assert claimed is not None
     return claimed

@@ -30,11 +30,11 @@ from tests.ledger.conftest import FACTS, Clock, a_run, claim
 
 
 def states(ledger: Ledger) -> dict[str, State]:
-    return {standing.id: standing.state for standing in ledger.standings()}
+    return {standing.id: standing.state for standing in ledger.queries.statuses()}
 
 
 def taken(ledger: Ledger, *wanted: Submission) -> list[tuple[str, bool]]:
-    return [(accepted.run, accepted.new) for accepted in ledger.accept(wanted)]
+    return [(accepted.run, accepted.new) for accepted in ledger.runs.accept(wanted)]
 
 
 def test_a_key_stands_for_one_run(ledger: Ledger) -> None:
@@ -50,21 +50,21 @@ def test_a_key_stands_for_one_run(ledger: Ledger) -> None:
 
 
 def test_a_key_for_another_request_is_refused_and_nothing_is_taken(ledger: Ledger) -> None:
-    ledger.accept([Submission(a_run("a"), key="k1")])
+    ledger.runs.accept([Submission(a_run("a"), key="k1")])
 
     with pytest.raises(ConflictError, match="used for another request"):
-        ledger.accept([Submission(a_run("b")), Submission(a_run("c", prompt="rain"), key="k1")])
+        ledger.runs.accept([Submission(a_run("b")), Submission(a_run("c", prompt="rain"), key="k1")])
 
     assert set(states(ledger)) == {"a"}
 
 
 def test_an_id_is_given_once(ledger: Ledger) -> None:
-    ledger.accept([Submission(a_run("a"))])
+    ledger.runs.accept([Submission(a_run("a"))])
 
     with pytest.raises(ConflictError, match="there is a run a already"):
-        ledger.accept([Submission(a_run("a"))])
+        ledger.runs.accept([Submission(a_run("a"))])
     with pytest.raises(ConflictError, match="two runs"):
-        ledger.accept([Submission(a_run("b")), Submission(a_run("b"))])
+        ledger.runs.accept([Submission(a_run("b")), Submission(a_run("b"))])
 
 
 def test_what_came_with_a_run_is_kept(ledger: Ledger) -> None:
@@ -72,9 +72,9 @@ def test_what_came_with_a_run_is_kept(ledger: Ledger) -> None:
     sampling = Sampling(resolution="64x32", num_frames=9)
     run = Run(id="a", prompt="p", controls=(Control(name="edge", weight=1.0),), sampling=sampling)
 
-    ledger.accept([Submission(run, facts, owner="alice", order="batch_1", custom_id="line one", line=1)])
+    ledger.runs.accept([Submission(run, facts, owner="alice", order="batch_1", custom_id="line one", line=1)])
 
-    record = ledger.get("a")
+    record = ledger.queries.get("a")
     assert record is not None
     assert (record.facts, record.owner, record.order, record.custom_id) == (facts, "alice", "batch_1", "line one")
     assert record.kind == "edge, 64x32, 9 frames"
@@ -83,11 +83,11 @@ def test_what_came_with_a_run_is_kept(ledger: Ledger) -> None:
 def test_pages_follow_one_another(ledger: Ledger, clock: Clock) -> None:
     for index in range(5):
         clock.now += index // 2  # some at the same time
-        ledger.accept([Submission(a_run(f"r{index}", prompt=f"Rainy {index}" if index % 2 else "sunny_%"))])
+        ledger.runs.accept([Submission(a_run(f"r{index}", prompt=f"Rainy {index}" if index % 2 else "sunny_%"))])
 
-    first = ledger.page(limit=2)
-    second = ledger.page(after=first.runs[-1].record.id, limit=2)
-    third = ledger.page(after=second.runs[-1].record.id, limit=2)
+    first = ledger.queries.page(limit=2)
+    second = ledger.queries.page(after=first.runs[-1].record.id, limit=2)
+    third = ledger.queries.page(after=second.runs[-1].record.id, limit=2)
 
     assert [[look.record.id for look in page.runs] for page in (first, second, third)] == [
         ["r4", "r3"],
@@ -95,8 +95,8 @@ def test_pages_follow_one_another(ledger: Ledger, clock: Clock) -> None:
         ["r0"],
     ]
     assert [page.more for page in (first, second, third)] == [True, True, False]
-    assert [look.record.id for look in ledger.page(newest_first=False, after="r3").runs] == ["r4"]
-    assert ledger.page(after="unknown").runs == ()
+    assert [look.record.id for look in ledger.queries.page(newest_first=False, after="r3").runs] == ["r4"]
+    assert ledger.queries.page(after="unknown").runs == ()
 
 
 @pytest.mark.parametrize(
@@ -114,25 +114,25 @@ def test_pages_follow_one_another(ledger: Ledger, clock: Clock) -> None:
 )
 def test_runs_are_found(ledger: Ledger, clock: Clock, where: Filter, found: list[str]) -> None:
     vis = Run(id="c", prompt="100 %", controls=(Control(name="vis", weight=1.0), Control(name="edge", weight=0)))
-    ledger.accept([Submission(a_run("a"), order="batch_1")])
+    ledger.runs.accept([Submission(a_run("a"), order="batch_1")])
     clock.now += 1
-    ledger.accept([Submission(a_run("b", prompt="rainy"), owner="alice")])
+    ledger.runs.accept([Submission(a_run("b", prompt="rainy"), owner="alice")])
     clock.now += 1
-    ledger.accept([Submission(vis, order="batch_1")])
-    ledger.cancel(["a"])
-    ledger.rate("b", 5)
+    ledger.runs.accept([Submission(vis, order="batch_1")])
+    ledger.runs.cancel(["a"])
+    ledger.runs.rate("b", 5)
 
-    assert [look.record.id for look in ledger.page(where).runs] == found
-    assert ledger.count(where) == len(found)
+    assert [look.record.id for look in ledger.queries.page(where).runs] == found
+    assert ledger.queries.count(where) == len(found)
 
 
 def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_when_its_worker_lets_go(ledger: Ledger) -> None:
-    ledger.submit([a_run("waits"), a_run("runs"), a_run("done"), a_run("dies")])
-    ledger.settle(["done"], State.SUCCEEDED, "made")
+    ledger.runs.submit([a_run("waits"), a_run("runs"), a_run("done"), a_run("dies")])
+    ledger.runs.settle(["done"], State.SUCCEEDED, "made")
     held = claim(ledger, "runs").attempts["runs"]
     claim(ledger, "dies", worker="w2")
 
-    found = ledger.cancel(["waits", "runs", "done", "dies", "unknown"])
+    found = ledger.runs.cancel(["waits", "runs", "done", "dies", "unknown"])
 
     assert found == {
         "waits": State.CANCELLED,
@@ -140,140 +140,140 @@ def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_when_its_worker_le
         "done": State.SUCCEEDED,
         "dies": State.LEASED,
     }
-    assert sorted(ledger.wishes()) == ["dies", "runs"]
-    ledger.finish(held, State.PREEMPTED, "set aside")  # the worker did not hear of it in time
-    ledger.reclaim("its worker died", worker="w2")
+    assert sorted(ledger.queue.cancel_requests()) == ["dies", "runs"]
+    ledger.queue.finish(held, State.PREEMPTED, "set aside")  # the worker did not hear of it in time
+    ledger.queue.reclaim("its worker died", worker="w2")
     assert states(ledger) == {
         "waits": State.CANCELLED,
         "runs": State.CANCELLED,
         "done": State.SUCCEEDED,
         "dies": State.CANCELLED,
     }
-    assert ledger.wishes() == []
+    assert ledger.queue.cancel_requests() == []
 
 
 def test_a_cancelled_run_that_was_made_before_its_worker_heard_of_it_stays_made(ledger: Ledger) -> None:
-    ledger.submit([a_run("a")])
+    ledger.runs.submit([a_run("a")])
     held = claim(ledger, "a").attempts["a"]
-    ledger.cancel(["a"])
+    ledger.runs.cancel(["a"])
 
-    ledger.finish(held, State.SUCCEEDED)
+    ledger.queue.finish(held, State.SUCCEEDED)
 
     assert states(ledger) == {"a": State.SUCCEEDED}
-    assert ledger.wishes() == []
+    assert ledger.queue.cancel_requests() == []
 
 
 def test_what_failed_can_be_tried_again_with_a_clean_record(ledger: Ledger) -> None:
-    ledger.submit([a_run("bad"), a_run("good"), a_run("off")])
-    ledger.finish(claim(ledger, "bad").attempts["bad"], State.FAILED, "broke", failure=True)
-    ledger.settle(["good"], State.SUCCEEDED, "made")
-    ledger.cancel(["off"])
+    ledger.runs.submit([a_run("bad"), a_run("good"), a_run("off")])
+    ledger.queue.finish(claim(ledger, "bad").attempts["bad"], State.FAILED, "broke", failure=True)
+    ledger.runs.settle(["good"], State.SUCCEEDED, "made")
+    ledger.runs.cancel(["off"])
 
-    assert sorted(ledger.retry(["bad", "good", "off", "unknown"])) == ["bad", "off"]
+    assert sorted(ledger.runs.retry(["bad", "good", "off", "unknown"])) == ["bad", "off"]
 
-    record = ledger.get("bad")
+    record = ledger.queries.get("bad")
     assert record is not None
     assert (record.state, record.failures, record.cause) == (State.QUEUED, 0, "asked for again")
 
 
 def test_a_new_priority_counts_everywhere(ledger: Ledger) -> None:
-    ledger.submit([a_run("a"), a_run("b"), a_run("done")])
-    ledger.settle(["done"], State.SUCCEEDED, "made")
+    ledger.runs.submit([a_run("a"), a_run("b"), a_run("done")])
+    ledger.runs.settle(["done"], State.SUCCEEDED, "made")
 
-    assert ledger.reprioritise(["b", "done"], Priority.URGENT) == ["b"]
+    assert ledger.runs.reprioritise(["b", "done"], Priority.URGENT) == ["b"]
 
-    assert [record.id for record in ledger.waiting()] == ["b", "a"]
-    record = ledger.get("b")
+    assert [record.id for record in ledger.queries.waiting()] == ["b", "a"]
+    record = ledger.queries.get("b")
     assert record is not None
     assert record.run.priority == record.priority == Priority.URGENT
-    assert ledger.history("b")[-1].reason == "priority is now 100"
+    assert ledger.queries.history("b")[-1].reason == "priority is now 100"
 
 
 def test_only_what_has_ended_is_forgotten(ledger: Ledger) -> None:
-    ledger.accept([Submission(a_run("a"), key="k"), Submission(a_run("b"))])
-    ledger.finish(claim(ledger, "a").attempts["a"], State.SUCCEEDED)
+    ledger.runs.accept([Submission(a_run("a"), key="k"), Submission(a_run("b"))])
+    ledger.queue.finish(claim(ledger, "a").attempts["a"], State.SUCCEEDED)
 
-    assert ledger.forget(["a", "b"]) == ["a"]
+    assert ledger.runs.delete(["a", "b"]) == ["a"]
 
-    assert ledger.get("a") is None
+    assert ledger.queries.get("a") is None
     assert taken(ledger, Submission(a_run("a"), key="k")) == [("a", True)]
 
 
 def test_changes_are_followed(ledger: Ledger) -> None:
-    ledger.submit([a_run("a")])
-    mark = ledger.latest_change()
-    ledger.submit([a_run("b")])
-    ledger.cancel(["b"])
+    ledger.runs.submit([a_run("a")])
+    mark = ledger.queries.latest_change()
+    ledger.runs.submit([a_run("b")])
+    ledger.runs.cancel(["b"])
 
-    assert [(change.run, change.state) for change in ledger.changes(mark)] == [
+    assert [(change.run, change.state) for change in ledger.queries.changes(mark)] == [
         ("b", State.QUEUED),
         ("b", State.CANCELLED),
     ]
-    assert ledger.changes(mark, run_id="a") == []
-    ledger.forget(["b"])
-    ledger.submit([a_run("c")])  # what was forgotten does not give its place to another
-    assert ledger.latest_change() > mark + 2
+    assert ledger.queries.changes(mark, run_id="a") == []
+    ledger.runs.delete(["b"])
+    ledger.runs.submit([a_run("c")])  # what was forgotten does not give its place to another
+    assert ledger.queries.latest_change() > mark + 2
 
 
 def test_the_queue_tells_its_news(ledger: Ledger) -> None:
-    ledger.submit([a_run("a"), a_run("b")])
-    everything = ledger.news()
-    ledger.submit([a_run("c", priority=5)])
+    ledger.runs.submit([a_run("a"), a_run("b")])
+    everything = ledger.queue.changes_since()
+    ledger.runs.submit([a_run("c", priority=5)])
     claim(ledger, "a")
 
-    news = ledger.news(everything.latest)
+    news = ledger.queue.changes_since(everything.latest)
 
     assert [entry.id for entry in everything.waiting] == ["a", "b"]
     assert [(entry.id, entry.priority) for entry in news.waiting] == [("c", 5)]
     assert news.gone == ["a"]
-    assert ledger.pulse().latest == news.latest
+    assert ledger.queue.poll().latest == news.latest
 
 
 def test_runs_join_a_batch_that_has_begun(ledger: Ledger) -> None:
-    ledger.submit([a_run("a"), a_run("b")])
+    ledger.runs.submit([a_run("a"), a_run("b")])
     first = claim(ledger, "a")
 
-    second = ledger.claim(["b"], FACTS, "w1", 60, into=first.batch)
+    second = ledger.queue.claim(["b"], FACTS, "w1", 60, into=first.batch)
 
     assert second is not None
     assert second.batch == first.batch
-    assert [look.record.id for look in ledger.under_way()] == ["a", "b"]
-    assert ledger.batch_sizes(0) == {2: 1}
+    assert [look.record.id for look in ledger.queries.under_way()] == ["a", "b"]
+    assert ledger.reports.batch_sizes(0) == {2: 1}
 
 
 def test_leases_are_renewed_together_and_lost_ones_are_named(ledger: Ledger, clock: Clock) -> None:
-    ledger.submit([a_run("a"), a_run("b")])
+    ledger.runs.submit([a_run("a"), a_run("b")])
     a, b = claim(ledger, "a").attempts["a"], claim(ledger, "b").attempts["b"]
-    ledger.finish(b, State.QUEUED, "taken away")
+    ledger.queue.finish(b, State.QUEUED, "taken away")
     clock.now += 50
 
-    assert ledger.renew([a, b], 60) == {a}
+    assert ledger.queue.renew([a, b], 60) == {a}
 
     clock.now += 30
-    assert ledger.reclaim("silent") == []
+    assert ledger.queue.reclaim("silent") == []
 
 
 def test_a_failed_run_waits_before_it_is_tried_again(ledger: Ledger, clock: Clock) -> None:
-    ledger.submit([a_run("a")])
-    ledger.finish(claim(ledger, "a").attempts["a"], State.QUEUED, "broke", failure=True, wait=30)
+    ledger.runs.submit([a_run("a")])
+    ledger.queue.finish(claim(ledger, "a").attempts["a"], State.QUEUED, "broke", failure=True, wait=30)
 
-    (entry,) = ledger.news().waiting
+    (entry,) = ledger.queue.changes_since().waiting
 
     assert (entry.not_before, entry.failures) == (clock.now + 30, 1)
 
 
 def test_the_dead_are_buried_and_a_run_that_killed_twice_is_set_aside(ledger: Ledger) -> None:
-    ledger.submit([a_run("a"), a_run("b"), a_run("c")])
+    ledger.runs.submit([a_run("a"), a_run("b"), a_run("c")])
     claim(ledger, "a", "b")
     claim(ledger, "c", worker="w2")
 
-    assert ledger.bury("w1", "killed by SIGKILL", {"a": 3, "b": 3}) == {}
+    assert ledger.crashes.requeue_dead_worker("w1", "killed by SIGKILL", {"a": 3, "b": 3}) == {}
     for round_ in (1, 2):
         claim(ledger, "a")
-        poisoned = ledger.bury("w1", "killed by SIGSEGV", {"a": 3})
+        poisoned = ledger.crashes.requeue_dead_worker("w1", "killed by SIGSEGV", {"a": 3})
         assert set(poisoned) == ({"a"} if round_ == 2 else set())
 
-    record = ledger.get("a")
+    record = ledger.queries.get("a")
     assert record is not None
     assert record.state is State.FAILED
     assert record.cause == (
@@ -282,55 +282,55 @@ def test_the_dead_are_buried_and_a_run_that_killed_twice_is_set_aside(ledger: Le
     )
     assert states(ledger)["b"] is State.QUEUED
     assert states(ledger)["c"] is State.LEASED
-    assert ledger.retry(["a"]) == ["a"]
-    assert [entry.deaths for entry in ledger.news().waiting if entry.id == "a"] == [0]
+    assert ledger.runs.retry(["a"]) == ["a"]
+    assert [entry.deaths for entry in ledger.queue.changes_since().waiting if entry.id == "a"] == [0]
 
 
 def test_where_workers_die_of_something_else_too_no_run_is_condemned_at_once(ledger: Ledger) -> None:
-    ledger.submit([a_run("a"), a_run("b")])
+    ledger.runs.submit([a_run("a"), a_run("b")])
     poisoned = []
     for round_ in range(4):
         claim(ledger, "a", worker=f"w{round_}")
         claim(ledger, "b", worker=f"x{round_}")
-        poisoned.append(ledger.bury(f"w{round_}", "killed by SIGKILL", {"a": 0}))
-        ledger.bury(f"x{round_}", "killed by SIGKILL", {})
+        poisoned.append(ledger.crashes.requeue_dead_worker(f"w{round_}", "killed by SIGKILL", {"a": 0}))
+        ledger.crashes.requeue_dead_worker(f"x{round_}", "killed by SIGKILL", {})
 
     assert [list(found) for found in poisoned] == [[], [], [], ["a"]]
 
 
 def test_runs_that_could_not_be_begun_are_put_off_and_fail_in_the_end(ledger: Ledger) -> None:
-    ledger.submit([a_run("a")])
+    ledger.runs.submit([a_run("a")])
 
-    assert ledger.postpone(["a"], "no device", 5, most=2) == []
-    assert ledger.postpone(["a"], "no device", 5, most=2) == ["a"]
+    assert ledger.queue.defer(["a"], "no device", 5, most=2) == []
+    assert ledger.queue.defer(["a"], "no device", 5, most=2) == ["a"]
 
     assert states(ledger) == {"a": State.FAILED}
 
 
 def test_the_mode_is_kept(ledger: Ledger, tmp_path: Path) -> None:
-    assert ledger.mode() is Mode.RUNNING
+    assert ledger.settings.mode() is Mode.RUNNING
 
-    ledger.set_mode(Mode.PAUSED)
-    ledger.set_mode(Mode.DRAINING)
+    ledger.settings.set_mode(Mode.PAUSED)
+    ledger.settings.set_mode(Mode.DRAINING)
 
     other = Ledger(tmp_path / "ledger.sqlite")
-    assert other.mode() is other.pulse().mode is Mode.DRAINING
+    assert other.settings.mode() is other.queue.poll().mode is Mode.DRAINING
     other.close()
 
 
 def test_workers_report_until_they_end(ledger: Ledger, clock: Clock) -> None:
-    ledger.report("w1", WorkerState.STARTING)
-    ledger.introduce("w1", "pocket", "cpu")
-    ledger.report("w1", WorkerState.TROUBLED, trouble="the disk is full", outlook={"runs": 3})
+    ledger.workers.report("w1", WorkerState.STARTING)
+    ledger.workers.register("w1", "pocket", "cpu")
+    ledger.workers.report("w1", WorkerState.TROUBLED, trouble="the disk is full", outlook={"runs": 3})
     clock.now += 5
-    ledger.seen("w1")
+    ledger.workers.heartbeat("w1")
 
-    (worker,) = ledger.workers()
+    (worker,) = ledger.workers.all()
     assert (worker.engine, worker.device, worker.state) == ("pocket", "cpu", WorkerState.TROUBLED)
     assert (worker.trouble, worker.outlook, worker.seen) == ("the disk is full", {"runs": 3}, 1005)
-    ledger.report("w1", WorkerState.ENDED)
-    assert ledger.workers() == []
-    assert len(ledger.workers(ended=True)) == 1
+    ledger.workers.report("w1", WorkerState.ENDED)
+    assert ledger.workers.all() == []
+    assert len(ledger.workers.all(ended=True)) == 1
 
 
 def an_order(order_id: str, clock: Clock) -> BatchJobRecord:
@@ -352,88 +352,88 @@ def an_order(order_id: str, clock: Clock) -> BatchJobRecord:
 
 def test_orders_count_their_runs(ledger: Ledger, clock: Clock) -> None:
     order = an_order("batch_1", clock)
-    ledger.add_order(order)
+    ledger.batch_jobs.add(order)
     clock.now += 1
-    ledger.add_order(an_order("batch_2", clock))
-    ledger.accept([Submission(a_run("b"), order="batch_1", custom_id="two", line=2)])
-    ledger.accept([Submission(a_run("a"), order="batch_1", custom_id="one", line=1)])
-    ledger.cancel(["a"])
+    ledger.batch_jobs.add(an_order("batch_2", clock))
+    ledger.runs.accept([Submission(a_run("b"), order="batch_1", custom_id="two", line=2)])
+    ledger.runs.accept([Submission(a_run("a"), order="batch_1", custom_id="one", line=1)])
+    ledger.runs.cancel(["a"])
 
-    assert ledger.order("batch_1") == order
-    assert ledger.order_counts("batch_1") == {State.QUEUED: 1, State.CANCELLED: 1}
-    assert list(ledger.order_runs("batch_1")) == [("a", "one"), ("b", "two")]
-    assert ledger.change_order(
+    assert ledger.batch_jobs.get("batch_1") == order
+    assert ledger.batch_jobs.counts("batch_1") == {State.QUEUED: 1, State.CANCELLED: 1}
+    assert list(ledger.batch_jobs.runs("batch_1")) == [("a", "one"), ("b", "two")]
+    assert ledger.batch_jobs.change(
         "batch_1", only=[BatchJobState.VALIDATING], state=BatchJobState.IN_PROGRESS, started=5.0
     )
-    assert not ledger.change_order("batch_1", only=[BatchJobState.VALIDATING], state=BatchJobState.CANCELLED)
-    assert [found.id for found in ledger.orders()] == ["batch_2", "batch_1"]
-    assert [found.id for found in ledger.orders(after="batch_2")] == ["batch_1"]
-    assert [found.id for found in ledger.orders(states=[BatchJobState.IN_PROGRESS])] == ["batch_1"]
-    assert ledger.order("batch_3") is None
+    assert not ledger.batch_jobs.change("batch_1", only=[BatchJobState.VALIDATING], state=BatchJobState.CANCELLED)
+    assert [found.id for found in ledger.batch_jobs.page()] == ["batch_2", "batch_1"]
+    assert [found.id for found in ledger.batch_jobs.page(after="batch_2")] == ["batch_1"]
+    assert [found.id for found in ledger.batch_jobs.page(states=[BatchJobState.IN_PROGRESS])] == ["batch_1"]
+    assert ledger.batch_jobs.get("batch_3") is None
 
 
 def test_files_come_and_go(ledger: Ledger) -> None:
     video = FileRecord("file-1", "a.mp4", "user_data", "/up/1", 5, "ab", "alice", VideoInfo(4, 2, 9, 8.0), 1.0)
     lines = FileRecord("file-2", "b.jsonl", "batch", "/up/2", 6, "cd", "", None, 2.0)
-    ledger.add_file(video)
-    ledger.add_file(lines)
+    ledger.files.add(video)
+    ledger.files.add(lines)
 
-    assert ledger.file("file-1") == video
-    assert ledger.files() == [lines, video]
-    assert ledger.files(after="file-2") == [video]
-    assert ledger.files(newest_first=False) == [video, lines]
-    assert ledger.files(purpose="batch") == [lines]
-    assert ledger.delete_file("file-1") == video
-    assert ledger.delete_file("file-1") is None
+    assert ledger.files.get("file-1") == video
+    assert ledger.files.page() == [lines, video]
+    assert ledger.files.page(after="file-2") == [video]
+    assert ledger.files.page(newest_first=False) == [video, lines]
+    assert ledger.files.page(purpose="batch") == [lines]
+    assert ledger.files.delete("file-1") == video
+    assert ledger.files.delete("file-1") is None
 
 
 def test_a_revoked_key_opens_nothing(ledger: Ledger) -> None:
-    ledger.add_key("alice", "00" * 32)
+    ledger.api_keys.add("alice", "00" * 32)
 
-    assert ledger.key_named("00" * 32) == "alice"
-    assert ledger.key_named("11" * 32) is None
+    assert ledger.api_keys.name_of("00" * 32) == "alice"
+    assert ledger.api_keys.name_of("11" * 32) is None
     with pytest.raises(ConflictError, match="choose another name"):
-        ledger.add_key("alice", "11" * 32)
-    assert ledger.revoke_key("alice")
-    assert not ledger.revoke_key("alice")
-    assert ledger.key_named("00" * 32) is None
-    (key,) = ledger.keys()
+        ledger.api_keys.add("alice", "11" * 32)
+    assert ledger.api_keys.revoke("alice")
+    assert not ledger.api_keys.revoke("alice")
+    assert ledger.api_keys.name_of("00" * 32) is None
+    (key,) = ledger.api_keys.all()
     assert key.name == "alice"
 
 
 def test_figures_of_the_past(ledger: Ledger, clock: Clock) -> None:
-    ledger.submit([a_run("a"), a_run("b")])
+    ledger.runs.submit([a_run("a"), a_run("b")])
     clock.now += 10
     facts = FACTS.__class__(FACTS.engine, FACTS.shape, 6.0, 0, {"a": 50.0, "b": 70.0})
-    made = ledger.claim(["a", "b"], facts, "w1", 60)
+    made = ledger.queue.claim(["a", "b"], facts, "w1", 60)
     assert made is not None
     clock.now += 30
-    ledger.finish(made.attempts["a"], State.SUCCEEDED)
-    ledger.finish(made.attempts["b"], State.FAILED, "broke")
-    ledger.end_batch(made.batch, seconds=28.0)
-    ledger.add_measurement(
+    ledger.queue.finish(made.attempts["a"], State.SUCCEEDED)
+    ledger.queue.finish(made.attempts["b"], State.FAILED, "broke")
+    ledger.queue.end_batch(made.batch, seconds=28.0)
+    ledger.measurements.add(
         Measurement(engine="e", device="d", kind="batch", seconds=8.0, runs=2, predicted_seconds=6.0), made.batch
     )
-    ledger.add_tallies({("steps", ""): 4.0, ("wait_seconds", "le:10"): 1.0})
-    ledger.add_tallies({("steps", ""): 1.0})
+    ledger.measurements.add_counters({("steps", ""): 4.0, ("wait_seconds", "le:10"): 1.0})
+    ledger.measurements.add_counters({("steps", ""): 1.0})
 
-    before, during = ledger.throughput(980, 1060, 40)
+    before, during = ledger.reports.throughput(980, 1060, 40)
 
     assert (before.ended, before.engine_seconds) == ({}, 0)
     assert during.ended == {State.SUCCEEDED: 1, State.FAILED: 1}
     assert (during.engine_seconds, during.alone_seconds) == (28, 50)
-    (prediction,) = ledger.predictions()
+    (prediction,) = ledger.reports.predictions()
     assert (prediction.predicted, prediction.seconds, prediction.runs) == (6, 8, 2)
-    (times,) = ledger.run_times(0)
+    (times,) = ledger.reports.run_times(0)
     assert (times.waited, times.took) == (10, 30)
-    assert ledger.tallies() == {("steps", ""): 5.0, ("wait_seconds", "le:10"): 1.0}
+    assert ledger.measurements.counters() == {("steps", ""): 5.0, ("wait_seconds", "le:10"): 1.0}
 
 
 def test_the_queue_is_counted_by_kind(ledger: Ledger) -> None:
-    ledger.submit([a_run("a"), a_run("b"), a_run("c")])
+    ledger.runs.submit([a_run("a"), a_run("b"), a_run("c")])
     claim(ledger, "a")
 
-    assert [(count.state, count.runs, count.predicted_seconds) for count in ledger.kinds()] == [
+    assert [(count.state, count.runs, count.predicted_seconds) for count in ledger.reports.shapes()] == [
         (State.QUEUED, 2, 0),
         (State.LEASED, 1, 6),
     ]
@@ -457,7 +457,7 @@ def test_an_older_ledger_is_brought_up_to_date_with_all_that_is_in_it(tmp_path: 
 
     ledger = Ledger(path)
 
-    (record,) = ledger.waiting()
+    (record,) = ledger.queries.waiting()
     assert (record.run.prompt, record.priority, record.facts) == ("p", 7, {})
-    assert [change.reason for change in ledger.history("a")] == ["submitted"]
+    assert [change.reason for change in ledger.queries.history("a")] == ["submitted"]
     ledger.close()

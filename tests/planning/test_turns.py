@@ -53,7 +53,7 @@ def test_batches_go_by_rank_and_equals_as_planned() -> None:
 
 
 def test_a_launch_that_nobody_can_join_is_cut_to_a_bearable_length() -> None:
-    traits = replace(TRAITS, ragged=False, launch_keys=("signature",), steps=False)
+    traits = replace(TRAITS, ragged=False, launch_keys=("signature",), steppable=False)
     plan = plan_runs([a_run(f"r{index:02}") for index in range(40)], traits, PRIOR)
     (launch,) = plan.launches
 
@@ -107,7 +107,7 @@ FULL = [seat("a"), seat("b", priority=-5, left=2), seat("c", priority=-5, left=9
         ([seat("a")], [Candidate("x", kind(), NORMAL)], replace(CABIN, closed=True), "", ""),
         ([seat("a")], [Candidate("x", kind(), NORMAL, alone=True), Candidate("y", kind(), LOW)], CABIN, "", ""),
         # A limit that memory taught
-        ([seat("a"), seat("b")], [Candidate("x", kind(), NORMAL)], replace(CABIN, most=2), "", ""),
+        ([seat("a"), seat("b")], [Candidate("x", kind(), NORMAL)], replace(CABIN, max_runs=2), "", ""),
         # An old run of another shape waits: the batch runs out, so that its turn comes
         (
             [seat("a")],

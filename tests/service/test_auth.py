@@ -67,12 +67,12 @@ def test_a_revoked_key_opens_nothing(ledger: Ledger) -> None:
 
 def test_keys_are_kept_as_digests_under_names_used_once(ledger: Ledger) -> None:
     token = make_key(ledger, "alice")
-    assert ledger.key_named(digest_of(token)) == "alice"
-    assert token not in str(ledger.keys())
+    assert ledger.api_keys.name_of(digest_of(token)) == "alice"
+    assert token not in str(ledger.api_keys.all())
     with pytest.raises(InputError, match="already"):
         make_key(ledger, "alice")
     with pytest.raises(ConflictError):
-        ledger.add_key("alice", digest_of("another"))
+        ledger.api_keys.add("alice", digest_of("another"))
     for name in ("", "a b", "../x", "x" * 65):
         with pytest.raises(InputError, match="no name for a key"):
             make_key(ledger, name)
@@ -121,7 +121,7 @@ def test_whoever_asks_is_named_in_what_happened(key: str, client: TestClient, le
     headers = {"Authorization": f"Bearer {key}"}
     client.post("/v1/videos", json=request(id="r"), headers=headers)
     client.post("/v1/videos/r/cancel", headers=headers)
-    record = ledger.get("r")
+    record = ledger.queries.get("r")
     assert record is not None
     assert (record.owner, record.cause) == ("alice", "cancelled by alice")
 

@@ -42,7 +42,7 @@ def advanced(client: TestClient, batch_id: str) -> dict[str, Any]:
 def finish(ledger: Ledger, outcomes: dict[str, State]) -> None:
     """Bring runs to their ends without a worker."""
     for run, state in outcomes.items():
-        ledger.settle([run], state, "it went so")
+        ledger.runs.settle([run], state, "it went so")
 
 
 def answers(client: TestClient, file_id: str) -> list[dict[str, Any]]:
@@ -68,7 +68,7 @@ def test_ten_thousand_lines_with_bad_ones_in_between(client: TestClient, ledger:
     assert batch["status"] == "in_progress"
     assert batch["request_counts"] == {"total": 10_000, "completed": 0, "failed": 9_000}
     assert [each["line"] for each in batch["errors"]["data"]] == [n for n in range(1, 113) if n % 10 != 1]
-    assert ledger.states() == {State.QUEUED: 1_000}
+    assert ledger.queries.states() == {State.QUEUED: 1_000}
 
     client.post(f"/v1/batches/{batch['id']}/cancel")
     batch = advanced(client, batch["id"])
@@ -103,7 +103,7 @@ def test_a_batch_taken_in_twice_makes_no_run_twice(client: TestClient, ledger: L
     record = orders.get(batch_id)
     for _ in range(2):  # as after a crash before the state was written
         orders._take_in(record)
-    assert ledger.states() == {State.QUEUED: 2}
+    assert ledger.queries.states() == {State.QUEUED: 2}
     assert client.get(f"/v1/batches/{batch_id}").json()["errors"] is None
 
 
@@ -112,7 +112,7 @@ def test_an_id_that_is_taken_spoils_its_own_line_alone(client: TestClient, ledge
     batch_id = order(client, [line("a"), line("b", request(id="mine")), line("c")]).json()["id"]
     batch = advanced(client, batch_id)
     assert [(each["line"], each["code"]) for each in batch["errors"]["data"]] == [(2, "conflict")]
-    assert ledger.states() == {State.QUEUED: 3}
+    assert ledger.queries.states() == {State.QUEUED: 3}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_too_many_lines_fail(make_client: Callable[..., TestClient], ledger: Led
     client = make_client(batch_lines=2)
     batch = advanced(client, order(client, [line("a"), line("b"), line("c")]).json()["id"])
     assert (batch["status"], batch["errors"]["data"][0]["code"]) == ("failed", "too_many_lines")
-    assert State.QUEUED not in ledger.states()
+    assert State.QUEUED not in ledger.queries.states()
 
 
 def test_a_batch_waits_for_room_in_the_queue(make_client: Callable[..., TestClient], ledger: Ledger) -> None:
@@ -142,7 +142,7 @@ def test_a_batch_waits_for_room_in_the_queue(make_client: Callable[..., TestClie
     client.post("/v1/videos", json=request(id="r"))
     batch_id = order(client, [line("a"), line("b")]).json()["id"]
     assert advanced(client, batch_id)["status"] == "validating"
-    assert ledger.states() == {State.QUEUED: 1}
+    assert ledger.queries.states() == {State.QUEUED: 1}
 
 
 def test_batches_are_listed_newest_first(client: TestClient) -> None:

@@ -19,7 +19,7 @@ from tests.dispatch.world import make_run
 def submit(ledger: Ledger, count: int, first: int = 0) -> None:
     """Take so many runs in."""
     runs = [make_run(f"r{first + number}", Path("/in.mp4")) for number in range(count)]
-    ledger.accept([Submission(run) for run in runs])
+    ledger.runs.accept([Submission(run) for run in runs])
 
 
 def parsed(text: str) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def test_an_idempotency_key_makes_one_run(client: TestClient, ledger: Ledger) ->
         client.post("/v1/videos", json=request(), headers={"Idempotency-Key": "k1"}).json() for _ in range(2)
     )
     assert first["id"] == second["id"]
-    assert ledger.states() == {State.QUEUED: 1}
+    assert ledger.queries.states() == {State.QUEUED: 1}
     other = client.post("/v1/videos", json=request(prompt="another"), headers={"Idempotency-Key": "k1"})
     assert other.status_code == 409
     assert "used for another request" in other.json()["error"]["message"]
@@ -265,7 +265,7 @@ def test_a_plan_costs_without_submitting(client: TestClient, ledger: Ledger) -> 
     plan = client.post("/v1/plan", json={"runs": [request(), request()]}).json()
     assert (plan["runs"], plan["batches"]) == (2, 1)
     assert plan["seconds"] < plan["one_by_one_seconds"]
-    assert ledger.states() == {}
+    assert ledger.queries.states() == {}
     bad = client.post("/v1/plan", json={"runs": [request(), request("gone.mp4")]}).json()
     assert [(each["line"], each["field"]) for each in bad["error"]["problems"]] == [(2, "inputs.video")]
 

@@ -29,8 +29,8 @@ def test_how_long_a_run_still_takes(
     client: TestClient, ledger: Ledger, step: int, spent: float, left: float | None
 ) -> None:
     client.post("/v1/videos", json=request(id="r"))
-    claim = ledger.claim(["r"], BatchFacts("replay", Shape(32, 32, 2), 10.0, 0), "w", 60)
-    look = ledger.look("r")
+    claim = ledger.queue.claim(["r"], BatchFacts("replay", Shape(32, 32, 2), 10.0, 0), "w", 60)
+    look = ledger.queries.get_run("r")
     assert claim is not None
     assert look is not None
     assert look.attempt is not None

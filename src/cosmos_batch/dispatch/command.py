@@ -91,7 +91,7 @@ def _planner(command: Command, ledger: Ledger) -> Planner:
     """Plans with what has been learnt up to the moment of planning."""
 
     def plan(runs: Sequence[Run]) -> Plan:
-        measured = ledger.measurements(command.prior.engine, command.prior.device)
+        measured = ledger.measurements.latest(command.prior.engine, command.prior.device)
         cost = fit(measured, command.prior)
         return plan_runs(runs, command.engine.traits, cost, facts=command.facts)
 

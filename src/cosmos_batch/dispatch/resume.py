@@ -29,10 +29,10 @@ def resume(runs: Sequence[Run], tools: DispatchContext) -> None:
     """
     if problems := obstacles(runs, tools.folder):
         raise InputError(problems)
-    if reclaimed := tools.ledger.reclaim("the process that had it is gone", everyone=True):
+    if reclaimed := tools.ledger.queue.reclaim("the process that had it is gone", everyone=True):
         tools.events.noted(f"an earlier process ended before it was done: {len(reclaimed)} runs wait again")
-    tools.ledger.submit(runs)
-    known = {standing.id: standing for standing in tools.ledger.standings()}
+    tools.ledger.runs.submit(runs)
+    known = {standing.id: standing for standing in tools.ledger.queries.statuses()}
     verdicts = _Verdicts()
     for run in runs:
         verdicts.judge(known[run.id], _flaw(run, tools))
@@ -71,7 +71,7 @@ class _Verdicts:
 
     def settle(self, tools: DispatchContext) -> None:
         tools.folder.forget_states(self.done)
-        tools.ledger.settle(self.found, State.SUCCEEDED, "its finished output was found")
+        tools.ledger.runs.settle(self.found, State.SUCCEEDED, "its finished output was found")
         for reason in sorted(set(self.again.values())):
             ids = [id_ for id_, why in self.again.items() if why == reason]
-            tools.ledger.settle(ids, State.QUEUED, reason)
+            tools.ledger.runs.settle(ids, State.QUEUED, reason)

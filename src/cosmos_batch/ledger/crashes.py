@@ -7,30 +7,31 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, and_, func, select, update
 
 from cosmos_batch.ledger.models import WAITING, State
-from cosmos_batch.ledger.queue import Working
+from cosmos_batch.ledger.queue import requeue_attempts
 from cosmos_batch.ledger.schema import attempts, runs
+from cosmos_batch.ledger.transactions import Component
 from cosmos_batch.planning.policies.quarantine import CrashHistory, quarantine_reason
 
 DIED = "its worker died"  # how the cause begins of attempts that were cut off so
 
 
-class Burying(Working):
+class SqlCrashes(Component):
     """The side of those who find out what killed a worker."""
 
-    def bury(self, worker: str, how: str, aboard: Mapping[str, int]) -> dict[str, str]:
+    def requeue_dead_worker(self, worker: str, how: str, aboard: Mapping[str, int]) -> dict[str, str]:
         """A worker has died: its runs wait again, and those that it had aboard are suspected of its death.
 
         `how`: what it died of. `aboard`: the runs that its engine was at, each with its denoising steps done;
         empty where it died of something else. Returns the runs that are now failed as poison, with the evidence.
         """
-        with self._write() as connection:
+        with self._db.write() as connection:
             mine = and_(attempts.c.ended.is_(None), attempts.c.worker == worker)
-            self._take_back(connection, mine, f"{DIED} ({how})")
+            requeue_attempts(self._db, connection, mine, f"{DIED} ({how})")
             return self._suspect(connection, aboard, how)
 
-    def suspect(self, aboard: Mapping[str, int], how: str) -> dict[str, str]:
+    def record_crash(self, aboard: Mapping[str, int], how: str) -> dict[str, str]:
         """Runs that wait again are suspected of having broken their worker; see `bury`."""
-        with self._write() as connection:
+        with self._db.write() as connection:
             return self._suspect(connection, aboard, how)
 
     def _suspect(self, connection: Connection, aboard: Mapping[str, int], how: str) -> dict[str, str]:
@@ -47,7 +48,7 @@ class Burying(Working):
                 values["death_step"] = aboard[row.id]
             connection.execute(update(runs).where(runs.c.id == row.id).values(**values))
             if evidence:
-                self._change(connection, [row.id], State.FAILED, evidence)
+                self._db.change(connection, [row.id], State.FAILED, evidence)
                 condemned[row.id] = evidence
         return condemned
 

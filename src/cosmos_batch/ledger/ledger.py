@@ -1,20 +1,54 @@
-"""The ledger: what was asked for, where each run is, who is at work on it, and what it cost.
-
-Every function is one transaction. None of them uses what only SQLite has.
-"""
+"""The ledger: runs, the queue, attempts, measurements, and the records that a service keeps beside them."""
 
 from __future__ import annotations
 
-from cosmos_batch.ledger.crashes import Burying
-from cosmos_batch.ledger.measurements import Learning
-from cosmos_batch.ledger.queries import Looking
-from cosmos_batch.ledger.reports import Reporting
-from cosmos_batch.ledger.runs import Asking
-from cosmos_batch.ledger.workers import Files, Keys, Minding, Orders
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from cosmos_batch.ledger.api_keys import SqlApiKeys
+from cosmos_batch.ledger.batch_jobs import SqlBatchJobs
+from cosmos_batch.ledger.connection import BUSY_SECONDS
+from cosmos_batch.ledger.crashes import SqlCrashes
+from cosmos_batch.ledger.files import SqlFiles
+from cosmos_batch.ledger.measurements import SqlMeasurements
+from cosmos_batch.ledger.queries import SqlQueries
+from cosmos_batch.ledger.queue import SqlQueue
+from cosmos_batch.ledger.reports import SqlReports
+from cosmos_batch.ledger.runs import SqlRuns
+from cosmos_batch.ledger.settings import SqlSettings
+from cosmos_batch.ledger.transactions import Database
+from cosmos_batch.ledger.workers import SqlWorkers
 
 
-class Ledger(Asking, Looking, Burying, Learning, Orders, Files, Keys, Minding, Reporting):
-    """The database of runs, batches, attempts, measurements, and what a service keeps beside them.
+class Ledger:
+    """The components of one database. Every public method of a component is one transaction.
 
-    Everything raises LedgerError.
+    All of them raise LedgerError. None uses a feature that only SQLite has.
     """
+
+    def __init__(
+        self, place: Path | URL, clock: Callable[[], float] = time.time, busy: float = BUSY_SECONDS
+    ) -> None:
+        """Open the ledger in a file or at a URL; create a new one, migrate an old one.
+
+        `busy`: seconds to wait for another process that writes. Raises LedgerError.
+        """
+        self.database = Database(place, clock, busy)
+        self.runs = SqlRuns(self.database)
+        self.queries = SqlQueries(self.database)
+        self.queue = SqlQueue(self.database)
+        self.crashes = SqlCrashes(self.database)
+        self.measurements = SqlMeasurements(self.database)
+        self.reports = SqlReports(self.database)
+        self.workers = SqlWorkers(self.database)
+        self.settings = SqlSettings(self.database)
+        self.batch_jobs = SqlBatchJobs(self.database)
+        self.files = SqlFiles(self.database)
+        self.api_keys = SqlApiKeys(self.database)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()

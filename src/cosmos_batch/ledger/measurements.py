@@ -8,37 +8,37 @@ from dataclasses import asdict
 from sqlalchemy import func, insert, select, update
 
 from cosmos_batch.ledger.schema import limits, measurements, tallies
-from cosmos_batch.ledger.transactions import Database
+from cosmos_batch.ledger.transactions import Component
 from cosmos_batch.planning.cost.model import Measurement
 from cosmos_batch.planning.traits import Shape
 
 
-class Learning(Database):
+class SqlMeasurements(Component):
     """The side of those who predict."""
 
-    def add_measurement(self, measured: Measurement, batch: int | None = None) -> None:
+    def add(self, measured: Measurement, batch: int | None = None) -> None:
         """Keep what a model load or a batch cost."""
         row = {
             "batch": batch,
             "engine": measured.engine,
             "device": measured.device,
             "facts": asdict(measured),
-            "at": self._clock(),
+            "at": self._db.clock(),
         }
-        with self._write() as connection:
+        with self._db.write() as connection:
             connection.execute(insert(measurements).values(row))
 
-    def measurements(self, engine: str, device: str, most: int | None = None) -> list[Measurement]:
+    def latest(self, engine: str, device: str, most: int | None = None) -> list[Measurement]:
         """What an engine's loads and batches cost on a device, oldest first; the latest `most` of them."""
         mine = (measurements.c.engine == engine, measurements.c.device == device)
         query = select(measurements.c.facts).where(*mine).order_by(measurements.c.id.desc()).limit(most)
-        with self._read() as connection:
+        with self._db.read() as connection:
             return [Measurement(**facts) for facts in reversed(list(connection.scalars(query)))]
 
     def add_limit(self, engine: str, device: str, shape: Shape, most: int) -> None:
         """Keep that no more than so many runs of a shape fit in a device's memory together."""
-        row = {"engine": engine, "device": device, **asdict(shape), "runs": most, "at": self._clock()}
-        with self._write() as connection:
+        row = {"engine": engine, "device": device, **asdict(shape), "runs": most, "at": self._db.clock()}
+        with self._db.write() as connection:
             connection.execute(insert(limits).values(row))
 
     def limits(self, engine: str, device: str) -> dict[Shape, int]:
@@ -46,24 +46,24 @@ class Learning(Database):
         size = (limits.c.width, limits.c.height, limits.c.frames)
         mine = (limits.c.engine == engine, limits.c.device == device)
         query = select(*size, func.min(limits.c.runs)).where(*mine).group_by(*size)
-        with self._read() as connection:
+        with self._db.read() as connection:
             return {
                 Shape(width, height, frames): most for width, height, frames, most in connection.execute(query)
             }
 
-    def add_tallies(self, more: Mapping[tuple[str, str], float]) -> None:
+    def add_counters(self, more: Mapping[tuple[str, str], float]) -> None:
         """Add to tallies, by name and label; one that is new begins at zero."""
         if not more:
             return
-        with self._write() as connection:
+        with self._db.write() as connection:
             for (name, label), value in more.items():
                 mine = (tallies.c.name == name, tallies.c.label == label)
                 grown = update(tallies).where(*mine).values(value=tallies.c.value + value)
                 if not connection.execute(grown).rowcount:
                     connection.execute(insert(tallies).values(name=name, label=label, value=value))
 
-    def tallies(self) -> dict[tuple[str, str], float]:
+    def counters(self) -> dict[tuple[str, str], float]:
         """All tallies, by name and label; see `dispatch.tallies` for what they count."""
-        with self._read() as connection:
+        with self._db.read() as connection:
             rows = connection.execute(select(tallies).order_by(tallies.c.name, tallies.c.label))
             return {(row.name, row.label): row.value for row in rows}

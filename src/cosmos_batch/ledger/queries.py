@@ -20,32 +20,32 @@ from cosmos_batch.ledger.models import (
 )
 from cosmos_batch.ledger.schema import attempts, events, runs
 from cosmos_batch.ledger.service_models import Filter, Page, RunWithAttempt
-from cosmos_batch.ledger.transactions import Database, chunks
+from cosmos_batch.ledger.transactions import Component, chunks
 from cosmos_batch.planning.gc_pause import gc_paused
 
 NO_FILTER = Filter()
 
 
-class Looking(Database):
+class SqlQueries(Component):
     """The side of those who watch."""
 
     def waiting(self, among: Collection[str] | None = None) -> list[RunRecord]:
         """The runs that wait, most urgent first, then oldest first; only those `among` the ids, if given."""
         order = (runs.c.priority.desc(), runs.c.created, runs.c.id)
-        with self._read() as connection:
+        with self._db.read() as connection:
             rows = connection.execute(select(runs).where(runs.c.state.in_(WAITING)).order_by(*order)).mappings()
             return [RunRecord.from_row(row) for row in rows if among is None or row["id"] in among]
 
     def get(self, run_id: str) -> RunRecord | None:
         """One run; None if the ledger does not know it."""
-        with self._read() as connection:
+        with self._db.read() as connection:
             row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().one_or_none()
         return None if row is None else RunRecord.from_row(row)
 
     def records(self, ids: Iterable[str]) -> dict[str, RunRecord]:
         """Those of the runs that the ledger knows, by id."""
         found: dict[str, RunRecord] = {}
-        with self._read() as connection:
+        with self._db.read() as connection:
             for chunk in chunks(ids):
                 rows = connection.execute(select(runs).where(runs.c.id.in_(chunk))).mappings()
                 found |= {row["id"]: RunRecord.from_row(row) for row in rows}
@@ -54,7 +54,7 @@ class Looking(Database):
     def unfinished(self, ids: Iterable[str]) -> set[str]:
         """Those of the runs that wait, or that a worker has."""
         found: set[str] = set()
-        with self._read() as connection:
+        with self._db.read() as connection:
             for chunk in chunks(ids):
                 query = select(runs.c.id).where(runs.c.id.in_(chunk), runs.c.state.in_((*WAITING, *HELD)))
                 found |= set(connection.scalars(query))
@@ -64,15 +64,15 @@ class Looking(Database):
         """What was asked for, of those of the runs that the ledger knows."""
         columns = runs.c.id, runs.c.fingerprint, cast(runs.c.request, Text), cast(runs.c.facts, Text)
         found: list[Request] = []
-        with self._read() as connection, gc_paused():
+        with self._db.read() as connection, gc_paused():
             for chunk in chunks(ids):
                 rows = connection.execute(select(*columns).where(runs.c.id.in_(chunk)))
                 found += [Request.from_text(*row) for row in rows]
         return found
 
-    def look(self, run_id: str) -> RunWithAttempt | None:
+    def get_run(self, run_id: str) -> RunWithAttempt | None:
         """One run with its latest attempt; None if the ledger does not know it."""
-        with self._read() as connection:
+        with self._db.read() as connection:
             found = _looks(connection, select(runs).where(runs.c.id == run_id))
         return found[0] if found else None
 
@@ -84,7 +84,7 @@ class Looking(Database):
         `after`: the id of the last run of the page before. One that is not known gives an empty page.
         """
         query = select(runs).where(*_conditions(where))
-        with self._read() as connection:
+        with self._db.read() as connection:
             if after:
                 mark = connection.execute(
                     select(runs.c.created, runs.c.id).where(runs.c.id == after)
@@ -98,19 +98,19 @@ class Looking(Database):
 
     def count(self, where: Filter = NO_FILTER) -> int:
         """How many runs the filter lets through."""
-        with self._read() as connection:
+        with self._db.read() as connection:
             return connection.scalar(select(func.count()).select_from(runs).where(*_conditions(where))) or 0
 
     def needs(self, path: str) -> bool:
         """Whether a run that has not ended reads the video at that path (of those taken in with their facts)."""
         known = cast(runs.c.facts, Text).contains(json.dumps(path)[1:-1], autoescape=True)
         query = select(runs.c.id).where(runs.c.state.in_((*WAITING, *HELD)), known).limit(1)
-        with self._read() as connection:
+        with self._db.read() as connection:
             return connection.scalar(query) is not None
 
-    def standings(self) -> list[RunStatus]:
+    def statuses(self) -> list[RunStatus]:
         """How every run stands, in the order in which they were asked for."""
-        spent = func.coalesce(attempts.c.ended, self._clock()) - attempts.c.started
+        spent = func.coalesce(attempts.c.ended, self._db.clock()) - attempts.c.started
         latest = select(func.max(attempts.c.id).label("id")).group_by(attempts.c.run).subquery()
         last = select(attempts.c.run, attempts.c.step, attempts.c.steps, spent.label("seconds"))
         last_attempts = last.where(attempts.c.id.in_(select(latest.c.id))).subquery()
@@ -120,25 +120,25 @@ class Looking(Database):
             .select_from(runs.outerjoin(last_attempts, last_attempts.c.run == runs.c.id))
             .order_by(runs.c.created, runs.c.id)
         )
-        with self._read() as connection:
+        with self._db.read() as connection:
             return [RunStatus.from_row(row) for row in connection.execute(query).mappings()]
 
     def states(self) -> dict[State, int]:
         """How many runs are in each state."""
         query = select(runs.c.state, func.count()).group_by(runs.c.state)
-        with self._read() as connection:
+        with self._db.read() as connection:
             return {State(state): count for state, count in connection.execute(query)}
 
     def history(self, run_id: str) -> list[StateChange]:
         """Every change of a run's state, oldest first."""
         query = select(events).where(events.c.run == run_id).order_by(events.c.id)
-        with self._read() as connection:
+        with self._db.read() as connection:
             return [StateChange.from_row(row) for row in connection.execute(query).mappings()]
 
     def attempts(self, run_id: str) -> list[Attempt]:
         """Every attempt at a run, oldest first."""
         query = select(attempts).where(attempts.c.run == run_id).order_by(attempts.c.id)
-        with self._read() as connection:
+        with self._db.read() as connection:
             return [Attempt.from_row(row) for row in connection.execute(query).mappings()]
 
     def changes(self, after: int, *, run_id: str = "", limit: int = 500) -> list[StateChange]:
@@ -146,18 +146,18 @@ class Looking(Database):
         query = select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
         if run_id:
             query = query.where(events.c.run == run_id)
-        with self._read() as connection:
+        with self._db.read() as connection:
             return [StateChange.from_row(row) for row in connection.execute(query).mappings()]
 
     def latest_change(self) -> int:
         """The id of the latest change of any run's state; 0 before the first."""
-        with self._read() as connection:
+        with self._db.read() as connection:
             return connection.scalar(select(func.max(events.c.id))) or 0
 
     def under_way(self) -> list[RunWithAttempt]:
         """The runs that workers have, with their attempts, by batch."""
         query = select(attempts).where(attempts.c.ended.is_(None)).order_by(attempts.c.batch, attempts.c.id)
-        with self._read() as connection:
+        with self._db.read() as connection:
             held = [Attempt.from_row(row) for row in connection.execute(query).mappings()]
             records: dict[str, RunRecord] = {}
             for chunk in chunks(attempt.run for attempt in held):

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, i
 from cosmos_batch.ledger.models import CANCEL, HELD, WAITING, BatchFacts, Claim, State
 from cosmos_batch.ledger.schema import attempts, batches, controls, events, runs
 from cosmos_batch.ledger.service_models import Mode
-from cosmos_batch.ledger.transactions import Database, chunks
+from cosmos_batch.ledger.transactions import Component, Database, chunks
 
 MODE = "mode"  # the control that holds the queue's mode
 
@@ -59,23 +59,23 @@ _MODE = select(controls.c.value).where(controls.c.name == MODE).scalar_subquery(
 _PULSE = select(_LATEST.label("latest"), _MODE.label("mode"))
 
 
-class Working(Database):
+class SqlQueue(Component):
     """The side of the workers."""
 
-    def pulse(self) -> QueuePoll:
+    def poll(self) -> QueuePoll:
         """The latest change and the queue's mode, in one cheap query."""
-        with self._read() as connection:
+        with self._db.read() as connection:
             row = connection.execute(_PULSE).one()
         return QueuePoll(row.latest, Mode(row.mode or Mode.RUNNING))
 
-    def news(self, after: int | None = None) -> QueueChanges:
+    def changes_since(self, after: int | None = None) -> QueueChanges:
         """What changed in the queue after the change with that id; of None: everything that waits."""
         query = select(*_ENTRY, runs.c.state)
         if after is None:
             query = query.where(runs.c.state.in_(WAITING))
         else:
             query = query.where(runs.c.id.in_(select(events.c.run).where(events.c.id > after)))
-        with self._read() as connection:
+        with self._db.read() as connection:
             latest = connection.execute(select(_LATEST)).scalar_one()
             rows = connection.execute(query).all()
         waiting = [QueueEntry(*row[:-1]) for row in rows if row.state in WAITING]
@@ -89,7 +89,7 @@ class Working(Database):
         They become a batch, or join the batch `into`, which grows by them and by their predicted seconds.
         """
         wanted = select(runs.c.id).where(runs.c.id.in_(ids), runs.c.state.in_(WAITING))
-        with self._write() as connection:
+        with self._db.write() as connection:
             free = list(connection.scalars(wanted.with_for_update(skip_locked=True)))
             if not free:
                 return None
@@ -99,7 +99,7 @@ class Working(Database):
                 batch = _grow_batch(connection, into, facts, len(free))
             opened = self._insert_attempts(connection, free, batch, worker, lease)
             share = facts.predicted_seconds / len(free)
-            self._change(connection, free, State.LEASED, f"in batch {batch}", predicted_seconds=share)
+            self._db.change(connection, free, State.LEASED, f"in batch {batch}", predicted_seconds=share)
             _keep_alone(connection, free, facts.alone_seconds)
         return Claim(batch, opened)
 
@@ -110,7 +110,7 @@ class Working(Database):
             "size": size,
             "predicted_seconds": facts.predicted_seconds,
             "predicted_bytes": facts.predicted_bytes,
-            "started": self._clock(),
+            "started": self._db.clock(),
             "worker": worker,
         }
         return int(connection.execute(insert(batches).values(row).returning(batches.c.id)).scalar_one())
@@ -118,13 +118,13 @@ class Working(Database):
     def _insert_attempts(
         self, connection: Connection, ids: Sequence[str], batch: int, worker: str, lease: float
     ) -> dict[str, int]:
-        now = self._clock()
+        now = self._db.clock()
         common = {"batch": batch, "worker": worker, "lease_until": now + lease, "started": now}
         query = insert(attempts).returning(attempts.c.run, attempts.c.id)
         rows = connection.execute(query, [{"run": id_, **common} for id_ in ids])
         return {row.run: row.id for row in rows}
 
-    def busy_for(self) -> dict[str, float]:
+    def remaining_seconds(self) -> dict[str, float]:
         """By worker: for how many more seconds it is busy with a batch. That is the share of the batch's denoising
         steps that are left, of what was predicted for all; where no step is known of, what the clock says.
         """
@@ -132,8 +132,8 @@ class Working(Database):
         columns = (batches.c.worker, batches.c.started, batches.c.predicted_seconds)
         query = select(*columns, func.sum(attempts.c.steps), func.sum(left)).join(attempts)
         query = query.where(batches.c.ended.is_(None)).group_by(batches.c.id, *columns)
-        now, busy = self._clock(), dict[str, float]()
-        with self._read() as connection:
+        now, busy = self._db.clock(), dict[str, float]()
+        with self._db.read() as connection:
             for worker, started, seconds, steps, missing in connection.execute(query):
                 more = seconds * missing / steps if steps else started + seconds - now
                 busy[worker] = max(busy.get(worker, 0.0), more)
@@ -142,29 +142,29 @@ class Working(Database):
     def begin(self, ids: Sequence[str]) -> None:
         """Leased runs have joined, and run."""
         if ids:
-            with self._write() as connection:
-                self._change(connection, ids, State.RUNNING, "joined")
+            with self._db.write() as connection:
+                self._db.change(connection, ids, State.RUNNING, "joined")
 
     def progress(self, steps: Mapping[int, tuple[int, int]], lease: float) -> None:
         """Record, by attempt, the denoising steps done and in all; the lease runs on for `lease` seconds."""
         query = update(attempts).where(attempts.c.id == bindparam("attempt"), attempts.c.ended.is_(None))
-        until = self._clock() + lease
+        until = self._db.clock() + lease
         values = [{"attempt": id_, "step": done, "steps": of} for id_, (done, of) in steps.items()]
         if values:
-            with self._write() as connection:
+            with self._db.write() as connection:
                 connection.execute(query.values(lease_until=until), values)
 
     def renew(self, held: Iterable[int], lease: float) -> set[int]:
         """Let the leases of these attempts run on for `lease` seconds; those of them that have not ended."""
         query = update(attempts).where(attempts.c.id.in_(list(held)), attempts.c.ended.is_(None))
-        with self._write() as connection:
-            query = query.values(lease_until=self._clock() + lease)
+        with self._db.write() as connection:
+            query = query.values(lease_until=self._db.clock() + lease)
             return set(connection.scalars(query.returning(attempts.c.id)))
 
-    def wishes(self) -> list[str]:
+    def cancel_requests(self) -> list[str]:
         """The runs that a worker has and somebody wants to be cancelled."""
         query = select(runs.c.id).where(runs.c.wish == CANCEL, runs.c.state.in_(HELD))
-        with self._read() as connection:
+        with self._db.read() as connection:
             return list(connection.scalars(query))
 
     def finish(
@@ -183,25 +183,25 @@ class Working(Database):
         A run that is to wait again does so for `wait` seconds at least, and is cancelled if that was wished for.
         Returns False, and changes nothing, where the attempt had ended already: its lease had run out.
         """
-        now = self._clock()
+        now = self._db.clock()
         closing = update(attempts).where(attempts.c.id == attempt, attempts.c.ended.is_(None))
         closing = closing.values(ended=now, outcome=state, cause=cause)
         if steps is not None:
             closing = closing.values(step=steps[0], steps=steps[1])
-        with self._write() as connection:
+        with self._db.write() as connection:
             run = connection.scalar(closing.returning(attempts.c.run))
             if run is None:
                 return False
             counted = {"failures": runs.c.failures + 1} if failure else {}
             later = now + wait if wait else 0.0
-            self._release(connection, [run], state, cause, not_before=later, **counted)
+            self._db.release(connection, [run], state, cause, not_before=later, **counted)
         return True
 
     def end_batch(self, batch: int, cause: str = "", seconds: float | None = None) -> None:
         """Record that a batch is over, why it was cut short, if it was, and how long the engine was at it."""
-        with self._write() as connection:
+        with self._db.write() as connection:
             query = update(batches).where(batches.c.id == batch)
-            connection.execute(query.values(ended=self._clock(), cause=cause, seconds=seconds))
+            connection.execute(query.values(ended=self._db.clock(), cause=cause, seconds=seconds))
 
     def reclaim(self, reason: str, *, everyone: bool = False, worker: str = "") -> list[str]:
         """Queue the runs whose lease ran out again (of `everyone`: no worker is alive; or of one); their ids."""
@@ -209,44 +209,32 @@ class Working(Database):
         if worker:
             lapsed = and_(lapsed, attempts.c.worker == worker)
         elif not everyone:
-            lapsed = and_(lapsed, attempts.c.lease_until < self._clock())
-        with self._write() as connection:
-            return self._take_back(connection, lapsed, reason)
+            lapsed = and_(lapsed, attempts.c.lease_until < self._db.clock())
+        with self._db.write() as connection:
+            return requeue_attempts(self._db, connection, lapsed, reason)
 
-    def _take_back(self, connection: Connection, lapsed: ColumnElement[bool], reason: str) -> list[str]:
-        closing = update(attempts).where(lapsed)
-        closing = closing.values(ended=self._clock(), outcome=State.QUEUED, cause=reason)
-        rows = connection.execute(closing.returning(attempts.c.run, attempts.c.batch)).all()
-        ids = sorted({row.run for row in rows})
-        for chunk in chunks(ids):
-            self._release(connection, chunk, State.QUEUED, reason)
-        for chunk in chunks({row.batch for row in rows}):
-            over = update(batches).where(batches.c.id.in_(chunk), batches.c.ended.is_(None))
-            connection.execute(over.values(ended=self._clock(), cause=reason))
-        return ids
-
-    def postpone(self, ids: Sequence[str], reason: str, wait: float, most: int) -> list[str]:
+    def defer(self, ids: Sequence[str], reason: str, wait: float, most: int) -> list[str]:
         """Waiting runs could not be begun: a failure of each, tried again after `wait` seconds, `most` in all.
 
         Returns those that have failed for good.
         """
-        with self._write() as connection:
+        with self._db.write() as connection:
             mine = and_(runs.c.id.in_(ids), runs.c.state.in_(WAITING))
             rows = connection.execute(select(runs.c.id, runs.c.failures).where(mine)).all()
             spent = [row.id for row in rows if row.failures + 1 >= most]
             again = [row.id for row in rows if row.failures + 1 < most]
-            counted = {"failures": runs.c.failures + 1, "not_before": self._clock() + wait}
+            counted = {"failures": runs.c.failures + 1, "not_before": self._db.clock() + wait}
             for state, chunk in ((State.FAILED, spent), (State.QUEUED, again)):
                 if chunk:
-                    self._change(connection, chunk, state, reason, **counted)
+                    self._db.change(connection, chunk, state, reason, **counted)
         return spent
 
-    def attempts_open(self, worker: str = "") -> set[int]:
+    def open_attempts(self, worker: str = "") -> set[int]:
         """The attempts that have not ended, of one worker if it is named."""
         query = select(attempts.c.id).where(attempts.c.ended.is_(None))
         if worker:
             query = query.where(attempts.c.worker == worker)
-        with self._read() as connection:
+        with self._db.read() as connection:
             return set(connection.scalars(query))
 
 
@@ -262,3 +250,19 @@ def _keep_alone(connection: Connection, ids: Sequence[str], seconds: Mapping[str
     if known:
         query = update(runs).where(runs.c.id == bindparam("run"))
         connection.execute(query.values(alone_seconds=bindparam("alone")), known)
+
+
+def requeue_attempts(
+    database: Database, connection: Connection, lapsed: ColumnElement[bool], reason: str
+) -> list[str]:
+    """End the open attempts that a condition selects and queue their runs again; the ids of the runs."""
+    closing = update(attempts).where(lapsed)
+    closing = closing.values(ended=database.clock(), outcome=State.QUEUED, cause=reason)
+    rows = connection.execute(closing.returning(attempts.c.run, attempts.c.batch)).all()
+    ids = sorted({row.run for row in rows})
+    for chunk in chunks(ids):
+        database.release(connection, chunk, State.QUEUED, reason)
+    for chunk in chunks({row.batch for row in rows}):
+        over = update(batches).where(batches.c.id.in_(chunk), batches.c.ended.is_(None))
+        connection.execute(over.values(ended=database.clock(), cause=reason))
+    return ids

@@ -7,13 +7,13 @@ from sqlalchemy import and_, func, select
 from cosmos_batch.ledger.models import ENDED, HELD, WAITING, State
 from cosmos_batch.ledger.schema import attempts, batches, events, measurements, runs
 from cosmos_batch.ledger.service_models import Prediction, RunTimes, ShapeCount, Throughput
-from cosmos_batch.ledger.transactions import Database
+from cosmos_batch.ledger.transactions import Component
 
 
-class Reporting(Database):
+class SqlReports(Component):
     """The side of those who want to know how it goes."""
 
-    def kinds(self) -> list[ShapeCount]:
+    def shapes(self) -> list[ShapeCount]:
         """The runs that wait or run, counted by kind and state, largest counts first."""
         columns = (runs.c.kind, runs.c.signature, runs.c.state)
         seconds = func.coalesce(func.sum(runs.c.predicted_seconds), 0.0)
@@ -23,7 +23,7 @@ class Reporting(Database):
             .group_by(*columns)
             .order_by(func.count().desc(), runs.c.kind, runs.c.state)
         )
-        with self._read() as connection:
+        with self._db.read() as connection:
             return [
                 ShapeCount(kind, signature, State(state), count, oldest, predicted)
                 for kind, signature, state, count, oldest, predicted in connection.execute(query)
@@ -40,7 +40,7 @@ class Reporting(Database):
         worked = select(batches.c.ended, batches.c.seconds).where(
             batches.c.ended >= since, batches.c.ended < until, batches.c.seconds.is_not(None)
         )
-        with self._read() as connection:
+        with self._db.read() as connection:
             for at, state, seconds in connection.execute(finals.where(within, events.c.state.in_(ENDED))):
                 place = int((at - since) / stretch)
                 counts = ended.setdefault(place, {})
@@ -59,7 +59,7 @@ class Reporting(Database):
         """The latest batches that were predicted and measured, oldest first."""
         query = select(measurements.c.batch, measurements.c.facts, measurements.c.at)
         query = query.where(measurements.c.batch.is_not(None)).order_by(measurements.c.id.desc()).limit(most)
-        with self._read() as connection:
+        with self._db.read() as connection:
             rows = connection.execute(query).all()
         return [
             Prediction(batch, facts["runs"], facts["predicted_seconds"], facts["seconds"], at)
@@ -70,7 +70,7 @@ class Reporting(Database):
     def batch_sizes(self, since: float) -> dict[int, int]:
         """How many batches had how many runs, of those begun since then (seconds since 1970)."""
         query = select(batches.c.size, func.count()).where(batches.c.started >= since)
-        with self._read() as connection:
+        with self._db.read() as connection:
             rows = connection.execute(query.group_by(batches.c.size).order_by(batches.c.size))
             return {row[0]: row[1] for row in rows}
 
@@ -86,5 +86,5 @@ class Reporting(Database):
             .order_by(attempts.c.ended.desc())
             .limit(most)
         )
-        with self._read() as connection:
+        with self._db.read() as connection:
             return [RunTimes(row.waited, row.took) for row in connection.execute(query)]

@@ -12,19 +12,19 @@ from cosmos_batch.errors import ConflictError
 from cosmos_batch.ledger.models import CANCEL, ENDED, HELD, WAITING, State, Submitted
 from cosmos_batch.ledger.schema import attempts, runs, submissions
 from cosmos_batch.ledger.service_models import Submission, SubmitResult
-from cosmos_batch.ledger.transactions import Database, chunks
+from cosmos_batch.ledger.transactions import Component, chunks
 from cosmos_batch.run import Run, as_dict
 
 RETRYABLE = (State.FAILED, State.CANCELLED, State.BLOCKED)
 
 
-class Asking(Database):
+class SqlRuns(Component):
     """The side of those who want runs to be made."""
 
     def submit(self, requests: Iterable[Run], reason: str = "submitted") -> Submitted:
         """Take runs in. A known id with other settings is queued anew, unless a worker holds it just now."""
         total = Submitted(0, 0, 0)
-        with self._write() as connection:
+        with self._db.write() as connection:
             for chunk in chunks(requests):
                 total += self._submit(connection, {run.id: run for run in chunk}, reason)
         return total
@@ -35,7 +35,7 @@ class Asking(Database):
         A submission under a key that was used before makes no run: the same request gets the run of then.
         Raises ConflictError where a key was used for another request, or an id is taken.
         """
-        with self._write() as connection:
+        with self._db.write() as connection:
             accepted: list[SubmitResult] = []
             for chunk in chunks(wanted):
                 accepted += self._accept(connection, chunk, reason)
@@ -43,7 +43,7 @@ class Asking(Database):
 
     def _accept(self, connection: Connection, wanted: Sequence[Submission], reason: str) -> list[SubmitResult]:
         known = self._known_keys(connection, wanted)
-        accepted, fresh, now = [], [], self._clock()
+        accepted, fresh, now = [], [], self._db.clock()
         for each in wanted:
             if each.key in known:
                 accepted.append(SubmitResult(_same(each, *known[each.key]), new=False, at=now))
@@ -55,7 +55,7 @@ class Asking(Database):
         _refuse_taken(connection, [each.run.id for each in fresh])
         if fresh:
             connection.execute(insert(runs), [self._accepted_row(each, now) for each in fresh])
-            self._note(connection, [each.run.id for each in fresh], State.QUEUED, reason)
+            self._db.note(connection, [each.run.id for each in fresh], State.QUEUED, reason)
         if keyed := [self._key_row(each) for each in fresh if each.key]:
             connection.execute(insert(submissions), keyed)
         return accepted
@@ -83,7 +83,7 @@ class Asking(Database):
             "key": wanted.key,
             "digest": digest_of(wanted),
             "run": wanted.run.id,
-            "created": self._clock(),
+            "created": self._db.clock(),
         }
 
     def _submit(self, connection: Connection, wanted: Mapping[str, Run], reason: str) -> Submitted:
@@ -94,17 +94,17 @@ class Asking(Database):
         moved = [wanted[id_] for id_, (_, priority) in stored.items() if wanted[id_].priority != priority]
         if fresh:
             connection.execute(insert(runs), [self._request_row(run) for run in fresh])
-            self._note(connection, [run.id for run in fresh], State.QUEUED, reason)
+            self._db.note(connection, [run.id for run in fresh], State.QUEUED, reason)
         for run in moved:
             connection.execute(update(runs).where(runs.c.id == run.id).values(priority=run.priority))
             state = State(connection.execute(select(runs.c.state).where(runs.c.id == run.id)).scalar_one())
-            self._note(connection, [run.id], state, f"priority is now {run.priority}")
+            self._db.note(connection, [run.id], state, f"priority is now {run.priority}")
         for run in other:
             self._replace(connection, run)
         return Submitted(len(fresh), len(other), len(wanted) - len(fresh) - len(other))
 
     def _request_row(self, run: Run) -> dict[str, Any]:
-        now = self._clock()
+        now = self._db.clock()
         return {
             "id": run.id,
             "fingerprint": run.fingerprint,
@@ -122,14 +122,14 @@ class Asking(Database):
         query = update(runs).where(runs.c.id == run.id, runs.c.state.not_in(HELD))
         forgotten: dict[str, Any] = {"cause": "", "failures": 0, "facts": {}, **_NO_DEATHS}
         if connection.execute(query.values(**self._request_row(run) | forgotten)).rowcount:
-            self._note(connection, [run.id], State.QUEUED, "asked for with other settings")
+            self._db.note(connection, [run.id], State.QUEUED, "asked for with other settings")
 
     def settle(self, ids: Sequence[str], state: State, reason: str) -> None:
         """Put runs that nobody holds into a state; queued anew, their failures are forgotten."""
         forgotten = {"failures": 0, **_NO_DEATHS} if state == State.QUEUED else {}
-        with self._write() as connection:
+        with self._db.write() as connection:
             for chunk in chunks(ids):
-                self._change(connection, chunk, state, reason, **forgotten)
+                self._db.change(connection, chunk, state, reason, **forgotten)
 
     def cancel(self, ids: Iterable[str], reason: str = "cancelled") -> dict[str, State]:
         """Cancel runs: one that waits at once, one that a worker has at that worker's next step.
@@ -137,7 +137,7 @@ class Asking(Database):
         Returns the state of every run that is known, after this: HELD states mean that the worker will be told,
         an ended state other than CANCELLED that the run had ended already.
         """
-        with self._write() as connection:
+        with self._db.write() as connection:
             states: dict[str, State] = {}
             for chunk in chunks(ids):
                 states |= self._cancel(connection, chunk, reason)
@@ -149,46 +149,46 @@ class Asking(Database):
         waiting = [id_ for id_, state in states.items() if state in WAITING]
         held = [id_ for id_, state in states.items() if state in HELD]
         if waiting:
-            self._change(connection, waiting, State.CANCELLED, reason)
+            self._db.change(connection, waiting, State.CANCELLED, reason)
         if held:
             connection.execute(update(runs).where(runs.c.id.in_(held)).values(wish=CANCEL))
             for id_ in held:
-                self._note(connection, [id_], states[id_], "to be cancelled at the next step")
+                self._db.note(connection, [id_], states[id_], "to be cancelled at the next step")
         return states | dict.fromkeys(waiting, State.CANCELLED)
 
     def retry(self, ids: Iterable[str], reason: str = "asked for again") -> list[str]:
         """Queue runs again that failed, were blocked or were cancelled, with a clean record; the ids of those."""
         again: list[str] = []
-        with self._write() as connection:
+        with self._db.write() as connection:
             for chunk in chunks(ids):
                 query = select(runs.c.id).where(runs.c.id.in_(chunk), runs.c.state.in_(RETRYABLE))
                 if found := list(connection.scalars(query.with_for_update())):
-                    self._change(connection, found, State.QUEUED, reason, failures=0, **_NO_DEATHS)
+                    self._db.change(connection, found, State.QUEUED, reason, failures=0, **_NO_DEATHS)
                 again += found
         return again
 
     def reprioritise(self, ids: Iterable[str], priority: int) -> list[str]:
         """Give runs that have not ended another priority; the ids of those."""
         moved: list[str] = []
-        with self._write() as connection:
+        with self._db.write() as connection:
             for chunk in chunks(ids):
                 query = update(runs).where(runs.c.id.in_(chunk), runs.c.state.in_((*WAITING, *HELD)))
-                query = query.values(priority=priority, updated=self._clock())
+                query = query.values(priority=priority, updated=self._db.clock())
                 for run_id, state in connection.execute(query.returning(runs.c.id, runs.c.state)).all():
-                    self._note(connection, [run_id], State(state), f"priority is now {priority}")
+                    self._db.note(connection, [run_id], State(state), f"priority is now {priority}")
                     moved.append(run_id)
         return moved
 
     def rate(self, run_id: str, rating: int | None) -> bool:
         """Keep what somebody thinks of a run's video, 1 to 5, or None; False where there is no such run."""
-        with self._write() as connection:
+        with self._db.write() as connection:
             query = update(runs).where(runs.c.id == run_id).values(rating=rating)
             return connection.execute(query).rowcount > 0
 
-    def forget(self, ids: Iterable[str]) -> list[str]:
+    def delete(self, ids: Iterable[str]) -> list[str]:
         """Delete runs that have ended, with their history; the ids of those. Their files are left alone."""
         gone: list[str] = []
-        with self._write() as connection:
+        with self._db.write() as connection:
             for chunk in chunks(ids):
                 query = select(runs.c.id).where(runs.c.id.in_(chunk), runs.c.state.in_(ENDED))
                 found = list(connection.scalars(query.with_for_update()))

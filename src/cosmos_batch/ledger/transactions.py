@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, insert, select, update
+from sqlalchemy import URL, Connection, Table, and_, insert, or_, select, update
 
 from cosmos_batch.ledger.connection import BUSY_SECONDS, connect, ledger_errors, locked, readable, sqlite_url
 from cosmos_batch.ledger.models import CANCEL, State
@@ -21,7 +21,7 @@ CHUNK = 500  # ids in one statement: databases bound the number of parameters
 
 
 class Database:
-    """A ledger's database. Every public function of its subclasses is one transaction."""
+    """The ledger's database: read and write transactions, and the changes of state that every component makes."""
 
     def __init__(
         self, place: Path | URL, clock: Callable[[], float] = time.time, busy: float = BUSY_SECONDS
@@ -33,7 +33,7 @@ class Database:
         """
         url = sqlite_url(place) if isinstance(place, Path) else place
         self._name = readable(url)
-        self._clock = clock
+        self.clock = clock
         self._reader = connect(url, busy)
         self._writer = self._reader.execution_options(writes=True)
         self._busy = busy
@@ -44,7 +44,7 @@ class Database:
         self._reader.dispose()
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
+    def write(self) -> Iterator[Connection]:
         with ledger_errors(self._name), self._in_turn(), self._writer.begin() as connection:
             yield connection
 
@@ -64,18 +64,18 @@ class Database:
             self._turn.release()
 
     @contextmanager
-    def _read(self) -> Iterator[Connection]:
+    def read(self) -> Iterator[Connection]:
         with ledger_errors(self._name), self._reader.connect() as connection:
             yield connection
 
-    def _change(
+    def change(
         self, connection: Connection, ids: Sequence[str], state: State, reason: str, **values: object
     ) -> None:
         query = update(runs).where(runs.c.id.in_(ids))
-        connection.execute(query.values(state=state, cause=reason, updated=self._clock(), **values))
-        self._note(connection, ids, state, reason)
+        connection.execute(query.values(state=state, cause=reason, updated=self.clock(), **values))
+        self.note(connection, ids, state, reason)
 
-    def _release(
+    def release(
         self, connection: Connection, ids: Sequence[str], state: State, reason: str, **values: object
     ) -> None:
         """Let runs go that a worker had: into `state`, but for those that wait again though nobody wants them."""
@@ -84,12 +84,12 @@ class Database:
             wished = select(runs.c.id).where(runs.c.id.in_(ids), runs.c.wish == CANCEL)
             unwanted = set(connection.scalars(wished))
         if rest := [id_ for id_ in ids if id_ not in unwanted]:
-            self._change(connection, rest, state, reason, wish="", **values)
+            self.change(connection, rest, state, reason, wish="", **values)
         if unwanted:
-            self._change(connection, sorted(unwanted), State.CANCELLED, "cancelled", wish="", **values)
+            self.change(connection, sorted(unwanted), State.CANCELLED, "cancelled", wish="", **values)
 
-    def _note(self, connection: Connection, ids: Iterable[str], state: State, reason: str) -> None:
-        now = self._clock()
+    def note(self, connection: Connection, ids: Iterable[str], state: State, reason: str) -> None:
+        now = self.clock()
         rows = [{"run": id_, "state": state, "reason": reason, "at": now} for id_ in ids]
         if rows:
             connection.execute(insert(events), rows)
@@ -100,3 +100,19 @@ def chunks(items: Iterable[_T]) -> Iterator[list[_T]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, CHUNK)):
         yield chunk
+
+
+class Component:
+    """A part of the ledger. Every public method is one transaction and raises LedgerError."""
+
+    def __init__(self, database: Database) -> None:
+        """All components of a ledger share one database."""
+        self._db = database
+
+
+def created_after(table: Table, mark: str, newest_first: bool) -> Any:
+    """The condition that a row comes after the row of that id, by the time at which it was made."""
+    made = select(table.c.created).where(table.c.id == mark).scalar_subquery()
+    if newest_first:
+        return or_(table.c.created < made, and_(table.c.created == made, table.c.id < mark))
+    return or_(table.c.created > made, and_(table.c.created == made, table.c.id > mark))

@@ -40,7 +40,7 @@ class Traits:
     "blur_strength" and "canny_threshold" (the presets with which vis and edge are to be made),
     "input" (whether there is an input video), "bucket" (width and height), "shape" (those and the frames).
 
-    `shape` and `objections` may look at what the keys and `looks_at` name, at steps, guidance, frames and
+    `shape` and `objections` may look at what the keys and `shape_inputs` name, at steps, guidance, frames and
     resolution, at the facts, and at what each active control brings along; never at a prompt or a path. So the
     planner asks once for all runs that are alike in these.
     """

@@ -23,17 +23,17 @@ def make_key(ledger: Ledger, name: str) -> str:
     """A new key of that name, kept nowhere. Raises InputError for a bad or taken name, and LedgerError."""
     if not _NAME.fullmatch(name):
         raise _wrong(name, "is no name for a key", "use 1 to 64 letters, digits, '.', '_' or '-'")
-    known = ledger.keys()
+    known = ledger.api_keys.all()
     if any(key.name == name for key in known):
         raise _wrong(name, "is the name of a key already", "choose another: a name is used once")
     token = PREFIX + secrets.token_urlsafe(32)
-    ledger.add_key(name, digest_of(token))
+    ledger.api_keys.add(name, digest_of(token))
     return token
 
 
 def revoke_key(ledger: Ledger, name: str) -> None:
     """Let a key open nothing from now on. Raises InputError for an unknown one, and LedgerError."""
-    if not ledger.revoke_key(name):
+    if not ledger.api_keys.revoke(name):
         raise _wrong(name, "is the name of no key in force", "cosmos-batch keys list shows them")
 
 
@@ -67,7 +67,7 @@ class ApiKeyCache:
         names = self._current()
         digest = digest_of(token)
         if digest not in self._known:
-            found = self._ledger.key_named(digest)
+            found = self._ledger.api_keys.name_of(digest)
             if found is not None:
                 self._known[digest] = found
             return found
@@ -80,7 +80,7 @@ class ApiKeyCache:
 
     def _current(self) -> frozenset[str]:
         if self._clock() >= self._until:
-            keys = self._ledger.keys()
+            keys = self._ledger.api_keys.all()
             self._names = frozenset(key.name for key in keys if key.revoked is None)
             self._until = self._clock() + FRESH_SECONDS
         return self._names

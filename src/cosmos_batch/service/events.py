@@ -76,7 +76,7 @@ class Streams:
             message = f"{self._most} event streams are open, and no more are kept; close one"
             raise ApiError(429, "too_many_streams", message, headers={"Retry-After": "10"})
         if self._task is None or self._task.done():
-            self._latest = await asyncio.to_thread(self._ledger.latest_change)
+            self._latest = await asyncio.to_thread(self._ledger.queries.latest_change)
             self._task = asyncio.create_task(self._work())
         subscriber = _Subscriber()
         self._subscribers.add(subscriber)
@@ -99,7 +99,7 @@ class Streams:
     async def _missed(self, video: str, latest: int, after: int | None) -> AsyncIterator[Event]:
         """The changes between `after` and what the other streams have seen."""
         while after is not None and after < latest:
-            changes = await asyncio.to_thread(self._ledger.changes, after, run_id=video, limit=_CHUNK)
+            changes = await asyncio.to_thread(self._ledger.queries.changes, after, run_id=video, limit=_CHUNK)
             for change in changes:
                 if change.id > latest:
                     return
@@ -136,22 +136,22 @@ class Streams:
         return any(subscriber.events.qsize() > _BUFFERED // 2 for subscriber in self._subscribers)
 
     def _news(self) -> list[Event]:
-        changes = self._ledger.changes(self._latest, limit=_CHUNK)
+        changes = self._ledger.queries.changes(self._latest, limit=_CHUNK)
         self._behind = len(changes) == _CHUNK
         events = [_change_event(change) for change in changes]
         if changes:
             self._latest = changes[-1].id
         steps = {}
-        for look in self._ledger.under_way():
+        for look in self._ledger.queries.under_way():
             steps[look.record.id] = (look.attempt.step, look.attempt.steps) if look.attempt else (0, 0)
             if steps[look.record.id] != self._progress.get(look.record.id, (0, 0)):
                 events.append(_progress_event(look))
         self._progress = steps
         if changes or not self._queue:
-            counts = {state.value: count for state, count in self._ledger.states().items()}
-            queue = {"mode": self._ledger.mode().value, "counts": counts}
+            counts = {state.value: count for state, count in self._ledger.queries.states().items()}
+            queue = {"mode": self._ledger.settings.mode().value, "counts": counts}
         else:
-            queue = self._queue | {"mode": self._ledger.mode().value}
+            queue = self._queue | {"mode": self._ledger.settings.mode().value}
         if queue != self._queue:
             self._queue = queue
             events.append(Event("queue", queue))

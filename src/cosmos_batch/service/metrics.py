@@ -85,7 +85,7 @@ class _LedgerCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of this moment."""
-        tallies = self._ledger.tallies()
+        tallies = self._ledger.measurements.counters()
         for name, text in _HISTOGRAMS.items():
             yield _histogram(name, text, {label: v for (tally, label), v in tallies.items() if tally == name})
         for name, text in _COUNTERS.items():
@@ -104,11 +104,11 @@ class _LedgerCollector(Collector):
 
     def _depths(self) -> Iterator[Metric]:
         depth = GaugeMetricFamily(f"{_PREFIX}queue_depth", "Runs that wait or run", labels=["group", "state"])
-        for kind in self._ledger.kinds():
+        for kind in self._ledger.reports.shapes():
             depth.add_metric([kind.kind, kind.state], kind.runs)
         yield depth
         runs = GaugeMetricFamily(f"{_PREFIX}runs", "Runs in the ledger", labels=["state"])
-        for state, count in self._ledger.states().items():
+        for state, count in self._ledger.queries.states().items():
             runs.add_metric([state], count)
         yield runs
 

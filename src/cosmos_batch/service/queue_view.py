@@ -62,11 +62,11 @@ class QueueViewReader:
         """The outlook of just now. Raises LedgerError."""
         with self._lock:
             if not self.fresh:
-                workers = self._ledger.workers()
+                workers = self._ledger.workers.all()
                 places: dict[str, tuple[str, float]] = {}
                 for worker in workers:
                     places |= _places(worker)
-                self._latest = QueueView(self._ledger.mode(), workers, self._clock(), places)
+                self._latest = QueueView(self._ledger.settings.mode(), workers, self._clock(), places)
             return self._latest
 
     @property

@@ -29,7 +29,7 @@ def list_keys_command(place: ServiceLocation) -> int:
 
     ledger = place.open()
     try:
-        for key in ledger.keys():  # noqa: SIM118 - no dictionary
+        for key in ledger.api_keys.all():
             state = f"revoked {day(key.revoked)}" if key.revoked is not None else "in force"
             print(f"{safe(key.name)}\tmade {day(key.created)}\t{state}")
     finally:

@@ -74,7 +74,7 @@ def _learnt(prior: CostModel, output: Path | None) -> CostModel:
         return prior
     ledger = open_ledger(output)
     try:
-        return fit(ledger.measurements(prior.engine, prior.device), prior)
+        return fit(ledger.measurements.latest(prior.engine, prior.device), prior)
     finally:
         ledger.close()
 

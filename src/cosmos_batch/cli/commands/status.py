@@ -27,7 +27,7 @@ def status_command(folder: Path, *, as_json: bool) -> int:
     """Print how every run stands; returns the exit code."""
     ledger = open_ledger(folder)
     try:
-        standings = ledger.standings()
+        standings = ledger.queries.statuses()
     finally:
         ledger.close()
     if as_json:

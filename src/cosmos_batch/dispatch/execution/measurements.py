@@ -34,7 +34,7 @@ class MeasurementLog:
         self._engine, self._device = costed_as
         self._traits = traits
         self._max_batch = max_batch
-        self._limits = ledger.limits(*costed_as)
+        self._limits = ledger.measurements.limits(*costed_as)
         self._loaded = 0  # branches of the launch at work
         self._tallies = tallies or Counters()
         self._first = traits.steppable  # whether an engine in this process has made no batch yet
@@ -52,7 +52,7 @@ class MeasurementLog:
         self._tallies.count("out_of_memory")
         half = max(1, runs // 2)
         self._limits[shape] = min(half, self._limits.get(shape, half))
-        self._ledger.add_limit(self._engine, self._device, shape, half)
+        self._ledger.measurements.add_limit(self._engine, self._device, shape, half)
 
     def loaded(self, launch: Launch, seconds: float) -> None:
         """A model load took so long."""
@@ -108,4 +108,4 @@ class MeasurementLog:
             predicted_seconds=predicted,
             first=kind == "batch" and self._first,
         )
-        self._ledger.add_measurement(measured, batch)
+        self._ledger.measurements.add(measured, batch)

@@ -28,7 +28,7 @@ BOUNDS: Mapping[str, tuple[float, ...]] = {
 class CounterStore(Protocol):
     """Where tallies are kept."""
 
-    def add_tallies(self, more: Mapping[tuple[str, str], float]) -> None:
+    def add_counters(self, more: Mapping[tuple[str, str], float]) -> None:
         """Add to tallies, by name and label."""
 
 
@@ -55,5 +55,5 @@ class Counters:
     def write(self, book: CounterStore) -> None:
         """Write down what is pending; it stays pending where the ledger cannot take it just now."""
         with suppress(LedgerError):
-            book.add_tallies(self._pending)
+            book.add_counters(self._pending)
             self._pending = {}

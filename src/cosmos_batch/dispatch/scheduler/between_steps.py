@@ -125,7 +125,7 @@ class Conductor:
 
     def between(self, flight: RunningBatch) -> None:
         """Heed what the queue says. Of an engine that cannot step, only cancelled runs are taken out."""
-        pulse = self._tools.ledger.pulse()
+        pulse = self._tools.ledger.queue.poll()
         changed = self._agenda.refresh(pulse.latest)
         self._drop(flight, changed)
         self._tell()
@@ -153,7 +153,7 @@ class Conductor:
 
     def _drop(self, flight: RunningBatch, changed: bool) -> None:
         lost = self._tools.leases.lost
-        wished = set(self._tools.ledger.wishes()) if changed else set()
+        wished = set(self._tools.ledger.queue.cancel_requests()) if changed else set()
         for seat in flight.running:
             if seat.attempt in lost or seat.id in wished:
                 flight.drop(seat.id, "cancelled")
@@ -195,13 +195,13 @@ class Conductor:
             0,
             {run_id: alone_seconds(kind, cost) for run_id, kind in kinds.items()},
         )
-        claim = tools.ledger.claim(list(kinds), facts, tools.worker, tools.settings.lease, scene.number)
+        claim = tools.ledger.queue.claim(list(kinds), facts, tools.worker, tools.settings.lease, scene.number)
         if claim is None:
             return
         taken = [run for run in runs if run.id in claim.attempts]
         scene.recorder.know({run.id: self._failures[run.id] for run in taken})
         seats = [seat for run in taken if (seat := scene.recorder.place(run, claim.attempts[run.id]))]
-        tools.ledger.begin([seat.id for seat in seats])
+        tools.ledger.queue.begin([seat.id for seat in seats])
         tools.events.began(scene.number, [seat.id for seat in seats])
         tools.counters.count("joins", len(seats))
         flight.admit(seats)

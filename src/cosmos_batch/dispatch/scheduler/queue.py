@@ -240,7 +240,7 @@ class QueueScheduler:
 
     def plan(self) -> None:
         """Plan everything that waits, anew."""
-        measured = self._ledger.measurements(self._prior.engine, self._prior.device, LESSONS)
+        measured = self._ledger.measurements.latest(self._prior.engine, self._prior.device, LESSONS)
         self.cost = self._lessons.cost = fit(measured, self._prior)
         self._turns, self._planned = [], set()
         ready = self._ready(self._waiting.entries)
@@ -297,7 +297,7 @@ class QueueScheduler:
         """The runs, without those that the engine cannot do, which fail."""
         refused = refusals_by_run(runs, self._traits, self._waiting.facts)
         for run_id, problems in refused.items():
-            self._ledger.settle([run_id], State.FAILED, "; ".join(str(problem) for problem in problems))
+            self._ledger.runs.settle([run_id], State.FAILED, "; ".join(str(problem) for problem in problems))
             self._waiting.entries.pop(run_id, None)
         return [run for run in runs if run.id not in refused]
 

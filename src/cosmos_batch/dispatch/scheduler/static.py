@@ -40,7 +40,7 @@ class Executor:
         ids = {run.id for run in runs}
         resume(runs, self._tools)
         self._write_manifest(ids)
-        while not self._stop.requested and (waiting := self._tools.ledger.waiting(ids)):
+        while not self._stop.requested and (waiting := self._tools.ledger.queries.waiting(ids)):
             self._round(waiting, ids)
         return self._write_manifest(ids)
 
@@ -62,6 +62,6 @@ class Executor:
             self._manifest_pace.spent(self._tools.clock() - started)
 
     def _write_manifest(self, ids: set[str]) -> list[RunStatus]:
-        standings = [standing for standing in self._tools.ledger.standings() if standing.id in ids]
+        standings = [standing for standing in self._tools.ledger.queries.statuses() if standing.id in ids]
         write_manifest(self._tools.folder, standings)
         return standings

@@ -39,14 +39,14 @@ class WaitingRuns:
             return []
         if self._latest is None or self._clock() - self._scanned >= RESCAN_SECONDS:
             return self._rescan()
-        news = self._ledger.news(self._latest)
+        news = self._ledger.queue.changes_since(self._latest)
         self._latest = news.latest
         for run_id in news.gone:
             self._forget(run_id)
         return self._note(news.waiting)
 
     def _rescan(self) -> list[str]:
-        news = self._ledger.news()
+        news = self._ledger.queue.changes_since()
         self._latest, self._scanned = news.latest, self._clock()
         for run_id in self.entries.keys() - {entry.id for entry in news.waiting}:
             self._forget(run_id)
@@ -67,7 +67,7 @@ class WaitingRuns:
         wanted = [entry for id_ in ids if (entry := self.entries.get(id_))]
         unknown = [entry.id for entry in wanted if self._runs.get(entry.id, ("",))[0] != entry.fingerprint]
         if unknown:
-            for request in self._ledger.requests(unknown):
+            for request in self._ledger.queries.requests(unknown):
                 self._runs[request.id] = request.fingerprint, request.run
                 self.facts.update(request.facts)
         return [run for entry in wanted if (run := self._run(entry))]

@@ -76,7 +76,7 @@ class Heartbeat:
         """Renew every lease once."""
         held = self._leases.held()
         try:
-            self._leases.lose(held - self._ledger.renew(held, self._lease))
-            self._ledger.seen(self._worker)
+            self._leases.lose(held - self._ledger.queue.renew(held, self._lease))
+            self._ledger.workers.heartbeat(self._worker)
         except LedgerError as exc:
             self._trouble(str(exc))

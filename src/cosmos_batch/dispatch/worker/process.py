@@ -64,15 +64,15 @@ def run_worker(
 
 def _load(hire: Callable[[], LoadedEngine], ledger: Ledger, name: str, journal: EventLog) -> LoadedEngine:
     """Load the engine, and say so in the ledger."""
-    retry_until_available(lambda: ledger.report(name, WorkerState.STARTING), journal)
+    retry_until_available(lambda: ledger.workers.report(name, WorkerState.STARTING), journal)
     try:
         machine = hire()
     except CosmosBatchError as exc:
         trouble = str(exc)
-        retry_until_available(lambda: ledger.report(name, WorkerState.TROUBLED, trouble=trouble), journal)
+        retry_until_available(lambda: ledger.workers.report(name, WorkerState.TROUBLED, trouble=trouble), journal)
         raise
     engine, device = machine.prior.engine, machine.prior.device
-    retry_until_available(lambda: ledger.introduce(name, engine, device), journal)
+    retry_until_available(lambda: ledger.workers.register(name, engine, device), journal)
     return machine
 
 

@@ -115,11 +115,11 @@ class Supervisor:
         retry_until_available(self._set_right, self._journal)
 
     def _set_right(self) -> None:
-        back = self._ledger.reclaim("the service was started anew", everyone=True)
-        self._ledger.close_workers()
+        back = self._ledger.queue.reclaim("the service was started anew", everyone=True)
+        self._ledger.workers.close()
         if self._on_start is not OnStart.KEEP:
-            self._ledger.set_mode(Mode.RUNNING if self._on_start is OnStart.RUN else Mode.PAUSED)
-        self._journal("serving", home=str(self._home.root), returned=len(back), mode=self._ledger.mode())
+            self._ledger.settings.set_mode(Mode.RUNNING if self._on_start is OnStart.RUN else Mode.PAUSED)
+        self._journal("serving", home=str(self._home.root), returned=len(back), mode=self._ledger.settings.mode())
 
     def _run(self) -> None:
         swept = float("-inf")
@@ -139,11 +139,11 @@ class Supervisor:
         videos = self._home.videos
         with suppress(LedgerError, StorageError):  # the workers say so, and the next sweep does it
             kept = kept_states(videos)
-            forget_states(videos, kept - self._ledger.unfinished(kept))
+            forget_states(videos, kept - self._ledger.queries.unfinished(kept))
             begun = kept_attempts(
                 videos
             )  # looked for first: an attempt is in the ledger before it is in the folder
-            for attempt in begun - self._ledger.attempts_open():
+            for attempt in begun - self._ledger.queue.open_attempts():
                 discard(videos, attempt)
 
     def _look_after(self, post: _Post) -> None:
@@ -157,7 +157,7 @@ class Supervisor:
     def _wanted(self) -> bool:
         """Whether workers are to be at work. A ledger that does not answer is theirs to wait for."""
         with suppress(LedgerError):
-            return self._ledger.mode() is Mode.RUNNING
+            return self._ledger.settings.mode() is Mode.RUNNING
         return True
 
     def _start(self, post: _Post) -> None:
@@ -193,13 +193,15 @@ class Supervisor:
     def _settle(self, words: Inflight, how: str) -> None:
         if not words.worker:
             return
-        for attempt in self._ledger.attempts_open(words.worker):
+        for attempt in self._ledger.queue.open_attempts(words.worker):
             discard(self._home.videos, attempt)
         aboard = words.aboard if how and words.phase == ENGINE else {}
-        poisoned = self._ledger.bury(words.worker, how or "it ended with its process", aboard)
-        self._ledger.close_workers([words.worker])
+        poisoned = self._ledger.crashes.requeue_dead_worker(
+            words.worker, how or "it ended with its process", aboard
+        )
+        self._ledger.workers.close([words.worker])
         if how:
-            self._ledger.add_tallies({("deaths", ""): 1.0, ("poisoned", ""): float(len(poisoned))})
+            self._ledger.measurements.add_counters({("deaths", ""): 1.0, ("poisoned", ""): float(len(poisoned))})
         for run_id, evidence in poisoned.items():
             self._journal("poison", run=run_id, evidence=evidence)
 

@@ -143,8 +143,8 @@ class Worker:
         self._box.ready()
         ending = self._work()
         with suppress(CosmosBatchError):
-            self._tallies.write(self._ledger)
-            self._ledger.report(self._name, WorkerState.ENDED)
+            self._tallies.write(self._ledger.measurements)
+            self._ledger.workers.report(self._name, WorkerState.ENDED)
         self._tools.checks.shutdown()
         self._journal("ended", why=ending.name.lower())
         return ending
@@ -154,7 +154,7 @@ class Worker:
         with Heartbeat(self._ledger, self._name, leases, lease, self._tools.events.noted):
             while not self.stop.requested:
                 try:
-                    if self._ledger.pulse().mode is not Mode.RUNNING:
+                    if self._ledger.queue.poll().mode is not Mode.RUNNING:
                         return ExitCode.AWAY
                     self._round()
                 except EngineLost as exc:
@@ -166,7 +166,7 @@ class Worker:
 
     def _paused(self) -> bool:
         with suppress(LedgerError):
-            return self._ledger.pulse().mode is not Mode.RUNNING
+            return self._ledger.queue.poll().mode is not Mode.RUNNING
         return False
 
     def _round(self) -> None:
@@ -183,7 +183,7 @@ class Worker:
     def _choose(self, *, going_on: bool = False) -> Launch | None:
         """Look at the queue, choose a launch; `going_on`: one that may share the session of the last."""
         self._patrol()
-        pulse = self._ledger.pulse()
+        pulse = self._ledger.queue.poll()
         self._agenda.refresh(pulse.latest)
         self._agenda.others = self._others()
         launch = self._agenda.next(going_on=going_on) if pulse.mode is Mode.RUNNING else None
@@ -194,8 +194,10 @@ class Worker:
     def _others(self) -> list[float]:
         """For how many more seconds each of those is busy that take from the same queue."""
         ready = (WorkerState.STARTING, WorkerState.IDLE, WorkerState.WORKING)
-        names = [other.id for other in self._ledger.workers() if other.state in ready and other.id != self._name]
-        busy = self._ledger.busy_for() if names else {}
+        names = [
+            other.id for other in self._ledger.workers.all() if other.state in ready and other.id != self._name
+        ]
+        busy = self._ledger.queue.remaining_seconds() if names else {}
         return [busy.get(name, 0.0) for name in names]
 
     def _go_on(self) -> Launch | None:
@@ -208,7 +210,7 @@ class Worker:
         now, busy = self._clock(), self._box.busy
         self._tallies.count("engine_seconds", busy - self._busy)
         self._tallies.count("idle_seconds", max(0.0, now - self._since - (busy - self._busy)))
-        self._tallies.write(self._ledger)
+        self._tallies.write(self._ledger.measurements)
         self._since, self._busy = now, busy
 
     def _execute(self, launch: Launch) -> None:
@@ -248,18 +250,18 @@ class Worker:
         failed = {entry.id: entry.failures for run in launch.runs if (entry := self._waiting.entries.get(run.id))}
         wait = settings.wait_after(1 + max(failed.values(), default=0))
         self._tools.events.noted(f"a launch of {len(launch.runs)} runs cannot start: {cause}")
-        self._ledger.postpone([run.id for run in launch.runs], cause, wait, settings.max_failures)
+        self._ledger.queue.defer([run.id for run in launch.runs], cause, wait, settings.max_failures)
 
     def _rest(self) -> None:
         """Nothing to do just now."""
         self._report(WorkerState.IDLE)
-        self._tallies.write(self._ledger)
+        self._tallies.write(self._ledger.measurements)
         self._sleep(max(0.001, min(self._service.poll, self._agenda.next_in())))
 
     def _patrol(self) -> None:
         """Now and then, take back the runs of workers that nobody heard of for too long."""
         if self._patrol_pace.due():
-            if back := self._ledger.reclaim("its worker was silent for too long"):
+            if back := self._ledger.queue.reclaim("its worker was silent for too long"):
                 self._tools.events.noted(f"{len(back)} runs of silent workers wait again")
             self._patrol_pace.spent(0.0)
 
@@ -270,7 +272,7 @@ class Worker:
         now = self._clock()
         deferred, waiting = self._agenda.deferred(now), len(self._waiting.entries)
         view = forecast(self._agenda.turns, waiting, deferred, self._agenda.flushed, now)
-        self._ledger.report(self._name, state, outlook=view)
+        self._ledger.workers.report(self._name, state, outlook=view)
         self._state = state
         self._outlook_pace.spent(self._clock() - now)
 
@@ -286,7 +288,7 @@ class Worker:
         self._journal("troubled", trouble=str(error), tries=self._troubles)
         self._state = WorkerState.TROUBLED
         with suppress(LedgerError):
-            self._ledger.report(self._name, WorkerState.TROUBLED, trouble=str(error))
+            self._ledger.workers.report(self._name, WorkerState.TROUBLED, trouble=str(error))
         wait = min(self._service.longest_trouble, self._service.poll * 2.0 ** min(self._troubles, 20))
         until = self._clock() + wait
         while not self.stop.requested and self._clock() < until:
@@ -297,7 +299,7 @@ class Worker:
         if not self._troubles:
             return
         self._folder.probe()
-        self._ledger.reclaim("its worker was in trouble", worker=self._name)
+        self._ledger.queue.reclaim("its worker was in trouble", worker=self._name)
         for attempt in self._tools.leases.held():
             discard(self._folder.root, attempt)
             self._tools.leases.drop(attempt)

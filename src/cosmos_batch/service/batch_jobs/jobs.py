@@ -76,12 +76,12 @@ class BatchJobs:
             total=0,
             created=time.time(),
         )
-        self._ledger.add_order(order)
+        self._ledger.batch_jobs.add(order)
         return order
 
     def get(self, order_id: str) -> BatchJobRecord:
         """One order. Raises Refusal."""
-        order = self._ledger.order(order_id)
+        order = self._ledger.batch_jobs.get(order_id)
         if order is None:
             raise ApiError(404, "not_found", f"there is no batch {order_id[:80]!r} here")
         return order
@@ -89,7 +89,7 @@ class BatchJobs:
     def cancel(self, order_id: str) -> BatchJobRecord:
         """Cancel what has not ended of an order. Raises Refusal where it has ended itself."""
         order = self.get(order_id)
-        changed = self._ledger.change_order(
+        changed = self._ledger.batch_jobs.change(
             order_id, only=OPEN[:2], state=BatchJobState.CANCELLING, cancelling=time.time()
         )
         if not changed and order.state is not BatchJobState.CANCELLING:
@@ -98,13 +98,13 @@ class BatchJobs:
         return self.get(order_id)
 
     def _cancel_runs(self, order_id: str) -> None:
-        ids = [run for run, _ in self._ledger.order_runs(order_id)]
-        self._ledger.cancel(ids, f"its batch {order_id} was cancelled")
+        ids = [run for run, _ in self._ledger.batch_jobs.runs(order_id)]
+        self._ledger.runs.cancel(ids, f"its batch {order_id} was cancelled")
 
     def advance(self) -> None:
         """Take every open order as far as it goes now. Raises LedgerError and StorageError."""
         with self._lock:
-            for order in reversed(self._ledger.orders(states=OPEN, limit=1000)):
+            for order in reversed(self._ledger.batch_jobs.page(states=OPEN, limit=1000)):
                 if order.state is not BatchJobState.VALIDATING:
                     self._finish(order)
                 elif self._not_before.get(order.id, 0.0) <= time.monotonic():
@@ -139,18 +139,18 @@ class BatchJobs:
             return
         errors = lines.errors[:SHOWN_ERRORS]
         values: dict[str, Any] = {"total": lines.total, "errors": errors, "started": time.time()}
-        begun = self._ledger.change_order(
+        begun = self._ledger.batch_jobs.change(
             order.id, only=[BatchJobState.VALIDATING], state=BatchJobState.IN_PROGRESS, **values
         )
         if not begun and self.get(order.id).state is BatchJobState.CANCELLING:  # meanwhile
-            self._ledger.change_order(order.id, **values)
+            self._ledger.batch_jobs.change(order.id, **values)
             self._cancel_runs(order.id)
 
     def _fail(self, order: BatchJobRecord, lines: _Lines, code: str, message: str) -> None:
         self._cancel_runs(order.id)
         errors = [{"code": code, "line": None, "message": message, "param": None}, *lines.errors[:SHOWN_ERRORS]]
         error_file = self._uploads.write(f"file-e{order.id[6:]}", "errors.jsonl", lines.bad, order.owner).id
-        self._ledger.change_order(
+        self._ledger.batch_jobs.change(
             order.id,
             only=[BatchJobState.VALIDATING],
             state=BatchJobState.FAILED,
@@ -162,7 +162,7 @@ class BatchJobs:
 
     def _finish(self, order: BatchJobRecord) -> None:
         """Write the answers down, once every run of an order has ended."""
-        counts = self._ledger.order_counts(order.id)
+        counts = self._ledger.batch_jobs.counts(order.id)
         if any(count for state, count in counts.items() if state not in ENDED):
             return
         output = error = ""
@@ -176,7 +176,7 @@ class BatchJobs:
             error = self._uploads.write(f"file-e{order.id[6:]}", "errors.jsonl", texts, order.owner).id
         cancelled = order.state is BatchJobState.CANCELLING
         final = BatchJobState.CANCELLED if cancelled else BatchJobState.COMPLETED
-        self._ledger.change_order(
+        self._ledger.batch_jobs.change(
             order.id, only=[order.state], state=final, output_file=output, error_file=error, ended=time.time()
         )
         with suppress(OSError):
@@ -185,7 +185,7 @@ class BatchJobs:
     def _looks(self, order_id: str, states: Sequence[State]) -> Iterator[RunWithAttempt]:
         after = ""
         while True:
-            page = self._ledger.page(
+            page = self._ledger.queries.page(
                 Filter(order=order_id, states=states), after=after, limit=500, newest_first=False
             )
             yield from page.runs
@@ -201,7 +201,7 @@ class BatchJobs:
         return answer_line(f"batch_req_{video.id}", video.custom_id, response, error)
 
     def _path_of(self, order: BatchJobRecord) -> Path:
-        file = self._ledger.file(order.input_file)
+        file = self._ledger.files.get(order.input_file)
         if file is None:
             raise FileNotFoundError(2, "it was deleted")
         return Path(file.path)

@@ -32,7 +32,7 @@ def create_batch(asked: BatchRequest, here: AppStateDep, who: Caller) -> BatchOb
 @router.get("", response_model=BatchList)
 def list_batches(here: AppStateDep, after: After = "", limit: Limit = 20) -> BatchList:
     """List batches, newest first."""
-    found = here.ledger.orders(after=after, limit=limit + 1)
+    found = here.ledger.batch_jobs.page(after=after, limit=limit + 1)
     data = [shape_of(order, here) for order in found[:limit]]
     ends = (data[0].id, data[-1].id) if data else (None, None)
     return BatchList(data=data, first_id=ends[0], last_id=ends[1], has_more=len(found) > limit)
@@ -75,7 +75,7 @@ def shape_of(order: BatchJobRecord, here: AppState) -> BatchObject:
 
 
 def _counts(order: BatchJobRecord, here: AppState) -> BatchCounts:
-    states = here.ledger.order_counts(order.id)
+    states = here.ledger.batch_jobs.counts(order.id)
     runs = sum(states.values())
     total = max(order.total, runs)
     rejected = total - runs if order.total else 0

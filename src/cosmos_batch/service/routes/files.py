@@ -69,7 +69,7 @@ def list_files(
     purpose: Annotated[str, Query(max_length=32)] = "",
 ) -> FileList:
     """List files."""
-    found = here.ledger.files(purpose=purpose, after=after, limit=limit + 1, newest_first=order == "desc")
+    found = here.ledger.files.page(purpose=purpose, after=after, limit=limit + 1, newest_first=order == "desc")
     data = [shape_of(record) for record in found[:limit]]
     ends = (data[0].id, data[-1].id) if data else (None, None)
     return FileList(data=data, first_id=ends[0], last_id=ends[1], has_more=len(found) > limit)

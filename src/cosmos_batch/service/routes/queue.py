@@ -53,7 +53,7 @@ def make_plan(asked: PlanRequest, here: AppStateDep) -> dict[str, Any]:
     if problems:
         raise InputError(problems)
     prior = here.served.prior
-    cost = fit(here.ledger.measurements(prior.engine, prior.device, _MEASURED), prior)
+    cost = fit(here.ledger.measurements.latest(prior.engine, prior.device, _MEASURED), prior)
     plan = plan_to_dict(plan_runs(runs, here.served.traits, cost, facts=facts))
     return plan | {"starts_in_seconds": here.outlook.read().seconds}
 
@@ -67,13 +67,13 @@ def get_queue(here: AppStateDep) -> Queue:
     """The queue as the planner sees it, what runs, and how the workers are."""
     outlook = here.outlook.read()
     shown = [run for launch in outlook.launches for batch in launch.get("batches", []) for run in batch["runs"]]
-    records = here.ledger.records(shown)
+    records = here.ledger.queries.records(shown)
     return Queue(
         mode=outlook.mode,
-        counts={state.value: count for state, count in here.ledger.states().items()},
+        counts={state.value: count for state, count in here.ledger.queries.states().items()},
         seconds=outlook.seconds,
         groups=[_group(i, launch, records, here) for i, launch in enumerate(outlook.launches)],
-        running=_running(here.ledger.under_way()),
+        running=_running(here.ledger.queries.under_way()),
         workers=[_worker(worker, outlook) for worker in outlook.workers],
         held_back={run: str(why) for w in outlook.alive for run, why in w.outlook.get("held_back", {}).items()},
         flushed=next((str(w.outlook["flushed"]) for w in outlook.alive if w.outlook.get("flushed")), None),
@@ -100,7 +100,7 @@ def drain_queue(here: AppStateDep) -> Queue:
 
 
 def _set_mode(here: AppState, mode: Mode) -> Queue:
-    here.ledger.set_mode(mode)
+    here.ledger.settings.set_mode(mode)
     here.outlook.forget()
     return get_queue(here)
 

@@ -24,9 +24,9 @@ def get_stats(here: AppStateDep, hours: Annotated[float, Query(ge=0.1, le=24 * 3
     stretch = max(60.0, hours * 3600 / _BUCKETS)
     until = time.time() + 1
     since = until - stretch * max(1, round(hours * 3600 / stretch))
-    throughput = here.ledger.throughput(since, until, stretch)
-    predictions = here.ledger.predictions()
-    times = here.ledger.run_times(since)
+    throughput = here.ledger.reports.throughput(since, until, stretch)
+    predictions = here.ledger.reports.predictions()
+    times = here.ledger.reports.run_times(since)
     engine = sum(each.engine_seconds for each in throughput)
     alone = sum(each.alone_seconds for each in throughput)
     return Stats(
@@ -41,7 +41,7 @@ def get_stats(here: AppStateDep, hours: Annotated[float, Query(ge=0.1, le=24 * 3
         prediction_error=_error(predictions),
         wait_seconds=_spread([each.waited for each in times]),
         run_seconds=_spread([each.took for each in times]),
-        batch_sizes={str(size): count for size, count in here.ledger.batch_sizes(since).items()},
+        batch_sizes={str(size): count for size, count in here.ledger.reports.batch_sizes(since).items()},
     )
 
 

@@ -132,7 +132,7 @@ def list_videos(
 ) -> VideoList:
     """List videos."""
     wanted = Filter(states=_states(status, state), text=q, control=control, order=batch_id, rating=rating)
-    page = here.ledger.page(wanted, after=after, limit=limit, newest_first=order == "desc")
+    page = here.ledger.queries.page(wanted, after=after, limit=limit, newest_first=order == "desc")
     data = [here.views.video(look) for look in page.runs]
     ends = (data[0].id, data[-1].id) if data else (None, None)
     return VideoList(data=data, first_id=ends[0], last_id=ends[1], has_more=page.more)
@@ -161,7 +161,7 @@ def get_video(video_id: Id, here: AppStateDep) -> Video:
 
 
 def _look(here: AppState, video_id: str) -> RunWithAttempt:
-    look = here.ledger.look(video_id)
+    look = here.ledger.queries.get_run(video_id)
     if look is None:
         raise not_found("video", video_id)
     return look
@@ -196,10 +196,10 @@ def get_content(
 def get_history(video_id: Id, here: AppStateDep) -> VideoHistory:
     """What happened to a run: every change of its state, and every attempt at it."""
     _look(here, video_id)
-    changes = here.ledger.history(video_id)
+    changes = here.ledger.queries.history(video_id)
     return VideoHistory(
         data=[VideoChange(id=c.id, state=c.state, reason=c.reason, at=c.at) for c in changes],
-        attempts=[VideoAttempt.model_validate(_attempt(a)) for a in here.ledger.attempts(video_id)],
+        attempts=[VideoAttempt.model_validate(_attempt(a)) for a in here.ledger.queries.attempts(video_id)],
     )
 
 
@@ -211,7 +211,7 @@ def _attempt(attempt: Any) -> dict[str, Any]:
 def delete_video(video_id: Id, here: AppStateDep) -> VideoDeleted:
     """Delete a video and its record. One that waits or runs is to be cancelled first."""
     state = _look(here, video_id).record.state
-    if not here.ledger.forget([video_id]):
+    if not here.ledger.runs.delete([video_id]):
         raise _wrong_state(video_id, state, "cancel it first")
     shutil.rmtree(here.videos / video_id, ignore_errors=True)
     return VideoDeleted(id=video_id)
@@ -220,7 +220,7 @@ def delete_video(video_id: Id, here: AppStateDep) -> VideoDeleted:
 @router.post("/{video_id}/cancel", response_model=Video)
 def cancel_video(video_id: Id, here: AppStateDep, who: Caller) -> Video:
     """Cancel a run: at once if it waits, at its next step if it runs."""
-    state = here.ledger.cancel([video_id], _by("cancelled", who)).get(video_id)
+    state = here.ledger.runs.cancel([video_id], _by("cancelled", who)).get(video_id)
     if state is None:
         raise not_found("video", video_id)
     if state in (State.SUCCEEDED, State.FAILED, State.BLOCKED):
@@ -232,7 +232,7 @@ def cancel_video(video_id: Id, here: AppStateDep, who: Caller) -> Video:
 def retry_video(video_id: Id, here: AppStateDep, who: Caller) -> Video:
     """Queue a run again that failed, was blocked or was cancelled."""
     state = _look(here, video_id).record.state
-    if not here.ledger.retry([video_id], _by("asked for again", who)):
+    if not here.ledger.runs.retry([video_id], _by("asked for again", who)):
         raise _wrong_state(video_id, state, "only what failed, was blocked or was cancelled is tried again")
     return here.views.video(_look(here, video_id))
 
@@ -243,7 +243,7 @@ def set_priority(video_id: Id, asked: PriorityRequest, here: AppStateDep) -> Vid
     state = _look(here, video_id).record.state
     named = asked.priority
     priority = Priority[named.upper()].value if isinstance(named, str) else named
-    if not here.ledger.reprioritise([video_id], priority):
+    if not here.ledger.runs.reprioritise([video_id], priority):
         raise _wrong_state(video_id, state, "it has ended already")
     return here.views.video(_look(here, video_id))
 
@@ -251,7 +251,7 @@ def set_priority(video_id: Id, asked: PriorityRequest, here: AppStateDep) -> Vid
 @router.post("/{video_id}/rating", response_model=Video)
 def set_rating(video_id: Id, asked: RatingRequest, here: AppStateDep) -> Video:
     """Keep what somebody thinks of a video."""
-    if not here.ledger.rate(video_id, asked.rating):
+    if not here.ledger.runs.rate(video_id, asked.rating):
         raise not_found("video", video_id)
     return here.views.video(_look(here, video_id))
 

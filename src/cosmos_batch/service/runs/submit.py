@@ -63,7 +63,7 @@ class Submitter:
     def __init__(self, ledger: Ledger, most: int) -> None:
         """`most`: runs that may wait."""
         self._ledger = ledger
-        self._queue = SubmitQueue(ledger.states, most)
+        self._queue = SubmitQueue(ledger.queries.states, most)
         self._pending: list[tuple[Prepare, asyncio.Future[Done]]] = []
         self._busy = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,7 +110,7 @@ class Submitter:
             return []
         try:
             self._queue.reserve(len(wanted))
-            accepted = self._ledger.accept(wanted)
+            accepted = self._ledger.runs.accept(wanted)
             return [Done(each, answered) for each, answered in zip(wanted, accepted, strict=True)]
         except ConflictError as exc:
             return [exc] if len(wanted) == 1 else [self._write_one(each) for each in wanted]
@@ -119,14 +119,14 @@ class Submitter:
 
     def _write_one(self, wanted: Submission) -> Answer:
         try:
-            return Done(wanted, self._ledger.accept([wanted])[0])
+            return Done(wanted, self._ledger.runs.accept([wanted])[0])
         except (ConflictError, LedgerError) as exc:
             return exc
 
     def submit_all(self, wanted: Sequence[Submission]) -> list[SubmitResult]:
         """Take many runs in, in this thread, all or none. Raises Refusal, ConflictError and LedgerError."""
         self._queue.reserve(len(wanted))
-        return self._ledger.accept(wanted)
+        return self._ledger.runs.accept(wanted)
 
 
 def _prepared(prepare: Prepare) -> Submission | CosmosBatchError:

@@ -50,10 +50,10 @@ class Uploads:
             raise InputError(
                 [Problem("", None, "purpose", repr(purpose[:40]), "is not a purpose known here", remedy)]
             )
-        if known := self._ledger.file(file_id):
+        if known := self._ledger.files.get(file_id):
             if Path(known.path).is_file():
                 return known
-            self._ledger.delete_file(file_id)
+            self._ledger.files.delete(file_id)
         path = self.folder / f"{file_id}.{suffix}"
         with folder_errors(self.folder):
             received.path.replace(path)
@@ -74,9 +74,9 @@ class Uploads:
             created=time.time(),
         )
         try:
-            self._ledger.add_file(record)
+            self._ledger.files.add(record)
         except LedgerError:
-            if known := self._ledger.file(file_id):  # sent twice at the same time
+            if known := self._ledger.files.get(file_id):  # sent twice at the same time
                 return known
             raise
         return record
@@ -91,14 +91,14 @@ class Uploads:
                 stream.write(raw)
                 digest.update(raw)
                 size += len(raw)
-        self._ledger.delete_file(file_id)
+        self._ledger.files.delete(file_id)
         received = Received(path, name, size, digest.hexdigest())
         return self._record(file_id, received, OUTPUT_PURPOSE, owner, path, None)
 
     def video(self, file_id: str) -> Path | None:
         """The video of that id."""
         if file_id not in self._videos:
-            record = self._ledger.file(file_id)
+            record = self._ledger.files.get(file_id)
             if record is None or record.purpose not in VIDEO_PURPOSES:
                 return None
             self._videos[file_id] = Path(record.path)
@@ -106,7 +106,7 @@ class Uploads:
 
     def get(self, file_id: str) -> FileRecord:
         """A file's record. Raises Refusal."""
-        record = self._ledger.file(file_id)
+        record = self._ledger.files.get(file_id)
         if record is None:
             raise ApiError(404, "not_found", f"there is no file {file_id[:80]!r} here")
         return record
@@ -114,10 +114,10 @@ class Uploads:
     def delete(self, file_id: str) -> None:
         """Delete a file. Raises Refusal where a run still needs it."""
         record = self.get(file_id)
-        if self._ledger.needs(record.path):
+        if self._ledger.queries.needs(record.path):
             message = f"a run that waits or runs needs the file {file_id}; cancel it first, or wait"
             raise ApiError(409, "in_use", message)
-        self._ledger.delete_file(file_id)
+        self._ledger.files.delete(file_id)
         self._videos.pop(file_id, None)
         with folder_errors(self.folder):
             Path(record.path).unlink(missing_ok=True)

@@ -123,7 +123,7 @@ def upscaled(size: Size) -> Size:
 TRANSFER1_DRIVEN = replace(
     TRANSFER1,
     launch_keys=tuple(key for key in TRANSFER1.launch_keys if key not in ("blur_strength", "canny_threshold")),
-    loose_batch_keys=("input", "shape"),
+    batch_keys_with_maps=("input", "shape"),
     frame_size=lambda facts: nearest(TRANSFER1_BUCKETS, facts),
     output=_transfer1_output,
 )

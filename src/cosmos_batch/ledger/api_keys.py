@@ -1,0 +1,43 @@
+"""API keys by name; only their hashes are stored."""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, select, update
+
+from cosmos_batch.errors import ConflictError
+from cosmos_batch.ledger.schema import keys
+from cosmos_batch.ledger.service_models import (
+    KeyRecord,
+)
+from cosmos_batch.ledger.transactions import Component
+
+
+class SqlApiKeys(Component):
+    """API keys, by name; only their hashes are kept."""
+
+    def add(self, name: str, hashed: str) -> None:
+        """Keep a key's hash, hex of SHA-256. Raises ConflictError where the name is taken."""
+        with self._db.write() as connection:
+            if connection.scalar(select(keys.c.name).where(keys.c.name == name)) is not None:
+                raise ConflictError(
+                    f"there is a key named {name} already; choose another name, or revoke it first"
+                )
+            connection.execute(insert(keys).values(name=name, hash=hashed, created=self._db.clock()))
+
+    def revoke(self, name: str) -> bool:
+        """Refuse a key from now on; False where there is none of that name that is not revoked."""
+        query = update(keys).where(keys.c.name == name, keys.c.revoked.is_(None))
+        with self._db.write() as connection:
+            return connection.execute(query.values(revoked=self._db.clock())).rowcount > 0
+
+    def name_of(self, hashed: str) -> str | None:
+        """The name of the key with that hash, if it is not revoked."""
+        query = select(keys.c.name).where(keys.c.hash == hashed, keys.c.revoked.is_(None))
+        with self._db.read() as connection:
+            return connection.scalar(query)
+
+    def all(self) -> list[KeyRecord]:
+        """All keys, revoked ones too, oldest first."""
+        query = select(keys.c.name, keys.c.created, keys.c.revoked).order_by(keys.c.created, keys.c.name)
+        with self._db.read() as connection:
+            return [KeyRecord(*row) for row in connection.execute(query)]

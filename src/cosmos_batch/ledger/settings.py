@@ -1,0 +1,37 @@
+"""Settings of a service by name, among them the mode of the queue."""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, select, update
+
+from cosmos_batch.ledger.queue import MODE
+from cosmos_batch.ledger.schema import controls
+from cosmos_batch.ledger.service_models import (
+    Mode,
+)
+from cosmos_batch.ledger.transactions import Component
+
+
+class SqlSettings(Component):
+    """Named settings of a service."""
+
+    def mode(self) -> Mode:
+        """What workers are to do with the queue."""
+        return Mode(self.get(MODE, Mode.RUNNING))
+
+    def set_mode(self, mode: Mode) -> None:
+        """Tell the workers what to do with the queue; they heed it at their next step."""
+        self.set(MODE, mode)
+
+    def get(self, name: str, default: str = "") -> str:
+        """A control's value."""
+        with self._db.read() as connection:
+            found = connection.scalar(select(controls.c.value).where(controls.c.name == name))
+        return default if found is None else found
+
+    def set(self, name: str, value: str) -> None:
+        """Set a control."""
+        values = {"value": value, "updated": self._db.clock()}
+        with self._db.write() as connection:
+            if not connection.execute(update(controls).where(controls.c.name == name).values(values)).rowcount:
+                connection.execute(insert(controls).values(name=name, **values))
