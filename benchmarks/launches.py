@@ -40,12 +40,12 @@ from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import TRANSFER_CONTROLS, Control, Run, Sampling
-from tests.dispatch.world import Heard
+from tests.support.dispatch_world import Heard
 
 LOAD, EACH = 120.0, 60.0  # seconds
 STEPS = 35
 FACTS = VideoInfo(width=1280, height=704, frames=2, fps=8.0)
-STANDINS = Path(__file__).parents[1] / "tests" / "engines" / "nvidia" / "standins"
+STANDINS = Path(__file__).parents[1] / "tests" / "support" / "standins"
 SETS = [names for count in range(1, 5) for names in combinations(TRANSFER_CONTROLS, count)]
 COST = CostModel(
     engine="transfer1",

@@ -54,7 +54,17 @@ def measure_http(clients: int, seconds: float, home: Path) -> Served:
 
 
 def _serve(home: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.cli.launcher", "serve", str(home), "--port", "0", "--root", str(home)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.cli_launcher",
+        "serve",
+        str(home),
+        "--port",
+        "0",
+        "--root",
+        str(home),
+    ]
     command += ["--rate", "1000000", "--flush-seconds", "1"]
     with (home / "server.log").open("wb") as log:
         return subprocess.Popen(

@@ -9,8 +9,8 @@ import pytest
 
 from cosmos_batch.cli.app import main
 from cosmos_batch.dispatch.output.directory import OutputDirectory
-from tests.cli.launcher import ReplayEngines
-from tests.dispatch.world import make_input
+from tests.support.cli_launcher import ReplayEngines
+from tests.support.dispatch_world import make_input
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from cosmos_batch.cli.app import main
 from tests.cli.test_commands import write_runs
-from tests.media.clips import clip
+from tests.support.clips import clip
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from cosmos_batch.errors import MediaError, StorageError
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.video import Frames, probe, read_frames, read_metadata
-from tests.media.clips import clip, moving
+from tests.support.clips import clip, moving
 
 
 def test_lossless_pixels_come_back_exactly(tmp_path: Path) -> None:

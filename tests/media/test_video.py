@@ -12,7 +12,7 @@ import pytest
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.video import probe, read_frames, read_mask
-from tests.media.clips import clip, frameless, moving, rotated_clip, sound, timed_clip
+from tests.support.clips import clip, frameless, moving, rotated_clip, sound, timed_clip
 
 
 def test_a_video_is_probed(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from cosmos_batch.ledger import Ledger
 from cosmos_batch.service.app import make_app
 from cosmos_batch.service.settings import Limits, Serving
 from cosmos_batch.service.state import AppState, ServedEngine
-from tests.dispatch.world import PRIOR, TRAITS, make_input
+from tests.support.dispatch_world import PRIOR, TRAITS, make_input
 
 PATIENCE = 60.0  # seconds for which a test waits for something that must come
 
@@ -90,7 +90,7 @@ def request(name: str = "dock.mp4", **fields: Any) -> dict[str, Any]:
 @contextmanager
 def server(home: Path, *options: str, **environment: str) -> Iterator[str]:
     """A real server with the replay engine, on a free port; gives its address."""
-    command = [sys.executable, "-m", "tests.cli.launcher", "serve", str(home), "--port", "0", *options]
+    command = [sys.executable, "-m", "tests.support.cli_launcher", "serve", str(home), "--port", "0", *options]
     with (home.parent / f"{home.name}.log").open("wb") as log:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ | environment

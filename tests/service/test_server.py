@@ -11,8 +11,8 @@ import httpx
 import pytest
 from openai import BadRequestError, ConflictError, NotFoundError, OpenAI
 
-from tests.dispatch.world import make_input
 from tests.service.conftest import events_of, request, server, until
+from tests.support.dispatch_world import make_input
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.nvidia.test_launchers import gone
-from tests.engines.nvidia.world import STANDINS, World
+from tests.support.nvidia_world import STANDINS, World
 
 MAIN = "from cosmos_batch.cli.app import main; main()"
 

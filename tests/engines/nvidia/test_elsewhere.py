@@ -11,9 +11,9 @@ from threading import Thread
 
 import pytest
 
-from tests.engines.nvidia.ssh_server import SERVERS, Server, asyncssh_server, back_again
 from tests.engines.nvidia.test_launchers import fake_docker
-from tests.engines.nvidia.world import BLOCKED, DONE, World, states
+from tests.support.nvidia_world import BLOCKED, DONE, World, states
+from tests.support.ssh_server import SERVERS, Server, asyncssh_server, back_again
 
 
 def over_ssh(world: World, server: Server) -> World:

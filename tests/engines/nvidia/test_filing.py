@@ -13,7 +13,7 @@ from cosmos_batch.errors import MediaError
 from cosmos_batch.media.verify import check_video
 from cosmos_batch.media.video import read_frames
 from cosmos_batch.run import Control, Run
-from tests.media.clips import clip
+from tests.support.clips import clip
 
 RUN = Run(id="r", prompt="a street", controls=(Control(name="edge", weight=1.0),))
 

@@ -18,7 +18,7 @@ from cosmos_batch.engines.nvidia.launchers.docker import DockerLauncher
 from cosmos_batch.engines.nvidia.launchers.local import LocalLauncher
 from cosmos_batch.engines.nvidia.launchers.ssh import SshLauncher
 from cosmos_batch.errors import EngineError
-from tests.engines.nvidia.ssh_server import SERVERS, Server
+from tests.support.ssh_server import SERVERS, Server
 
 HOSTILE = ["$(touch pwned)", "`id`", 'it\'s "quoted"', "-rf", "a\nb", "; rm x", "*", "", "ünï ☃", "\\'"]
 SHOW = "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ['ODD'], os.getcwd()]))"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.nvidia.world import BLOCKED, DONE, FAILED, World, states
+from tests.support.nvidia_world import BLOCKED, DONE, FAILED, World, states
 
 
 @pytest.fixture

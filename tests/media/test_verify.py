@@ -1,0 +1,67 @@
+"""An output counts only if it is whole, as it should be, and its own run's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cosmos_batch.errors import OutputError
+from cosmos_batch.media.encode import write_video
+from cosmos_batch.media.verify import FINGERPRINT, check_video
+from tests.support.clips import moving
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    write_video(tmp_path / "output.mp4", moving(17, 160, 96), 8, metadata={FINGERPRINT: "abc"})
+    return tmp_path / "output.mp4"
+
+
+def test_what_is_as_it_should_be_passes(output: Path) -> None:
+    check_video(output, frames=17, width=160, height=96, fps=8, fingerprint="abc")
+    check_video(output, frames=17, width=160, height=96, fps=8)
+
+
+def test_everything_wrong_is_said_at_once(output: Path) -> None:
+    with pytest.raises(OutputError) as caught:
+        check_video(output, frames=18, width=96, height=160, fps=24, fingerprint="xyz")
+
+    for part in (
+        "17 frames instead of 18",
+        "160x96 pixels instead of 96x160",
+        "8 fps instead of 24",
+        "run abc, not xyz",
+    ):
+        assert part in str(caught.value)
+
+
+def test_an_output_that_names_no_run_is_not_the_runs(tmp_path: Path) -> None:
+    write_video(tmp_path / "output.mp4", moving(2), 8)
+
+    with pytest.raises(OutputError, match="does not say for which run"):
+        check_video(tmp_path / "output.mp4", frames=2, width=64, height=48, fps=8, fingerprint="abc")
+
+
+def test_a_missing_or_cut_output_does_not_pass(output: Path) -> None:
+    whole = output.read_bytes()
+    for size in range(100, len(whole), len(whole) // 12):
+        output.write_bytes(whole[:size])
+        with pytest.raises(OutputError):
+            check_video(output, frames=17, width=160, height=96, fps=8, fingerprint="abc")
+
+    output.unlink()
+    with pytest.raises(OutputError, match="no such file"):
+        check_video(output, frames=17, width=160, height=96, fps=8, fingerprint="abc")
+
+
+def test_damage_within_the_pictures_does_not_pass(output: Path) -> None:
+    """Enough to lose the length of a picture: a decoder may well take what lies within one for another."""
+    data = bytearray(output.read_bytes())
+    begin = data.index(b"mdat")
+    middle, size = (begin + len(data)) // 2, (len(data) - begin) // 4
+    data[middle : middle + size] = bytes(size)
+    output.write_bytes(data)
+
+    with pytest.raises(OutputError):
+        check_video(output, frames=17, width=160, height=96, fps=8, fingerprint="abc")

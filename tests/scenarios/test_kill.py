@@ -1,0 +1,99 @@
+"""`kill -9` and Ctrl-C of a real process, at moments drawn with a fixed seed, then the same command again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.cli.test_commands import write_runs
+from tests.support.dispatch_world import make_input
+
+ROOT = Path(__file__).parents[2]
+RUNS = [f"r{index}" for index in range(6)]
+
+
+def start(file: Path, out: Path, step: float) -> subprocess.Popen[str]:
+    command = ["run", str(file), "-o", str(out), "--plain", "--save-every", "0", "--max-batch", "3"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.support.cli_launcher", *command],
+        cwd=ROOT,
+        env=os.environ | {"REPLAY_STEP": str(step), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(file: Path, out: Path) -> str:
+    process = start(file, out, 0)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, printed
+    return printed
+
+
+def videos(out: Path) -> dict[str, str]:
+    return {path.parent.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in out.glob("*/output.mp4")}
+
+
+def kill_once_saved(file: Path, out: Path) -> None:
+    """Kill a command that has just saved its first states, and has three long steps before it."""
+    process = start(file, out, 0.5)
+    while not any((out / ".cosmos-batch" / "state").glob("*.safetensors")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+
+
+def test_a_killed_command_goes_on_and_ends_with_the_same_videos(tmp_path: Path) -> None:
+    make_input(tmp_path / "in.mp4")
+    file = write_runs(tmp_path / "runs.jsonl", RUNS)
+    finish(file, tmp_path / "undisturbed")
+    draw = random.Random(7)
+    out = tmp_path / "killed"
+
+    kill_once_saved(file, out)
+    for _ in range(2):
+        process = start(file, out, 0.03)
+        assert process.stdout is not None
+        for _ in range(draw.randrange(2, 8)):
+            process.stdout.readline()
+        try:
+            process.wait(timeout=draw.random() * 0.2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+        for published in out.glob("*/run.json"):  # whatever has its final name is whole
+            described = json.loads(published.read_text())["outputs"]["output.mp4"]["sha256"]
+            assert described == videos(out)[published.parent.name]
+    finish(file, out)
+
+    assert videos(out) == videos(tmp_path / "undisturbed")
+    assert sorted(videos(out)) == RUNS
+    resumed = [json.loads((out / run / "run.json").read_text())["resumed"] for run in RUNS]
+    assert any(resumed)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    make_input(tmp_path / "in.mp4")
+    file = write_runs(tmp_path / "runs.jsonl", RUNS)
+    out = tmp_path / "out"
+    process = start(file, out, 0.2)
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("batch 1"):
+        pass
+
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 130, printed
+    assert "the same command goes on" in printed
+    assert any((out / ".cosmos-batch" / "state").iterdir())
+    assert "6 succeeded" in finish(file, out)

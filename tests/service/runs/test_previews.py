@@ -1,0 +1,69 @@
+"""What browsers do not play is shown to them as a copy that they do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.video.frame import VideoFrame
+from starlette.testclient import TestClient
+
+from cosmos_batch.media.video import coding_of, probe
+from cosmos_batch.service.runs.previews import Previews
+from tests.service.conftest import request
+from tests.support.dispatch_world import make_input
+
+
+@pytest.fixture
+def odd(videos: Path) -> Path:
+    """An MPEG-4 video of 33x47 pixels, as no browser plays it."""
+    path = videos / "odd.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 33, 47, "yuv420p"
+        for shade in range(3):
+            container.mux(stream.encode(VideoFrame.from_ndarray(np.full((47, 33, 3), 80 * shade, np.uint8))))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_what_no_browser_plays_is_copied_once(tmp_path: Path, odd: Path) -> None:
+    previews = Previews(tmp_path / "previews")
+    copy = previews.of(odd)
+    assert (coding_of(copy), coding_of(odd)) == (("h264", "yuv420p"), ("mpeg4", "yuv420p"))
+    facts = probe(copy)
+    assert (facts.width, facts.height, facts.frames, facts.fps) == (32, 48, 3, 8)
+    made = copy.stat().st_mtime_ns
+    assert (previews.of(odd), copy.stat().st_mtime_ns) == (copy, made)
+    odd.write_bytes(make_input(tmp_path / "other.mp4").read_bytes())
+    assert previews.of(odd) == odd  # it is another video now
+
+
+def test_what_browsers_play_is_shown_as_it_is(tmp_path: Path, videos: Path) -> None:
+    assert Previews(tmp_path / "previews").of(videos / "dock.mp4") == videos / "dock.mp4"
+
+
+def test_the_first_copies_make_room_for_the_last(
+    tmp_path: Path, odd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cosmos_batch.service.runs.previews.KEPT", 1)
+    previews = Previews(tmp_path / "previews")
+    previews.of(odd)
+    other = odd.with_name("other.mp4")
+    other.write_bytes(odd.read_bytes())
+    last = previews.of(other)
+    assert list((tmp_path / "previews").iterdir()) == [last]
+
+
+def test_inputs_and_uploads_are_asked_for_as_copies(client: TestClient, odd: Path) -> None:
+    weights = {"weights": {"edge": 1}, "resolution": "32"}
+    made = client.post("/v1/videos", json=request("odd.mp4", id="r", execution_config=weights))
+    assert made.json()["variants"] == ["input", "thumbnail"]
+    sent = client.post("/v1/files", files={"file": odd.read_bytes()}, data={"purpose": "user_data"}).json()
+    for place in ("/v1/videos/r/content?variant=input", f"/v1/files/{sent['id']}/content?"):
+        assert client.get(place).content == odd.read_bytes()
+        assert b"avc1" in client.get(f"{place}&playable=true").content
+    still = client.get("/v1/videos/r/content?variant=thumbnail")
+    assert (still.content[:4], still.headers["cache-control"]) == (b"\x89PNG", "no-cache")

@@ -1,0 +1,95 @@
+"""Server-sent events: none is lost, whatever the burst, and nobody holds the others up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cosmos_batch.ledger import Ledger, Submission
+from cosmos_batch.service.events import Streams
+from cosmos_batch.service.http.errors import ApiError
+from tests.support.dispatch_world import make_run
+
+
+def submit(ledger: Ledger, count: int, first: int = 0) -> None:
+    """Take so many runs in."""
+    runs = [make_run(f"r{first + number}", Path("/in.mp4")) for number in range(count)]
+    ledger.runs.accept([Submission(run) for run in runs])
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """An event's fields."""
+    fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+    return fields | {"data": json.loads(fields.get("data", "null"))}
+
+
+async def changes(stream: AsyncIterator[str], count: int) -> list[dict[str, Any]]:
+    """The next changes of a stream, or all until it ends."""
+    found: list[dict[str, Any]] = []
+    async for text in stream:
+        event = parsed(text)
+        if event.get("event") == "video.state":
+            found.append(event)
+        if len(found) == count:
+            break
+    return found
+
+
+def test_a_burst_comes_whole_and_in_order(ledger: Ledger) -> None:
+    async def watch() -> list[dict[str, Any]]:
+        streams = Streams(ledger, 1)
+        stream = await streams.subscribe("", None)
+        submit(ledger, 1700)
+        seen = await changes(stream, 1700)
+        streams.close()
+        return seen
+
+    seen = asyncio.run(watch())
+    assert [event["data"]["video"] for event in seen] == [f"r{number}" for number in range(1700)]
+
+
+def test_a_stream_goes_on_where_another_broke_off(ledger: Ledger) -> None:
+    submit(ledger, 1200)
+
+    async def watch() -> list[dict[str, Any]]:
+        streams = Streams(ledger, 1)
+        stream = await streams.subscribe("", 100)
+        submit(ledger, 5, first=1200)
+        seen = await changes(stream, 1105)
+        streams.close()
+        return seen
+
+    assert [int(event["id"]) for event in asyncio.run(watch())] == list(range(101, 1206))
+
+
+def test_who_does_not_read_is_let_go_and_the_others_go_on(ledger: Ledger) -> None:
+    async def watch() -> tuple[int, int]:
+        streams = Streams(ledger, 2)
+        idle, eager = [await streams.subscribe("", None) for _ in range(2)]
+        for number in range(5):
+            submit(ledger, 500, first=500 * number)
+        seen = len(await changes(eager, 2500))
+        left = len(await changes(idle, 2500))
+        streams.close()
+        return seen, left
+
+    assert asyncio.run(watch()) == (2500, 0)
+
+
+def test_streams_are_bounded(ledger: Ledger) -> None:
+    async def open_two() -> None:
+        streams = Streams(ledger, 1)
+        await streams.subscribe("", None)
+        try:
+            with pytest.raises(ApiError, match="1 event streams are open") as refused:
+                await streams.subscribe("", None)
+            assert (refused.value.status, refused.value.headers) == (429, {"Retry-After": "10"})
+        finally:
+            streams.close()
+
+    asyncio.run(open_two())

@@ -1,0 +1,95 @@
+"""Videos of one run, or of two, in step: whatever their rates, all show the same frame."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.service.web.conftest import ON_BOTH_SIZES, Visit, wait_for
+from tests.service.web.fake import Fake
+from tests.service.web.films import SHOWN
+
+pytestmark = pytest.mark.browser
+
+
+def player(page: Page) -> Page:
+    """Wait until the player can be used."""
+    expect(page.locator(".player.ready")).to_be_visible(timeout=15_000)
+    return page
+
+
+def scrub(page: Page, frame: int) -> None:
+    """Put the scrubber to a frame as a person does, and wait until the frame is there."""
+    page.get_by_label("Frame", exact=True).fill(str(frame))
+    expect(page.locator(".transport output")).to_have_text(f"{frame + 1} / 24")
+
+
+@ON_BOTH_SIZES
+@pytest.mark.parametrize("frame", [0, 7, 23])
+def test_the_scrubber_puts_every_video_on_the_same_frame(visit: Visit, frame: int) -> None:
+    # given an input of 40 frames at 24 per second, and a control and an output of 24 frames at 8
+    page = player(visit("run/video_0012"))
+    scrub(page, frame)
+    assert page.evaluate(SHOWN) == [frame] * 3
+
+
+@ON_BOTH_SIZES
+def test_one_button_plays_and_pauses_all_of_them_in_step(visit: Visit) -> None:
+    page = player(visit("run/video_0012"))
+    page.get_by_role("button", name="Play").click()
+    wait_for(page, "document.querySelector('.stage figure:last-child video').currentTime > 1")
+    rates = page.evaluate("[...document.querySelectorAll('.stage video')].map((video) => video.playbackRate)")
+    assert rates[0] < 0.6  # the input has three times the output's rate: it plays at about a third
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    shown = page.evaluate(SHOWN)
+    assert len(set(shown)) == 1
+    assert shown[0] >= 8
+
+
+def test_the_keyboard_steps_and_plays(visit: Visit) -> None:
+    page = player(visit("run/video_0012"))
+    page.get_by_label("Frame", exact=True).focus()
+    for _ in range(3):
+        page.keyboard.press(".")
+    page.keyboard.press(",")
+    expect(page.locator(".transport output")).to_have_text("3 / 24")
+    assert page.evaluate(SHOWN) == [2, 2, 2]
+
+
+@ON_BOTH_SIZES
+def test_two_runs_are_compared_side_by_side_and_under_a_wipe(visit: Visit) -> None:
+    # given two results, selected in the list
+    page = visit("runs?state=succeeded")
+    boxes = page.get_by_role("checkbox", name="Select: ")
+    boxes.nth(0).check()
+    boxes.nth(1).check()
+    page.get_by_role("link", name="Compare").click()
+
+    # then what was asked differently is listed, and nothing else
+    expect(page.get_by_role("rowheader")).to_have_text(["prompt", "weight of edge", "seed", "weight of depth"])
+
+    # and both play in step, beside each other or one over the other
+    player(page)
+    scrub(page, 9)
+    assert page.evaluate(SHOWN) == [9, 9]
+    page.get_by_text("Wipe", exact=True).click()
+    player(page)
+    page.get_by_label("Wipe between the two videos").fill("30")
+    over = page.locator(".stage.wipe figure:last-child .screen")
+    expect(over).to_have_css("clip-path", "inset(0px 0px 0px 30%)")
+    scrub(page, 15)
+    assert page.evaluate(SHOWN) == [15, 15]
+
+
+@ON_BOTH_SIZES
+def test_a_result_is_rated_and_the_rating_taken_back(visit: Visit, fake: Fake) -> None:
+    page = player(visit("run/video_0010"))
+    with page.expect_response("**/rating"):
+        page.locator(".stars label").nth(3).click()
+    expect(page.locator(".stars label.lit")).to_have_count(4)
+    assert fake.videos["video_0010"]["rating"] == 4
+    with page.expect_response("**/rating"):
+        page.get_by_role("button", name="clear").click()
+    expect(page.locator(".stars label.lit")).to_have_count(0)
+    assert fake.videos["video_0010"]["rating"] is None

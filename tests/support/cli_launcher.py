@@ -1,0 +1,55 @@
+"""`python -m tests.support.cli_launcher ...`: the cosmos-batch command with the replay engine in place of a model.
+
+REPLAY_STEP is the real time of a denoising step in seconds; REPLAY_FAULTS names runs and their trouble,
+"a=FAIL b=BLOCK".
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+
+from cosmos_batch.cli.app import main
+from cosmos_batch.engines.registry import EngineChoice, Loaded, Preview
+from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble
+from cosmos_batch.errors import PlanError
+from tests.support.dispatch_world import PRIOR, TRAITS, write_answer
+
+
+class RealClock:
+    """Time as it is."""
+
+    def now(self) -> float:
+        """Seconds."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+class ReplayEngines:
+    """Gives the replay engine to whoever asks for an engine, and none to who asks for another by name."""
+
+    def preview(self, choice: EngineChoice) -> Preview:
+        """The traits of the tests' world."""
+        if choice.engine is not None:
+            raise PlanError(f"engine {choice.engine!r} is not known")
+        return Preview(TRAITS, PRIOR)
+
+    def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
+        """A replay engine that behaves as the environment says."""
+        assert choice.engine is None
+        assert set(controls) <= TRAITS.controls
+        pairs = (pair.split("=") for pair in os.environ.get("REPLAY_FAULTS", "").split())
+        faults = {run_id: Fault(Trouble[trouble]) for run_id, trouble in pairs}
+        step = float(os.environ.get("REPLAY_STEP", "0"))
+        script = SimulatedBehaviour(
+            write_answer, load_seconds=0.0, step_seconds=lambda _runs: step, lag=1, faults=faults
+        )
+        return Loaded(SimulatedEngine(TRAITS, script, RealClock()), PRIOR)
+
+
+if __name__ == "__main__":
+    main(ReplayEngines())
