@@ -21,7 +21,7 @@ from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.model import Model
 from cosmos_batch.engines.inprocess.options import Options
-from cosmos_batch.errors import EngineError, OutOfMemory
+from cosmos_batch.errors import EngineError, OutOfMemoryError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.planning.plan import Batch, Launch
@@ -179,7 +179,7 @@ class Stage:
         found: Found | None
         try:
             found = self._made(engine, run, case)
-        except OutOfMemory:
+        except OutOfMemoryError:
             found = None
         said = f"peak {found.peak / GIB:.1f} GiB" if found else "out of memory"
         print(f"{case} on {card} GiB: {said}", flush=True)

@@ -9,11 +9,11 @@ CosmosBatchError
 ├── ConflictError       what is asked for contradicts what was asked for before
 ├── OutputError         a result is missing, damaged, or another run's
 └── EngineError         an engine cannot do its work
-    ├── ModelError      weights or configuration of a model are missing or do not fit
-    ├── EngineLost      the engine's process is not to be trusted any more; a fresh one is
-    ├── OutOfMemory     a batch did not fit; a smaller one may
-    ├── Unavailable     what executes it does not start, or is out of reach: no run's fault
-    └── MissingExtra    an optional dependency is not installed
+    ├── ModelError        weights or configuration of a model are missing or do not fit
+    ├── EngineLostError   the engine's process is not to be trusted any more; a fresh one is
+    ├── OutOfMemoryError  a batch did not fit; a smaller one may
+    ├── UnavailableError  what executes it does not start, or is out of reach: no run's fault
+    └── MissingExtraError an optional dependency is not installed
 """
 
 from __future__ import annotations
@@ -85,19 +85,19 @@ class ModelError(EngineError):
     """A model's weights or configuration are missing or do not fit."""
 
 
-class EngineLost(EngineError):  # noqa: N818
+class EngineLostError(EngineError):
     """An engine broke in a way that may have harmed its process; a fresh process is needed."""
 
 
-class OutOfMemory(EngineError):  # noqa: N818 - the field's own word
+class OutOfMemoryError(EngineError):
     """A batch did not fit in memory; a smaller one may."""
 
 
-class Unavailable(EngineError):  # noqa: N818
+class UnavailableError(EngineError):
     """What an engine needs does not start or is out of reach: no run's fault, and every run's trouble."""
 
 
-class MissingExtra(EngineError):  # noqa: N818
+class MissingExtraError(EngineError):
     """An optional dependency is needed and not installed."""
 
     def __init__(self, purpose: str, extra: str) -> None:

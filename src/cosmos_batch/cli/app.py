@@ -17,7 +17,7 @@ from cosmos_batch.cli.options import Approximate, Offload, SplitGuidance, option
 from cosmos_batch.cli.render.text import safe
 from cosmos_batch.cli.service_app import Key, register
 from cosmos_batch.engines.registry import BuiltInEngines, EngineChoice, Engines
-from cosmos_batch.errors import CosmosBatchError, InputError, MissingExtra, ModelError, PlanError
+from cosmos_batch.errors import CosmosBatchError, InputError, MissingExtraError, ModelError, PlanError
 
 OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130
 
@@ -220,6 +220,6 @@ def main(engines: Engines | None = None) -> None:
         sys.exit(USAGE)
     except CosmosBatchError as exc:
         typer.echo(f"cosmos-batch: {safe(str(exc))}", err=True)
-        sys.exit(USAGE if isinstance(exc, (PlanError, ModelError, MissingExtra)) else FAILED)
+        sys.exit(USAGE if isinstance(exc, (PlanError, ModelError, MissingExtraError)) else FAILED)
     except KeyboardInterrupt:
         sys.exit(STOPPED)

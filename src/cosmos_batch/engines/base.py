@@ -93,7 +93,7 @@ class Session(Protocol):
         """Take a run in, at its own first (or saved) step. A run that cannot start ends at once."""
 
     def advance(self) -> Iterable[Event]:
-        """Take every active run one step further. Raises OutOfMemory, with every run as before the step.
+        """Take every active run one step further. Raises OutOfMemoryError, with every run as before the step.
 
         Where there is nothing but runs to be finished, it waits for the first of them.
         """

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result
-from cosmos_batch.errors import EngineError, OutOfMemory, StorageError
+from cosmos_batch.errors import EngineError, OutOfMemoryError, StorageError
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Shape, Traits
 from cosmos_batch.run import Run
@@ -166,11 +166,11 @@ class SimulatedSession:
         yield from self._suffer(place) if place.step == 0 else ()
 
     def advance(self) -> Iterator[Event]:
-        """Take every active run one step further. Raises OutOfMemory above what the script lets fit."""
+        """Take every active run one step further. Raises OutOfMemoryError above what the script lets fit."""
         self._require_open()
         stepping = [place for place in self._places.values() if place.lag is None]
         if self._script.max_runs is not None and len(stepping) > self._script.max_runs:
-            raise OutOfMemory(f"{len(stepping)} runs do not fit, {self._script.max_runs} would")
+            raise OutOfMemoryError(f"{len(stepping)} runs do not fit, {self._script.max_runs} would")
         yield from self._finished(waiting=not stepping)
         if stepping:
             self._clock.sleep(self._script.step_seconds(len(stepping)))

@@ -27,7 +27,7 @@ def prepare_control(
     """A control video, [count, height, width, 3]: the one given, else made from the run's input and kept.
 
     A given seg video is resized by nearest neighbour, so that its colours stay what they are. Raises MediaError
-    if a video cannot be read, is shorter than `count` or must be supplied, and MissingExtra if making
+    if a video cannot be read, is shorter than `count` or must be supplied, and MissingExtraError if making
     it takes models that are not installed.
     """
     if control.video is not None:

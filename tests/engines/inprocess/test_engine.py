@@ -18,7 +18,7 @@ from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.request import RunState
 from cosmos_batch.engines.inprocess.sampling.batch import Conditioning
 from cosmos_batch.engines.inprocess.transfer25.forward import Passes
-from cosmos_batch.errors import ModelError, OutOfMemory, StorageError
+from cosmos_batch.errors import ModelError, OutOfMemoryError, StorageError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.verify import check_video
@@ -183,7 +183,7 @@ def test_a_chunk_without_memory_for_the_next_is_decoded_once_all_the_same(
 
     with monkeypatch.context() as patch:
         patch.setattr(RunState, "conditions", full)
-        with pytest.raises(OutOfMemory):
+        with pytest.raises(OutOfMemoryError):
             drive(session)
     session.save("long")
     session.leave("long")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cosmos_batch.engines.inprocess.guardrail import NoGuardrail, NvidiaGuardrail, check_prompts
-from cosmos_batch.errors import EngineError, MissingExtra
+from cosmos_batch.errors import EngineError, MissingExtraError
 from cosmos_batch.media.video import Frames
 
 PACKAGE_LOG = logging.getLogger("cosmos_guardrail.cosmos_guardrail")
@@ -147,7 +147,7 @@ def test_a_video_check_that_went_wrong_is_an_error(to_video: Callable[[Frames], 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cosmos_guardrail", None)
-    with pytest.raises(MissingExtra, match=r"guardrail.* pip install 'cosmos-batch\[nvidia\]'"):
+    with pytest.raises(MissingExtraError, match=r"guardrail.* pip install 'cosmos-batch\[nvidia\]'"):
         NvidiaGuardrail()
 
 

@@ -19,7 +19,7 @@ from cosmos_batch.engines.inprocess.model_files import (
     resolve,
 )
 from cosmos_batch.engines.inprocess.model_settings import TRANSFER25
-from cosmos_batch.errors import MissingExtra, ModelError
+from cosmos_batch.errors import MissingExtraError, ModelError
 
 PUBLISHED = {**SCHEDULER, "sigma_max": 200.0, "solver_order": 2, "solver_type": "bh2", "flow_shift": 1.0}
 
@@ -192,5 +192,5 @@ def test_what_is_neither_folder_nor_hub_id_is_refused(model: str, tmp_path: Path
 
 def test_without_huggingface_hub_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(MissingExtra, match=r"hub .* pip install 'cosmos-batch\[nvidia\]'"):
+    with pytest.raises(MissingExtraError, match=r"hub .* pip install 'cosmos-batch\[nvidia\]'"):
         hub_download("nvidia/Cosmos-Transfer2.5-2B", "diffusers/general", [])

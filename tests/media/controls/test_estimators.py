@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.errors import CosmosBatchError, MissingExtra
+from cosmos_batch.errors import CosmosBatchError, MissingExtraError
 from cosmos_batch.media.controls.estimators import TransformersEstimator
 from tests.support.clips import moving
 
@@ -23,7 +23,7 @@ ASK: dict[str, Callable[[TransformersEstimator], object]] = {
 def test_without_transformers_the_extra_is_named(control: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)  # an import of it fails, installed or not
 
-    with pytest.raises(MissingExtra, match=rf"making {control} control videos.*cosmos-batch\[estimators\]"):
+    with pytest.raises(MissingExtraError, match=rf"making {control} control videos.*cosmos-batch\[estimators\]"):
         ASK[control](TransformersEstimator())
 
 

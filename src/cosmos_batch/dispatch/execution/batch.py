@@ -15,9 +15,9 @@ from cosmos_batch.errors import (
     CosmosBatchError,
     EngineError,
     LedgerError,
-    OutOfMemory,
+    OutOfMemoryError,
     StorageError,
-    Unavailable,
+    UnavailableError,
     explain,
 )
 from cosmos_batch.run import Run
@@ -82,16 +82,16 @@ class RunningBatch:
     def run(self) -> BatchEnd:
         """Take every run to its end, or as far as it needs the device; the rest is the stragglers'.
 
-        Raises StorageError, LedgerError and Unavailable, with every run set aside.
+        Raises StorageError, LedgerError and UnavailableError, with every run set aside.
         """
         try:
             return self._fly()
-        except OutOfMemory as exc:
+        except OutOfMemoryError as exc:
             self.cause = str(exc) or "out of memory"
             self._hand_on()
             self._set_aside()
             return BatchEnd.OUT_OF_MEMORY
-        except (StorageError, LedgerError, Unavailable):
+        except (StorageError, LedgerError, UnavailableError):
             self._set_aside()
             raise
         except Exception as exc:
@@ -153,7 +153,7 @@ class RunningBatch:
         try:
             self._stragglers.give_way(seat.id, self._session)
             self._take(self._session.join(seat.job))
-        except (OutOfMemory, StorageError, LedgerError, Unavailable):
+        except (OutOfMemoryError, StorageError, LedgerError, UnavailableError):
             raise
         except Exception as exc:
             with suppress(Exception):  # it may not have got far enough to leave

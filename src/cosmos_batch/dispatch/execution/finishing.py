@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from cosmos_batch.dispatch.execution.slot import AttemptSink, Slot
 from cosmos_batch.engines.base import Event, Outcome, Result, Session
-from cosmos_batch.errors import EngineError, LedgerError, StorageError, Unavailable, explain
+from cosmos_batch.errors import EngineError, LedgerError, StorageError, UnavailableError, explain
 
 
 class FinishingRuns:
@@ -113,7 +113,7 @@ class FinishingRuns:
         seat, recorder = self._waiting[result.run_id]
         try:
             recorder.ended(seat, result, opened.result if opened else None)
-        except (StorageError, LedgerError, Unavailable):
+        except (StorageError, LedgerError, UnavailableError):
             raise
         except Exception as exc:
             recorder.failed(seat, explain(exc), retryable=False)

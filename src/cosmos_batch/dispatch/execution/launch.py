@@ -19,10 +19,10 @@ from cosmos_batch.engines.base import Engine, Session
 from cosmos_batch.errors import (
     CosmosBatchError,
     EngineError,
-    EngineLost,
+    EngineLostError,
     LedgerError,
     StorageError,
-    Unavailable,
+    UnavailableError,
     explain,
 )
 from cosmos_batch.ledger import BatchFacts
@@ -241,18 +241,18 @@ class LaunchExecutor:
             return
         try:
             self._stragglers.see_through(self._session)
-        except (StorageError, LedgerError, Unavailable):
+        except (StorageError, LedgerError, UnavailableError):
             raise
         except Exception as exc:
             self._close_session()
             self._stragglers.land_written()
             self._stragglers.fail(explain(exc))
             if self._tools.settings.guarded and not isinstance(exc, CosmosBatchError):
-                raise EngineLost(f"the engine broke: {explain(exc)}") from exc
+                raise EngineLostError(f"the engine broke: {explain(exc)}") from exc
 
     def _give_back(self, reason: str) -> None:
         """Let those wait again that were still to be finished: the session is gone, or goes."""
-        with suppress(StorageError, LedgerError, Unavailable):
+        with suppress(StorageError, LedgerError, UnavailableError):
             self._stragglers.land_written()
         flown, self._flown = self._flown, []
         self._stragglers.put_back(reason, self._session)
@@ -297,7 +297,7 @@ class LaunchExecutor:
         """An error that nobody foresaw may have harmed the process: a device in an unknown state, say."""
         if self._tools.settings.guarded and flight.foreign:
             self._tools.ledger.crashes.record_crash({seat.id: seat.step for seat in suspects}, flight.cause)
-            raise EngineLost(f"the engine broke: {flight.cause}")
+            raise EngineLostError(f"the engine broke: {flight.cause}")
 
     def _abandon(self, aboard: Sequence[Slot], recorder: AttemptRecorder, reason: str) -> None:
         """The ledger or the folder fails: put down what can still be put down; a restart mends the rest."""

@@ -32,10 +32,10 @@ from cosmos_batch.engines.base import Engine
 from cosmos_batch.errors import (
     CosmosBatchError,
     EngineError,
-    EngineLost,
+    EngineLostError,
     LedgerError,
     StorageError,
-    Unavailable,
+    UnavailableError,
 )
 from cosmos_batch.ledger import Ledger, Mode, WorkerState
 from cosmos_batch.planning.cost.model import CostModel
@@ -157,10 +157,10 @@ class Worker:
                     if self._ledger.queue.poll().mode is not Mode.RUNNING:
                         return ExitCode.AWAY
                     self._round()
-                except EngineLost as exc:
+                except EngineLostError as exc:
                     self._tools.events.noted(str(exc))
                     return ExitCode.BROKEN
-                except (StorageError, LedgerError, Unavailable) as exc:
+                except (StorageError, LedgerError, UnavailableError) as exc:
                     self._wait_for_repair(exc)
         return ExitCode.AWAY if self._paused() else ExitCode.STOPPED
 
@@ -237,7 +237,7 @@ class Worker:
         )
         try:
             runner.execute(lambda: None)
-        except (StorageError, LedgerError, EngineLost, Unavailable):
+        except (StorageError, LedgerError, EngineLostError, UnavailableError):
             raise
         except EngineError as exc:
             self._postpone(conductor.launch or launch, str(exc))

@@ -21,7 +21,7 @@ from cosmos_batch.engines.inprocess.pre_encode import PreEncoder
 from cosmos_batch.engines.inprocess.request import RunState
 from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.sampling.unipc import SolverState
-from cosmos_batch.errors import CosmosBatchError, OutOfMemory, StorageError
+from cosmos_batch.errors import CosmosBatchError, OutOfMemoryError, StorageError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames
 from cosmos_batch.planning.cost.model import CostModel
@@ -38,7 +38,7 @@ def _memory_errors(model: Model) -> Iterator[None]:
     except torch.OutOfMemoryError as exc:
         clear_frames(exc.__traceback__)  # what the work had made so far would stay as long as the error does
         model.forget()
-        raise OutOfMemory(str(exc).split("\n", maxsplit=1)[0]) from exc
+        raise OutOfMemoryError(str(exc).split("\n", maxsplit=1)[0]) from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class TransferSession:
             return self._ended_by_error(job.run.id, lambda: self._start(job))
 
     def advance(self) -> Iterator[Event]:
-        """Take every active run one step further. Raises OutOfMemory, with every run as before the step.
+        """Take every active run one step further. Raises OutOfMemoryError, with every run as before the step.
 
         Where there is nothing but runs to be finished, it waits for the first of them.
         """
@@ -153,7 +153,7 @@ class TransferSession:
         """What comes of some work; an error of this run alone becomes its result, and the run leaves."""
         try:
             result = work()
-        except (OutOfMemory, StorageError):  # no run's fault: whoever drives the session decides
+        except (OutOfMemoryError, StorageError):  # no run's fault: whoever drives the session decides
             raise
         except CosmosBatchError as exc:
             if run_id in self._tasks:

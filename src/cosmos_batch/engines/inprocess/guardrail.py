@@ -22,7 +22,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import torch
 
-from cosmos_batch.errors import EngineError, MissingExtra, ModelError
+from cosmos_batch.errors import EngineError, MissingExtraError, ModelError
 from cosmos_batch.media.video import Frames
 
 _LOG = "cosmos_guardrail"
@@ -88,7 +88,7 @@ class NvidiaGuardrail:
         """
         Args:
             checker: default: the package's own, on the first CUDA device or else the CPU.
-                Raises MissingExtra without the package, ModelError where its weights cannot be had.
+                Raises MissingExtraError without the package, ModelError where its weights cannot be had.
         """
         self._checker = checker or load_checker()
 
@@ -117,11 +117,13 @@ class NvidiaGuardrail:
 
 
 def load_checker() -> Checker:
-    """The package's checker with its weights. Raises MissingExtra and ModelError."""
+    """The package's checker with its weights. Raises MissingExtraError and ModelError."""
     try:
         from cosmos_guardrail import CosmosSafetyChecker
     except ImportError as exc:
-        raise MissingExtra("NVIDIA's guardrail, which its licence asks for with its weights,", "nvidia") from exc
+        raise MissingExtraError(
+            "NVIDIA's guardrail, which its licence asks for with its weights,", "nvidia"
+        ) from exc
     try:
         checker = CosmosSafetyChecker()
         checker.to("cuda" if torch.cuda.is_available() else "cpu")

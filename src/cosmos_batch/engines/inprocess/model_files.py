@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from cosmos_batch.engines.inprocess.model_settings import SETTINGS_FILE, ModelSettings, read_settings
 from cosmos_batch.engines.inprocess.sampling.schedule import SIGMA_MIN
-from cosmos_batch.errors import MissingExtra, ModelError
+from cosmos_batch.errors import MissingExtraError, ModelError
 
 PIPELINE_REVISION = "diffusers/general"
 CONTROL_REVISION = "diffusers/controlnet/general/{}"
@@ -75,7 +75,7 @@ def resolve(model: str, controls: Iterable[str], download: Downloader | None = N
         controls: edge, vis, depth, seg; no other branch is looked for or fetched.
         download: default: huggingface_hub.
 
-    Raises ModelError naming all that is missing at once, and MissingExtra.
+    Raises ModelError naming all that is missing at once, and MissingExtraError.
     """
     wanted = sorted(set(controls))
     root = Path(model).expanduser()
@@ -101,11 +101,11 @@ def resolve(model: str, controls: Iterable[str], download: Downloader | None = N
 
 
 def hub_download(repo: str, revision: str, patterns: Sequence[str]) -> Path:
-    """Fetch with huggingface_hub, or find in its cache. Raises MissingExtra and ModelError."""
+    """Fetch with huggingface_hub, or find in its cache. Raises MissingExtraError and ModelError."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError as exc:
-        raise MissingExtra("A model from the Hugging Face hub", "nvidia") from exc
+        raise MissingExtraError("A model from the Hugging Face hub", "nvidia") from exc
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns)))
     except Exception as exc:  # the library raises its HTTP client's errors as well as its own

@@ -16,7 +16,7 @@ from cosmos_batch.engines.nvidia.launchers.local import LocalLauncher
 from cosmos_batch.engines.nvidia.process_run import ScriptContext
 from cosmos_batch.engines.nvidia.scripts import SCRIPTS
 from cosmos_batch.engines.nvidia.session import ScriptSession
-from cosmos_batch.errors import EngineError, MissingExtra
+from cosmos_batch.errors import EngineError, MissingExtraError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
@@ -33,7 +33,7 @@ class ScriptEngine:
     ) -> None:
         """`scratch` holds the files of the launches unless the configuration names a folder for them.
 
-        `pause`: seconds between two looks at a running script. Raises MissingExtra for ssh without its library.
+        `pause`: seconds between two looks at a running script. Raises MissingExtraError for ssh without its library.
         """
         self._traits = traits_of(name)
         self._config = config
@@ -79,7 +79,7 @@ class ScriptEngine:
 
 
 def launcher_of(config: Config, scratch: Path) -> Launcher:
-    """The launcher that a configuration asks for. Raises MissingExtra for ssh without its library."""
+    """The launcher that a configuration asks for. Raises MissingExtraError for ssh without its library."""
     match config.launcher:
         case Docker() as docker:
             return DockerLauncher(
@@ -94,7 +94,7 @@ def launcher_of(config: Config, scratch: Path) -> Launcher:
             try:
                 from cosmos_batch.engines.nvidia.launchers.ssh import Host, SshLauncher
             except ImportError as exc:
-                raise MissingExtra("running scripts over ssh", "ssh") from exc
+                raise MissingExtraError("running scripts over ssh", "ssh") from exc
             key, known_hosts = (path and str(Path(path).expanduser()) for path in (ssh.key, ssh.known_hosts))
             return SshLauncher(Host(ssh.host, ssh.folder, ssh.user, ssh.port, key, known_hosts))
         case Local():

@@ -30,10 +30,10 @@ from cosmos_batch.errors import (
     CosmosBatchError,
     EngineError,
     MediaError,
-    OutOfMemory,
+    OutOfMemoryError,
     PlanError,
     StorageError,
-    Unavailable,
+    UnavailableError,
 )
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.run import Run
@@ -48,7 +48,7 @@ class ScriptSession:
     def __init__(self, shop: ScriptContext, launch: Launch, folder: Path) -> None:
         """Start the script and wait until its model is loaded. `folder` is for the files of this launch alone.
 
-        Raises Unavailable where the script does not get so far.
+        Raises UnavailableError where the script does not get so far.
         """
         self._shop = shop
         self._launch = launch
@@ -100,7 +100,7 @@ class ScriptSession:
         return ()
 
     def advance(self) -> Iterator[Event]:
-        """Wait a moment for news. Raises OutOfMemory, and Unavailable where the script does not start again."""
+        """Wait a moment for news. Raises OutOfMemoryError, and UnavailableError where the script does not start again."""
         events = self._handed_out()
         for _ in range(_LOOKS):
             if events:
@@ -145,7 +145,7 @@ class ScriptSession:
             self._refuse(launch, exc)
             self._set_out()
         except EngineError as exc:
-            raise Unavailable(f"the script cannot be started: {exc}") from exc
+            raise UnavailableError(f"the script cannot be started: {exc}") from exc
 
     def _next_launch(self) -> Launch:
         most = 1 if self._alone else self._most
@@ -192,7 +192,7 @@ class ScriptSession:
             return
         self._false_starts += 1
         if diagnosis.death is not Death.KILLED or self._false_starts >= _FALSE_STARTS:
-            raise Unavailable(f"the script does not start: {diagnosis.cause}; its log is {trip.log}")
+            raise UnavailableError(f"the script does not start: {diagnosis.cause}; its log is {trip.log}")
 
     def _doubt(self, trip: ScriptProcess) -> None:
         """Have runs made again alone that cannot be told apart; where that was so, the prompt is not the run's."""
@@ -223,7 +223,7 @@ class ScriptSession:
         """Tell of a tensor batch that did not fit, once, to those who wait for it: they may learn from it."""
         if self._oversized.intersection(self._jobs):
             self._oversized = set()
-            raise OutOfMemory(self._memory_cause)
+            raise OutOfMemoryError(self._memory_cause)
 
     def _progress(self) -> list[Event]:
         """How far the script is with runs that joined, where that is news."""

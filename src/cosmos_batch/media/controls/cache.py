@@ -47,7 +47,7 @@ class ControlCache:
 
         `prompt` is the run's; its first words name what seg looks for if the control itself names nothing.
         Raises MediaError if the video cannot be read, is shorter, or the control cannot be made from it, and
-        MissingExtra if that takes models that are not installed.
+        MissingExtraError if that takes models that are not installed.
         """
         recipe = recipe_of(control, count=count, size=size, prompt=prompt, estimator=self._estimator)
         return self._entry(Path(video), recipe)

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as functional
 from numpy.typing import NDArray
 
-from cosmos_batch.errors import MediaError, MissingExtra
+from cosmos_batch.errors import MediaError, MissingExtraError
 from cosmos_batch.media.video import Frames
 
 MAX_OBJECTS = 100
@@ -37,7 +37,7 @@ class TransformersEstimator:
     """Loads each model when it is first needed, and keeps it.
 
     `depth_model`, `detector` and `tracker` are hub ids or local folders; the defaults are those of NVIDIA's
-    cosmos-transfer1 (checkpoints.py). Every method raises MissingExtra if `transformers` is not installed, and
+    cosmos-transfer1 (checkpoints.py). Every method raises MissingExtraError if `transformers` is not installed, and
     MediaError if the weights cannot be loaded.
     """
 
@@ -154,7 +154,7 @@ def _transformers(purpose: str) -> ModuleType:
     try:
         import transformers
     except ImportError as error:
-        raise MissingExtra(purpose, "estimators") from error
+        raise MissingExtraError(purpose, "estimators") from error
     module: ModuleType = transformers
     return module
 
@@ -164,7 +164,7 @@ def _loading(model: str, control: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise MissingExtra(f"loading {model}", "estimators") from error
+        raise MissingExtraError(f"loading {model}", "estimators") from error
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0][:200]
         raise MediaError(

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cosmos_batch.engines.inprocess.text.qwen import SYSTEM, QwenEncoder, features_from_hidden_states
-from cosmos_batch.errors import MissingExtra
+from cosmos_batch.errors import MissingExtraError
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "text.safetensors"
 
@@ -79,5 +79,5 @@ def test_the_empty_prompt_has_features_too() -> None:
 
 def test_without_transformers_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(MissingExtra, match=r"text encoder .* pip install 'cosmos-batch\[nvidia\]'"):
+    with pytest.raises(MissingExtraError, match=r"text encoder .* pip install 'cosmos-batch\[nvidia\]'"):
         QwenEncoder.load(tmp_path, tmp_path, torch.device("cpu"))

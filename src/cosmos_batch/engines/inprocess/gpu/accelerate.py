@@ -19,7 +19,7 @@ from cosmos_batch.engines.inprocess.gpu.attention import HOPPER, flash3_kernel
 from cosmos_batch.engines.inprocess.options import Approximation
 from cosmos_batch.engines.inprocess.transfer25.blocks import Block
 from cosmos_batch.engines.inprocess.transfer25.transformer import Stem
-from cosmos_batch.errors import MissingExtra, PlanError
+from cosmos_batch.errors import MissingExtraError, PlanError
 
 _VARIANTS = 64
 """How many variants of a block may be compiled: one or more samples, with and without a mask, and so on."""
@@ -43,7 +43,7 @@ def keep_compiled(folder: Path) -> None:
 def accelerate(network: Stem, approximations: Collection[Approximation] = ()) -> None:
     """Make a network fast on the device on which its weights are. On the CPU it stays as it is.
 
-    Raises PlanError and MissingExtra where attention in 8 bits is asked for and not possible.
+    Raises PlanError and MissingExtraError where attention in 8 bits is asked for and not possible.
     """
     weight = network.patch.weight
     float8 = Approximation.FLOAT8_ATTENTION in approximations
@@ -60,7 +60,7 @@ def accelerate(network: Stem, approximations: Collection[Approximation] = ()) ->
 def _refuse_float8(device: torch.device) -> NoReturn:
     """Say what attention in 8 bits lacks: the GPU, or else the package."""
     if device.type == "cuda" and torch.cuda.get_device_capability(device) == HOPPER:
-        raise MissingExtra(f"--approximate {Approximation.FLOAT8_ATTENTION}", "hopper")
+        raise MissingExtraError(f"--approximate {Approximation.FLOAT8_ATTENTION}", "hopper")
     raise PlanError(
         f"--approximate {Approximation.FLOAT8_ATTENTION} needs a Hopper GPU (H100, H200, GH200); "
         f"the model is on {device}"

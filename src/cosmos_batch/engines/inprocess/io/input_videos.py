@@ -51,7 +51,7 @@ class Videos:
 
 
 def read_videos(run: Run, cache: ControlCache) -> Videos:
-    """Read and make all videos that a settled run needs. Raises MediaError and MissingExtra."""
+    """Read and make all videos that a settled run needs. Raises MediaError and MissingExtraError."""
     count, size = settled(run.sampling.num_frames, "num_frames", run), run_size(run)
     return Videos.of(
         controls={c.name: prepare_control(run, c, count=count, size=size, cache=cache) for c in run.active},

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cosmos_batch.engines.inprocess.gpu.host_device import to_device
 from cosmos_batch.engines.inprocess.gpu.offload import in_stages
-from cosmos_batch.errors import MissingExtra, ModelError
+from cosmos_batch.errors import MissingExtraError, ModelError
 
 TOKENS = 512
 SYSTEM = "You are a helpful assistant who will provide prompts to an image generator."
@@ -92,12 +92,12 @@ class QwenEncoder:
         With `waits`, it is in the host's memory, and its layers go through the device one by one for every prompt:
         13 GiB in bfloat16, of which a layer has 0.43 and the table of words 1.0. Where PCIe carries 16 GB/s, that
         is a second; to compute on the host in their place is 7 TFLOP, which takes most processors longer.
-        Raises MissingExtra without transformers, ModelError where a folder does not hold what it should.
+        Raises MissingExtraError without transformers, ModelError where a folder does not hold what it should.
         """
         try:
             from transformers import AutoTokenizer, Qwen2_5_VLModel
         except ImportError as exc:
-            raise MissingExtra("The text encoder of Cosmos-Transfer2.5", "nvidia") from exc
+            raise MissingExtraError("The text encoder of Cosmos-Transfer2.5", "nvidia") from exc
         try:
             words = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
             whole, report = Qwen2_5_VLModel.from_pretrained(

@@ -54,7 +54,7 @@ class Networks:
             approximations: of these, attention in 8 bits concerns it.
             branches_wait: whether branches are in the host's memory, but for the one at work.
 
-        Raises ModelError for weights that do not fit, PlanError and MissingExtra as `accelerate` does.
+        Raises ModelError for weights that do not fit, PlanError and MissingExtraError as `accelerate` does.
         """
         self.device = device
         self.dtype = dtype
