@@ -61,7 +61,8 @@ def load_engine(
         compiled: where compiled kernels are kept between processes; default: where PyTorch keeps them.
         options: default: exact, on one device, with everything in its memory.
 
-    Raises ModelError naming all that is missing, MissingExtraError, and PlanError where options are not possible here.
+    Raises ModelError naming all that is missing, MissingExtraError, and PlanError for options that are not
+    possible here.
     """
     asked = options or Options()
     folders = resolve(model, controls)

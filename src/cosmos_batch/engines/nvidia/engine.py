@@ -33,7 +33,8 @@ class ScriptEngine:
     ) -> None:
         """`scratch` holds the files of the launches unless the configuration names a folder for them.
 
-        `pause`: seconds between two looks at a running script. Raises MissingExtraError for ssh without its library.
+        `pause`: seconds between two polls of a running script. Raises MissingExtraError for ssh without its
+        library.
         """
         self._traits = traits_of(name)
         self._config = config

@@ -100,7 +100,7 @@ class ScriptSession:
         return ()
 
     def advance(self) -> Iterator[Event]:
-        """Wait a moment for news. Raises OutOfMemoryError, and UnavailableError where the script does not start again."""
+        """Poll the script for events. Raises OutOfMemoryError, and UnavailableError if it does not restart."""
         events = self._handed_out()
         for _ in range(_LOOKS):
             if events:

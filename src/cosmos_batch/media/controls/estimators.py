@@ -37,8 +37,8 @@ class TransformersEstimator:
     """Loads each model when it is first needed, and keeps it.
 
     `depth_model`, `detector` and `tracker` are hub ids or local folders; the defaults are those of NVIDIA's
-    cosmos-transfer1 (checkpoints.py). Every method raises MissingExtraError if `transformers` is not installed, and
-    MediaError if the weights cannot be loaded.
+    cosmos-transfer1 (checkpoints.py). Every method raises MissingExtraError if `transformers` is not installed,
+    and MediaError if the weights cannot be loaded.
     """
 
     depth_model: str = "depth-anything/Depth-Anything-V2-Small-hf"
