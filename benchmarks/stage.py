@@ -24,6 +24,7 @@ from cosmos_batch.dispatch.output.directory import OUTPUT
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.scheduler.queue import SchedulerSettings
 from cosmos_batch.dispatch.settings import DispatchSettings
+from cosmos_batch.dispatch.worker.launcher import LocalWorkerLauncher
 from cosmos_batch.dispatch.worker.process import end_with_parent, run_worker
 from cosmos_batch.dispatch.worker.retry import retry_until_available
 from cosmos_batch.dispatch.worker.supervisor import OnStart, Supervisor
@@ -175,7 +176,8 @@ def be_server(home: ServiceHome) -> int:
     busy = _seconds("STAGE_BUSY", 15.0)
     ledger = retry_until_available(lambda: Ledger(home.ledger, busy=busy), EventLog(sys.stderr))
     workers = int(os.environ.get("STAGE_WORKERS", "1"))
-    with Supervisor(home, ledger, command, workers=workers, on_start=OnStart.KEEP, grace=10.0):
+    launcher = LocalWorkerLauncher(home, command, grace=10.0)
+    with Supervisor(home, ledger, launcher, workers=workers, on_start=OnStart.KEEP):
         over.wait()
     ledger.close()
     return 0

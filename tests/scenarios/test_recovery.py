@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cosmos_batch.dispatch.execution.leases import Leases
 from cosmos_batch.dispatch.output.directory import HOME, OutputDirectory
-from cosmos_batch.dispatch.worker.heartbeat import Heartbeat, Leases
+from cosmos_batch.dispatch.worker.heartbeat import Heartbeat
 from cosmos_batch.dispatch.worker.worker import ExitCode
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble

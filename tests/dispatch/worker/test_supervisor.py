@@ -15,6 +15,7 @@ from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import HOME, OutputDirectory
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.worker.inflight import InflightMarker
+from cosmos_batch.dispatch.worker.launcher import LocalWorkerLauncher
 from cosmos_batch.dispatch.worker.supervisor import OnStart, Supervisor
 from cosmos_batch.errors import StorageError
 from cosmos_batch.ledger import BatchFacts, Ledger, Mode, State
@@ -36,14 +37,9 @@ class Scene:
         self.log = io.StringIO()
 
     def supervisor(self, script: str = PATIENT, on_start: OnStart = OnStart.KEEP, grace: float = 10) -> Supervisor:
-        return Supervisor(
-            self.home,
-            self.ledger,
-            lambda _number: [sys.executable, "-S", "-c", script],
-            on_start=on_start,
-            grace=grace,
-            journal=EventLog(self.log),
-        )
+        command = [sys.executable, "-S", "-c", script]
+        launcher = LocalWorkerLauncher(self.home, lambda _number: command, grace=grace)
+        return Supervisor(self.home, self.ledger, launcher, on_start=on_start, log=EventLog(self.log))
 
     def submit(self, *ids: str) -> None:
         control = Control(name="edge", weight=1.0, video="/in.mp4")
@@ -98,11 +94,11 @@ def test_a_restart_runs_stays_paused_or_keeps_the_last_state(
 def test_workers_are_at_work_only_while_the_queue_runs(scene: Scene) -> None:
     with scene.supervisor(on_start=OnStart.PAUSE) as supervisor:
         scene.submit("a")
-        assert supervisor.pids == []
+        assert supervisor.running == []
         scene.ledger.settings.set_mode(Mode.RUNNING)
-        until(lambda: supervisor.pids)
+        until(lambda: supervisor.running)
 
-    assert supervisor.pids == []
+    assert supervisor.running == []
     assert scene.happened("worker_ended")[0]["how"] == "killed by SIGTERM"
 
 

@@ -14,6 +14,7 @@ from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.scheduler.queue import SchedulerSettings
 from cosmos_batch.dispatch.settings import DispatchSettings
+from cosmos_batch.dispatch.worker.launcher import LocalWorkerLauncher
 from cosmos_batch.dispatch.worker.process import run_worker
 from cosmos_batch.dispatch.worker.supervisor import OnStart, Supervisor
 from cosmos_batch.dispatch.worker.worker import LoadedEngine
@@ -91,13 +92,9 @@ def serve_command(engines: Engines, orders: ServeRequest) -> int:
 
 def _supervisor(orders: ServeRequest, ledger: Ledger) -> Supervisor:
     command = [*_program(), "worker", *orders.workers.arguments(orders.place, orders.choice), "--number"]
-    return Supervisor(
-        ServiceHome(orders.place.home.absolute()),
-        ledger,
-        lambda number: [*command, str(number)],
-        workers=orders.workers.workers,
-        on_start=orders.on_start,
-    )
+    home = ServiceHome(orders.place.home.absolute())
+    launcher = LocalWorkerLauncher(home, lambda number: [*command, str(number)])
+    return Supervisor(home, ledger, launcher, workers=orders.workers.workers, on_start=orders.on_start)
 
 
 def _announce(serving: Serving, port: int) -> None:

@@ -11,6 +11,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cosmos_batch.dispatch.execution.leases import Leases
 from cosmos_batch.dispatch.execution.slot import Slot
 from cosmos_batch.dispatch.observe.counters import Counters
 from cosmos_batch.dispatch.output.directory import OutputDirectory, folder_errors
@@ -24,7 +25,6 @@ from cosmos_batch.dispatch.output.provenance import (
     write_description,
 )
 from cosmos_batch.dispatch.settings import DispatchSettings, EventSink, Throttle
-from cosmos_batch.dispatch.worker.heartbeat import Leases
 from cosmos_batch.engines.base import Job, Outcome, Result
 from cosmos_batch.errors import OutputError
 from cosmos_batch.ledger import Ledger, State

@@ -15,6 +15,7 @@ from enum import IntEnum
 
 from cosmos_batch.dispatch.execution.attempts import CheckOutput, DispatchContext, check_thread
 from cosmos_batch.dispatch.execution.launch import LaunchExecutor
+from cosmos_batch.dispatch.execution.leases import Leases
 from cosmos_batch.dispatch.execution.measurements import MeasurementLog
 from cosmos_batch.dispatch.observe.counters import Counters
 from cosmos_batch.dispatch.observe.log import EventLog
@@ -26,7 +27,7 @@ from cosmos_batch.dispatch.scheduler.forecast import forecast
 from cosmos_batch.dispatch.scheduler.queue import PlanPace, QueueScheduler, SchedulerSettings
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.dispatch.settings import DispatchSettings, StopToken, Throttle
-from cosmos_batch.dispatch.worker.heartbeat import Heartbeat, Leases
+from cosmos_batch.dispatch.worker.heartbeat import Heartbeat
 from cosmos_batch.dispatch.worker.inflight import InflightMarker, TrackedEngine
 from cosmos_batch.engines.base import Engine
 from cosmos_batch.errors import (
