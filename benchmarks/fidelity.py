@@ -19,6 +19,7 @@ from rich.table import Table
 
 from benchmarks.screening import Screening
 from cosmos_batch.cli.load_runs import gather
+from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.base import Job, Outcome, Result
 from cosmos_batch.engines.inprocess import pocket
 from cosmos_batch.engines.inprocess.engine import TransferEngine, TransferSession
@@ -27,7 +28,7 @@ from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames, read_frames
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import TRANSFER_CONTROLS, Run
+from cosmos_batch.run import Run
 from examples.scenario import write_scenario
 
 LIMIT = 2

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.dispatch.command import Command, check_output, execute
 from cosmos_batch.dispatch.output.directory import OUTPUT, OutputDirectory
 from cosmos_batch.dispatch.settings import StopToken
@@ -39,7 +40,7 @@ from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import TRANSFER_CONTROLS, Control, Run, Sampling
+from cosmos_batch.run import Control, Run, Sampling
 from tests.support.dispatch_world import Heard
 
 LOAD, EACH = 120.0, 60.0  # seconds

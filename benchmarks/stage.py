@@ -19,6 +19,7 @@ from threading import Event
 
 import numpy as np
 
+from cosmos_batch.controls import ControlName
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import OUTPUT
 from cosmos_batch.dispatch.output.service_home import ServiceHome
@@ -39,7 +40,7 @@ from cosmos_batch.media.verify import FINGERPRINT
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Control, ControlName, Run, Sampling
+from cosmos_batch.run import Control, Run, Sampling
 
 FRAMES, SIZE, FPS = 2, 32, 8.0
 TRAITS = transfer_traits(

@@ -26,6 +26,7 @@ from cosmos_batch.cli.render.contact_sheet import write_contact_sheets
 from cosmos_batch.cli.render.progress import LiveProgress, PlainProgress
 from cosmos_batch.cli.render.progress_state import ProgressState
 from cosmos_batch.cli.render.tables import print_plan, print_standings
+from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.settings import StopToken
@@ -38,7 +39,6 @@ from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import read_frames
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.run import TRANSFER_CONTROLS
 from examples.scenario import forced, write_scenario
 
 DEMO = Path("demo")

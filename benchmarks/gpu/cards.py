@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.base import Job, Outcome, Progress, Result
 from cosmos_batch.engines.cost_profiles import offloaded, profile
 from cosmos_batch.engines.inprocess.engine import TransferEngine
@@ -26,7 +27,7 @@ from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import TRANSFER_CONTROLS, Control, Run, Sampling
+from cosmos_batch.run import Control, Run, Sampling
 
 GIB = 2**30
 SHARED = ("depth", "seg")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.measuring import versions
+from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.inprocess.calibration import Meter, Probe
 from cosmos_batch.engines.inprocess.loader import load_engine
@@ -23,7 +24,6 @@ from cosmos_batch.engines.registry import cache_folder
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.planning.cost.model import CostModel
-from cosmos_batch.run import TRANSFER_CONTROLS
 
 FRAMES = 93
 HELD_OUT = (

@@ -13,6 +13,7 @@ import torch
 from benchmarks.gpu.timing import BatchTime, Stopwatch, TimedEngine
 from benchmarks.screening import Screening
 from cosmos_batch.cli.load_runs import Requests, gather
+from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.settings import StopToken
@@ -25,7 +26,6 @@ from cosmos_batch.ledger import State
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames
 from cosmos_batch.planning.cost.model import CostModel
-from cosmos_batch.run import TRANSFER_CONTROLS
 
 
 @dataclass(frozen=True)

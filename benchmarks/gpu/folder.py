@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.gpu.text import Shape, Shapes, write_qwen
+from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.inprocess.loader import pick_device
 from cosmos_batch.engines.inprocess.model_files import PUBLISHED_NAMES, SCHEDULER
 from cosmos_batch.engines.inprocess.model_settings import SETTINGS_FILE, TRANSFER25, ModelSettings
@@ -32,7 +33,6 @@ from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig, to_d
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_to_diffusers, branch_to_diffusers
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Transformer
 from cosmos_batch.engines.inprocess.vae.wan import WanVae
-from cosmos_batch.run import TRANSFER_CONTROLS
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 WRITERS = 8  # files that are written at the same time

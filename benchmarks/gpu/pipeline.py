@@ -25,12 +25,12 @@ from diffusers import (
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.inprocess.gpu.host_device import to_frames
 from cosmos_batch.engines.inprocess.model_files import resolve
 from cosmos_batch.engines.inprocess.text.qwen import QwenEncoder
 from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, to_video
 from cosmos_batch.media.video import Frames
-from cosmos_batch.run import TRANSFER_CONTROLS
 
 GUIDANCE = 3.0
 

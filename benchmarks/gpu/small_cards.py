@@ -31,9 +31,9 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.gpu.cards import GIB, PARTS, Case, Found, Stage
+from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.inprocess.engine import TransferEngine
 from cosmos_batch.engines.inprocess.options import Approximation, Options, Part
-from cosmos_batch.run import TRANSFER_CONTROLS
 
 CARDS = (8, 12, 16, 24, 32)
 SIZES = ("320x192", "832x480", "1280x704")

@@ -15,12 +15,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from cosmos_batch.controls import CONTROLS, ControlName
+
 Signature = tuple[str, ...]
 """The sorted names of a run's active controls."""
-
-ControlName = Literal["edge", "vis", "depth", "seg", "keypoint", "hdmap", "lidar", "upscale", "wsm"]
-TRANSFER_CONTROLS: Signature = ("depth", "edge", "seg", "vis")
-"""The four branches that Cosmos Transfer 2.5 and the in-process engine know."""
 
 Strength = Literal["very_low", "low", "medium", "high", "very_high"]
 """NVIDIA's five presets for the Canny thresholds of edge and the blur of vis."""
@@ -118,6 +116,12 @@ class Run:
     def signature(self) -> Signature:
         """The sorted names of the active controls."""
         return tuple(sorted(control.name for control in self.controls if control.weight > 0))
+
+    @property
+    def presets(self) -> dict[str, Strength]:
+        """The presets of the controls that have one, by setting: `canny_threshold`, `blur_strength`."""
+        settings = ((CONTROLS[control.name].preset, control.preset) for control in self.controls)
+        return {setting: preset for setting, preset in settings if setting}
 
     @property
     def fingerprint(self) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cosmos_batch.controls import segmentation_prompt
 from cosmos_batch.engines.catalogue import traits_of
 from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.nvidia.launch_files import Sample, Written
 from cosmos_batch.formats import read_files
-from cosmos_batch.formats.common import segmented
 from cosmos_batch.media.info import VideoInfo, videos_of
 from cosmos_batch.media.video import probe
 from cosmos_batch.planning.equivalence import refusals_by_run
@@ -56,7 +56,7 @@ def _as_written(control: Control, run: Run, sample: Sample, made: Sequence[str])
     if control.name in made:
         return replace(control, preset="medium", video=str(sample.controls[control.name]))
     if control.name == "seg":
-        return replace(control, prompt=control.prompt or segmented(run.prompt))
+        return replace(control, prompt=control.prompt or segmentation_prompt(run.prompt))
     return control
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cosmos_batch.controls import ControlName
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.service_home import ServiceHome
@@ -25,7 +26,7 @@ from cosmos_batch.ledger import Ledger, State, Submission
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.planning.traits import Shape, Traits
-from cosmos_batch.run import Control, ControlName, Priority, Run
+from cosmos_batch.run import Control, Priority, Run
 from tests.support.dispatch_world import FACTS, PRIOR, TRAITS, AtOnce, make_run
 
 STEP = 1.0  # virtual seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.nvidia.objections import COSMOS3, TRANSFER25_SCRIPT
 from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1 as TRANSFER1
 from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1_DRIVEN
@@ -19,7 +20,7 @@ from cosmos_batch.engines.resolutions import TRANSFER25_SIZES as TRANSFER25_SIZE
 from cosmos_batch.engines.resolutions import nearest as nearest
 from cosmos_batch.errors import PlanError
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
-from cosmos_batch.run import TRANSFER_CONTROLS, Run, Sampling
+from cosmos_batch.run import Run, Sampling
 
 
 def transfer_traits(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.base import Engine
 from cosmos_batch.engines.catalogue import ENGINES
 from cosmos_batch.engines.cost_profiles import offloaded, profile
@@ -18,7 +19,6 @@ from cosmos_batch.engines.profile_store import kept_profile
 from cosmos_batch.errors import ModelError, PlanError
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import TRANSFER_CONTROLS
 
 POCKET = "pocket"
 TRANSFER = "transfer"

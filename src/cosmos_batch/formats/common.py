@@ -27,7 +27,6 @@ STOCK_NEGATIVE_PROMPT = (
     "geometries are very primitive. The images are very pixelated and of poor CG quality. There are many "
     "subtitles in the footage. Overall, the video is unrealistic at all."
 )
-_SEG_PROMPT_WORDS = 128  # NVIDIA segments what the first words of the prompt name, unless told otherwise
 
 
 class StrictModel(BaseModel):
@@ -45,8 +44,3 @@ def only(default: object, remedy: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
-
-
-def segmented(prompt: str) -> str:
-    """What is segmented for a seg control that names nothing itself."""
-    return " ".join(prompt.split()[:_SEG_PROMPT_WORDS])

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from cosmos_batch.controls import CONTROLS, ControlName, Derivation
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import PathText, StrictModel, Text, only
 from cosmos_batch.formats.problems import Location
@@ -17,11 +18,11 @@ from cosmos_batch.formats.prompt_files import prompt_of
 from cosmos_batch.formats.records import Record
 from cosmos_batch.formats.run_builder import Draft, Setup, Source
 from cosmos_batch.formats.validate import Names, validated
-from cosmos_batch.run import Control, ControlName, FrameCount, Prompt, Run, RunId, Seed, Steps, Strength, Weight
+from cosmos_batch.run import Control, FrameCount, Prompt, Run, RunId, Seed, Steps, Strength, Weight
 
-Hint = Literal["edge", "blur", "depth", "seg", "wsm"]
-_HINTS: Mapping[Hint, ControlName] = {"edge": "edge", "blur": "vis", "depth": "depth", "seg": "seg", "wsm": "wsm"}
-_GIVEN = ("depth", "seg", "wsm")  # Cosmos 3 does not make these control videos
+_HINTS: Mapping[str, ControlName] = {
+    control.cosmos3: control.name for control in CONTROLS.values() if control.cosmos3
+}
 _NAMES = Names(video="vision_path", weights=tuple(_HINTS), control_video="{}.control_path", id="name")
 
 SHIFT = 10.0
@@ -38,11 +39,6 @@ _CHUNKS = "remove it: the engine chooses how chunks are cut"
 _TUNED = "remove it: a run cannot change what Cosmos 3 is tuned to"
 _GLUED = "remove it: the input and the control videos are filed beside the output"
 _OTHER = "remove it: only transfers are read"
-
-
-def hint_of(control: str) -> str:
-    """What Cosmos 3 calls a control."""
-    return "blur" if control == "vis" else control
 
 
 def guidance(controls: Sequence[str]) -> float:
@@ -143,18 +139,12 @@ def _name_for(record: Record, source: Source) -> str:
     return source.stem if record.number is None else f"{source.stem}_{record.number - 1}"
 
 
-def _branches(sample: _Sample) -> dict[Hint, _Branch]:
-    found: dict[Hint, _Branch | None] = {
-        "edge": sample.edge,
-        "blur": sample.blur,
-        "depth": sample.depth,
-        "seg": sample.seg,
-        "wsm": sample.wsm,
-    }
+def _branches(sample: _Sample) -> dict[str, _Branch]:
+    found: dict[str, _Branch | None] = {hint: getattr(sample, hint) for hint in _HINTS}
     return {hint: branch for hint, branch in found.items() if branch}
 
 
-def _setup(sample: _Sample, branches: Mapping[Hint, _Branch], source: Source) -> Setup:
+def _setup(sample: _Sample, branches: Mapping[str, _Branch], source: Source) -> Setup:
     weights = _weights(branches)
     named = [("vision_path", sample.vision_path)]
     named += [(f"{hint}.control_path", branch.control_path) for hint, branch in branches.items()]
@@ -165,7 +155,7 @@ def _setup(sample: _Sample, branches: Mapping[Hint, _Branch], source: Source) ->
     )
 
 
-def _weights(branches: Mapping[Hint, _Branch]) -> dict[Hint, float]:
+def _weights(branches: Mapping[str, _Branch]) -> dict[str, float]:
     """The weights as Cosmos 3 uses them: divided by their sum."""
     given = {hint: 1.0 if branch.weight is None else branch.weight for hint, branch in branches.items()}
     total = sum(given.values())
@@ -174,7 +164,7 @@ def _weights(branches: Mapping[Hint, _Branch]) -> dict[Hint, float]:
     return {hint: weight / total for hint, weight in given.items()}
 
 
-def _control(hint: Hint, branch: _Branch, weight: float, source: Source) -> Control:
+def _control(hint: str, branch: _Branch, weight: float, source: Source) -> Control:
     preset: Strength | None = None
     match branch:
         case _Edge():
@@ -195,12 +185,12 @@ def _resolution(sample: _Sample) -> str:
     return f"{width}x{height}"
 
 
-def _contradictions(sample: _Sample, branches: Mapping[Hint, _Branch], place: Location) -> Iterator[Problem]:
+def _contradictions(sample: _Sample, branches: Mapping[str, _Branch], place: Location) -> Iterator[Problem]:
     if sample.prompt_path is not None and sample.prompt_path.lower().endswith(".json"):
         remedy = "give the prompt as text: Cosmos 3 rewrites one that is JSON"
         yield place.problem("prompt_path", "is a JSON prompt", remedy, sample.prompt_path)
     for hint, branch in branches.items():
-        if hint in _GIVEN and branch.control_path is None:
+        if CONTROLS[_HINTS[hint]].derivation is not Derivation.PIXELS and branch.control_path is None:
             remedy = f"give the {hint} video: Cosmos 3 does not make it"
             yield place.problem(f"{hint}.control_path", "is missing", remedy)
     controls = [_HINTS[hint] for hint in branches]

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from itertools import islice
 
+from cosmos_batch.controls import CONTROLS
+
 SAMPLE_SIZE = 64  # records that vote, so that one odd line does not decide for the file
 
 
@@ -28,7 +30,7 @@ _MARKS = (
     (Format.SPEC, frozenset({"input_video_path"})),
 )
 _NAMED = frozenset({"name", "prompt_path"})  # of Transfer2.5, and of Cosmos 3 where nothing else tells
-_BRANCHES = frozenset({"edge", "vis", "depth", "seg", "keypoint", "upscale", "hdmap", "lidar"})
+_BRANCHES = frozenset(control.transfer1 for control in CONTROLS.values() if control.transfer1)
 _TRANSFER25_BRANCH = frozenset({"control_path", "mask_path", "mask_prompt", "control_prompt"})
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from cosmos_batch.controls import CONTROLS, UPSCALE_WEIGHT, ControlName
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import STOCK_PROMPT, PathText, StrictModel, Text
 from cosmos_batch.formats.problems import Location
@@ -15,7 +16,6 @@ from cosmos_batch.formats.run_builder import Draft, Pool, Setup, Source
 from cosmos_batch.formats.validate import Names, validated
 from cosmos_batch.run import (
     Control,
-    ControlName,
     Fps,
     FrameCount,
     Guidance,
@@ -32,7 +32,6 @@ from cosmos_batch.run import (
     Weight,
 )
 
-_UPSCALE_WEIGHT = 0.5  # what NVIDIA's upscaler is given where nothing is said
 _NAMES = Names(video="inputs.video", weights=("execution_config.weights",), control_video="inputs.{}")
 
 
@@ -127,7 +126,7 @@ def _setup(model: _Record, config: _Config, source: Source) -> Setup:
     upscale = model.job_type == "upscale"
     inputs, weights = model.inputs or {}, config.weights or {}
     if upscale and "upscale" not in weights:
-        weights = {**weights, "upscale": _UPSCALE_WEIGHT}
+        weights = {**weights, "upscale": UPSCALE_WEIGHT}
     video = inputs.get("video")
     return Setup(
         video=None if video is None else source.locator.resolve(video),
@@ -144,11 +143,8 @@ def _setup(model: _Record, config: _Config, source: Source) -> Setup:
 
 
 def _control(name: ControlName, weight: float, video: str | None, config: _Config, source: Source) -> Control:
-    preset: Strength | None = None
-    if name == "vis":
-        preset = config.blur_strength
-    elif name == "edge":
-        preset = config.canny_threshold
+    setting = CONTROLS[name].preset
+    preset: Strength | None = getattr(config, setting) if setting else None
     path = None if video is None else source.locator.resolve(video)
     return source.pool.control(name, weight, path, preset or "medium")
 

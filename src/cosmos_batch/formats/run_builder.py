@@ -7,11 +7,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
+from cosmos_batch.controls import ControlName
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.input_files import Locator
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.validate import Names, among_fields
-from cosmos_batch.run import Control, ControlName, Priority, Run, Sampling, Strength
+from cosmos_batch.run import Control, Priority, Run, Sampling, Strength
 
 _MAX_STEM = 100  # leaves room for a number within the length of an id
 _CACHE_SIZE = 50_000  # values kept to be shared; after that many different ones, sharing starts anew

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from cosmos_batch.controls import CONTROLS, segmentation_prompt
 from cosmos_batch.errors import Problem
-from cosmos_batch.formats.common import segmented
 from cosmos_batch.formats.input_files import Locator
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record
@@ -162,17 +162,14 @@ def _control(chosen: _Chosen, prompt: str, spec: Spec, source: Source) -> Contro
     name, branch = chosen.name, chosen.branch
     video = None if branch.input_control is None else chosen.locator.resolve(branch.input_control)
     named = branch.input_control_prompt if isinstance(branch, SegBranch) else None
-    preset: Strength = "medium"
-    if name == "edge":
-        preset = spec.canny_threshold
-    elif name == "vis":
-        preset = spec.blur_strength
+    setting = CONTROLS[name].preset
+    preset: Strength = getattr(spec, setting) if setting else "medium"
     return source.pool.control(
         name,
         branch.control_weight,
         video,
         preset,
-        prompt=named or segmented(prompt) if name == "seg" and video is None else None,
+        prompt=named or segmentation_prompt(prompt) if name == "seg" and video is None else None,
         mask_prompt=branch.control_weight_prompt or None,
     )
 

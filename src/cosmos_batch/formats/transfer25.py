@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from cosmos_batch.controls import TRANSFER_CONTROLS, ControlName, segmentation_prompt
 from cosmos_batch.errors import Problem
-from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT, PathText, StrictModel, Text, only, segmented
+from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT, PathText, StrictModel, Text, only
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.prompt_files import prompt_of
 from cosmos_batch.formats.records import Record
@@ -19,9 +20,7 @@ from cosmos_batch.formats.run_builder import Draft, Setup, Source
 from cosmos_batch.formats.validate import Names, validated
 from cosmos_batch.run import Control, FrameCount, Prompt, Run, RunId, Seed, Steps, Strength, Weight
 
-BranchName = Literal["edge", "vis", "depth", "seg"]
-_BRANCHES: tuple[BranchName, ...] = ("edge", "vis", "depth", "seg")  # NVIDIA's order
-_NAMES = Names(video="video_path", weights=_BRANCHES, control_video="{}.control_path", id="name")
+_NAMES = Names(video="video_path", weights=TRANSFER_CONTROLS, control_video="{}.control_path", id="name")
 
 _GUIDED = "remove it: guided generation is not supported"
 _CONTEXT = "remove it: the multi-control model takes no context image"
@@ -110,8 +109,8 @@ def _draft(sample: _Sample, prompt: str | None, record: Record, source: Source) 
     return Draft(id=sample.name or source.id_for(number), prompt=prompt, setup=setup, sampling=sampling)
 
 
-def _branches(sample: _Sample) -> dict[BranchName, _Branch]:
-    found: dict[BranchName, _Branch | None] = {
+def _branches(sample: _Sample) -> dict[ControlName, _Branch]:
+    found: dict[ControlName, _Branch | None] = {
         "edge": sample.edge,
         "vis": sample.vis,
         "depth": sample.depth,
@@ -120,7 +119,7 @@ def _branches(sample: _Sample) -> dict[BranchName, _Branch]:
     return {name: branch for name, branch in found.items() if branch}
 
 
-def _control(name: BranchName, branch: _Branch, prompt: str, source: Source) -> Control:
+def _control(name: ControlName, branch: _Branch, prompt: str, source: Source) -> Control:
     resolve = source.locator.resolve
     preset: Strength = "medium"
     segment = None
@@ -130,7 +129,7 @@ def _control(name: BranchName, branch: _Branch, prompt: str, source: Source) -> 
         case _Vis():
             preset = branch.preset_blur_strength
         case _Seg() if branch.control_path is None:
-            segment = branch.control_prompt or segmented(prompt)
+            segment = branch.control_prompt or segmentation_prompt(prompt)
     return source.pool.control(
         name,
         branch.control_weight,
@@ -142,7 +141,7 @@ def _control(name: BranchName, branch: _Branch, prompt: str, source: Source) -> 
     )
 
 
-def _paths(sample: _Sample, branches: dict[BranchName, _Branch]) -> list[tuple[str, str]]:
+def _paths(sample: _Sample, branches: dict[ControlName, _Branch]) -> list[tuple[str, str]]:
     """The files that the sample uses, each with the field that names it."""
     named = [("video_path", sample.video_path)]
     for name, branch in branches.items():

@@ -7,15 +7,16 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from cosmos_batch.controls import CONTROLS, TRANSFER_CONTROLS, Derivation
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.field_rules import rules_of
 from cosmos_batch.formats.problems import Location, from_pydantic, joined
-from cosmos_batch.run import TRANSFER_CONTROLS, Control
+from cosmos_batch.run import Control
 
 Model = TypeVar("Model", bound=BaseModel)
 
 # Controls whose video is made from the input video where none is given; upscale takes the input video itself.
-_MADE = frozenset({*TRANSFER_CONTROLS, "keypoint", "upscale"})
+_MADE = frozenset(c.name for c in CONTROLS.values() if c.derivation is not Derivation.NONE)
 
 
 class Names(NamedTuple):

@@ -12,14 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cosmos_batch.controls import CONTROLS, TRANSFER_CONTROLS
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.atomic import replacing
 from cosmos_batch.media.video import Frames, frames_of, probe, resized
 
-CONTROLS = ("edge", "vis", "depth", "seg")
-"""The columns between input and output."""
-
-_COLUMNS = ("input", *CONTROLS, "output")
+_CONTROLS = tuple(name for name in CONTROLS if name in TRANSFER_CONTROLS)
+_COLUMNS = ("input", *_CONTROLS, "output")
 _CELL = 200  # pixels: width of a thumbnail; its height follows the first picture that there is
 _TEXT = 250  # width of the caption's column
 _GAP = 10
@@ -47,13 +46,13 @@ class SheetRow:
     prompt: str
     weights: Mapping[str, float]  # of the active controls
     input: Path | None = None
-    controls: Mapping[str, Path] = field(default_factory=dict)  # by name, those of `CONTROLS`
+    controls: Mapping[str, Path] = field(default_factory=dict)  # by name, those of Transfer2.5
     output: Path | None = None
     note: str = ""  # how it ended, where there is no output: "blocked", say
 
     def video(self, column: str) -> Path | None:
         """The video of a column."""
-        if column in CONTROLS:
+        if column in _CONTROLS:
             return self.controls.get(column)
         return self.input if column == "input" else self.output
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmos_batch.controls import CONTROLS, Derivation
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames, Resample, read_frames, read_mask
@@ -55,7 +56,7 @@ def prepare_mask(
 
 def needs_models(run: Run) -> bool:
     """Whether models are at work, on a device where there is one, when the run's videos are prepared."""
-    made = any(c.video is None and c.name in ("depth", "seg") for c in run.active)
+    made = any(c.video is None and CONTROLS[c.name].derivation is Derivation.MODEL for c in run.active)
     return made or any(c.mask is None and c.mask_prompt is not None for c in run.active)
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
+from cosmos_batch.controls import PRESETS
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import DEFAULTS, Control, Run, Sampling
 
@@ -42,13 +43,16 @@ def is_map(control: Control) -> bool:
     return control.mask is not None or control.mask_prompt is not None
 
 
+def _preset_getter(control: str) -> Callable[[Run, Shape | None], Any]:
+    return lambda run, _: preset(run, control)
+
+
 _SPECIAL: Mapping[str, Callable[[Run, Shape | None], Any]] = {
     "weights": lambda run, _: tuple((c.name, c.weight, is_map(c)) for c in run.active),
-    "blur_strength": lambda run, _: preset(run, "vis"),
-    "canny_threshold": lambda run, _: preset(run, "edge"),
     "input": lambda run, _: run.video is not None,
     "bucket": lambda _, shape: shape and (shape.width, shape.height),
     "shape": lambda _, shape: shape,
+    **{setting: _preset_getter(control) for setting, control in PRESETS.items()},
 }
 
 

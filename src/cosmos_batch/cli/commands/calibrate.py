@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cosmos_batch.cli.render.console import console
 from cosmos_batch.cli.render.text import safe
+from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.inprocess.engine import TransferEngine
 from cosmos_batch.engines.profile_store import keep_profile
 from cosmos_batch.engines.registry import EngineChoice, Engines, device_of, profile_folder, shipped
@@ -15,7 +16,6 @@ from cosmos_batch.errors import PlanError
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.video import Frames
 from cosmos_batch.planning.cost.model import CostModel
-from cosmos_batch.run import TRANSFER_CONTROLS
 
 
 def calibrate_command(engines: Engines, choice: EngineChoice, seconds: float) -> int:

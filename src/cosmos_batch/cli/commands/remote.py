@@ -20,7 +20,6 @@ from cosmos_batch.formats import read_files
 from cosmos_batch.media.info import videos_of
 from cosmos_batch.run import Control, Run
 
-_PRESETS = {"vis": "blur_strength", "edge": "canny_threshold"}
 _ENDED = ("completed", "failed")
 
 
@@ -70,13 +69,12 @@ def request_of(run: Run, names: dict[str, str]) -> dict[str, Any]:
     settings = {name: value for name, value in asdict(run.sampling).items() if value is not None}
     if settings.get("fps") == "input":
         del settings["fps"]
-    presets = {_PRESETS[c.name]: c.preset for c in run.controls if c.name in _PRESETS}
     inputs = {control.name: names[control.video] for control in run.active if control.video}
     return {
         "id": run.id,
         "prompt": run.prompt,
         "inputs": inputs | ({"video": names[run.video]} if run.video else {}),
-        "execution_config": {"weights": {c.name: c.weight for c in run.controls}, **settings, **presets},
+        "execution_config": {"weights": {c.name: c.weight for c in run.controls}, **settings, **run.presets},
         "priority": run.priority,
         "job_type": run.job_type,
     }

@@ -14,14 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from cosmos_batch.controls import CONTROLS
 from cosmos_batch.engines.inprocess.model_settings import SETTINGS_FILE, ModelSettings, read_settings
 from cosmos_batch.engines.inprocess.sampling.schedule import SIGMA_MIN
 from cosmos_batch.errors import MissingExtraError, ModelError
 
 PIPELINE_REVISION = "diffusers/general"
 CONTROL_REVISION = "diffusers/controlnet/general/{}"
-PUBLISHED_NAMES = {"vis": "blur"}
-"""What NVIDIA calls a control, where it differs."""
+PUBLISHED_NAMES: Mapping[str, str] = {
+    control.name: control.checkpoint for control in CONTROLS.values() if control.checkpoint
+}
+"""Names of the control branches among the published weights, by control."""
 
 SCHEDULER: Mapping[str, object] = {
     "_class_name": "UniPCMultistepScheduler",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from cosmos_batch.controls import CONTROLS, TRANSFER_CONTROLS, Derivation
 from cosmos_batch.engines.resolutions import (
     COSMOS3_SIZES,
     PATCH,
@@ -21,7 +22,7 @@ from cosmos_batch.engines.resolutions import (
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
-from cosmos_batch.run import DEFAULTS, TRANSFER_CONTROLS, Control, Run, Sampling
+from cosmos_batch.run import DEFAULTS, Control, Run, Sampling
 
 Objection = tuple[str, str, str, str]
 """Field, what was found there, what is wrong with it, what would do."""
@@ -168,7 +169,7 @@ def _cosmos3_objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...
 
 
 def _cosmos3_control(control: Control) -> Iterable[tuple[str, str, str]]:
-    if control.name in ("depth", "seg", "wsm") and control.video is None:
+    if CONTROLS[control.name].derivation is not Derivation.PIXELS and control.video is None:
         yield "no video", "Cosmos 3 cannot make this control video", "give it"
     if control.mask is not None or control.mask_prompt is not None:
         yield "mask", "Cosmos 3 has no masks", "leave it out"
@@ -176,7 +177,7 @@ def _cosmos3_control(control: Control) -> Iterable[tuple[str, str, str]]:
 
 COSMOS3 = Traits(
     name="cosmos3",
-    controls=frozenset({"edge", "vis", "depth", "seg", "wsm"}),
+    controls=frozenset(control.name for control in CONTROLS.values() if control.cosmos3),
     launch_keys=("job_type",),
     batch_keys=(),
     steppable=False,

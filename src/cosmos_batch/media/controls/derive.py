@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmos_batch.controls import segmentation_prompt
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.controls.pixels import coloured_masks, grey_depth, make_control
 from cosmos_batch.media.info import VideoInfo
@@ -17,9 +18,6 @@ from cosmos_batch.run import Control, Strength
 
 VERSION = 1
 """Of the algorithms; raise it whenever a made control changes for equal input."""
-
-PROMPT_WORDS = 128
-"""How much of the run's prompt names the things to segment where the control names none, as at NVIDIA."""
 
 _ESTIMATION_SIDE = 1280  # pixels: depth and segments are estimated on pictures up to this, then resized
 
@@ -55,7 +53,7 @@ def recipe_of(control: Control, *, count: int, size: tuple[int, int], prompt: st
     if control.name == "depth":
         return Recipe("depth", count, size, models=estimator.identity)
     if control.name == "seg":
-        things = control.prompt or " ".join(prompt.split()[:PROMPT_WORDS])
+        things = control.prompt or segmentation_prompt(prompt)
         return Recipe("seg", count, size, prompt=things, models=estimator.identity)
     return Recipe(control.name, count, size, preset=control.preset)
 

@@ -28,7 +28,6 @@ STATUS: Mapping[State, Status] = {
 }
 """OpenAI's word for each state."""
 
-_PRESETS = {"vis": "blur_strength", "edge": "canny_threshold"}
 _CONTROL_FILE = re.compile(r"(control_[a-z]+)\.mp4")
 
 
@@ -143,9 +142,8 @@ class VideoPresenter:
 
 def execution_config(run: Run) -> dict[str, Any]:
     """A run's settings as a request gives them."""
-    presets = {_PRESETS[c.name]: c.preset for c in run.controls if c.name in _PRESETS}
     weights = {control.name: control.weight for control in run.controls}
-    return {"weights": weights, **as_dict(run)["sampling"], **presets}
+    return {"weights": weights, **as_dict(run)["sampling"], **run.presets}
 
 
 def percent(attempt: Attempt | None) -> int:

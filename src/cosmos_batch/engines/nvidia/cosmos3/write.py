@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cosmos_batch.controls import CONTROLS
 from cosmos_batch.engines.nvidia.launch_files import Sample, There, Written
 from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, name_of, number, settled
 from cosmos_batch.engines.nvidia.objections import COSMOS3
 from cosmos_batch.engines.resolutions import COSMOS3_SIZES, nearest, parsed, place_of
 from cosmos_batch.errors import PlanError
-from cosmos_batch.formats.cosmos3 import SHIFT, chunk_frames, control_guidance, hint_of
+from cosmos_batch.formats.cosmos3 import SHIFT, chunk_frames, control_guidance
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.run import Control, Run
-
-_PRESETS = {"edge": "preset_edge_threshold", "vis": "preset_blur_strength"}
 
 
 def write_cosmos3(launch: Launch, folder: Path, *, there: There = str) -> Written:
@@ -72,7 +71,7 @@ def _record(run: Run, place: SampleFiles) -> dict[str, Any]:
         record["vision_path"] = place.input(run.video)
     elif isinstance(sampling.fps, float):
         record["fps"] = number(sampling.fps)
-    return record | {hint_of(control.name): _control(control, place) for control in run.active}
+    return record | {_name(control): _control(control, place) for control in run.active}
 
 
 def _size(run: Run, place: SampleFiles) -> tuple[str, tuple[int, int]]:
@@ -88,12 +87,17 @@ def _size(run: Run, place: SampleFiles) -> tuple[str, tuple[int, int]]:
     return found
 
 
+def _name(control: Control) -> str:
+    """The control's name in a sample of Cosmos 3; controls that it does not have are refused before."""
+    return CONTROLS[control.name].cosmos3 or control.name
+
+
 def _control(control: Control, place: SampleFiles) -> dict[str, Any]:
     record: dict[str, Any] = {"weight": control.weight}
     if control.video is not None:
         record["control_path"] = place.input(control.video)
-    elif control.name in _PRESETS:
-        record[_PRESETS[control.name]] = control.preset
+    elif preset := CONTROLS[control.name].script_preset:
+        record[preset] = control.preset
     return record
 
 
@@ -104,7 +108,5 @@ def _sample(planned: Run, run: Run, place: SampleFiles) -> Sample:
     fps = place.facts(run.video).fps if run.video else run.sampling.fps
     assert isinstance(fps, float)  # settled
     frames = run.sampling.num_frames or 0
-    controls: dict[str, Path] = {
-        control.name: own / f"control_{hint_of(control.name)}.mp4" for control in run.active
-    }
+    controls: dict[str, Path] = {control.name: own / f"control_{_name(control)}.mp4" for control in run.active}
     return Sample(planned, run.id, own / "vision.mp4", None, controls, VideoInfo(width, height, frames, fps))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cosmos_batch.controls import PRESETS, UPSCALE_WEIGHT
 from cosmos_batch.engines.catalogue import TRANSFER1
 from cosmos_batch.errors import PlanError
 from cosmos_batch.formats.run_like import RunLike, as_run, as_runs
@@ -14,8 +15,6 @@ from cosmos_batch.run import Control, Run
 
 PROCESS_SETTINGS = ("negative_prompt", "num_steps", "guidance", "sigma_max", "seed", "fps")
 """The sampling settings that hold for a whole Transfer1 process."""
-_PRESETS = {"blur_strength": "vis", "canny_threshold": "edge"}
-_UPSCALER_WEIGHT = 0.5  # NVIDIA's own spec of the upscaler
 
 
 def create_minimal_base_spec(runs: Sequence[RunLike]) -> dict[str, Any]:
@@ -56,7 +55,7 @@ def process_settings(run: Run, traits: Traits) -> dict[str, Any]:
     """What a base spec says for a run, beside its controls."""
     defaults = resolved_defaults(traits)
     settings = {name: setting(run, name, defaults) for name in PROCESS_SETTINGS}
-    return settings | {name: preset(run, control) for name, control in _PRESETS.items()}
+    return settings | {name: preset(run, control) for name, control in PRESETS.items()}
 
 
 def shared_settings(runs: Sequence[Run], traits: Traits) -> dict[str, Any]:
@@ -99,5 +98,5 @@ def _written(run: Run) -> tuple[Control, ...]:
     """The active controls; an upscaling job has the control "upscale" even where it was not spelt out."""
     active = run.active
     if run.job_type == "upscale" and all(control.name != "upscale" for control in active):
-        active += (Control(name="upscale", weight=_UPSCALER_WEIGHT),)
+        active += (Control(name="upscale", weight=UPSCALE_WEIGHT),)
     return active

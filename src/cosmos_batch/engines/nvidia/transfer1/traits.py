@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cosmos_batch.controls import CONTROLS, PRESETS, Derivation
 from cosmos_batch.engines.resolutions import PATCH, TRANSFER1_BUCKETS, Size, chunker, frames_of, nearest
 from cosmos_batch.errors import Problem
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
@@ -70,7 +71,7 @@ def _transfer1_objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, .
 
 def _transfer1_control(control: Control) -> list[tuple[str, str, str]]:
     found = []
-    if control.name in ("hdmap", "lidar") and control.video is None:
+    if CONTROLS[control.name].derivation is Derivation.NONE and control.video is None:
         found.append(("no video", "Transfer1 cannot make this control video", "give it"))
     if control.name == "upscale" and control.video is not None:
         found.append(("video", "Transfer1 upscales the input video itself", "leave the control video out"))
@@ -83,7 +84,7 @@ def _transfer1_control(control: Control) -> list[tuple[str, str, str]]:
 
 TRANSFER1 = Traits(
     name="transfer1",
-    controls=frozenset({"edge", "vis", "depth", "seg", "keypoint", "hdmap", "lidar", "upscale"}),
+    controls=frozenset(control.name for control in CONTROLS.values() if control.transfer1),
     launch_keys=(
         "signature",
         "job_type",
@@ -93,8 +94,7 @@ TRANSFER1 = Traits(
         "sigma_max",
         "seed",
         "fps",
-        "blur_strength",
-        "canny_threshold",
+        *PRESETS,
     ),
     batch_keys=("weights", "input", "shape"),
     steppable=False,
@@ -122,7 +122,7 @@ def upscaled(size: Size) -> Size:
 
 TRANSFER1_DRIVEN = replace(
     TRANSFER1,
-    launch_keys=tuple(key for key in TRANSFER1.launch_keys if key not in ("blur_strength", "canny_threshold")),
+    launch_keys=tuple(key for key in TRANSFER1.launch_keys if key not in PRESETS),
     batch_keys_with_maps=("input", "shape"),
     frame_size=lambda facts: nearest(TRANSFER1_BUCKETS, facts),
     output=_transfer1_output,

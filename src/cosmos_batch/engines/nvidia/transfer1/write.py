@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cosmos_batch.controls import CONTROLS, Derivation, segmentation_prompt
 from cosmos_batch.engines.nvidia.launch_files import Sample, There, Written
 from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, make_folder, name_of, number, settled
 from cosmos_batch.engines.nvidia.transfer1.order import mixes_weights, spread
@@ -14,16 +15,11 @@ from cosmos_batch.engines.nvidia.transfer1.spec import create_minimal_base_spec,
 from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1_DRIVEN, upscaled
 from cosmos_batch.engines.nvidia.transfer1.weight_maps import write_constant_map
 from cosmos_batch.errors import PlanError
-from cosmos_batch.formats.common import segmented
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.batch_keys import is_map
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.run import Control, Run
-
-_RANDOM = ("edge", "vis")
-"""Transfer1 draws the parameters of these at random (its control models default to `use_random=True`, and its
-preprocessor does not say otherwise), so that a video would depend on what was made before it."""
 
 # Not for a run to choose; spelled out, so that no default of the script can change them.
 _FIXED: Mapping[str, Any] = {
@@ -88,9 +84,11 @@ def _spelled_out(run: Run, control: Control, place: SampleFiles, cache: ControlC
     if control.video is not None:
         return replace(control, preset="medium", prompt=None)
     if control.name == "seg":
-        return replace(control, prompt=control.prompt or segmented(run.prompt))
-    if control.name not in _RANDOM:
+        return replace(control, prompt=control.prompt or segmentation_prompt(run.prompt))
+    if CONTROLS[control.name].derivation is not Derivation.PIXELS:
         return control
+    # Made here: Transfer1 draws the parameters at random (its control models default to `use_random=True`, and its
+    # preprocessor does not say otherwise), so that a video would depend on those made before it.
     if run.video is None:
         raise PlanError(f"run {run.id}: it has neither a {control.name} video nor an input to make it from")
     facts = place.facts(run.video)

@@ -5,17 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cosmos_batch.controls import CONTROLS, segmentation_prompt
 from cosmos_batch.engines.nvidia.launch_files import Sample, There, Written
 from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, name_of, settled
 from cosmos_batch.engines.nvidia.objections import TRANSFER25_SCRIPT
 from cosmos_batch.engines.resolutions import TRANSFER25_SIZES, parsed, place_of
 from cosmos_batch.errors import PlanError
-from cosmos_batch.formats.common import segmented
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.run import Control, Run
-
-_PRESETS = {"edge": "preset_edge_threshold", "vis": "preset_blur_strength"}
 
 
 def write_transfer25(launch: Launch, folder: Path, *, there: There = str) -> Written:
@@ -99,10 +97,10 @@ def _control(control: Control, run: Run, place: SampleFiles) -> dict[str, Any]:
     record: dict[str, Any] = {"control_weight": control.weight}
     if control.video is not None:
         record["control_path"] = place.input(control.video)
-    elif control.name in _PRESETS:
-        record[_PRESETS[control.name]] = control.preset
+    elif preset := CONTROLS[control.name].script_preset:
+        record[preset] = control.preset
     elif control.name == "seg":
-        record["control_prompt"] = control.prompt or segmented(run.prompt)
+        record["control_prompt"] = control.prompt or segmentation_prompt(run.prompt)
     if control.mask is not None:
         record["mask_path"] = place.input(control.mask)
     elif control.mask_prompt is not None:
