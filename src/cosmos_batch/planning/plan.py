@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from cosmos_batch.planning.traits import Shape
@@ -22,6 +24,20 @@ class Batch:
     def signature(self) -> Signature:
         """The sorted names of all controls that some run of the batch uses."""
         return tuple(sorted({name for run in self.runs for name in run.signature}))
+
+    def take(self, runs: Sequence[Run], predict: Callable[[Sequence[Run]], float] | None = None) -> Batch:
+        """Return the batch with only these of its runs.
+
+        `predict` gives the seconds of a batch of some runs; None: in proportion to the number of runs.
+        """
+        seconds = predict(runs) if predict else self.seconds * len(runs) / len(self.runs)
+        return replace(self, runs=tuple(runs), seconds=seconds)
+
+    def split(self, max_runs: int, predict: Callable[[Sequence[Run]], float] | None = None) -> list[Batch]:
+        """Cut the batch into parts of nearly equal size, each of at most `max_runs` runs."""
+        count = -(-len(self.runs) // max_runs)
+        bounds = [len(self.runs) * index // count for index in range(count + 1)]
+        return [self.take(self.runs[low:high], predict) for low, high in pairwise(bounds)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from cosmos_batch.dispatch.execution.batch import BatchEnd, RunningBatch, Stewar
 from cosmos_batch.dispatch.execution.finishing import FinishingRuns
 from cosmos_batch.dispatch.execution.measurements import MeasurementLog
 from cosmos_batch.dispatch.execution.slot import Slot
-from cosmos_batch.dispatch.parts import cut, split
 from cosmos_batch.dispatch.settings import StopToken, Throttle
 from cosmos_batch.engines.base import Engine, Session
 from cosmos_batch.errors import (
@@ -147,7 +146,7 @@ class LaunchExecutor:
     def _within_limits(self, batch: Batch) -> Sequence[Batch]:
         """The batch, in parts where it is larger than what is known to fit."""
         most = self._lessons.max_runs(batch.shape)
-        return split(batch, most) if most is not None and len(batch.runs) > most else (batch,)
+        return batch.split(most) if most is not None and len(batch.runs) > most else (batch,)
 
     def _begin(self, batch: Batch, waiting: Sequence[Batch]) -> Sequence[Batch]:
         """Fly a batch once, ahead of those that wait; what comes back is to be flown next."""
@@ -174,7 +173,7 @@ class LaunchExecutor:
         claim = tools.ledger.queue.claim(ids, facts, tools.worker, tools.settings.lease)
         if claim is None:
             return None
-        batch = cut(batch, [run for run in batch.runs if run.id in claim.attempts])
+        batch = batch.take([run for run in batch.runs if run.id in claim.attempts])
         recorder = AttemptRecorder(tools, claim.batch, self._failures)
         seats = [seat for run in batch.runs if (seat := recorder.place(run, claim.attempts[run.id]))]
         return _Claimed(batch, claim.batch, seats, recorder, closed)
@@ -226,8 +225,8 @@ class LaunchExecutor:
         aboard = flight.running
         if landing is BatchEnd.DONE or not self._aftermath(landing, flight, claimed.recorder, claimed.batch):
             return ()
-        left = cut(claimed.batch, [seat.job.run for seat in aboard])
-        halves = split(left, -(-len(left.runs) // 2))
+        left = claimed.batch.take([seat.job.run for seat in aboard])
+        halves = left.split(-(-len(left.runs) // 2))
         if landing is BatchEnd.OUT_OF_MEMORY and not claimed.closed:
             return halves
         for half in reversed(halves):

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from heapq import nlargest
 
 from cosmos_batch.dispatch.execution.measurements import MeasurementLog
-from cosmos_batch.dispatch.parts import split
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.dispatch.settings import Throttle
 from cosmos_batch.errors import PlanError
@@ -287,7 +286,7 @@ class QueueScheduler:
         most = self._lessons.max_runs(batch.shape)
         if most is None or len(batch.runs) <= most:
             return (batch,)
-        return [replace(part, seconds=self._predicted(part.runs)) for part in split(batch, most)]
+        return batch.split(most, self._predicted)
 
     def _predicted(self, runs: Sequence[Run]) -> float:
         """Seconds of a batch of these runs."""
@@ -312,9 +311,7 @@ class QueueScheduler:
             if len(free) == len(batch.runs):
                 batches.append(batch)
             elif free:
-                runs = tuple(run for run in batch.runs if run.id in free)
-                share = batch.seconds * len(runs) / len(batch.runs)
-                batches.append(replace(batch, runs=runs, seconds=share))
+                batches.append(batch.take([run for run in batch.runs if run.id in free]))
         return replace(launch, batches=tuple(batches)) if batches else None
 
 
