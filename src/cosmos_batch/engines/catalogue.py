@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cosmos_batch.controls import TRANSFER_CONTROLS
-from cosmos_batch.engines.nvidia.objections import COSMOS3, TRANSFER25_SCRIPT
+from cosmos_batch.engines.nvidia.cosmos3.traits import COSMOS3
 from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1 as TRANSFER1
 from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1_DRIVEN
+from cosmos_batch.engines.nvidia.transfer25.traits import TRANSFER25_SCRIPT
 from cosmos_batch.engines.resolutions import (
     PATCH,
     Buckets,

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_batch.controls import CONTROLS
+from cosmos_batch.engines.nvidia.cosmos3.traits import COSMOS3
 from cosmos_batch.engines.nvidia.launch_files import Sample, There, Written
 from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, name_of, number, settled
-from cosmos_batch.engines.nvidia.objections import COSMOS3
 from cosmos_batch.engines.resolutions import COSMOS3_SIZES, nearest, parsed, place_of
 from cosmos_batch.errors import PlanError
 from cosmos_batch.formats.cosmos3 import SHIFT, chunk_frames, control_guidance

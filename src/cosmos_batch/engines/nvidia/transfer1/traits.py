@@ -10,36 +10,36 @@ from cosmos_batch.errors import Problem
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import Control, Run
 
-_TRANSFER1_CHUNK = 121
+_CHUNK_FRAMES = 121
 _SEEDS = 2**32  # numpy takes no seed from here on; chunk k is seeded with seed + k
 _UPSCALE_OVERLAP = 256  # pixels that the upscaler's three tiles of a side share, along the longer side
 _ASPECTS = {bucket: (max(aspect), min(aspect)) for aspect, bucket in TRANSFER1_BUCKETS.items()}
 
 
-def _transfer1_shape(run: Run, facts: VideoInfo | None) -> Shape:
+def _shape(run: Run, facts: VideoInfo | None) -> Shape:
     width, height = nearest(TRANSFER1_BUCKETS, facts)
-    return Shape(width, height, frames_of(run, facts, _TRANSFER1_CHUNK))
+    return Shape(width, height, frames_of(run, facts, _CHUNK_FRAMES))
 
 
-def _transfer1_output(run: Run, facts: VideoInfo | None) -> Shape:
-    shape = _transfer1_shape(run, facts)
+def _output(run: Run, facts: VideoInfo | None) -> Shape:
+    shape = _shape(run, facts)
     size = (shape.width, shape.height)
     return Shape(*(upscaled(size) if run.job_type == "upscale" else size), shape.frames)
 
 
-def _transfer1_tokens(shape: Shape) -> int:
+def _tokens(shape: Shape) -> int:
     """Every chunk is padded to 121 frames, which an autoencoder of 8 x 8 x 8 makes 16 latent frames."""
     return 16 * (shape.height // PATCH) * (shape.width // PATCH)
 
 
-def _transfer1_size(facts: VideoInfo | None) -> str:
+def _size(facts: VideoInfo | None) -> str:
     width, height = nearest(TRANSFER1_BUCKETS, facts)
     return f"{width}x{height}"
 
 
-def _transfer1_objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
+def _objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
     sampling, found = run.sampling, []
-    if sampling.resolution not in (None, "720") and sampling.resolution != _transfer1_size(facts):
+    if sampling.resolution not in (None, "720") and sampling.resolution != _size(facts):
         found.append(
             ("resolution", sampling.resolution, "Transfer1 chooses the size itself", "leave it out, or say 720")
         )
@@ -65,11 +65,11 @@ def _transfer1_objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, .
     for control in run.controls:
         if not control.weight:
             continue
-        found += [(f"controls.{control.name}", *rest) for rest in _transfer1_control(control)]
+        found += [(f"controls.{control.name}", *rest) for rest in _control(control)]
     return tuple(Problem("", None, *parts) for parts in found)
 
 
-def _transfer1_control(control: Control) -> list[tuple[str, str, str]]:
+def _control(control: Control) -> list[tuple[str, str, str]]:
     found = []
     if CONTROLS[control.name].derivation is Derivation.NONE and control.video is None:
         found.append(("no video", "Transfer1 cannot make this control video", "give it"))
@@ -98,11 +98,11 @@ TRANSFER1 = Traits(
     ),
     batch_keys=("weights", "input", "shape"),
     steppable=False,
-    shape=_transfer1_shape,
-    tokens=_transfer1_tokens,
-    chunks=chunker(_TRANSFER1_CHUNK, 1),
+    shape=_shape,
+    tokens=_tokens,
+    chunks=chunker(_CHUNK_FRAMES, 1),
     job_types=frozenset({"inference", "upscale"}),
-    objections=_transfer1_objections,
+    objections=_objections,
 )
 """NVIDIA's `transfer.py` with a base spec and a batch file: every setting but prompts, videos and weights holds
 for the whole process, and a tensor batch of several gets its first run's weights."""
@@ -125,7 +125,7 @@ TRANSFER1_DRIVEN = replace(
     launch_keys=tuple(key for key in TRANSFER1.launch_keys if key not in PRESETS),
     batch_keys_with_maps=("input", "shape"),
     frame_size=lambda facts: nearest(TRANSFER1_BUCKETS, facts),
-    output=_transfer1_output,
+    output=_output,
 )
 """Transfer1 as cosmos-batch drives it: edge and vis videos are made beforehand, so their presets hold no launch
 apart; and a tensor batch may mix weights, each given as a map that is the same all over the picture."""

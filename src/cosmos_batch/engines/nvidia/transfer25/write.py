@@ -8,7 +8,7 @@ from typing import Any
 from cosmos_batch.controls import CONTROLS, segmentation_prompt
 from cosmos_batch.engines.nvidia.launch_files import Sample, There, Written
 from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, name_of, settled
-from cosmos_batch.engines.nvidia.objections import TRANSFER25_SCRIPT
+from cosmos_batch.engines.nvidia.transfer25.traits import TRANSFER25_SCRIPT
 from cosmos_batch.engines.resolutions import TRANSFER25_SIZES, parsed, place_of
 from cosmos_batch.errors import PlanError
 from cosmos_batch.media.info import VideoInfo
