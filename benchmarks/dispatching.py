@@ -152,7 +152,7 @@ class Watched:
             LoadedEngine(SimulatedEngine(TRAITS, script, RealClock()), PRIOR),
             OutputDirectory(self.home.videos, shared=True),
             self.ledger,
-            InflightMarker(self.home.box(0), "w"),
+            InflightMarker(self.home.marker(0), "w"),
             "w",
             WorkerSettings(settings=DispatchSettings(save_every=20.0, guarded=True)),
             EventLog(io.StringIO()),

@@ -28,7 +28,7 @@ import numpy as np
 from benchmarks.stage import FPS, FRAMES, SIZE, colour_of, make_input, make_run
 from cosmos_batch.dispatch.output.directory import HOME, OUTPUT
 from cosmos_batch.dispatch.output.service_home import ServiceHome
-from cosmos_batch.dispatch.worker.inflight import STARTING, read_box
+from cosmos_batch.dispatch.worker.inflight import STARTING, read_inflight
 from cosmos_batch.dispatch.worker.process import PARENT
 from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
@@ -170,7 +170,7 @@ class Scene:
             self._server = self._start()
 
     def _at_work(self) -> list[int]:
-        boxes = [read_box(self.home.box(number)) for number in range(self._workers)]
+        boxes = [read_inflight(self.home.marker(number)) for number in range(self._workers)]
         pids = [int(box.worker.split(":")[1]) for box in boxes if box.worker and box.phase != STARTING]
         return [pid for pid in pids if is_worker(pid)]
 

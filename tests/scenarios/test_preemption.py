@@ -70,7 +70,7 @@ def a_worker(world: World, engine: object) -> Worker:
         LoadedEngine(engine, PRIOR),  # type: ignore[arg-type]
         OutputDirectory(world.home.videos, shared=True),
         world.ledger,
-        InflightMarker(world.home.box(0), "w"),
+        InflightMarker(world.home.marker(0), "w"),
         "w",
         service,
         EventLog(io.StringIO()),

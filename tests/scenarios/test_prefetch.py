@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.dispatch.worker.inflight import InflightMarker, TrackedEngine, read_box
+from cosmos_batch.dispatch.worker.inflight import InflightMarker, TrackedEngine, read_inflight
 from cosmos_batch.engines.base import Job
 from cosmos_batch.ledger import BatchFacts, State, WorkerState
 from cosmos_batch.planning.plan import Batch, Launch
@@ -152,7 +152,7 @@ def test_a_run_that_a_worker_died_with_is_not_read_beside_others(world: World) -
 
 def test_who_is_read_while_the_engine_is_at_work_may_have_killed_it(world: World) -> None:
     a, b = world.run("a"), world.run("b")
-    path = world.home.box(0)
+    path = world.home.marker(0)
     engine = TrackedEngine(world.engine(), InflightMarker(path, "worker"))
     session = engine.open(Launch(0, ("edge",), (Batch((a,), Shape(32, 32, 2), 1.0, 0),), 0.0, "a test"))
     boxes = []
@@ -161,10 +161,10 @@ def test_who_is_read_while_the_engine_is_at_work_may_have_killed_it(world: World
     for event in session.join(Job(a, world.root / "work", world.root / "state")):
         pytest.fail(f"{event} is not expected")
     advance = session.advance()
-    world.clock.at(0.5, lambda: boxes.append(read_box(path)))
+    world.clock.at(0.5, lambda: boxes.append(read_inflight(path)))
     list(advance)
     session.prefetch([])
-    world.clock.at(1.5, lambda: boxes.append(read_box(path)))
+    world.clock.at(1.5, lambda: boxes.append(read_inflight(path)))
     list(session.advance())
 
-    assert [dict(box.aboard) for box in boxes] == [{"a": 0, "b": 0}, {"a": 1}]
+    assert [dict(box.running) for box in boxes] == [{"a": 0, "b": 0}, {"a": 1}]

@@ -134,7 +134,7 @@ class World:
         service = WorkerSettings(self.habits, self.settings, poll=0.25, outlook_every=5.0)
         folder = OutputDirectory(self.home.videos, shared=True)
         journal = EventLog(self.log, self.clock.now, worker=name)
-        box = InflightMarker(self.home.box(0), name, self.clock.now)
+        box = InflightMarker(self.home.marker(0), name, self.clock.now)
         made = Worker(
             LoadedEngine(engine or self.engine(), PRIOR),
             folder,

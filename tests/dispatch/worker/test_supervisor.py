@@ -122,7 +122,7 @@ def test_a_folder_is_served_once(scene: Scene) -> None:
 
 def test_a_run_alone_aboard_two_workers_that_died_is_set_aside_with_the_evidence(scene: Scene) -> None:
     last_words = json.dumps({"worker": "w", "phase": "engine", "aboard": {"bad": 3}})
-    dying = f"import os; open({str(scene.home.box(0))!r}, 'w').write({last_words!r}); os.kill(os.getpid(), 11)"
+    dying = f"import os; open({str(scene.home.marker(0))!r}, 'w').write({last_words!r}); os.kill(os.getpid(), 11)"
     scene.submit("bad", "held", "waits")
 
     with scene.supervisor(dying, on_start=OnStart.PAUSE):
@@ -143,7 +143,7 @@ def test_a_worker_that_does_not_heed_is_killed_and_its_runs_wait_again(scene: Sc
     deaf = scene.home.root / "deaf"
     with scene.supervisor(DEAF.format(str(deaf)), grace=0.1):
         until(deaf.exists)
-        InflightMarker(scene.home.box(0), "w")
+        InflightMarker(scene.home.marker(0), "w")
         scene.submit("a")
         scene.hold("a")
 

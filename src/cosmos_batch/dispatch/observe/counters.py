@@ -1,8 +1,8 @@
-"""What is counted while dispatching, until it is written to the ledger.
+"""Counters and histograms of dispatch, kept in memory until they are written to the ledger.
 
 Counters (label ""): retries, splits, out_of_memory, joins, preemptions, deaths, poisoned, steps, engine_seconds
-(that the engine was at work) and idle_seconds (that runs were ready and it was not). Histograms, whose labels are
-"le:<bound>" (each observation counted once, under the least bound that holds it), "sum" and "count":
+(spent in the engine) and idle_seconds (that runs were ready and the engine was not called). Histograms, whose
+labels are "le:<bound>" (each observation counted once, under the least bound that holds it), "sum" and "count":
 wait_seconds, run_seconds, batch_seconds, batch_size, prediction_error.
 """
 
@@ -26,14 +26,17 @@ BOUNDS: Mapping[str, tuple[float, ...]] = {
 
 
 class CounterStore(Protocol):
-    """Where tallies are kept."""
+    """Stores counters."""
 
     def add_counters(self, more: Mapping[tuple[str, str], float]) -> None:
-        """Add to tallies, by name and label."""
+        """Add to counters, by name and label."""
 
 
 class Counters:
-    """Counts since they were last written down."""
+    """Counts since the last `write`.
+
+    It has no lock: the main thread alone touches it.
+    """
 
     def __init__(self) -> None:
         self._pending: dict[tuple[str, str], float] = {}
@@ -52,8 +55,8 @@ class Counters:
     def _add(self, name: str, label: str, value: float) -> None:
         self._pending[name, label] = self._pending.get((name, label), 0.0) + value
 
-    def write(self, book: CounterStore) -> None:
-        """Write down what is pending; it stays pending where the ledger cannot take it just now."""
+    def write(self, store: CounterStore) -> None:
+        """Write what is pending; it stays pending while the ledger cannot be written."""
         with suppress(LedgerError):
-            book.add_counters(self._pending)
+            store.add_counters(self._pending)
             self._pending = {}

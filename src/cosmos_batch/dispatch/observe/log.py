@@ -1,26 +1,31 @@
-"""Structured logs: a JSON object per line, with the time, what happened, and the ids of what it happened to."""
+"""Structured log: one JSON object per line, with the time, the event, and the ids that it concerns."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from typing import TextIO
 
+from structlog import BoundLogger, WriteLogger
+from structlog.processors import JSONRenderer
+
 
 class EventLog:
-    """Writes lines such as {"at": 1700000000.5, "event": "run_changed", "run": "r1", "batch": 3, ...}."""
+    """Writes lines such as {"at": 1700000000.5, "event": "run_changed", "run": "r1", "batch": 3, ...}.
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.time, **about: object) -> None:
-        """`about`: what every line says, such as the worker's id."""
-        self._stream = stream
-        self._clock = clock
-        self._about = about
+    Any thread may call it: structlog writes each line under a lock of the stream.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.time, **context: object) -> None:
+        """`clock`: seconds since 1970; `context`: fields of every line, such as the worker's id."""
+
+        def stamp(_logger: object, _method: str, fields: MutableMapping[str, object]) -> dict[str, object]:
+            return {"at": round(clock(), 3), "event": fields.pop("event"), **fields}
+
+        self._logger = BoundLogger(WriteLogger(stream), [stamp, JSONRenderer(default=str)], context)
 
     def __call__(self, event: str, **fields: object) -> None:
-        """Write a line. That nobody reads it any more is no reason to stop working."""
-        line = {"at": round(self._clock(), 3), "event": event, **self._about, **fields}
+        """Write one JSON line. Errors of a closed stream are ignored."""
         with suppress(OSError, ValueError):
-            self._stream.write(json.dumps(line, default=str, ensure_ascii=True) + "\n")  # print would write twice
-            self._stream.flush()
+            self._logger.msg(event, **fields)

@@ -1,4 +1,4 @@
-"""run.json: everything needed to make a video again, and to tell whether it is still the one asked for."""
+"""run.json: all that is needed to make a video again, and to check that it answers a request."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from cosmos_batch.run import Run
 Digest = Callable[[Path], str]
 """The SHA-256 of a file's contents, in hex."""
 Identity = Mapping[str, str]
-"""What makes the videos, as an engine says it: engine, model, digest of the weights, versions."""
+"""What an engine makes videos with: engine, model, digest of the weights, versions."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptInfo:
-    """How an attempt went that succeeded."""
+    """The facts of an attempt that succeeded."""
 
     attempt: int
     batch: int
-    company: tuple[str, ...]  # ids of all runs of the batch, this one's included
+    batch_runs: tuple[str, ...]  # ids of all runs of the batch, including this one
     started: float  # seconds since 1970
     ended: float
-    resumed: bool  # from a state that was saved mid-denoise
+    resumed: bool  # from a checkpoint
 
 
 def request_key(run: Run, identity: Identity, digest: Digest) -> str:
-    """Hex digest over all that shapes a run's video: the request, its inputs' contents, and the model."""
+    """Hex digest of the request, the contents of its inputs, and the model: all that shapes a run's video."""
     parts = [run.fingerprint, *model_key(run, identity), *(digest(Path(path)) for path in videos_of(run))]
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
@@ -46,7 +46,10 @@ def file_digest(path: Path) -> str:
 
 
 class InputDigests:
-    """SHA-256 of input files, each read once as long as it is not touched: many runs share an input."""
+    """SHA-256 of input files, each read once while it is unchanged: many runs share an input.
+
+    Only the main thread of a worker or command touches it.
+    """
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[FileMark, str]] = {}
@@ -59,10 +62,8 @@ class InputDigests:
         return self._known[path][1]
 
 
-def describe(
-    run: Run, work: Path, identity: Identity, digest: Digest, circumstances: AttemptInfo
-) -> dict[str, Any]:
-    """The contents of run.json, for a run whose checked files lie in `work`. Raises OSError."""
+def describe(run: Run, work: Path, identity: Identity, digest: Digest, info: AttemptInfo) -> dict[str, Any]:
+    """Build the contents of run.json for a run whose verified files are in `work`. Raises OSError."""
     return {
         "id": run.id,
         "fingerprint": run.fingerprint,
@@ -70,27 +71,32 @@ def describe(
         "run": asdict(run),
         "inputs": [{"path": path, "sha256": digest(Path(path))} for path in videos_of(run)],
         "made_by": dict(identity),
-        **asdict(circumstances),
-        "seconds": round(circumstances.ended - circumstances.started, 3),
-        "outputs": {path.name: _facts_of(path) for path in sorted(work.iterdir()) if path.name != RUN_FILE},
+        "attempt": info.attempt,
+        "batch": info.batch,
+        "company": info.batch_runs,
+        "started": info.started,
+        "ended": info.ended,
+        "resumed": info.resumed,
+        "seconds": round(info.ended - info.started, 3),
+        "outputs": {path.name: _file_facts(path) for path in sorted(work.iterdir()) if path.name != RUN_FILE},
         "approximations": list(approximations_of(identity)),
     }
 
 
-def _facts_of(path: Path) -> dict[str, Any]:
+def _file_facts(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": file_digest(path)}
 
 
 def write_description(work: Path, description: Mapping[str, Any]) -> None:
-    """Leave run.json beside the output that it describes. Raises OSError."""
+    """Write run.json beside the output that it describes. Raises OSError."""
     text = json.dumps(description, ensure_ascii=False, indent=2)
     (work / RUN_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def check_published(folder: Path, key: str) -> None:
-    """Check a finished run: its run.json says that it answers the request, and its files are as they were left.
+    """Check that a finished run answers the request of `key`, and that its files are unchanged.
 
-    Raises OutputError, saying what is missing, damaged or different.
+    Raises OutputError, with what is missing, damaged or different.
     """
     try:
         description = json.loads((folder / RUN_FILE).read_bytes())

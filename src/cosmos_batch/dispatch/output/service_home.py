@@ -33,7 +33,7 @@ class ServiceHome:
         """The output folder."""
         return self.root / "videos"
 
-    def box(self, number: int) -> Path:
+    def marker(self, number: int) -> Path:
         """A worker's black box."""
         return self.root / "workers" / f"{number}.json"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cosmos_batch.dispatch.output.service_home import ServiceHome
-from cosmos_batch.dispatch.worker.inflight import Inflight, read_box
+from cosmos_batch.dispatch.worker.inflight import Inflight, read_inflight
 from cosmos_batch.dispatch.worker.process import PARENT
 from cosmos_batch.dispatch.worker.worker import ExitCode
 
@@ -85,7 +85,7 @@ class LocalWorkerLauncher:
             process.stdin.close()
         code = process.returncode
         expected = code in (ExitCode.STOPPED, ExitCode.AWAY, ExitCode.BROKEN)
-        return WorkerExit(describe_exit(code), expected, read_box(self._home.box(number)))
+        return WorkerExit(describe_exit(code), expected, read_inflight(self._home.marker(number)))
 
 
 def describe_exit(code: int) -> str:

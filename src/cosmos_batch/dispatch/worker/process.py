@@ -1,4 +1,4 @@
-"""A worker's process: what it needs, put together, and how it ends with the process that started it."""
+"""Process of a worker: its entry point, and how it ends with the process that started it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.ledger import Ledger, WorkerState
 from cosmos_batch.ledger.connection import BUSY_SECONDS
 
-PARENT = "COSMOS_BATCH_SUPERVISOR"  # the environment variable that holds the supervisor's process id
+PARENT = "COSMOS_BATCH_SUPERVISOR"  # the environment variable that holds process id of the supervisor
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -34,49 +34,49 @@ def run_worker(
     home: ServiceHome,
     number: int,
     load_engine: Callable[[], LoadedEngine],
-    service: WorkerSettings,
+    settings: WorkerSettings,
     *,
     ledger: URL | None = None,
     check: CheckOutput = check_output,
     busy: float = BUSY_SECONDS,
 ) -> ExitCode:
-    """Be worker `number` of a service, in this process, until it is stopped; `hire` loads the engine.
+    """Run worker `number` of a service in this process, until it is stopped.
 
-    SIGTERM and SIGINT end it at the next step, with everything saved. Where a supervisor started this process, it
-    ends with that. `busy`: seconds for which a locked ledger is waited for. Raises CosmosBatchError where the
-    engine cannot be loaded or the folder not be used.
+    SIGTERM and SIGINT stop it at the next step, with a checkpoint of every run. Where a supervisor started this
+    process, it ends when the supervisor does. `busy`: seconds to wait for a locked ledger. Raises
+    CosmosBatchError where the engine cannot be loaded or the folder cannot be used.
     """
     end_with_parent()
     name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-    journal = EventLog(sys.stderr, worker=name)
+    log = EventLog(sys.stderr, worker=name)
     home.make()
-    box = InflightMarker(home.box(number), name)
-    book = retry_until_available(lambda: Ledger(ledger or home.ledger, busy=busy), journal)
-    with retry_until_available(lambda: OutputDirectory(home.videos, shared=True), journal) as folder:
+    marker = InflightMarker(home.marker(number), name)
+    database = retry_until_available(lambda: Ledger(ledger or home.ledger, busy=busy), log)
+    with retry_until_available(lambda: OutputDirectory(home.videos, shared=True), log) as folder:
         try:
-            machine = _load(load_engine, book, name, journal)
-            worker = Worker(machine, folder, book, box, name, service, journal, check)
-            _heed_signals(worker)
+            engine = _load(load_engine, database, name, log)
+            worker = Worker(engine, folder, database, marker, name, settings, log, check)
+            _stop_on_signals(worker)
             return worker.run()
         finally:
-            book.close()
+            database.close()
 
 
-def _load(hire: Callable[[], LoadedEngine], ledger: Ledger, name: str, journal: EventLog) -> LoadedEngine:
-    """Load the engine, and say so in the ledger."""
-    retry_until_available(lambda: ledger.workers.report(name, WorkerState.STARTING), journal)
+def _load(load_engine: Callable[[], LoadedEngine], ledger: Ledger, name: str, log: EventLog) -> LoadedEngine:
+    """Load the engine, and report the worker's state to the ledger before and after."""
+    retry_until_available(lambda: ledger.workers.report(name, WorkerState.STARTING), log)
     try:
-        machine = hire()
+        loaded = load_engine()
     except CosmosBatchError as exc:
         trouble = str(exc)
-        retry_until_available(lambda: ledger.workers.report(name, WorkerState.TROUBLED, trouble=trouble), journal)
+        retry_until_available(lambda: ledger.workers.report(name, WorkerState.TROUBLED, trouble=trouble), log)
         raise
-    engine, device = machine.prior.engine, machine.prior.device
-    retry_until_available(lambda: ledger.workers.register(name, engine, device), journal)
-    return machine
+    engine, device = loaded.prior.engine, loaded.prior.device
+    retry_until_available(lambda: ledger.workers.register(name, engine, device), log)
+    return loaded
 
 
-def _heed_signals(worker: Worker) -> None:
+def _stop_on_signals(worker: Worker) -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
         worker.stop.reason = "the service stops"
         worker.stop.requested = True
@@ -86,21 +86,22 @@ def _heed_signals(worker: Worker) -> None:
 
 
 def end_with_parent() -> None:
-    """Have this process killed when the supervisor that started it dies, by whatever means.
+    """Have this process killed when the supervisor that started it dies.
 
-    On Linux the kernel does it. Everywhere, the end of standard input, which the supervisor holds open, does.
+    On Linux the kernel kills it. On every system, the thread `leash` ends it at the end of standard input, which
+    the supervisor holds open.
     """
     parent = os.environ.get(PARENT)
     if parent is None:
         return
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != int(parent):  # it died before it was asked to take us with it
+        if os.getppid() != int(parent):  # the supervisor died before the call
             os._exit(ExitCode.STOPPED)
-    Thread(target=_die_at_end_of_input, name="leash", daemon=True).start()
+    Thread(target=_exit_at_end_of_input, name="leash", daemon=True).start()
 
 
-def _die_at_end_of_input() -> None:
+def _exit_at_end_of_input() -> None:
     while os.read(0, 1):
         pass
     os._exit(ExitCode.STOPPED)

@@ -1,24 +1,36 @@
-"""Waiting for a ledger or a folder that does not answer just now."""
+"""Retry of calls while the ledger or a folder is unavailable."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.errors import LedgerError, StorageError
 
 _T = TypeVar("_T")
-TRIES = 30  # some two minutes
+ATTEMPTS = 30  # about two minutes
+FIRST_WAIT = 0.2  # seconds; doubled after every attempt
+LONGEST_WAIT = 5.0  # seconds
 
 
-def retry_until_available(call: Callable[[], _T], journal: EventLog) -> _T:
-    """What a call gives, tried again while it raises LedgerError or StorageError; at last it may raise them."""
-    for tries in range(1, TRIES):
-        try:
-            return call()
-        except (LedgerError, StorageError) as exc:
-            journal("troubled", trouble=str(exc), tries=tries)
-            time.sleep(min(5.0, 0.1 * 2.0**tries))
-    return call()
+def retry_until_available(call: Callable[[], _T], log: EventLog) -> _T:
+    """Return the result of a call, repeated while it raises LedgerError or StorageError.
+
+    Raises the error of the last attempt.
+    """
+
+    def report(state: RetryCallState) -> None:
+        assert state.outcome is not None
+        log("troubled", trouble=str(state.outcome.exception()), tries=state.attempt_number)
+
+    retrying = Retrying(
+        retry=retry_if_exception_type((LedgerError, StorageError)),
+        wait=wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+        stop=stop_after_attempt(ATTEMPTS),
+        before_sleep=report,
+        reraise=True,
+    )
+    return retrying(call)

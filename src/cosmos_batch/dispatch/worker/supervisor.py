@@ -152,8 +152,8 @@ class Supervisor:
 
     def _on_worker_exit(self, worker: _SupervisedWorker, end: WorkerExit) -> None:
         """Log and record the exit of a worker."""
-        phase, runs = end.inflight.phase, dict(end.inflight.aboard)
-        self._log("worker_ended", number=worker.number, how=end.how, phase=phase, aboard=runs)
+        phase, runs = end.inflight.phase, dict(end.inflight.running)
+        self._log("worker_ended", number=worker.number, how=end.how, phase=phase, running=runs)
         worker.exited(end)
 
     def _requeue_runs(self, worker: _SupervisedWorker) -> None:
@@ -173,7 +173,7 @@ class Supervisor:
             return
         for attempt in self._ledger.queue.open_attempts(inflight.worker):
             discard(self._home.videos, attempt)
-        suspects = inflight.aboard if not end.expected and inflight.phase == ENGINE else {}
+        suspects = inflight.running if not end.expected and inflight.phase == ENGINE else {}
         how = "it ended with its process" if end.expected else end.how
         poisoned = self._ledger.crashes.requeue_dead_worker(inflight.worker, how, suspects)
         self._ledger.workers.close([inflight.worker])
