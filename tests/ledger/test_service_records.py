@@ -72,12 +72,19 @@ def test_what_came_with_a_run_is_kept(ledger: Ledger) -> None:
     sampling = Sampling(resolution="64x32", num_frames=9)
     run = Run(id="a", prompt="p", controls=(Control(name="edge", weight=1.0),), sampling=sampling)
 
-    ledger.runs.accept([Submission(run, facts, owner="alice", order="batch_1", custom_id="line one", line=1)])
+    ledger.runs.accept(
+        [Submission(run, facts, owner="alice", batch_job_id="batch_1", custom_id="line one", line=1)]
+    )
 
     record = ledger.queries.get("a")
     assert record is not None
-    assert (record.facts, record.owner, record.order, record.custom_id) == (facts, "alice", "batch_1", "line one")
-    assert record.kind == "edge, 64x32, 9 frames"
+    assert (record.facts, record.owner, record.batch_job_id, record.custom_id) == (
+        facts,
+        "alice",
+        "batch_1",
+        "line one",
+    )
+    assert record.shape_label == "edge, 64x32, 9 frames"
 
 
 def test_pages_follow_one_another(ledger: Ledger, clock: Clock) -> None:
@@ -108,17 +115,17 @@ def test_pages_follow_one_another(ledger: Ledger, clock: Clock) -> None:
         (Filter(control="vis"), ["c"]),
         (Filter(owner="alice"), ["b"]),
         (Filter(rating=5), ["b"]),
-        (Filter(order="batch_1", states=[State.QUEUED]), ["c"]),
+        (Filter(batch_job_id="batch_1", states=[State.QUEUED]), ["c"]),
         (Filter(), ["c", "b", "a"]),
     ],
 )
 def test_runs_are_found(ledger: Ledger, clock: Clock, where: Filter, found: list[str]) -> None:
     vis = Run(id="c", prompt="100 %", controls=(Control(name="vis", weight=1.0), Control(name="edge", weight=0)))
-    ledger.runs.accept([Submission(a_run("a"), order="batch_1")])
+    ledger.runs.accept([Submission(a_run("a"), batch_job_id="batch_1")])
     clock.now += 1
     ledger.runs.accept([Submission(a_run("b", prompt="rainy"), owner="alice")])
     clock.now += 1
-    ledger.runs.accept([Submission(vis, order="batch_1")])
+    ledger.runs.accept([Submission(vis, batch_job_id="batch_1")])
     ledger.runs.cancel(["a"])
     ledger.runs.rate("b", 5)
 
@@ -283,7 +290,7 @@ def test_the_dead_are_buried_and_a_run_that_killed_twice_is_set_aside(ledger: Le
     assert states(ledger)["b"] is State.QUEUED
     assert states(ledger)["c"] is State.LEASED
     assert ledger.runs.retry(["a"]) == ["a"]
-    assert [entry.deaths for entry in ledger.queue.changes_since().waiting if entry.id == "a"] == [0]
+    assert [entry.crashes for entry in ledger.queue.changes_since().waiting if entry.id == "a"] == [0]
 
 
 def test_where_workers_die_of_something_else_too_no_run_is_condemned_at_once(ledger: Ledger) -> None:
@@ -321,13 +328,13 @@ def test_the_mode_is_kept(ledger: Ledger, tmp_path: Path) -> None:
 def test_workers_report_until_they_end(ledger: Ledger, clock: Clock) -> None:
     ledger.workers.report("w1", WorkerState.STARTING)
     ledger.workers.register("w1", "pocket", "cpu")
-    ledger.workers.report("w1", WorkerState.TROUBLED, trouble="the disk is full", outlook={"runs": 3})
+    ledger.workers.report("w1", WorkerState.TROUBLED, trouble="the disk is full", forecast={"runs": 3})
     clock.now += 5
     ledger.workers.heartbeat("w1")
 
     (worker,) = ledger.workers.all()
     assert (worker.engine, worker.device, worker.state) == ("pocket", "cpu", WorkerState.TROUBLED)
-    assert (worker.trouble, worker.outlook, worker.seen) == ("the disk is full", {"runs": 3}, 1005)
+    assert (worker.trouble, worker.forecast, worker.heartbeat) == ("the disk is full", {"runs": 3}, 1005)
     ledger.workers.report("w1", WorkerState.ENDED)
     assert ledger.workers.all() == []
     assert len(ledger.workers.all(ended=True)) == 1
@@ -355,8 +362,8 @@ def test_orders_count_their_runs(ledger: Ledger, clock: Clock) -> None:
     ledger.batch_jobs.add(order)
     clock.now += 1
     ledger.batch_jobs.add(an_order("batch_2", clock))
-    ledger.runs.accept([Submission(a_run("b"), order="batch_1", custom_id="two", line=2)])
-    ledger.runs.accept([Submission(a_run("a"), order="batch_1", custom_id="one", line=1)])
+    ledger.runs.accept([Submission(a_run("b"), batch_job_id="batch_1", custom_id="two", line=2)])
+    ledger.runs.accept([Submission(a_run("a"), batch_job_id="batch_1", custom_id="one", line=1)])
     ledger.runs.cancel(["a"])
 
     assert ledger.batch_jobs.get("batch_1") == order

@@ -44,7 +44,7 @@ def test_a_worker_that_dies_loses_no_step_that_was_saved(world: World) -> None:
     assert (world.finished("a"), world.finished("b")) == (5.5 + 5, 5.5 + 5 + 3)
     record = world.ledger.queries.get("a")
     assert record is not None
-    assert (record.deaths, record.lone_deaths, record.failures) == (1, 0, 0)
+    assert (record.crashes, record.lone_crashes, record.failures) == (1, 0, 0)
 
 
 def test_a_silent_workers_runs_are_taken_over_when_their_leases_run_out(world: World) -> None:

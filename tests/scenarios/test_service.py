@@ -464,7 +464,7 @@ def test_the_worker_says_how_it_is_and_what_it_means_to_do(world: World) -> None
 
     (worker,) = seen
     assert worker.state == "working"
-    (launch, *_) = worker.outlook["launches"]
+    (launch, *_) = worker.forecast["launches"]
     assert launch["batches"][0]["runs_total"] == 8
     assert "edge alone" in launch["reason"]
     assert world.ledger.workers.all() == []
@@ -480,9 +480,9 @@ def test_what_comes_during_a_long_batch_is_planned_and_shown_before_the_batch_en
     world.serve()
 
     (worker,) = seen
-    (launch,) = worker.outlook["launches"]
+    (launch,) = worker.forecast["launches"]
     assert [batch["runs"] for batch in launch["batches"]] == [["r0", "r1"]]
-    assert "20 s" in worker.outlook["flushed"]
+    assert "20 s" in worker.forecast["flushed"]
 
 
 def test_a_silent_workers_runs_are_taken_back_and_it_leaves_no_trace(world: World) -> None:

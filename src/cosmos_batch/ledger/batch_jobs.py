@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 
 from cosmos_batch.ledger.models import State
-from cosmos_batch.ledger.schema import orders, runs
+from cosmos_batch.ledger.schema import batch_jobs, runs
 from cosmos_batch.ledger.service_models import (
     BatchJobRecord,
     BatchJobState,
@@ -20,48 +20,48 @@ from cosmos_batch.ledger.transactions import Component, created_after
 class SqlBatchJobs(Component):
     """What the Batches API calls batches."""
 
-    def add(self, order: BatchJobRecord) -> None:
+    def add(self, job: BatchJobRecord) -> None:
         """Keep a new order."""
         with self._db.write() as connection:
-            connection.execute(insert(orders).values(asdict(order)))
+            connection.execute(insert(batch_jobs).values(asdict(job)))
 
-    def get(self, order_id: str) -> BatchJobRecord | None:
+    def get(self, job_id: str) -> BatchJobRecord | None:
         """One order; None if there is no such."""
         with self._db.read() as connection:
-            row = connection.execute(select(orders).where(orders.c.id == order_id)).mappings().one_or_none()
+            row = connection.execute(select(batch_jobs).where(batch_jobs.c.id == job_id)).mappings().one_or_none()
         return None if row is None else BatchJobRecord.from_row(row)
 
     def page(
         self, *, after: str = "", limit: int = 20, states: Collection[BatchJobState] = (), owner: str = ""
     ) -> list[BatchJobRecord]:
         """Orders, newest first, beginning with the one after that id."""
-        query = select(orders).order_by(orders.c.created.desc(), orders.c.id.desc()).limit(limit)
+        query = select(batch_jobs).order_by(batch_jobs.c.created.desc(), batch_jobs.c.id.desc()).limit(limit)
         if after:
-            query = query.where(created_after(orders, after, newest_first=True))
+            query = query.where(created_after(batch_jobs, after, newest_first=True))
         if states:
-            query = query.where(orders.c.state.in_(states))
+            query = query.where(batch_jobs.c.state.in_(states))
         if owner:
-            query = query.where(orders.c.owner == owner)
+            query = query.where(batch_jobs.c.owner == owner)
         with self._db.read() as connection:
             return [BatchJobRecord.from_row(row) for row in connection.execute(query).mappings()]
 
-    def change(self, order_id: str, *, only: Collection[BatchJobState] = (), **values: Any) -> bool:
+    def change(self, job_id: str, *, only: Collection[BatchJobState] = (), **values: Any) -> bool:
         """Set fields of an order, where it is in one of the states `only` (if given); whether it was."""
-        query = update(orders).where(orders.c.id == order_id)
+        query = update(batch_jobs).where(batch_jobs.c.id == job_id)
         if only:
-            query = query.where(orders.c.state.in_(only))
+            query = query.where(batch_jobs.c.state.in_(only))
         with self._db.write() as connection:
             return connection.execute(query.values(**values)).rowcount > 0
 
-    def counts(self, order_id: str) -> dict[State, int]:
+    def counts(self, job_id: str) -> dict[State, int]:
         """How many of an order's runs are in each state."""
-        query = select(runs.c.state, func.count()).where(runs.c.order_id == order_id).group_by(runs.c.state)
+        query = select(runs.c.state, func.count()).where(runs.c.batch_job_id == job_id).group_by(runs.c.state)
         with self._db.read() as connection:
             return {State(state): count for state, count in connection.execute(query)}
 
-    def runs(self, order_id: str) -> Iterator[tuple[str, str]]:
+    def runs(self, job_id: str) -> Iterator[tuple[str, str]]:
         """An order's runs, as (id, custom id), in the order of its file's lines."""
-        query = select(runs.c.id, runs.c.custom_id).where(runs.c.order_id == order_id)
+        query = select(runs.c.id, runs.c.custom_id).where(runs.c.batch_job_id == job_id)
         with self._db.read() as connection:
             rows = connection.execute(query.order_by(runs.c.line, runs.c.id)).all()
         yield from ((row.id, row.custom_id) for row in rows)

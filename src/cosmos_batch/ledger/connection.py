@@ -17,7 +17,7 @@ from cosmos_batch.errors import LedgerError
 
 BUSY_SECONDS = 15.0  # how long a writer waits for another to finish before it gives up
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0002"  # the latest migration
+HEAD = "0003"  # the latest migration
 
 # What SQLite and its drivers say, and what that means to whoever reads it.
 _MEANINGS = (

@@ -36,16 +36,16 @@ class SqlCrashes(Component):
 
     def _suspect(self, connection: Connection, aboard: Mapping[str, int], how: str) -> dict[str, str]:
         alone = len(aboard) == 1
-        query = select(runs.c.id, runs.c.deaths, runs.c.lone_deaths, runs.c.death_step)
+        query = select(runs.c.id, runs.c.crashes, runs.c.lone_crashes, runs.c.crash_step)
         rows = connection.execute(query.where(runs.c.id.in_(aboard), runs.c.state.in_(WAITING))).all()
         condemned = {}
         for row in rows:
             others = _deaths_without(connection, row.id) if alone else 0
-            suspect = CrashHistory(row.deaths, row.lone_deaths, row.death_step, others)
+            suspect = CrashHistory(row.crashes, row.lone_crashes, row.crash_step, others)
             evidence = quarantine_reason(suspect, aboard[row.id], alone, how)
-            values = {"deaths": row.deaths + 1, "lone_deaths": row.lone_deaths + alone}
+            values = {"crashes": row.crashes + 1, "lone_crashes": row.lone_crashes + alone}
             if alone:
-                values["death_step"] = aboard[row.id]
+                values["crash_step"] = aboard[row.id]
             connection.execute(update(runs).where(runs.c.id == row.id).values(**values))
             if evidence:
                 self._db.change(connection, [row.id], State.FAILED, evidence)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from sqlalchemy import func, insert, select, update
 
-from cosmos_batch.ledger.schema import limits, measurements, tallies
+from cosmos_batch.ledger.schema import counters, limits, measurements
 from cosmos_batch.ledger.transactions import Component
 from cosmos_batch.planning.cost.model import Measurement
 from cosmos_batch.planning.traits import Shape
@@ -37,7 +37,7 @@ class SqlMeasurements(Component):
 
     def add_limit(self, engine: str, device: str, shape: Shape, most: int) -> None:
         """Keep that no more than so many runs of a shape fit in a device's memory together."""
-        row = {"engine": engine, "device": device, **asdict(shape), "runs": most, "at": self._db.clock()}
+        row = {"engine": engine, "device": device, **asdict(shape), "max_runs": most, "at": self._db.clock()}
         with self._db.write() as connection:
             connection.execute(insert(limits).values(row))
 
@@ -45,7 +45,7 @@ class SqlMeasurements(Component):
         """The largest batch that may be tried, for every shape that ran out of memory on a device."""
         size = (limits.c.width, limits.c.height, limits.c.frames)
         mine = (limits.c.engine == engine, limits.c.device == device)
-        query = select(*size, func.min(limits.c.runs)).where(*mine).group_by(*size)
+        query = select(*size, func.min(limits.c.max_runs)).where(*mine).group_by(*size)
         with self._db.read() as connection:
             return {
                 Shape(width, height, frames): most for width, height, frames, most in connection.execute(query)
@@ -57,13 +57,13 @@ class SqlMeasurements(Component):
             return
         with self._db.write() as connection:
             for (name, label), value in more.items():
-                mine = (tallies.c.name == name, tallies.c.label == label)
-                grown = update(tallies).where(*mine).values(value=tallies.c.value + value)
+                mine = (counters.c.name == name, counters.c.label == label)
+                grown = update(counters).where(*mine).values(value=counters.c.value + value)
                 if not connection.execute(grown).rowcount:
-                    connection.execute(insert(tallies).values(name=name, label=label, value=value))
+                    connection.execute(insert(counters).values(name=name, label=label, value=value))
 
     def counters(self) -> dict[tuple[str, str], float]:
         """All tallies, by name and label; see `dispatch.tallies` for what they count."""
         with self._db.read() as connection:
-            rows = connection.execute(select(tallies).order_by(tallies.c.name, tallies.c.label))
+            rows = connection.execute(select(counters).order_by(counters.c.name, counters.c.label))
             return {(row.name, row.label): row.value for row in rows}

@@ -50,14 +50,14 @@ class RunRecord:
     created: float  # seconds since 1970
     updated: float
     owner: str  # the API key that asked for it, by name; "" without one
-    order: str  # id of the order that it belongs to; "" without one
+    batch_job_id: str  # id of the order that it belongs to; "" without one
     custom_id: str  # what its order's file calls it
-    kind: str  # controls and size in words: "depth + edge, 1280x720, 121 frames"
+    shape_label: str  # controls and size in words: "depth + edge, 1280x720, 121 frames"
     facts: Mapping[str, VideoInfo]  # of its videos, by path, where they were looked at when it was taken in
-    cancelling: bool  # a worker has it, and will drop it at its next step
+    cancel_requested: bool  # a worker has it, and will drop it at its next step
     not_before: float  # it waits at least until then; 0: no such time
-    deaths: int  # workers that died with it aboard
-    lone_deaths: int  # those that had it alone
+    crashes: int  # workers that died with it aboard
+    lone_crashes: int  # those that had it alone
     rating: int | None  # 1 to 5
 
     @property
@@ -89,14 +89,14 @@ class RunRecord:
             created=row["created"],
             updated=row["updated"],
             owner=row["owner"],
-            order=row["order_id"],
+            batch_job_id=row["batch_job_id"],
             custom_id=row["custom_id"],
-            kind=row["kind"],
+            shape_label=row["shape_label"],
             facts=facts,
-            cancelling=row["wish"] == CANCEL and state in HELD,
+            cancel_requested=row["requested_action"] == CANCEL and state in HELD,
             not_before=row["not_before"],
-            deaths=row["deaths"],
-            lone_deaths=row["lone_deaths"],
+            crashes=row["crashes"],
+            lone_crashes=row["lone_crashes"],
             rating=row["rating"],
         )
 

@@ -167,9 +167,9 @@ class SqlQueries(Component):
 
 
 def _conditions(where: Filter) -> list[Any]:
-    columns = {"kind": runs.c.kind, "order": runs.c.order_id, "owner": runs.c.owner}
+    exact = (runs.c.shape_label, runs.c.batch_job_id, runs.c.owner)  # columns of the same names as the fields
     conditions: list[Any] = [
-        column == getattr(where, name) for name, column in columns.items() if getattr(where, name)
+        column == getattr(where, column.name) for column in exact if getattr(where, column.name)
     ]
     if where.states:
         conditions.append(runs.c.state.in_(where.states))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, insert, select, update
 
 from cosmos_batch.ledger.models import CANCEL, HELD, WAITING, BatchFacts, Claim, State
-from cosmos_batch.ledger.schema import attempts, batches, controls, events, runs
+from cosmos_batch.ledger.schema import attempts, batches, events, runs, settings
 from cosmos_batch.ledger.service_models import Mode
 from cosmos_batch.ledger.transactions import Component, Database, chunks
 
@@ -25,7 +25,7 @@ class QueueEntry(NamedTuple):
     created: float  # seconds since 1970
     not_before: float
     failures: int
-    deaths: int
+    crashes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ _ENTRY = (
     runs.c.created,
     runs.c.not_before,
     runs.c.failures,
-    runs.c.deaths,
+    runs.c.crashes,
 )
 _LATEST = select(func.coalesce(func.max(events.c.id), 0)).scalar_subquery()
-_MODE = select(controls.c.value).where(controls.c.name == MODE).scalar_subquery()
+_MODE = select(settings.c.value).where(settings.c.name == MODE).scalar_subquery()
 _PULSE = select(_LATEST.label("latest"), _MODE.label("mode"))
 
 
@@ -163,7 +163,7 @@ class SqlQueue(Component):
 
     def cancel_requests(self) -> list[str]:
         """The runs that a worker has and somebody wants to be cancelled."""
-        query = select(runs.c.id).where(runs.c.wish == CANCEL, runs.c.state.in_(HELD))
+        query = select(runs.c.id).where(runs.c.requested_action == CANCEL, runs.c.state.in_(HELD))
         with self._db.read() as connection:
             return list(connection.scalars(query))
 

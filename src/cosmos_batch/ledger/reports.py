@@ -15,13 +15,13 @@ class SqlReports(Component):
 
     def shapes(self) -> list[ShapeCount]:
         """The runs that wait or run, counted by kind and state, largest counts first."""
-        columns = (runs.c.kind, runs.c.signature, runs.c.state)
+        columns = (runs.c.shape_label, runs.c.signature, runs.c.state)
         seconds = func.coalesce(func.sum(runs.c.predicted_seconds), 0.0)
         query = (
             select(*columns, func.count(), func.min(runs.c.created), seconds)
             .where(runs.c.state.in_((*WAITING, *HELD)))
             .group_by(*columns)
-            .order_by(func.count().desc(), runs.c.kind, runs.c.state)
+            .order_by(func.count().desc(), runs.c.shape_label, runs.c.state)
         )
         with self._db.read() as connection:
             return [

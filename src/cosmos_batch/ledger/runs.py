@@ -72,7 +72,7 @@ class SqlRuns(Component):
             "created": now,
             "updated": now,
             "owner": wanted.owner,
-            "order_id": wanted.order,
+            "batch_job_id": wanted.batch_job_id,
             "custom_id": wanted.custom_id,
             "line": wanted.line,
             "facts": {path: asdict(known) for path, known in wanted.facts.items()},
@@ -115,18 +115,18 @@ class SqlRuns(Component):
             "updated": now,
             "prompt": run.prompt,
             "signature": "+".join(run.signature),
-            "kind": shape_label(run),
+            "shape_label": shape_label(run),
         }
 
     def _replace(self, connection: Connection, run: Run) -> None:
         query = update(runs).where(runs.c.id == run.id, runs.c.state.not_in(HELD))
-        forgotten: dict[str, Any] = {"cause": "", "failures": 0, "facts": {}, **_NO_DEATHS}
+        forgotten: dict[str, Any] = {"cause": "", "failures": 0, "facts": {}, **_NO_CRASHES}
         if connection.execute(query.values(**self._request_row(run) | forgotten)).rowcount:
             self._db.note(connection, [run.id], State.QUEUED, "asked for with other settings")
 
     def settle(self, ids: Sequence[str], state: State, reason: str) -> None:
         """Put runs that nobody holds into a state; queued anew, their failures are forgotten."""
-        forgotten = {"failures": 0, **_NO_DEATHS} if state == State.QUEUED else {}
+        forgotten = {"failures": 0, **_NO_CRASHES} if state == State.QUEUED else {}
         with self._db.write() as connection:
             for chunk in chunks(ids):
                 self._db.change(connection, chunk, state, reason, **forgotten)
@@ -151,7 +151,7 @@ class SqlRuns(Component):
         if waiting:
             self._db.change(connection, waiting, State.CANCELLED, reason)
         if held:
-            connection.execute(update(runs).where(runs.c.id.in_(held)).values(wish=CANCEL))
+            connection.execute(update(runs).where(runs.c.id.in_(held)).values(requested_action=CANCEL))
             for id_ in held:
                 self._db.note(connection, [id_], states[id_], "to be cancelled at the next step")
         return states | dict.fromkeys(waiting, State.CANCELLED)
@@ -163,7 +163,7 @@ class SqlRuns(Component):
             for chunk in chunks(ids):
                 query = select(runs.c.id).where(runs.c.id.in_(chunk), runs.c.state.in_(RETRYABLE))
                 if found := list(connection.scalars(query.with_for_update())):
-                    self._db.change(connection, found, State.QUEUED, reason, failures=0, **_NO_DEATHS)
+                    self._db.change(connection, found, State.QUEUED, reason, failures=0, **_NO_CRASHES)
                 again += found
         return again
 
@@ -204,7 +204,7 @@ _KNOWN = select(submissions.c.key, submissions.c.run, submissions.c.digest).wher
     submissions.c.key.in_(bindparam("used", expanding=True))
 )
 
-_NO_DEATHS = {"not_before": 0.0, "deaths": 0, "lone_deaths": 0, "death_step": None}
+_NO_CRASHES = {"not_before": 0.0, "crashes": 0, "lone_crashes": 0, "crash_step": None}
 
 
 def digest_of(wanted: Submission) -> str:

@@ -1,4 +1,4 @@
-"""The ledger's tables. Times are seconds since 1970 (UTC), so that every database keeps them alike."""
+"""Tables of the ledger. Times are seconds since 1970 (UTC), which every database stores alike."""
 
 from __future__ import annotations
 
@@ -30,37 +30,39 @@ runs = Table(
     metadata,
     Column("id", String(128), primary_key=True),
     Column("fingerprint", String(32), nullable=False),
-    Column("request", JSON, nullable=False),  # the run as a JSON object
+    Column("request", JSON, nullable=False),  # the Run as a JSON object
     Column("state", String(16), nullable=False),
     Column("priority", Integer, nullable=False),
-    Column("cause", Text, nullable=False, default=""),  # why it is in this state, where that needs saying
-    Column("failures", Integer, nullable=False, default=0),  # attempts that the run itself made fail
-    Column("predicted_seconds", Double),  # its share of the batch that it was last planned into
+    Column("cause", Text, nullable=False, default=""),  # the reason for its state; "": none needed
+    Column("failures", Integer, nullable=False, default=0),  # failed attempts that count against the run
+    Column("predicted_seconds", Double),  # its share of its latest batch
     Column("created", Double, nullable=False),
     Column("updated", Double, nullable=False),
-    Column("prompt", Text, nullable=False, default=""),  # as in the request, for searching
-    Column("signature", String(200), nullable=False, default=""),  # its active controls: "depth+edge"
-    Column("kind", String(200), nullable=False, default=""),  # controls and size in words, for grouping
-    Column("owner", String(128), nullable=False, default=""),  # the API key that asked for it, by name
-    Column("order_id", String(64), nullable=False, default=""),  # the order that it belongs to, if any
-    Column("custom_id", String(512), nullable=False, default=""),  # what its order's file calls it
-    Column("line", Integer, nullable=False, default=0),  # where its order's file names it
-    Column("facts", JSON, nullable=False, default=dict),  # what its videos say of themselves, by path
-    Column("wish", String(16), nullable=False, default=""),  # "cancel": a worker has it, and is to drop it
-    Column("not_before", Double, nullable=False, default=0.0),  # it waits at least until then
-    Column("deaths", Integer, nullable=False, default=0),  # workers that died with it aboard
-    Column("lone_deaths", Integer, nullable=False, default=0),  # those of them that had it alone
-    Column("death_step", Integer),  # denoising steps done when it was alone aboard a dying worker
-    Column("alone_seconds", Double),  # predicted, had it been launched by itself
-    Column("rating", Integer),  # 1 to 5, by whoever looked at the video
+    Column("prompt", Text, nullable=False, default=""),  # as in the request, for text search
+    Column("signature", String(200), nullable=False, default=""),  # active controls: "depth+edge"
+    Column("shape_label", String(200), nullable=False, default=""),  # controls and size in words, to group by
+    Column("owner", String(128), nullable=False, default=""),  # name of the API key that submitted it
+    Column("batch_job_id", String(64), nullable=False, default=""),  # "": submitted alone
+    Column("custom_id", String(512), nullable=False, default=""),  # its name in the file of the batch job
+    Column("line", Integer, nullable=False, default=0),  # its line in that file
+    Column("facts", JSON, nullable=False, default=dict),  # VideoInfo of each of its videos, by path
+    Column(
+        "requested_action", String(16), nullable=False, default=""
+    ),  # "cancel": its worker drops it at the next step
+    Column("not_before", Double, nullable=False, default=0.0),  # not claimed before this time
+    Column("crashes", Integer, nullable=False, default=0),  # workers that died while executing it
+    Column("lone_crashes", Integer, nullable=False, default=0),  # of those, the ones that executed no other run
+    Column("crash_step", Integer),  # denoising steps done at the latest lone crash
+    Column("alone_seconds", Double),  # predicted for a launch of this run alone
+    Column("rating", Integer),  # 1 to 5, given by a viewer of the video
     Index("ix_runs_waiting", "state", "priority", "created"),
     Index("ix_runs_created", "created", "id"),
-    Index("ix_runs_order", "order_id", "line"),
-    Index("ix_runs_wish", "wish"),
+    Index("ix_runs_batch_job", "batch_job_id", "line"),
+    Index("ix_runs_requested_action", "requested_action"),
 )
 
 submissions = Table(
-    "submissions",  # what was asked for under an idempotency key
+    "submissions",  # idempotency keys of submitted runs
     metadata,
     Column("key", String(400), primary_key=True),
     Column("digest", String(64), nullable=False),  # of the request
@@ -81,9 +83,9 @@ batches = Table(
     Column("predicted_bytes", BigInteger, nullable=False),
     Column("started", Double, nullable=False),
     Column("ended", Double),
-    Column("cause", Text, nullable=False, default=""),  # why it was cut short, if it was
+    Column("cause", Text, nullable=False, default=""),  # why it ended early; "": it did not
     Column("worker", String(128), nullable=False, default=""),
-    Column("seconds", Double),  # that the engine was at work on it; null while it lasts
+    Column("seconds", Double),  # of engine time; null while it runs
     Index("ix_batches_ended", "ended"),
 )
 
@@ -97,7 +99,7 @@ attempts = Table(
     Column("lease_until", Double, nullable=False),
     Column("started", Double, nullable=False),
     Column("ended", Double),
-    Column("outcome", String(16)),  # the state in which the attempt left its run; null while it lasts
+    Column("outcome", String(16)),  # state of the run after the attempt; null while it runs
     Column("cause", Text, nullable=False, default=""),
     Column("step", Integer, nullable=False, default=0),
     Column("steps", Integer, nullable=False, default=0),
@@ -112,14 +114,14 @@ events = Table(
     Column("state", String(16), nullable=False),  # the state that the run changed to
     Column("reason", Text, nullable=False),
     Column("at", Double, nullable=False),
-    sqlite_autoincrement=True,  # an id that was deleted does not come back: whoever follows changes counts on it
+    sqlite_autoincrement=True,  # readers follow changes by id, so that a deleted id must not be used again
 )
 
 measurements = Table(
     "measurements",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("batch", Integer, ForeignKey("batches.id")),  # null: measured by a benchmark
+    Column("batch", Integer, ForeignKey("batches.id")),  # null: measured outside a batch
     Column("engine", String(64), nullable=False),
     Column("device", String(128), nullable=False),
     Column("facts", JSON, nullable=False),  # the fields of a planning.cost.Measurement
@@ -136,22 +138,22 @@ limits = Table(
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
     Column("frames", Integer, nullable=False),
-    Column("runs", Integer, nullable=False),  # the largest batch of this shape that may still be tried
+    Column("max_runs", Integer, nullable=False),  # largest batch of this shape that fits in memory
     Column("at", Double, nullable=False),
     Index("ix_limits_engine", "engine", "device"),
 )
 
-orders = Table(
-    "orders",  # what the Batches API calls a batch: a file with a request in every line
+batch_jobs = Table(
+    "batch_jobs",  # a batch of the Batches API: a file with a request in each line
     metadata,
     Column("id", String(64), primary_key=True),
     Column("input_file", String(64), nullable=False),
     Column("endpoint", String(128), nullable=False),
     Column("window", String(16), nullable=False),  # as the client gave it: "24h"
     Column("state", String(16), nullable=False),
-    Column("details", JSON, nullable=False, default=dict),  # the client's own metadata
+    Column("details", JSON, nullable=False, default=dict),  # metadata of the client
     Column("owner", String(128), nullable=False, default=""),
-    Column("errors", JSON, nullable=False, default=list),  # of lines that became no run
+    Column("errors", JSON, nullable=False, default=list),  # of lines that gave no run
     Column("output_file", String(64), nullable=False, default=""),
     Column("error_file", String(64), nullable=False, default=""),
     Column("total", Integer, nullable=False, default=0),  # lines
@@ -159,14 +161,14 @@ orders = Table(
     Column("started", Double),
     Column("cancelling", Double),
     Column("ended", Double),
-    Index("ix_orders_created", "created", "id"),
+    Index("ix_batch_jobs_created", "created", "id"),
 )
 
 files = Table(
     "files",
     metadata,
     Column("id", String(64), primary_key=True),
-    Column("name", String(512), nullable=False),  # as the client called it; never a path of ours
+    Column("name", String(512), nullable=False),  # the client's name for it; never a path on this machine
     Column("purpose", String(32), nullable=False),
     Column("path", Text, nullable=False),
     Column("bytes", BigInteger, nullable=False),
@@ -177,17 +179,17 @@ files = Table(
     Index("ix_files_created", "created", "id"),
 )
 
-keys = Table(
-    "keys",
+api_keys = Table(
+    "api_keys",
     metadata,
     Column("name", String(128), primary_key=True),
-    Column("hash", String(64), nullable=False, unique=True),  # hex SHA-256 of the key; the key is kept nowhere
+    Column("hash", String(64), nullable=False, unique=True),  # hex SHA-256 of the key, which is not stored
     Column("created", Double, nullable=False),
     Column("revoked", Double),
 )
 
-controls = Table(
-    "controls",
+settings = Table(
+    "settings",
     metadata,
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),
@@ -201,18 +203,18 @@ workers = Table(
     Column("engine", String(64), nullable=False),
     Column("device", String(128), nullable=False),
     Column("state", String(16), nullable=False),
-    Column("trouble", Text, nullable=False, default=""),  # what keeps it from working
+    Column("trouble", Text, nullable=False, default=""),  # why it cannot work; "": it can
     Column("batch", Integer),
-    Column("outlook", JSON, nullable=False, default=dict),  # what it means to do next
+    Column("forecast", JSON, nullable=False, default=dict),  # its planned launches, as JSON
     Column("started", Double, nullable=False),
-    Column("seen", Double, nullable=False),
+    Column("heartbeat", Double, nullable=False),
     Column("ended", Double),
 )
 
-tallies = Table(
-    "tallies",
+counters = Table(
+    "counters",
     metadata,
     Column("name", String(64), primary_key=True),
-    Column("label", String(64), primary_key=True),  # of a histogram: its bucket, "sum" or "count"; else ""
+    Column("label", String(64), primary_key=True),  # of a histogram: bucket, "sum" or "count"; else ""
     Column("value", Double, nullable=False),
 )

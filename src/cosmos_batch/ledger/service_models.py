@@ -25,7 +25,7 @@ class Submission:
     owner: str = ""  # the API key, by name
     key: str = ""  # idempotency key, made unique to the owner by the caller; "": none
     digest: str = ""  # of the request as the client sent it, at most 64 characters; "": the run's fingerprint
-    order: str = ""  # id of the order that it belongs to
+    batch_job_id: str = ""  # id of the order that it belongs to
     custom_id: str = ""  # what the order's file calls it
     line: int = 0  # where the order's file names it
 
@@ -46,8 +46,8 @@ class Filter:
     states: Collection[State] = ()
     text: str = ""  # part of the prompt, the id or the custom id, in capitals or not
     control: str = ""  # an active control
-    kind: str = ""
-    order: str = ""
+    shape_label: str = ""
+    batch_job_id: str = ""
     owner: str = ""
     rating: int | None = None
 
@@ -96,9 +96,9 @@ class WorkerRecord:
     state: WorkerState
     trouble: str  # what keeps it from working, where it is troubled
     batch: int | None  # at work
-    outlook: Mapping[str, Any]  # what it means to do next; see `dispatch.outlook`
+    forecast: Mapping[str, Any]  # what it means to do next; see `dispatch.outlook`
     started: float  # seconds since 1970
-    seen: float
+    heartbeat: float
     ended: float | None
 
     @classmethod
@@ -180,7 +180,7 @@ class KeyRecord:
 class ShapeCount:
     """Runs of one kind in one state."""
 
-    kind: str
+    shape_label: str
     signature: str  # "depth+edge"
     state: State
     runs: int

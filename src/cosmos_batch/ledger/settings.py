@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import insert, select, update
 
 from cosmos_batch.ledger.queue import MODE
-from cosmos_batch.ledger.schema import controls
+from cosmos_batch.ledger.schema import settings
 from cosmos_batch.ledger.service_models import (
     Mode,
 )
@@ -26,12 +26,12 @@ class SqlSettings(Component):
     def get(self, name: str, default: str = "") -> str:
         """A control's value."""
         with self._db.read() as connection:
-            found = connection.scalar(select(controls.c.value).where(controls.c.name == name))
+            found = connection.scalar(select(settings.c.value).where(settings.c.name == name))
         return default if found is None else found
 
     def set(self, name: str, value: str) -> None:
         """Set a control."""
         values = {"value": value, "updated": self._db.clock()}
         with self._db.write() as connection:
-            if not connection.execute(update(controls).where(controls.c.name == name).values(values)).rowcount:
-                connection.execute(insert(controls).values(name=name, **values))
+            if not connection.execute(update(settings).where(settings.c.name == name).values(values)).rowcount:
+                connection.execute(insert(settings).values(name=name, **values))

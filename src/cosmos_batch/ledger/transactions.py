@@ -81,12 +81,12 @@ class Database:
         """Let runs go that a worker had: into `state`, but for those that wait again though nobody wants them."""
         unwanted: set[str] = set()
         if state in (State.QUEUED, State.PREEMPTED):
-            wished = select(runs.c.id).where(runs.c.id.in_(ids), runs.c.wish == CANCEL)
+            wished = select(runs.c.id).where(runs.c.id.in_(ids), runs.c.requested_action == CANCEL)
             unwanted = set(connection.scalars(wished))
         if rest := [id_ for id_ in ids if id_ not in unwanted]:
-            self.change(connection, rest, state, reason, wish="", **values)
+            self.change(connection, rest, state, reason, requested_action="", **values)
         if unwanted:
-            self.change(connection, sorted(unwanted), State.CANCELLED, "cancelled", wish="", **values)
+            self.change(connection, sorted(unwanted), State.CANCELLED, "cancelled", requested_action="", **values)
 
     def note(self, connection: Connection, ids: Iterable[str], state: State, reason: str) -> None:
         now = self.clock()

@@ -25,29 +25,29 @@ class SqlWorkers(Component):
         *,
         trouble: str = "",
         batch: int | None = None,
-        outlook: Mapping[str, Any] | None = None,
+        forecast: Mapping[str, Any] | None = None,
     ) -> None:
         """Say how a worker is; an `outlook` of None stays as it was."""
         now = self._db.clock()
-        values: dict[str, Any] = {"state": state, "trouble": trouble, "batch": batch, "seen": now}
+        values: dict[str, Any] = {"state": state, "trouble": trouble, "batch": batch, "heartbeat": now}
         values["ended"] = now if state is WorkerState.ENDED else None
-        if outlook is not None:
-            values["outlook"] = dict(outlook)
+        if forecast is not None:
+            values["forecast"] = dict(forecast)
         with self._db.write() as connection:
             if not connection.execute(update(workers).where(workers.c.id == worker).values(values)).rowcount:
-                fresh = {"id": worker, "engine": "", "device": "", "started": now, "outlook": {}}
+                fresh = {"id": worker, "engine": "", "device": "", "started": now, "forecast": {}}
                 connection.execute(insert(workers).values(fresh | values))
 
     def register(self, worker: str, engine: str, device: str) -> None:
         """A worker has loaded its engine."""
         with self._db.write() as connection:
             mine = update(workers).where(workers.c.id == worker)
-            connection.execute(mine.values(engine=engine, device=device, seen=self._db.clock()))
+            connection.execute(mine.values(engine=engine, device=device, heartbeat=self._db.clock()))
 
     def heartbeat(self, worker: str) -> None:
         """A worker is alive."""
         with self._db.write() as connection:
-            connection.execute(update(workers).where(workers.c.id == worker).values(seen=self._db.clock()))
+            connection.execute(update(workers).where(workers.c.id == worker).values(heartbeat=self._db.clock()))
 
     def all(self, *, ended: bool = False) -> list[WorkerRecord]:
         """The workers, oldest first, without those that have ended, unless they are asked for too."""

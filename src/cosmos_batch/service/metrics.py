@@ -105,7 +105,7 @@ class _LedgerCollector(Collector):
     def _depths(self) -> Iterator[Metric]:
         depth = GaugeMetricFamily(f"{_PREFIX}queue_depth", "Runs that wait or run", labels=["group", "state"])
         for kind in self._ledger.reports.shapes():
-            depth.add_metric([kind.kind, kind.state], kind.runs)
+            depth.add_metric([kind.shape_label, kind.state], kind.runs)
         yield depth
         runs = GaugeMetricFamily(f"{_PREFIX}runs", "Runs in the ledger", labels=["state"])
         for state, count in self._ledger.queries.states().items():

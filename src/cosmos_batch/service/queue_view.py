@@ -26,17 +26,17 @@ class QueueView:
     @property
     def alive(self) -> list[WorkerRecord]:
         """The workers that have reported lately."""
-        return [worker for worker in self.workers if self.at - worker.seen < ALIVE_SECONDS]
+        return [worker for worker in self.workers if self.at - worker.heartbeat < ALIVE_SECONDS]
 
     @property
     def seconds(self) -> float:
         """Predicted time of all that waits."""
-        return max((float(worker.outlook.get("seconds", 0.0)) for worker in self.alive), default=0.0)
+        return max((float(worker.forecast.get("seconds", 0.0)) for worker in self.alive), default=0.0)
 
     @property
     def launches(self) -> list[dict[str, Any]]:
         """The launches that are planned, soonest first."""
-        found = [launch for worker in self.alive for launch in worker.outlook.get("launches", [])]
+        found = [launch for worker in self.alive for launch in worker.forecast.get("launches", [])]
         return sorted(found, key=lambda launch: float(launch.get("starts_in", 0.0)))
 
     @property
@@ -100,13 +100,13 @@ class QueueViewReader:
 def _places(worker: WorkerRecord) -> dict[str, tuple[str, float]]:
     """Why runs wait, by id, and when they start (seconds since 1970; 0 where that is not known)."""
     places: dict[str, tuple[str, float]] = {}
-    at = float(worker.outlook.get("at", 0.0))
+    at = float(worker.forecast.get("at", 0.0))
     ahead = 0
-    for launch in worker.outlook.get("launches", []):
+    for launch in worker.forecast.get("launches", []):
         for batch in launch.get("batches", []):
             behind = "next" if not ahead else f"behind {ahead} batch{'es' if ahead > 1 else ''}"
             starts = at + float(batch.get("starts_in", 0.0))
             places |= dict.fromkeys(batch.get("runs", []), (f"{behind}; {launch.get('reason', '')}", starts))
             ahead += 1
-    held = worker.outlook.get("held_back", {})
+    held = worker.forecast.get("held_back", {})
     return places | {run: (str(why), 0.0) for run, why in held.items()}

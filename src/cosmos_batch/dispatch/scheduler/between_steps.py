@@ -102,7 +102,7 @@ class Conductor:
     def _remember(self, run: Run) -> None:
         entry = self._waiting.entries[run.id]
         self._failures[run.id] = entry.failures
-        if entry.deaths:
+        if entry.crashes:
             self._suspects.add(run.id)
         point = self._agenda.point_seconds
         self._ranks[run.id] = rank(run.priority, entry.created, point), self._waiting.run_class(run)

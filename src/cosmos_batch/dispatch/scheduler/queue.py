@@ -143,7 +143,7 @@ class QueueScheduler:
     def _may_go_on(self, launch: Launch) -> bool:
         """Whether a launch may share a session. One that killed a worker is to harm nobody else's files."""
         found = (self._waiting.entries.get(run.id) for run in launch.runs)
-        return not any(entry is not None and entry.deaths for entry in found)
+        return not any(entry is not None and entry.crashes for entry in found)
 
     def gather(self, idle: bool = False) -> None:
         """Plan what has gathered, once it has gathered for long enough."""
@@ -162,7 +162,7 @@ class QueueScheduler:
         near += [entry for entry in self._planned_ready() if entry.id not in self._fresh]
         near.sort(key=self._rank, reverse=True)
         runs = self._waiting.runs([entry.id for entry in near[:CANDIDATES]])
-        suspects = {run.id for run in runs if self._waiting.entries[run.id].deaths}
+        suspects = {run.id for run in runs if self._waiting.entries[run.id].crashes}
         return [
             Candidate(run.id, self._waiting.run_class(run), self.rank_of(run.id), run.id in suspects)
             for run in runs
@@ -253,8 +253,8 @@ class QueueScheduler:
     def _add(self, entries: Sequence[QueueEntry]) -> None:
         """Plan these runs, and give them their turns among those that are planned."""
         runs = self._waiting.runs([entry.id for entry in entries])
-        alone = [run for run in runs if self._waiting.entries[run.id].deaths]
-        together = [run for run in runs if not self._waiting.entries[run.id].deaths]
+        alone = [run for run in runs if self._waiting.entries[run.id].crashes]
+        together = [run for run in runs if not self._waiting.entries[run.id].crashes]
         found = self._planned_turns(together)
         for run in alone:
             found += [_suspected(turn) for turn in self._planned_turns([run])]

@@ -273,7 +273,7 @@ class Worker:
         now = self._clock()
         deferred, waiting = self._agenda.deferred(now), len(self._waiting.entries)
         view = forecast(self._agenda.turns, waiting, deferred, self._agenda.flushed, now)
-        self._ledger.workers.report(self._name, state, outlook=view)
+        self._ledger.workers.report(self._name, state, forecast=view)
         self._state = state
         self._outlook_pace.spent(self._clock() - now)
 

@@ -186,7 +186,7 @@ class BatchJobs:
         after = ""
         while True:
             page = self._ledger.queries.page(
-                Filter(order=order_id, states=states), after=after, limit=500, newest_first=False
+                Filter(batch_job_id=order_id, states=states), after=after, limit=500, newest_first=False
             )
             yield from page.runs
             if not page.more:
@@ -254,7 +254,7 @@ class _Lines:
             facts=taken.facts,
             owner=self.order.owner,
             key=f"order:{self.order.id}:{line.number}",
-            order=self.order.id,
+            batch_job_id=self.order.id,
             custom_id=line.custom_id,
             line=line.number,
         )

@@ -75,8 +75,8 @@ def get_queue(here: AppStateDep) -> Queue:
         groups=[_group(i, launch, records, here) for i, launch in enumerate(outlook.launches)],
         running=_running(here.ledger.queries.under_way()),
         workers=[_worker(worker, outlook) for worker in outlook.workers],
-        held_back={run: str(why) for w in outlook.alive for run, why in w.outlook.get("held_back", {}).items()},
-        flushed=next((str(w.outlook["flushed"]) for w in outlook.alive if w.outlook.get("flushed")), None),
+        held_back={run: str(why) for w in outlook.alive for run, why in w.forecast.get("held_back", {}).items()},
+        flushed=next((str(w.forecast["flushed"]) for w in outlook.alive if w.forecast.get("flushed")), None),
         trouble=outlook.trouble or None,
     )
 
@@ -187,6 +187,6 @@ def _worker(worker: WorkerRecord, outlook: QueueView) -> WorkerInfo:
         state=worker.state,
         trouble=worker.trouble or None,
         batch=worker.batch,
-        seen=worker.seen,
+        seen=worker.heartbeat,
         alive=worker in outlook.alive,
     )

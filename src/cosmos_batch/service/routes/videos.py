@@ -103,14 +103,14 @@ def _fresh(taken: Submission, now: float) -> RunRecord:
         created=now,
         updated=now,
         owner=taken.owner,
-        order="",
+        batch_job_id="",
         custom_id="",
-        kind=shape_label(taken.run),
+        shape_label=shape_label(taken.run),
         facts=taken.facts,
-        cancelling=False,
+        cancel_requested=False,
         not_before=0.0,
-        deaths=0,
-        lone_deaths=0,
+        crashes=0,
+        lone_crashes=0,
         rating=None,
     )
 
@@ -131,7 +131,7 @@ def list_videos(
     batch_id: Annotated[str, Query(max_length=64)] = "",
 ) -> VideoList:
     """List videos."""
-    wanted = Filter(states=_states(status, state), text=q, control=control, order=batch_id, rating=rating)
+    wanted = Filter(states=_states(status, state), text=q, control=control, batch_job_id=batch_id, rating=rating)
     page = here.ledger.queries.page(wanted, after=after, limit=limit, newest_first=order == "desc")
     data = [here.views.video(look) for look in page.runs]
     ends = (data[0].id, data[-1].id) if data else (None, None)
