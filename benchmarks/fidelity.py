@@ -125,7 +125,7 @@ def main() -> int:
         folder, screening = Path(scratch), Screening()
         cache = ControlCache(folder / "controls")
         engine = load_engine(str(pocket.MODEL), TRANSFER_CONTROLS, cache, guardrail=screening)
-        runs = gather([write_scenario(folder / "inputs")], engine.traits).settled(engine.traits)
+        runs = gather([write_scenario(folder / "inputs")], engine.traits).resolved(engine.traits)
         studio = Studio(engine, screening, folder)
         alone = studio.make(runs[:1], together)[runs[0].id]
         everyone = {run.id: studio.make([run], together)[run.id] for run in runs[1:]} | {runs[0].id: alone}

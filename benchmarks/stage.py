@@ -40,7 +40,7 @@ from cosmos_batch.media.verify import FINGERPRINT
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Control, Run, Sampling
+from cosmos_batch.run import Control, ResolvedRun, ResolvedSampling, Run, Sampling
 
 FRAMES, SIZE, FPS = 2, 32, 8.0
 TRAITS = transfer_traits(
@@ -86,14 +86,14 @@ def colour_of(run: Run) -> tuple[int, int, int]:
 
 def make_run(
     run_id: str, video: Path, *, control: ControlName = "edge", steps: int = 4, priority: int = 0, prompt: str = ""
-) -> Run:
-    """A settled run."""
-    return Run(
+) -> ResolvedRun:
+    """A resolved run."""
+    return ResolvedRun(
         id=run_id,
         prompt=prompt or f"street {run_id}",
         controls=(Control(name=control, weight=1.0, video=str(video)),),
         video=str(video),
-        sampling=Sampling(
+        sampling=ResolvedSampling(
             num_steps=steps,
             guidance=3.0,
             sigma_max=80.0,

@@ -27,7 +27,7 @@ from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Control, Run, Sampling
+from cosmos_batch.run import Control, ResolvedRun, ResolvedSampling
 
 GIB = 2**30
 SHARED = ("depth", "seg")
@@ -47,18 +47,19 @@ class Case:
     controls: tuple[str, ...]
     steps: int
 
-    def run(self, clip: Path, name: str) -> Run:
+    def run(self, clip: Path, name: str) -> ResolvedRun:
         """The run, with every setting filled in."""
         video = str(clip)
         controls = tuple(
             Control(name=control, weight=1 / len(self.controls), video=video if control in SHARED else None)  # type: ignore[arg-type]
             for control in self.controls
         )
-        sampling = Sampling(
+        sampling = ResolvedSampling(
             num_steps=self.steps, guidance=3.0, sigma_max=200.0, seed=1, fps=24.0, num_frames=self.frames,
             resolution=f"{self.width}x{self.height}", negative_prompt=f"what is not wanted of {name}",
         )  # fmt: skip
-        return Run(id=name, prompt=f"a street at dusk, {name}", controls=controls, video=video, sampling=sampling)
+        prompt = f"a street at dusk, {name}"
+        return ResolvedRun(id=name, prompt=prompt, controls=controls, video=video, sampling=sampling)
 
     def believed(self, options: Options) -> float:
         """Bytes that a step takes, by the profile that ships."""
@@ -186,7 +187,7 @@ class Stage:
         print(f"{case} on {card} GiB: {said}", flush=True)
         return found
 
-    def _made(self, engine: TransferEngine, run: Run, case: Case) -> Found:
+    def _made(self, engine: TransferEngine, run: ResolvedRun, case: Case) -> Found:
         shape = Shape(case.width, case.height, case.frames)
         launch = Launch(0, case.controls, (Batch((run,), shape, 0.0, 0),), 0.0, "a card's size")
         job = Job(run, self.folder / run.id, self.folder / f"{run.id}.safetensors")

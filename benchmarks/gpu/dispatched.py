@@ -88,7 +88,7 @@ class Maker:
         self._seen.seen.clear()
         watch = Stopwatch(self.device)
         begin = time.perf_counter()
-        runs = requests.settled(self._engine.traits)
+        runs = requests.resolved(self._engine.traits)
         command = Command(runs, TimedEngine(self._engine, watch), self._prior(), requests.facts)
         with OutputDirectory(out) as folder:
             standings = execute(command, folder, watch, StopToken())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -12,8 +12,8 @@ from cosmos_batch.formats.run_like import RunLike, as_run, as_runs
 from cosmos_batch.planning.batch_keys import key_of, parting, resolved_defaults
 from cosmos_batch.planning.batch_size import limit
 from cosmos_batch.planning.cost.model import CostModel
-from cosmos_batch.planning.plan import Launch
-from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.planning.packing import places_of
+from cosmos_batch.planning.planner import draft_plan
 from cosmos_batch.planning.traits import Traits, VideoInfo
 from cosmos_batch.run import Run, Signature
 
@@ -96,7 +96,7 @@ def _undriven(engine: str | Traits) -> Traits:
     return TRANSFER1 if engine == TRANSFER1.name else traits_of(engine)
 
 
-def _union(runs: Iterator[Run]) -> Signature:
+def _union(runs: Iterable[Run]) -> Signature:
     return tuple(sorted({name for run in runs for name in run.signature}))
 
 
@@ -128,23 +128,26 @@ def smart_batch_generation(
     """
     traits = _undriven(engine)
     valid = as_runs(runs)
-    given = {id(run): each for run, each in zip(valid, runs, strict=True)}
-    plan = plan_runs(valid, traits, _UNMEASURED, facts=facts)
-    return [batch for launch in plan.launches for batch in _batches(launch, traits, given)]
+    made = []
+    for index, launch in enumerate(draft_plan(valid, traits, _UNMEASURED, facts=facts)):
+        batches = [places_of(batch) for batch in launch.batches]
+        members = [valid[place] for batch in batches for place in batch]
+        spec = base_spec(members, shared_settings(members, traits))
+        made += [_smart_batch(batch, index, spec, valid, runs) for batch in batches]
+    return made
 
 
-def _batches(launch: Launch, traits: Traits, given: Mapping[int, RunLike]) -> list[SmartBatch]:
-    runs = launch.runs
-    spec = base_spec(runs, shared_settings(runs, traits))
-    return [
-        SmartBatch(
-            runs=tuple(given[id(run)] for run in batch.runs),
-            base_spec=spec,
-            batch_jsonl=to_cosmos_batch_inference_jsonl(batch.runs),
-            batch_size=len(batch.runs),
-            control_count=len(batch.signature),
-            signature=batch.signature,
-            launch=launch.index,
-        )
-        for batch in launch.batches
-    ]
+def _smart_batch(
+    places: Sequence[int], launch: int, spec: dict[str, Any], valid: Sequence[Run], given: Sequence[RunLike]
+) -> SmartBatch:
+    members = [valid[place] for place in places]
+    signature = _union(members)
+    return SmartBatch(
+        runs=tuple(given[place] for place in places),
+        base_spec=spec,
+        batch_jsonl=to_cosmos_batch_inference_jsonl(members),
+        batch_size=len(members),
+        control_count=len(signature),
+        signature=signature,
+        launch=launch,
+    )

@@ -1,6 +1,6 @@
-"""A run: one video to make. The validated request that every other part of cosmos-batch speaks of.
+"""A run, the validated request for one video, and a resolved run, whose settings are all filled in.
 
-Paths are absolute strings: a million runs fit in memory, and a path is data until somebody opens it.
+Paths are absolute strings, so that a million runs fit in memory; a path is data until the file is opened.
 """
 
 from __future__ import annotations
@@ -89,10 +89,24 @@ class Sampling:
         return replace(self, **unset) if unset else self
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
+class ResolvedSampling(Sampling):
+    """How a video is sampled, with every setting filled in, so that any machine makes the same video."""
+
+    num_steps: Steps
+    guidance: Guidance
+    sigma_max: Sigma
+    seed: Seed
+    fps: Fps  # of the output file
+    num_frames: FrameCount
+    resolution: Resolution  # "WIDTHxHEIGHT", in pixels
+    negative_prompt: str
+
+
 DEFAULTS = Sampling(
     num_steps=35, guidance=7.0, sigma_max=70.0, seed=42, fps=8.0, negative_prompt="low quality, blurry"
 )
-"""What a run means that says nothing and whose model says nothing."""
+"""The values of settings that neither the run nor its model gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
@@ -135,10 +149,20 @@ class Run:
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
+class ResolvedRun(Run):
+    """A run with every sampling setting filled in, as `planning.resolve` makes it and engines get it.
+
+    Its JSON and its fingerprint are those of a `Run` of the same values.
+    """
+
+    sampling: ResolvedSampling
+
+
 _RUN, _SAMPLING = TypeAdapter(Run), TypeAdapter(Sampling)
 
 
 def as_dict(run: Run) -> dict[str, Any]:
-    """A run as `dataclasses.asdict` gives it, in a tenth of the time: hundreds may come in a second."""
+    """The fields of a run as `dataclasses.asdict` gives them, in a tenth of its time."""
     made: dict[str, Any] = _RUN.dump_python(run)
     return made

@@ -9,7 +9,8 @@ import pytest
 
 from cosmos_batch.ledger import BatchFacts, Claim, Ledger
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Control, Priority, Run, Sampling
+from cosmos_batch.run import Control, Priority, ResolvedRun, Run, Sampling
+from tests.support.runs import resolved
 
 SHAPE = Shape(160, 96, 17)
 FACTS = BatchFacts("pocket", SHAPE, predicted_seconds=6.0, predicted_bytes=1 << 33)
@@ -36,9 +37,10 @@ def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
     opened.close()
 
 
-def a_run(run_id: str, *, prompt: str = "a street", priority: int = Priority.NORMAL) -> Run:
+def a_run(run_id: str, *, prompt: str = "a street", priority: int = Priority.NORMAL) -> ResolvedRun:
     control = Control(name="edge", weight=0.5, video="/in/edge.mp4")
-    return Run(id=run_id, prompt=prompt, controls=(control,), priority=priority, sampling=Sampling(seed=2**62))
+    run = Run(id=run_id, prompt=prompt, controls=(control,), priority=priority, sampling=Sampling(seed=2**62))
+    return resolved(run)
 
 
 def claim(ledger: Ledger, *ids: str, worker: str = "w1") -> Claim:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -25,8 +26,9 @@ from cosmos_batch.ledger import (
 from cosmos_batch.ledger.connection import MIGRATIONS, sqlite_url
 from cosmos_batch.planning.cost.model import Measurement
 from cosmos_batch.planning.traits import VideoInfo
-from cosmos_batch.run import Control, Priority, Run, Sampling
+from cosmos_batch.run import Control, Priority, Run, Sampling, as_dict
 from tests.ledger.conftest import FACTS, Clock, a_run, claim
+from tests.support.runs import resolved
 
 
 def states(ledger: Ledger) -> dict[str, State]:
@@ -70,7 +72,7 @@ def test_an_id_is_given_once(ledger: Ledger) -> None:
 def test_what_came_with_a_run_is_kept(ledger: Ledger) -> None:
     facts = {"/in/edge.mp4": VideoInfo(64, 32, 9, 8.0)}
     sampling = Sampling(resolution="64x32", num_frames=9)
-    run = Run(id="a", prompt="p", controls=(Control(name="edge", weight=1.0),), sampling=sampling)
+    run = resolved(Run(id="a", prompt="p", controls=(Control(name="edge", weight=1.0),), sampling=sampling))
 
     ledger.runs.accept(
         [Submission(run, facts, owner="alice", batch_job_id="batch_1", custom_id="line one", line=1)]
@@ -125,7 +127,7 @@ def test_runs_are_found(ledger: Ledger, clock: Clock, where: Filter, found: list
     clock.now += 1
     ledger.runs.accept([Submission(a_run("b", prompt="rainy"), owner="alice")])
     clock.now += 1
-    ledger.runs.accept([Submission(vis, batch_job_id="batch_1")])
+    ledger.runs.accept([Submission(resolved(vis), batch_job_id="batch_1")])
     ledger.runs.cancel(["a"])
     ledger.runs.rate("b", 5)
 
@@ -456,7 +458,7 @@ def test_an_older_ledger_is_brought_up_to_date_with_all_that_is_in_it(tmp_path: 
         upgrade(config, "0001")
     engine.dispose()
     with sqlite3.connect(path) as old:
-        request = '{"id": "a", "prompt": "p", "controls": [], "video": "/a.mp4"}'
+        request = json.dumps(as_dict(resolved(Run(id="a", prompt="p", controls=(), video="/a.mp4"))))
         columns = "id, fingerprint, request, state, priority, cause, failures, created, updated"
         old.execute(f"INSERT INTO runs ({columns}) VALUES ('a', 'f', ?, 'queued', 7, '', 0, 1, 1)", [request])
         old.execute("INSERT INTO events (run, state, reason, at) VALUES ('a', 'queued', 'submitted', 1)")

@@ -25,7 +25,7 @@ from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Plan
 from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Control, Run, Sampling
+from cosmos_batch.run import Control, ResolvedRun, Run, Sampling
 
 TRAITS = transfer_traits(
     "replay",
@@ -57,8 +57,8 @@ def make_input(path: Path) -> Path:
     return path
 
 
-def make_run(run_id: str, video: Path, *, prompt: str = "a street", steps: int | None = None) -> Run:
-    """A settled run over the video."""
+def make_run(run_id: str, video: Path, *, prompt: str = "a street", steps: int | None = None) -> ResolvedRun:
+    """A resolved run over the video."""
     run = Run(
         id=run_id,
         prompt=prompt,

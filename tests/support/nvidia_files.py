@@ -28,7 +28,7 @@ def facts_of(runs: Sequence[Run]) -> dict[str, VideoInfo]:
 
 
 def planned(runs: Sequence[Run], engine: str) -> Plan:
-    """The plan of runs that the engine can do, settled as a command would."""
+    """The plan of runs that the engine can do, resolved as a command would."""
     traits, facts = traits_of(engine), facts_of(runs)
     assert refusals_by_run(runs, traits, facts) == {}
     cost = ROOMY if engine == "transfer1" else profile(engine, "h100")
@@ -36,7 +36,7 @@ def planned(runs: Sequence[Run], engine: str) -> Plan:
 
 
 def read_back(written: Written, engine: str) -> list[Run]:
-    """The runs that the written files say, settled, without their ids."""
+    """The runs that the written files say, resolved, without their ids."""
     reading = read_files(written.files)
     assert reading.problems == ()
     facts = facts_of(reading.runs)

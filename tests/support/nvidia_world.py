@@ -97,10 +97,10 @@ class World:
         """Make the videos; how each run stands, by id. `before` is called when everything was planned for."""
         engine = self.script()
         facts = {path: probe(path) for run in runs for path in videos_of(run)}
-        settled = [resolve(run, engine.traits, facts) for run in runs]
+        resolved = [resolve(run, engine.traits, facts) for run in runs]
         # Without a knee, tensor batches are as large as the table of the planner says: 8, 4, 2, 2.
         prior = replace(profile(self.engine, "h100"), knee_tokens=None, memory_bytes=None)
-        command = Command(settled, engine, prior, facts, settings or DispatchSettings())
+        command = Command(resolved, engine, prior, facts, settings or DispatchSettings())
         before()
         try:
             with OutputDirectory(self.root / "out") as folder:

@@ -26,7 +26,7 @@ from cosmos_batch.ledger import Ledger, State, Submission
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.planning.traits import Shape, Traits
-from cosmos_batch.run import Control, Priority, Run
+from cosmos_batch.run import Control, Priority, ResolvedRun, Run
 from tests.support.dispatch_world import FACTS, PRIOR, TRAITS, AtOnce, make_run
 
 STEP = 1.0  # virtual seconds
@@ -107,18 +107,20 @@ class World:
         self.log = io.StringIO()
         self.workers = 0
 
-    def run(self, run_id: str, *, steps: int = 4, priority: int = Priority.NORMAL, controls: str = "edge") -> Run:
-        """A settled run."""
+    def run(
+        self, run_id: str, *, steps: int = 4, priority: int = Priority.NORMAL, controls: str = "edge"
+    ) -> ResolvedRun:
+        """A resolved run."""
         names: list[ControlName] = controls.split("+")  # type: ignore[assignment]
         made = make_run(run_id, self.video, prompt=f"street {run_id}", steps=steps)
         active = tuple(Control(name=name, weight=1.0, video=str(self.video)) for name in names)
         return replace(made, priority=priority, controls=active)
 
-    def submit(self, *runs: Run) -> None:
+    def submit(self, *runs: ResolvedRun) -> None:
         """Take runs in now."""
         self.ledger.runs.accept([Submission(run, {str(self.video): FACTS}) for run in runs])
 
-    def arrive(self, seconds: float, *runs: Run) -> None:
+    def arrive(self, seconds: float, *runs: ResolvedRun) -> None:
         """Take runs in so many seconds after the beginning."""
         self.clock.at(seconds, lambda: self.submit(*runs))
 
@@ -200,7 +202,7 @@ class Listener:
         self.launches.append("+".join(launch.controls))
         self._session.switch_launch(launch)
 
-    def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+    def prefetch(self, runs: Sequence[ResolvedRun], *, certain: bool = True) -> None:
         """Keep whom."""
         self.expected.append(" ".join(run.id for run in runs))
         self.certain.append(certain)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,9 @@ from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch,
 from cosmos_batch.engines.inprocess.vae.pocket_vae import FoldedConfig, FoldedVae
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.planning.plan import Batch, Launch
+from cosmos_batch.planning.resolve import with_sampling
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Control, Run, Sampling
+from cosmos_batch.run import Control, ResolvedRun, ResolvedSampling, Run, Sampling
 
 CONFIG = NetworkConfig(
     heads=2, head_dim=16, blocks=2, control_blocks=1, inject_every=1, adaln_dim=8, context_dim=32, text_dim=None
@@ -82,30 +83,32 @@ def write_clip(path: Path, frames: int, seed: int = 0) -> str:
     return str(path)
 
 
-def settled(run: Run, frames: int) -> Run:
+def as_resolved(run: Run, frames: int) -> ResolvedRun:
     """The run as an engine gets it."""
     defaults = Sampling(**SETTINGS["defaults"], negative_prompt="blurry")  # type: ignore[arg-type]
-    made = replace(run.sampling.over(defaults), resolution="48x32", num_frames=frames, fps=10.0)
-    return replace(run, sampling=made)
+    found = {"resolution": "48x32", "num_frames": frames, "fps": 10.0}
+    return with_sampling(run, ResolvedSampling(**asdict(run.sampling.over(defaults)) | found))
 
 
-def make_run(name: str, video: str, weights: dict[str, float], frames: int = CHUNK, **sampling: object) -> Run:
-    """A settled run; the input video serves as depth and seg control, too."""
+def make_run(
+    name: str, video: str, weights: dict[str, float], frames: int = CHUNK, **sampling: object
+) -> ResolvedRun:
+    """A resolved run; the input video serves as depth and seg control, too."""
     controls = tuple(
         Control(name=n, weight=w, video=video if n in ("depth", "seg") else None)  # type: ignore[arg-type]
         for n, w in weights.items()
     )
     run = Run(id=name, prompt=f"a video of {name}", controls=controls, video=video, sampling=Sampling(**sampling))  # type: ignore[arg-type]
-    return settled(run, frames)
+    return as_resolved(run, frames)
 
 
-def launch_of(*runs: Run) -> Launch:
+def launch_of(*runs: ResolvedRun) -> Launch:
     """One launch of one batch."""
     batch = Batch(runs, Shape(*SIZE, CHUNK), 0.0, 0)
     return Launch(0, batch.signature, (batch,), 0.0, "a test")
 
 
-def job_of(run: Run, folder: Path) -> Job:
+def job_of(run: ResolvedRun, folder: Path) -> Job:
     """The run's job, with its folders below `folder`."""
     return Job(run, folder / run.id, folder / "states" / f"{run.id}.safetensors")
 

@@ -13,7 +13,7 @@ from cosmos_batch.media.info import VideoInfo, frame_count, videos_of
 from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun, Run
 
 PROBES = 8  # files that are looked into at the same time
 
@@ -26,7 +26,7 @@ class Requests:
     facts: Mapping[str, VideoInfo]  # of every video of the runs, by path
     problems: tuple[Problem, ...]
 
-    def settled(self, traits: Traits) -> tuple[Run, ...]:
+    def resolved(self, traits: Traits) -> tuple[ResolvedRun, ...]:
         """The runs with every setting filled in as the engine says. Raises PlanError and MediaError."""
         return tuple(resolve(run, traits, self.facts) for run in self.runs)
 
@@ -66,7 +66,7 @@ def look_into(paths: Iterable[str]) -> tuple[dict[str, VideoInfo], dict[str, str
 
 
 def _objections(run: Run, traits: Traits | None, facts: Mapping[str, VideoInfo]) -> list[str]:
-    """Why the run cannot be settled."""
+    """Reasons why the run cannot be resolved."""
     try:
         if traits is None:
             frame_count(run, facts)

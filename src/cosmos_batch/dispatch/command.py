@@ -12,7 +12,6 @@ from cosmos_batch.dispatch.output.provenance import InputDigests
 from cosmos_batch.dispatch.scheduler.static import Executor, Planner
 from cosmos_batch.dispatch.settings import DispatchSettings, EventSink, StopToken
 from cosmos_batch.engines.base import Engine, Job
-from cosmos_batch.errors import EngineError
 from cosmos_batch.ledger import Ledger, RunStatus
 from cosmos_batch.media.verify import check_video
 from cosmos_batch.planning.cost.fit import fit
@@ -21,31 +20,28 @@ from cosmos_batch.planning.plan import Plan
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.resolve import leading_facts
 from cosmos_batch.planning.traits import Shape, VideoInfo
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """Runs to be made by an engine."""
 
-    runs: Sequence[Run]  # settled
+    runs: Sequence[ResolvedRun]
     engine: Engine
     prior: CostModel  # what is believed of the engine's cost before anything is measured
     facts: Mapping[str, VideoInfo]  # of every video of the runs, by path
     settings: DispatchSettings = field(default_factory=DispatchSettings)
 
 
-def check_output(run: Run, shape: Shape, job: Job) -> None:
+def check_output(run: ResolvedRun, shape: Shape, job: Job) -> None:
     """Open a finished output and compare it with what its run asked for. Raises OutputError."""
-    fps = run.sampling.fps
-    if not isinstance(fps, float):
-        raise EngineError(f"run {run.id} was dispatched without fps; settle its sampling first")
     check_video(
         job.folder / OUTPUT,
         frames=shape.frames,
         width=shape.width,
         height=shape.height,
-        fps=fps,
+        fps=run.sampling.fps,
         fingerprint=run.fingerprint,
     )
 
@@ -90,7 +86,7 @@ def execute(
 def _planner(command: Command, ledger: Ledger) -> Planner:
     """Plans with what has been learnt up to the moment of planning."""
 
-    def plan(runs: Sequence[Run]) -> Plan:
+    def plan(runs: Sequence[ResolvedRun]) -> Plan:
         measured = ledger.measurements.latest(command.prior.engine, command.prior.device)
         cost = fit(measured, command.prior)
         return plan_runs(runs, command.engine.traits, cost, facts=command.facts)

@@ -10,7 +10,7 @@ from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.provenance import check_published, request_key
 from cosmos_batch.errors import InputError, OutputError, Problem
 from cosmos_batch.ledger import RunStatus, State
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun, Run
 
 
 def obstacles(runs: Iterable[Run], folder: OutputDirectory) -> list[Problem]:
@@ -20,7 +20,7 @@ def obstacles(runs: Iterable[Run], folder: OutputDirectory) -> list[Problem]:
     return [Problem("", None, "id", id_, obstacle, remedy) for id_, obstacle in found if obstacle]
 
 
-def resume(runs: Sequence[Run], tools: DispatchContext) -> None:
+def resume(runs: Sequence[ResolvedRun], tools: DispatchContext) -> None:
     """Submit settled runs, and settle by what lies in the folder, not by what the ledger remembers of it.
 
     A finished output that answers the request counts, though the ledger never heard of it. Without one, a run
@@ -39,7 +39,7 @@ def resume(runs: Sequence[Run], tools: DispatchContext) -> None:
     verdicts.settle(tools)
 
 
-def _flaw(run: Run, tools: DispatchContext) -> str:
+def _flaw(run: ResolvedRun, tools: DispatchContext) -> str:
     """What is wrong with the run's output in the folder; "" where it is the one that is asked for."""
     published = tools.folder.published(run.id)
     if not published.exists():

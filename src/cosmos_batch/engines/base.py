@@ -10,7 +10,7 @@ from typing import Protocol
 
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun, Run
 
 
 class Outcome(StrEnum):
@@ -26,7 +26,7 @@ class Outcome(StrEnum):
 class Job:
     """One attempt at one run, as an engine gets it."""
 
-    run: Run  # with every sampling setting filled in
+    run: ResolvedRun
     folder: Path  # private to this attempt: the engine leaves output.mp4 and control_<name>.mp4 here
     state: Path  # where the mid-denoise state is kept; a file that exists is resumed from
 
@@ -82,7 +82,7 @@ class Session(Protocol):
         finished stay. Only engines that work step by step are asked to.
         """
 
-    def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+    def prefetch(self, runs: Sequence[ResolvedRun], *, certain: bool = True) -> None:
         """These runs are to join next, in this order, and no others: what they need may be read meanwhile.
 
         Nobody relies on it: others may join, and those that are expected may not. Where it is not `certain`, other

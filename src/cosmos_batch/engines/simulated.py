@@ -16,7 +16,7 @@ from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result
 from cosmos_batch.errors import EngineError, OutOfMemoryError, StorageError
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Shape, Traits
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 
 class Trouble(Enum):
@@ -155,7 +155,7 @@ class SimulatedSession:
         self._clock.sleep(self._script.load_seconds)
         self._shapes |= {run.id: batch.shape for batch in launch.batches for run in batch.runs}
 
-    def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+    def prefetch(self, runs: Sequence[ResolvedRun], *, certain: bool = True) -> None:
         """Nothing of theirs is read."""
 
     def join(self, job: Job) -> Iterator[Event]:
@@ -200,7 +200,7 @@ class SimulatedSession:
         self._places.clear()
         self._closed = True
 
-    def _shape(self, run: Run) -> Shape:
+    def _shape(self, run: ResolvedRun) -> Shape:
         """As planned; of a run that joined later, what its settings say."""
         return self._shapes.get(run.id) or self._traits.shape(run, None)
 

@@ -13,9 +13,9 @@ from sqlalchemy import RowMapping
 
 from cosmos_batch.errors import LedgerError
 from cosmos_batch.planning.traits import Shape, VideoInfo
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
-_RUN = TypeAdapter(Run)
+_RUN = TypeAdapter(ResolvedRun)
 
 
 class State(StrEnum):
@@ -41,7 +41,7 @@ ENDED = (State.SUCCEEDED, State.FAILED, State.BLOCKED, State.CANCELLED)
 class RunRecord:
     """A run as the ledger knows it."""
 
-    run: Run
+    run: ResolvedRun
     fingerprint: str
     state: State
     cause: str  # why it is in this state; "" where that goes without saying
@@ -106,7 +106,7 @@ class Request(NamedTuple):
 
     id: str
     fingerprint: str
-    run: Run  # with the priority that it was asked for with
+    run: ResolvedRun  # with the priority that it was asked for with
     facts: Mapping[str, VideoInfo]
 
     @classmethod
@@ -119,7 +119,7 @@ class Request(NamedTuple):
             raise LedgerError(f"the ledger's run {run_id!r} cannot be read: {exc}") from exc
 
 
-def _read_run(text: str) -> Run:
+def _read_run(text: str) -> ResolvedRun:
     try:
         return _RUN.validate_json(text)
     except ValidationError:  # the fast parser takes no lone surrogates, which a path may hold

@@ -13,7 +13,7 @@ from cosmos_batch.ledger.models import CANCEL, ENDED, HELD, WAITING, State, Subm
 from cosmos_batch.ledger.schema import attempts, runs, submissions
 from cosmos_batch.ledger.service_models import Submission, SubmitResult
 from cosmos_batch.ledger.transactions import Component, chunks
-from cosmos_batch.run import Run, as_dict
+from cosmos_batch.run import ResolvedRun, as_dict
 
 RETRYABLE = (State.FAILED, State.CANCELLED, State.BLOCKED)
 
@@ -21,7 +21,7 @@ RETRYABLE = (State.FAILED, State.CANCELLED, State.BLOCKED)
 class SqlRuns(Component):
     """The side of those who want runs to be made."""
 
-    def submit(self, requests: Iterable[Run], reason: str = "submitted") -> Submitted:
+    def submit(self, requests: Iterable[ResolvedRun], reason: str = "submitted") -> Submitted:
         """Take runs in. A known id with other settings is queued anew, unless a worker holds it just now."""
         total = Submitted(0, 0, 0)
         with self._db.write() as connection:
@@ -86,7 +86,7 @@ class SqlRuns(Component):
             "created": self._db.clock(),
         }
 
-    def _submit(self, connection: Connection, wanted: Mapping[str, Run], reason: str) -> Submitted:
+    def _submit(self, connection: Connection, wanted: Mapping[str, ResolvedRun], reason: str) -> Submitted:
         query = select(runs.c.id, runs.c.fingerprint, runs.c.priority).where(runs.c.id.in_(wanted))
         stored = {id_: (fingerprint, priority) for id_, fingerprint, priority in connection.execute(query)}
         fresh = [run for id_, run in wanted.items() if id_ not in stored]
@@ -103,7 +103,7 @@ class SqlRuns(Component):
             self._replace(connection, run)
         return Submitted(len(fresh), len(other), len(wanted) - len(fresh) - len(other))
 
-    def _request_row(self, run: Run) -> dict[str, Any]:
+    def _request_row(self, run: ResolvedRun) -> dict[str, Any]:
         now = self._db.clock()
         return {
             "id": run.id,
@@ -118,7 +118,7 @@ class SqlRuns(Component):
             "shape_label": shape_label(run),
         }
 
-    def _replace(self, connection: Connection, run: Run) -> None:
+    def _replace(self, connection: Connection, run: ResolvedRun) -> None:
         query = update(runs).where(runs.c.id == run.id, runs.c.state.not_in(HELD))
         forgotten: dict[str, Any] = {"cause": "", "failures": 0, "facts": {}, **_NO_CRASHES}
         if connection.execute(query.values(**self._request_row(run) | forgotten)).rowcount:
@@ -229,7 +229,7 @@ def _refuse_taken(connection: Connection, ids: Sequence[str]) -> None:
         raise ConflictError(f"there is a run {taken} already; choose another id, or leave it out")
 
 
-def shape_label(run: Run) -> str:
+def shape_label(run: ResolvedRun) -> str:
     """Controls and size in words, by which a queue is shown in groups: "depth + edge, 1280x720, 121 frames"."""
     parts = [" + ".join(run.signature) or "no control", run.sampling.resolution or "the model's size"]
     if run.sampling.num_frames:

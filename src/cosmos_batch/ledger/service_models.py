@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping
 
 from cosmos_batch.ledger.models import Attempt, RunRecord, State
 from cosmos_batch.planning.traits import VideoInfo
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 _NO_FACTS: Mapping[str, VideoInfo] = {}
 
@@ -20,7 +20,7 @@ _NO_FACTS: Mapping[str, VideoInfo] = {}
 class Submission:
     """A run to be taken in, and on whose behalf."""
 
-    run: Run  # settled
+    run: ResolvedRun
     facts: Mapping[str, VideoInfo] = field(default_factory=lambda: _NO_FACTS)  # of its videos, by path
     owner: str = ""  # the API key, by name
     key: str = ""  # idempotency key, made unique to the owner by the caller; "": none

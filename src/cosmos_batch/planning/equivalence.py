@@ -39,8 +39,12 @@ class RunGroup:
 
     run_class: RunClass
     priority: int
-    first: int  # place of its first run among all
-    runs: list[Run] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)  # of its runs, in the sequence that was given
+
+    @property
+    def first(self) -> int:
+        """The place of its first run among all."""
+        return self.places[0]
 
     @property
     def urgent(self) -> bool:
@@ -63,8 +67,8 @@ def lots_of(runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoInfo])
         if lot is None:
             if same not in kinds:
                 kinds[same] = judge.classify(run, known)
-            lot = lots[same, run.priority] = RunGroup(kinds[same], run.priority, index)
-        lot.runs.append(run)
+            lot = lots[same, run.priority] = RunGroup(kinds[same], run.priority)
+        lot.places.append(index)
     return list(lots.values())
 
 
@@ -193,7 +197,7 @@ def refusals_by_run(
 ) -> dict[str, tuple[Problem, ...]]:
     """The runs that the engine cannot do, by id in the order of the runs, each with all the reasons."""
     refused = [lot for lot in lots_of(runs, traits, facts or {}) if lot.run_class.problems]
-    reasons = {run.id: lot.run_class.problems for lot in refused for run in lot.runs}
+    reasons = {runs[place].id: lot.run_class.problems for lot in refused for place in lot.places}
     if traits.suffixes is not None or traits.frame_size is not None:
         for run in runs:
             if found := (*_misnamed(run, traits), *_of_many_sizes(run, traits, facts or {})):

@@ -127,7 +127,7 @@ class _Group:
     steps: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.runs = sum(len(lot.runs) for lot in self.lots)
+        self.runs = sum(len(lot.places) for lot in self.lots)
         self.cap = min(self.runs, min(self.sizing.capacity_left(lot.run_class, Load()) for lot in self.lots))
         self.steps = max(lot.run_class.work.steps for lot in self.lots)
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from cosmos_batch.planning.batch_size import Load
 from cosmos_batch.planning.equivalence import RunClass, RunGroup
-from cosmos_batch.run import Run
 
 
 class Portion(NamedTuple):
@@ -18,9 +17,9 @@ class Portion(NamedTuple):
     stop: int
 
     @property
-    def runs(self) -> Sequence[Run]:
-        """The runs themselves."""
-        return self.lot.runs[self.start : self.stop]
+    def places(self) -> Sequence[int]:
+        """The places of its runs in the sequence that was given."""
+        return self.lot.places[self.start : self.stop]
 
 
 Draft = tuple[Portion, ...]
@@ -30,6 +29,11 @@ Draft = tuple[Portion, ...]
 def size_of(draft: Draft) -> int:
     """Runs of a batch."""
     return sum([stop - start for _, start, stop in draft])
+
+
+def places_of(draft: Draft) -> list[int]:
+    """The places of a batch's runs in the sequence that was given."""
+    return [place for portion in draft for place in portion.places]
 
 
 def mixes_weights(draft: Draft) -> bool:
@@ -45,20 +49,20 @@ def fill(lots: Iterable[RunGroup], room: Callable[[RunClass, Load], int]) -> Ite
     draft: list[Portion] = []
     load = Load()
     for lot in lots:
-        start = min(room(lot.run_class, load), len(lot.runs)) if draft else 0
+        start = min(room(lot.run_class, load), len(lot.places)) if draft else 0
         if start:
             draft.append(Portion(lot, 0, start))
             load.add(lot.run_class, start)
-        if start == len(lot.runs):
+        if start == len(lot.places):
             continue
         if draft:
             yield tuple(draft)
         # What is left begins a batch: whole ones first, then one that the next lot may fill
         size = room(lot.run_class, Load())
-        last = start + (len(lot.runs) - start - 1) // size * size
+        last = start + (len(lot.places) - start - 1) // size * size
         for first in range(start, last, size):
             yield (Portion(lot, first, first + size),)
-        draft, load = [Portion(lot, last, len(lot.runs))], Load()
-        load.add(lot.run_class, len(lot.runs) - last)
+        draft, load = [Portion(lot, last, len(lot.places))], Load()
+        load.add(lot.run_class, len(lot.places) - last)
     if draft:
         yield tuple(draft)

@@ -8,14 +8,17 @@ from itertools import pairwise
 from typing import Any
 
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Run, Signature
+from cosmos_batch.run import ResolvedRun, Signature
+
+Predictor = Callable[[Sequence[ResolvedRun]], float]
+"""The seconds of a batch of some runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Runs that go through the network together, as one tensor."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[ResolvedRun, ...]
     shape: Shape
     seconds: float  # predicted, without the model load
     bytes: int  # predicted peak of the device's memory, weights included
@@ -25,7 +28,7 @@ class Batch:
         """The sorted names of all controls that some run of the batch uses."""
         return tuple(sorted({name for run in self.runs for name in run.signature}))
 
-    def take(self, runs: Sequence[Run], predict: Callable[[Sequence[Run]], float] | None = None) -> Batch:
+    def take(self, runs: Sequence[ResolvedRun], predict: Predictor | None = None) -> Batch:
         """Return the batch with only these of its runs.
 
         `predict` gives the seconds of a batch of some runs; None: in proportion to the number of runs.
@@ -33,7 +36,7 @@ class Batch:
         seconds = predict(runs) if predict else self.seconds * len(runs) / len(self.runs)
         return replace(self, runs=tuple(runs), seconds=seconds)
 
-    def split(self, max_runs: int, predict: Callable[[Sequence[Run]], float] | None = None) -> list[Batch]:
+    def split(self, max_runs: int, predict: Predictor | None = None) -> list[Batch]:
         """Cut the batch into parts of nearly equal size, each of at most `max_runs` runs."""
         count = -(-len(self.runs) // max_runs)
         bounds = [len(self.runs) * index // count for index in range(count + 1)]
@@ -51,7 +54,7 @@ class Launch:
     reason: str  # why these runs are together, and not with others
 
     @property
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[ResolvedRun, ...]:
         """Every run of the launch, in the order in which it is executed."""
         return tuple(run for batch in self.batches for run in batch.runs)
 

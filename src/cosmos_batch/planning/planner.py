@@ -13,18 +13,18 @@ from cosmos_batch.planning.equivalence import RunClass, RunGroup, lots_of, refus
 from cosmos_batch.planning.explain import reasons
 from cosmos_batch.planning.gc_pause import gc_paused
 from cosmos_batch.planning.launches import LaunchDraft, arrange
-from cosmos_batch.planning.packing import Draft, mixes_weights
+from cosmos_batch.planning.packing import Draft, mixes_weights, places_of
 from cosmos_batch.planning.plan import Batch, Launch, Plan
 from cosmos_batch.planning.traits import Traits, VideoInfo
-from cosmos_batch.run import Run, Signature
+from cosmos_batch.run import ResolvedRun, Run, Signature
 
 _NO_FACTS: Mapping[str, VideoInfo] = {}
 
 
 def plan_runs(
-    runs: Sequence[Run], traits: Traits, cost: CostModel, *, facts: Mapping[str, VideoInfo] = _NO_FACTS
+    runs: Sequence[ResolvedRun], traits: Traits, cost: CostModel, *, facts: Mapping[str, VideoInfo] = _NO_FACTS
 ) -> Plan:
-    """Which runs to execute together, in which order, and what that costs.
+    """Plan which runs are executed together, in which order, and what that costs.
 
     Urgent runs come before all others; then launches follow their highest priority, then the simplest control
     set, then the order of the runs. `facts` says what is known of the videos, by path; of an input that it does
@@ -36,13 +36,30 @@ def plan_runs(
         return _plan(runs, traits, cost, facts)
 
 
-def _plan(runs: Sequence[Run], traits: Traits, cost: CostModel, facts: Mapping[str, VideoInfo]) -> Plan:
-    lots = lots_of(runs, traits, facts)
-    if any(lot.run_class.problems for lot in lots):
+def draft_plan(
+    runs: Sequence[Run], traits: Traits, cost: CostModel, *, facts: Mapping[str, VideoInfo] = _NO_FACTS
+) -> list[LaunchDraft]:
+    """Draft the launches that `plan_runs` would make, for runs that may leave settings open.
+
+    Raises PlanError as `plan_runs` does.
+    """
+    with gc_paused():
+        return draft_launches(_accepted(runs, traits, facts), traits, cost)
+
+
+def _accepted(runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoInfo]) -> list[RunGroup]:
+    """The runs in groups. Raises PlanError, with every reason, if the engine cannot do some of the runs."""
+    groups = lots_of(runs, traits, facts)
+    if any(group.run_class.problems for group in groups):
         raise PlanError("\n".join(str(problem) for problem in refusals(runs, traits, facts)))
+    return groups
+
+
+def _plan(runs: Sequence[ResolvedRun], traits: Traits, cost: CostModel, facts: Mapping[str, VideoInfo]) -> Plan:
+    lots = _accepted(runs, traits, facts)
     drafts = draft_launches(lots, traits, cost)
-    whys = reasons(drafts, traits)
-    launches = tuple(_launch(i, draft, cost, why) for i, (draft, why) in enumerate(zip(drafts, whys, strict=True)))
+    whys = enumerate(zip(drafts, reasons(drafts, traits), strict=True))
+    launches = tuple(_launch(index, draft, reason, runs, cost) for index, (draft, reason) in whys)
     forced = _union(lots)
     return Plan(
         engine=traits.name,
@@ -100,21 +117,20 @@ def _joined(drafts: Sequence[LaunchDraft], ragged: bool) -> list[LaunchDraft]:
     return joined
 
 
-def _launch(index: int, draft: LaunchDraft, cost: CostModel, reason: str) -> Launch:
+def _launch(index: int, draft: LaunchDraft, reason: str, runs: Sequence[ResolvedRun], cost: CostModel) -> Launch:
     controls = draft.controls
     price = _pricer(len(controls), cost)
-    batches = tuple(_batch(batch, price, cost.weight_map) for batch in draft.batches)
+    batches = tuple(_batch(batch, runs, price, cost.weight_map) for batch in draft.batches)
     return Launch(index, controls, batches, cost.load_seconds(len(controls)), reason)
 
 
-def _batch(draft: Draft, price: Callable[..., tuple[float, int]], weight_map: float) -> Batch:
-    lot, start, stop = draft[0]
-    if len(draft) == 1:
-        return Batch(tuple(lot.runs[start:stop]), lot.run_class.shape, *price((lot.run_class, stop - start)))
-    runs = tuple(run for portion in draft for run in portion.runs)
-    seconds, peak = price(*[(p.lot.run_class, p.stop - p.start) for p in draft])
-    maps = weight_map * len(runs) if mixes_weights(draft) else 0.0
-    return Batch(runs, lot.run_class.shape, seconds + maps, peak)
+def _batch(
+    draft: Draft, runs: Sequence[ResolvedRun], price: Callable[..., tuple[float, int]], weight_map: float
+) -> Batch:
+    members = tuple([runs[place] for place in places_of(draft)])
+    seconds, peak = price(*[(lot.run_class, stop - start) for lot, start, stop in draft])
+    maps = weight_map * len(members) if mixes_weights(draft) else 0.0
+    return Batch(members, draft[0].lot.run_class.shape, seconds + maps, peak)
 
 
 def _pricer(branches: int, cost: CostModel) -> Callable[..., tuple[float, int]]:
@@ -141,4 +157,4 @@ def _alone(lot: RunGroup, controls: int, cost: CostModel) -> float:
     work = lot.run_class.work
     work = Work(work.steps, work.rows, work.tokens, controls, work.pixels)
     each = cost.load_seconds(controls) + cost.overhead_seconds(work.steps) + cost.run_seconds(work)
-    return len(lot.runs) * each
+    return len(lot.places) * each

@@ -1,17 +1,21 @@
-"""From what a run leaves open to what exactly is made."""
+"""Fill in what a run leaves open, so that it says exactly which video is made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
+
+from pydantic import TypeAdapter
 
 from cosmos_batch.media.info import VideoInfo, frame_count
 from cosmos_batch.planning.batch_keys import resolved_defaults
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun, ResolvedSampling, Run
 
 UNKNOWN_FPS = 24.0
-"""Frames per second where a run asks for its input's, and its input says none."""
+"""Frames per second where a run asks for the rate of its input, and the rate of the input is unknown."""
+
+_SAMPLING = TypeAdapter(ResolvedSampling)
 
 
 def leading_facts(run: Run, facts: Mapping[str, VideoInfo]) -> VideoInfo | None:
@@ -20,11 +24,11 @@ def leading_facts(run: Run, facts: Mapping[str, VideoInfo]) -> VideoInfo | None:
     return next((facts[path] for path in paths if path is not None and path in facts), None)
 
 
-def resolve(run: Run, traits: Traits, facts: Mapping[str, VideoInfo]) -> Run:
-    """The run with every setting filled in: size in pixels, number of frames, frames per second and all others.
+def resolve(run: Run, traits: Traits, facts: Mapping[str, VideoInfo]) -> ResolvedRun:
+    """Fill in every setting of a run: size in pixels, number of frames, frames per second and all others.
 
-    An engine makes the same video of it on any machine. `facts` must hold every video of the run. Raises
-    PlanError where the engine has no such resolution, MediaError where the videos are shorter than asked for.
+    An engine makes the same video of the resolved run on any machine. `facts` must hold every video of the run.
+    Raises PlanError where the engine has no such resolution, MediaError where a video is shorter than asked for.
     """
     sampling = run.sampling.over(resolved_defaults(traits))
     lead = leading_facts(run, facts)
@@ -32,7 +36,18 @@ def resolve(run: Run, traits: Traits, facts: Mapping[str, VideoInfo]) -> Run:
     fps = sampling.fps
     if fps == "input":
         fps = traits.input_fps(lead.fps if lead else UNKNOWN_FPS)
-    made = replace(
-        sampling, resolution=f"{shape.width}x{shape.height}", num_frames=frame_count(run, facts), fps=fps
+    found = {"resolution": f"{shape.width}x{shape.height}", "num_frames": frame_count(run, facts), "fps": fps}
+    return with_sampling(run, _SAMPLING.validate_python(asdict(sampling) | found))
+
+
+def with_sampling(run: Run, sampling: ResolvedSampling) -> ResolvedRun:
+    """The run with these settings, and all else as it is."""
+    return ResolvedRun(
+        id=run.id,
+        prompt=run.prompt,
+        controls=run.controls,
+        video=run.video,
+        sampling=sampling,
+        priority=run.priority,
+        job_type=run.job_type,
     )
-    return replace(run, sampling=made)

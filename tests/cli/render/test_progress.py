@@ -13,11 +13,13 @@ from cosmos_batch.ledger import State
 from cosmos_batch.planning.plan import Batch, Launch, Plan
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Control, Run
+from tests.support.runs import resolved
 
 
 def a_plan(*ids: str) -> Plan:
     """One batch of ten predicted seconds for each run."""
-    runs = tuple(Run(id=id_, prompt="p", controls=(Control(name="edge", weight=1),), video="/v") for id_ in ids)
+    edge = (Control(name="edge", weight=1),)
+    runs = tuple(resolved(Run(id=id_, prompt="p", controls=edge, video="/v")) for id_ in ids)
     batch = Batch(runs, Shape(32, 32, 5), seconds=10.0 * len(runs), bytes=1 << 20)
     return Plan("replay", (Launch(0, ("edge",), (batch,), 1.0, "they are alike"),), 50.0, 60.0, None)
 

@@ -21,6 +21,7 @@ from cosmos_batch.errors import StorageError
 from cosmos_batch.ledger import BatchFacts, Ledger, Mode, State
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Control, Run
+from tests.support.runs import resolved
 
 FACTS = BatchFacts("replay", Shape(32, 32, 2), 1.0, 0)
 PATIENT = "import time; time.sleep(60)"
@@ -43,7 +44,7 @@ class Scene:
 
     def submit(self, *ids: str) -> None:
         control = Control(name="edge", weight=1.0, video="/in.mp4")
-        self.ledger.runs.submit([Run(id=id_, prompt="a street", controls=(control,)) for id_ in ids])
+        self.ledger.runs.submit([resolved(Run(id=id_, prompt="a street", controls=(control,))) for id_ in ids])
 
     def hold(self, *ids: str) -> None:
         """A worker, dead by now, took these runs."""

@@ -17,7 +17,7 @@ from cosmos_batch.engines.nvidia.transfer25.write import write_transfer25
 from cosmos_batch.errors import InputError, PlanError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.info import VideoInfo
-from cosmos_batch.planning.plan import Batch, Launch
+from cosmos_batch.planning.plan import Launch
 from cosmos_batch.run import Control, Run, Sampling
 from tests.support.clips import clip
 from tests.support.nvidia_files import planned
@@ -127,14 +127,6 @@ def test_a_file_name_that_is_a_pattern_is_refused_for_cosmos3(tmp_path: Path, st
     (launch,) = planned([run_of("a", street, edge=1.0)], "cosmos3").launches
     with pytest.raises(PlanError, match="takes '\\*' in a file's name for a pattern"):
         write_cosmos3(launch, tmp_path / "a*b")
-
-
-def test_runs_that_were_not_settled_are_refused(tmp_path: Path, street: str) -> None:
-    (launch,) = planned([run_of("a", street, edge=1.0)], "transfer25").launches
-    (batch,) = launch.batches
-    raw = Batch((run_of("a", street, edge=1.0),), batch.shape, 1.0, 1)
-    with pytest.raises(PlanError, match="must be settled"):
-        write_transfer25(replace(launch, batches=(raw,)), tmp_path)
 
 
 def test_a_plan_is_written_with_its_commands(tmp_path: Path, street: str) -> None:

@@ -14,8 +14,9 @@ from cosmos_batch.media.verify import check_video
 from cosmos_batch.media.video import read_frames
 from cosmos_batch.run import Control, Run
 from tests.support.clips import clip
+from tests.support.runs import resolved
 
-RUN = Run(id="r", prompt="a street", controls=(Control(name="edge", weight=1.0),))
+RUN = resolved(Run(id="r", prompt="a street", controls=(Control(name="edge", weight=1.0),)))
 
 
 def job(tmp_path: Path) -> Job:

@@ -46,7 +46,7 @@ def plan_command(engines: Engines, files: Sequence[Path], choice: EngineChoice, 
     if not usable(requests, ways.skip_invalid):
         return 2
     cost = _learnt(preview.prior, ways.measured_in)
-    plan = plan_runs(requests.settled(preview.traits), preview.traits, cost, facts=requests.facts)
+    plan = plan_runs(requests.resolved(preview.traits), preview.traits, cost, facts=requests.facts)
     written = _emitted(plan, ways.emit_to) if ways.emit_to else ""
     if ways.as_json:
         print(json.dumps(plan_to_dict(plan), ensure_ascii=False))

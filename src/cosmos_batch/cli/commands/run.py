@@ -67,7 +67,7 @@ def _publishable(requests: Requests, folder: OutputDirectory) -> Requests:
 def _dispatch(requests: Requests, loaded: Loaded, folder: OutputDirectory, order: RunRequest) -> int:
     stop, started = StopToken(), time.monotonic()
     tally = ProgressState(time.monotonic, len(requests.runs))
-    runs = requests.settled(loaded.engine.traits)
+    runs = requests.resolved(loaded.engine.traits)
     command = Command(runs, loaded.engine, loaded.prior, requests.facts, order.settings)
     try:
         with _progress(tally, order.plain) as progress, stopping(stop, progress.noted):

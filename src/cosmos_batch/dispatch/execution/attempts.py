@@ -29,7 +29,7 @@ from cosmos_batch.engines.base import Job, Outcome, Result
 from cosmos_batch.errors import OutputError
 from cosmos_batch.ledger import Ledger, State
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 PROGRESS_SECONDS = 1.0  # between two writings of denoising steps into the ledger
 
@@ -37,7 +37,7 @@ PROGRESS_SECONDS = 1.0  # between two writings of denoising steps into the ledge
 class CheckOutput(Protocol):
     """Opens a run's output and raises OutputError where it is not the video that was asked for."""
 
-    def __call__(self, run: Run, shape: Shape, job: Job) -> None: ...
+    def __call__(self, run: ResolvedRun, shape: Shape, job: Job) -> None: ...
 
 
 def check_thread() -> Executor:
@@ -54,7 +54,7 @@ class DispatchContext:
     identity: Identity  # of the engine
     costed_as: tuple[str, str]  # engine and device, as the cost model names them
     digest: Digest
-    shape: Callable[[Run], Shape]  # what a run's output must measure
+    shape: Callable[[ResolvedRun], Shape]  # what a run's output must measure
     check: CheckOutput
     checks: Executor  # where outputs are opened while others are denoised
     settings: DispatchSettings
@@ -80,7 +80,7 @@ class AttemptRecorder:
         """The same of runs that join later."""
         self._failures |= failures
 
-    def place(self, run: Run, attempt: int) -> Slot | None:
+    def place(self, run: ResolvedRun, attempt: int) -> Slot | None:
         """A place for the attempt; None where it has come to its end already, with or without a video."""
         try:
             return None if self._is_made(run, attempt) else self._seat(run, attempt)
@@ -88,7 +88,7 @@ class AttemptRecorder:
             self._refused(run, attempt, f"an input cannot be read: {exc.filename}: {exc.strerror}")
             return None
 
-    def _seat(self, run: Run, attempt: int) -> Slot:
+    def _seat(self, run: ResolvedRun, attempt: int) -> Slot:
         """With its folder made. Raises OSError where an input cannot be read."""
         tools = self._tools
         key = request_key(run, tools.identity, tools.digest)
@@ -98,7 +98,7 @@ class AttemptRecorder:
         tools.leases.take(attempt)
         return Slot(job, attempt, resumed=state.exists(), started=tools.clock())
 
-    def _is_made(self, run: Run, attempt: int) -> bool:
+    def _is_made(self, run: ResolvedRun, attempt: int) -> bool:
         """Whether the run's finished output lies there already: published by a process that died right after.
 
         Then the attempt ends with it. Raises OSError where an input cannot be read.
@@ -205,7 +205,7 @@ class AttemptRecorder:
         self._tools.events.noted(f"{seat.id}: its lease ran out, and another worker may have it")
         self._leave(seat)
 
-    def _refused(self, run: Run, attempt: int, cause: str) -> None:
+    def _refused(self, run: ResolvedRun, attempt: int, cause: str) -> None:
         """Fail a run that could not even be seated."""
         self._tools.ledger.queue.finish(attempt, State.FAILED, cause, failure=True)
         self._tools.leases.drop(attempt)

@@ -20,7 +20,7 @@ from cosmos_batch.errors import (
     UnavailableError,
     explain,
 )
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 
 class BatchEnd(Enum):
@@ -129,7 +129,7 @@ class RunningBatch:
             self._join(seat)
         self._hand_on()
 
-    def prefetch(self, runs: Sequence[Run], *, certain: bool) -> None:
+    def prefetch(self, runs: Sequence[ResolvedRun], *, certain: bool) -> None:
         """These runs are to join the session next, if no other worker is sooner: it may read what they need."""
         self._session.prefetch(runs, certain=certain)
 

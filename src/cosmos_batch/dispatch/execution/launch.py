@@ -26,7 +26,7 @@ from cosmos_batch.errors import (
 )
 from cosmos_batch.ledger import BatchFacts
 from cosmos_batch.planning.plan import Batch, Launch
-from cosmos_batch.run import Run, Signature
+from cosmos_batch.run import ResolvedRun, Signature
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Attendant(Steward, Protocol):
     ) -> None:
         """A batch begins, in a session with these control branches. `closed`: nobody may join it."""
 
-    def foresee(self, session: Session, runs: Sequence[Run]) -> None:
+    def foresee(self, session: Session, runs: Sequence[ResolvedRun]) -> None:
         """Tell a session of the runs that join it now, and of those that are likely to be next."""
 
     def further(self) -> tuple[Launch, Mapping[str, int]] | None:
@@ -91,7 +91,7 @@ class LaunchExecutor:
         failures: Mapping[str, int],
         stop: StopToken,
         attendant: Attendant | None = None,
-        alone_seconds: Callable[[Run], float] | None = None,
+        alone_seconds: Callable[[ResolvedRun], float] | None = None,
     ) -> None:
         """`failures` holds, by run id, the attempts that a run has made fail so far; `attendant` decides who
         comes and goes between steps, None: nobody does; `alone_seconds` predicts a launch of one run.

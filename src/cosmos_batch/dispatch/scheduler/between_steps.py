@@ -21,7 +21,7 @@ from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.policies.admission import AdmissionDecision, BatchCapacity, RunningRun, admit
 from cosmos_batch.planning.policies.priority import Rank, rank
 from cosmos_batch.planning.traits import Shape, Traits
-from cosmos_batch.run import Run, Signature
+from cosmos_batch.run import ResolvedRun, Signature
 
 Choose = Callable[[], Launch | None]
 """The launch that comes next, where it may go on in the session of the last."""
@@ -69,7 +69,7 @@ class Conductor:
         self._failures: dict[str, int] = {}  # of their attempts so far
         self._suspects: set[str] = set()  # those of them that must be alone
         self._company: frozenset[str] = frozenset()  # when it was last thought about who may join
-        self._ahead: tuple[Run, ...] = ()  # whom the session was last told to expect
+        self._ahead: tuple[ResolvedRun, ...] = ()  # whom the session was last told to expect
         self._due = float("inf")  # when a run that was held back then may begin
 
     def begin(self, launch: Launch) -> Mapping[str, int]:
@@ -99,7 +99,7 @@ class Conductor:
         launch = self._choose()
         return None if launch is None else (launch, self.begin(launch))
 
-    def _remember(self, run: Run) -> None:
+    def _remember(self, run: ResolvedRun) -> None:
         entry = self._waiting.entries[run.id]
         self._failures[run.id] = entry.failures
         if entry.crashes:
@@ -116,7 +116,7 @@ class Conductor:
         self._company = frozenset()
         self._ahead = ()
 
-    def foresee(self, session: Session, runs: Sequence[Run]) -> None:
+    def foresee(self, session: Session, runs: Sequence[ResolvedRun]) -> None:
         """Tell a session of the runs that join it now, and of those that are likely to be next: what has been read
         of these is to stay. Nobody is expected beside a run that must be alone.
         """
@@ -183,7 +183,7 @@ class Conductor:
             self._remember(run)
         self._claim(runs, flight, scene)
 
-    def _claim(self, runs: list[Run], flight: RunningBatch, scene: _Scene) -> None:
+    def _claim(self, runs: list[ResolvedRun], flight: RunningBatch, scene: _Scene) -> None:
         tools = self._tools
         cost = self._agenda.cost
         kinds = {run.id: self._ranks[run.id][1] for run in runs}

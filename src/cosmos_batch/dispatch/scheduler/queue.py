@@ -23,7 +23,7 @@ from cosmos_batch.planning.policies.flush import FlushRules, Gathered, fills_a_b
 from cosmos_batch.planning.policies.load_balance import near, pick_next, prefetch_candidates
 from cosmos_batch.planning.policies.priority import POINT_SECONDS, PlannedLaunch, Rank, order_launches, rank
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import Priority, Run
+from cosmos_batch.run import Priority, ResolvedRun
 
 LESSONS = 500  # measurements that the cost model is fitted to, the latest
 CANDIDATES = 64  # runs that are thought of when a running batch has room
@@ -118,12 +118,12 @@ class QueueScheduler:
                 return launch
         return None
 
-    def upcoming(self) -> tuple[Run, ...]:
+    def upcoming(self) -> tuple[ResolvedRun, ...]:
         """The waiting runs of the launches that are likely to be next, the likeliest first; up to one that may not
         go on in the session at work.
         """
         self._drop_taken()
-        found: list[Run] = []
+        found: list[ResolvedRun] = []
         for turn in prefetch_candidates(self._turns, len(self.others), AHEAD):
             if not self._may_go_on(turn.launch):
                 break
@@ -267,7 +267,7 @@ class QueueScheduler:
         for entry in entries:
             self._fresh.pop(entry.id, None)
 
-    def _planned_turns(self, runs: Sequence[Run]) -> list[PlannedLaunch]:
+    def _planned_turns(self, runs: Sequence[ResolvedRun]) -> list[PlannedLaunch]:
         if not runs:
             return []
         try:
@@ -288,11 +288,11 @@ class QueueScheduler:
             return (batch,)
         return batch.split(most, self._predicted)
 
-    def _predicted(self, runs: Sequence[Run]) -> float:
+    def _predicted(self, runs: Sequence[ResolvedRun]) -> float:
         """Seconds of a batch of these runs."""
         return self.cost.batch_seconds(features([self._waiting.run_class(run).work for run in runs], branches=0))
 
-    def _doable(self, runs: Sequence[Run]) -> list[Run]:
+    def _doable(self, runs: Sequence[ResolvedRun]) -> list[ResolvedRun]:
         """The runs, without those that the engine cannot do, which fail."""
         refused = refusals_by_run(runs, self._traits, self._waiting.facts)
         for run_id, problems in refused.items():

@@ -13,9 +13,9 @@ from cosmos_batch.dispatch.settings import StopToken, Throttle
 from cosmos_batch.engines.base import Engine
 from cosmos_batch.ledger import RunRecord, RunStatus
 from cosmos_batch.planning.plan import Plan
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
-Planner = Callable[[Sequence[Run]], Plan]
+Planner = Callable[[Sequence[ResolvedRun]], Plan]
 
 
 class Executor:
@@ -31,7 +31,7 @@ class Executor:
         )
         self._manifest_pace = Throttle(0.0, tools.clock)
 
-    def execute(self, runs: Sequence[Run]) -> list[RunStatus]:
+    def execute(self, runs: Sequence[ResolvedRun]) -> list[RunStatus]:
         """Make what is missing of settled runs; return how each of them stands, in the order of submission.
 
         Returns early, with runs still waiting, once a stop is wanted. Raises StorageError, LedgerError and

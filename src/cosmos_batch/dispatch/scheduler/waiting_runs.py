@@ -9,7 +9,7 @@ from dataclasses import replace
 from cosmos_batch.ledger import Ledger, QueueEntry
 from cosmos_batch.planning.equivalence import RunClass, lots_of
 from cosmos_batch.planning.traits import Traits, VideoInfo
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 RESCAN_SECONDS = 60.0  # a database may let a change be seen after a later one: so everything is read now and then
 
@@ -23,8 +23,8 @@ class WaitingRuns:
         self._clock = clock
         self._latest: int | None = None
         self._scanned = clock()
-        self._runs: dict[str, tuple[str, Run]] = {}
-        self._kinds: dict[str, tuple[Run, RunClass]] = {}
+        self._runs: dict[str, tuple[str, ResolvedRun]] = {}
+        self._kinds: dict[str, tuple[ResolvedRun, RunClass]] = {}
         self.entries: dict[str, QueueEntry] = {}
         self.facts: dict[str, VideoInfo] = {}  # of the runs' videos, by path
 
@@ -62,7 +62,7 @@ class WaitingRuns:
         self._runs.pop(run_id, None)
         self._kinds.pop(run_id, None)
 
-    def runs(self, ids: Iterable[str]) -> list[Run]:
+    def runs(self, ids: Iterable[str]) -> list[ResolvedRun]:
         """The requests of runs, with the priority that they have now; those that are gone are left out."""
         wanted = [entry for id_ in ids if (entry := self.entries.get(id_))]
         unknown = [entry.id for entry in wanted if self._runs.get(entry.id, ("",))[0] != entry.fingerprint]
@@ -72,7 +72,7 @@ class WaitingRuns:
                 self.facts.update(request.facts)
         return [run for entry in wanted if (run := self._run(entry))]
 
-    def _run(self, entry: QueueEntry) -> Run | None:
+    def _run(self, entry: QueueEntry) -> ResolvedRun | None:
         fingerprint, run = self._runs.get(entry.id, ("", None))
         if run is None or run.priority == entry.priority:
             return run
@@ -80,7 +80,7 @@ class WaitingRuns:
         self._runs[entry.id] = fingerprint, run
         return run
 
-    def run_class(self, run: Run) -> RunClass:
+    def run_class(self, run: ResolvedRun) -> RunClass:
         """What the planner wants to know of a run."""
         known = self._kinds.get(run.id)
         if known is None or not (known[0] is run or known[0].fingerprint == run.fingerprint):

@@ -17,7 +17,7 @@ from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.engines.base import Engine, Event, Job, Progress, Result, Session
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 STARTING, DISPATCHING, ENGINE = "starting", "dispatching", "engine"
 
@@ -107,7 +107,7 @@ class TrackedSession:
         finally:
             self._marker.leave()
 
-    def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+    def prefetch(self, runs: Sequence[ResolvedRun], *, certain: bool = True) -> None:
         """Prefetch the files of the runs that join next; reading them may crash the process."""
         self._prefetched = {run.id: 0 for run in runs if run.id not in self._steps}
         self._session.prefetch(runs, certain=certain)

@@ -43,7 +43,7 @@ from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.resolve import leading_facts
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 
 class ExitCode(IntEnum):
@@ -135,7 +135,7 @@ class Worker:
         self._patrol_pace = Throttle(service.settings.lease / 4, clock)
         self.stop = StopToken()
 
-    def _finished_shape(self, run: Run) -> Shape:
+    def _finished_shape(self, run: ResolvedRun) -> Shape:
         return self._machine.engine.traits.finished(run, leading_facts(run, self._waiting.facts))
 
     def run(self) -> ExitCode:

@@ -27,7 +27,7 @@ from cosmos_batch.media.video import Frames
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 
 @contextmanager
@@ -80,7 +80,7 @@ class TransferSession:
             self._model.keep_only(launch.controls)
         self._passes = self._model.passes()
 
-    def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+    def prefetch(self, runs: Sequence[ResolvedRun], *, certain: bool = True) -> None:
         """These runs join next, and no others: read their videos meanwhile; where it is `certain`, encode them."""
         self._prefetch.set_expected(runs)
         self._ahead.may = certain

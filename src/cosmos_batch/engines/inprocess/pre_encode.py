@@ -12,7 +12,7 @@ from cosmos_batch.engines.inprocess.io.prefetch import VideoPrefetcher
 from cosmos_batch.engines.inprocess.model import Model
 from cosmos_batch.engines.inprocess.request import parts_of_start
 from cosmos_batch.errors import CosmosBatchError
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 
 class PreEncoder:
@@ -25,7 +25,7 @@ class PreEncoder:
     def __init__(self, model: Model, prefetch: VideoPrefetcher) -> None:
         self._model = model
         self._prefetch = prefetch
-        self._parts: deque[tuple[Run, Iterator[None]]] = deque()  # left of each run
+        self._parts: deque[tuple[ResolvedRun, Iterator[None]]] = deque()  # left of each run
         self.may = True  # whether the device's time is to be spent on it
 
     def part(self) -> bool:

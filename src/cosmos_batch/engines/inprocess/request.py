@@ -12,7 +12,7 @@ from torch import Tensor
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.inprocess.checkpoint import SavedState, load_state, save_state
 from cosmos_batch.engines.inprocess.gpu.host_device import PendingFrames, to_device, to_frames
-from cosmos_batch.engines.inprocess.io.input_videos import SOURCE, Size, Videos, run_size, settled
+from cosmos_batch.engines.inprocess.io.input_videos import SOURCE, Size, Videos, run_size
 from cosmos_batch.engines.inprocess.model import Model
 from cosmos_batch.engines.inprocess.sampling.batch import Conditioning, ControlInput
 from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
@@ -25,7 +25,7 @@ from cosmos_batch.engines.inprocess.transfer25.conditioning import (
     token_weight,
 )
 from cosmos_batch.media.video import Frames
-from cosmos_batch.run import Control, Run
+from cosmos_batch.run import Control, ResolvedRun
 
 AHEAD_TOKENS = 8192
 """Tokens of a chunk up to which encoding a video waits more for the host than for the device. With more, nothing
@@ -51,13 +51,13 @@ class RunState:
     def prepare(cls, job: Job, model: Model, videos: Videos, owner: str) -> RunState:
         """The work of a run with these videos, at its start."""
         run, settings = job.run, model.settings
-        count = settled(run.sampling.num_frames, "num_frames", run)
+        count = run.sampling.num_frames
         return cls(
             job=job,
             model=model,
             owner=owner,
             size=run_size(run),
-            steps=settled(run.sampling.num_steps, "num_steps", run),
+            steps=run.sampling.num_steps,
             starts=chunk_starts(count, settings.chunk_frames, settings.overlap),
             videos=videos,
         )
@@ -80,17 +80,17 @@ class RunState:
         """What the present chunk is made from."""
         run, sampling = self.job.run, self.job.run.sampling
         known, given = self._given()
-        pure = noise(settled(sampling.seed, "seed", run), self.chunk, given.shape[1:])
+        pure = noise(sampling.seed, self.chunk, given.shape[1:])
         weights = normalised({c.name: self._weight(c) for c in run.active})
         guides = {
             name: ControlInput(self._encode(frames, name), weights[name])
             for name, frames in self.videos.controls.items()
         }
         return Conditioning(
-            schedule=make_schedule(self.steps, settled(sampling.sigma_max, "sigma_max", run)),
-            guidance=settled(sampling.guidance, "guidance", run),
+            schedule=make_schedule(self.steps, sampling.sigma_max),
+            guidance=sampling.guidance,
             prompt=run.prompt,
-            negative=settled(sampling.negative_prompt, "negative_prompt", run),
+            negative=sampling.negative_prompt,
             guides=guides,
             known=known,
             given=given,
@@ -183,7 +183,7 @@ def _encoded(model: Model, frames: Frames, start: int, content: str) -> Tensor:
     return model.encode(chunk_of(frames, start, count), f"{content} {start} {count}")
 
 
-def parts_of_start(model: Model, run: Run, videos: Videos) -> Iterator[None]:
+def parts_of_start(model: Model, run: ResolvedRun, videos: Videos) -> Iterator[None]:
     """Have the model keep what the first chunk of a run asks of it, in parts: its prompts as they are read, its
     videos' latents. Nothing is done for a large video.
     """
@@ -198,7 +198,7 @@ def parts_of_start(model: Model, run: Run, videos: Videos) -> Iterator[None]:
         yield
 
 
-def _tokens(model: Model, run: Run) -> int:
+def _tokens(model: Model, run: ResolvedRun) -> int:
     """Of one chunk."""
     frames = 1 + (model.settings.chunk_frames - 1) // model.vae.temporal
     width, height = (side // (model.vae.spatial * model.config.patch) for side in run_size(run))

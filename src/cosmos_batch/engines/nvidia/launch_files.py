@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos_batch.media.info import VideoInfo
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 There = Callable[[Path], str]
 """What a local path is called where the script runs. It is asked once for every file, after that file was written,
@@ -18,7 +18,7 @@ and once for the folder of the outputs."""
 class Sample:
     """One run as the script sees it, and where the script leaves what it makes of it."""
 
-    run: Run  # the planned run itself
+    run: ResolvedRun  # the planned run itself
     name: str  # what the script calls it: "video_3" for the fourth line of a Transfer1 batch, else the run's id
     video: Path  # where the output is expected, below `Written.outputs`
     prompt: Path | None  # where the script repeats the prompt as text; None: nowhere

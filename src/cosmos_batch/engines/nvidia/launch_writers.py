@@ -1,4 +1,4 @@
-"""What all writers share: settled runs, files that appear whole, and videos that lie beside them."""
+"""What all writers share: files that appear whole, and videos that lie beside them."""
 
 from __future__ import annotations
 
@@ -7,32 +7,21 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cosmos_batch.engines.nvidia.launch_files import There
-from cosmos_batch.errors import PlanError, StorageError
+from cosmos_batch.errors import StorageError
 from cosmos_batch.media.atomic import replacing
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.video import probe
-from cosmos_batch.planning.batch_keys import resolved_defaults
 from cosmos_batch.planning.plan import Launch
-from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import Run
 
 
 def name_of(launch: Launch) -> str:
     """What the files of a launch are called."""
     return f"batch_{launch.index + 1:04d}"
-
-
-def settled(run: Run, traits: Traits) -> Run:
-    """The run with every setting filled in. Raises PlanError where only `settle` could have done that."""
-    sampling = run.sampling.over(resolved_defaults(traits))
-    if sampling.num_frames is None or sampling.resolution is None or sampling.fps == "input":
-        raise PlanError(f"run {run.id}: its frames, size and rate must be settled before it can be written")
-    return replace(run, sampling=sampling)
 
 
 def number(value: float) -> float | int:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from cosmos_batch.planning.plan import Batch
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 
 def without(batches: Sequence[Batch], run_ids: Collection[str]) -> list[Batch]:
@@ -35,6 +35,6 @@ def equal_batches(batches: Sequence[Batch], most: int) -> list[Batch]:
     return [_with(batch, batch.runs[i : i + size]) for batch in batches for i in range(0, len(batch.runs), size)]
 
 
-def _with(batch: Batch, runs: Sequence[Run]) -> Batch:
+def _with(batch: Batch, runs: Sequence[ResolvedRun]) -> Batch:
     """The batch with these of its runs, and their share of its seconds."""
     return replace(batch, runs=tuple(runs), seconds=batch.seconds * len(runs) / len(batch.runs))

@@ -36,7 +36,7 @@ from cosmos_batch.errors import (
     UnavailableError,
 )
 from cosmos_batch.planning.plan import Launch
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 _LOOKS = 2  # at a script, for one `advance` at most
 _FALSE_STARTS = 3  # a script may be killed so often, one time after the other, before it has loaded its model
@@ -88,7 +88,7 @@ class ScriptSession:
         """A script has one launch, and nobody asks it for another."""
         raise EngineError(f"a session of {len(launch.runs)} other runs cannot go on in a script's")
 
-    def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+    def prefetch(self, runs: Sequence[ResolvedRun], *, certain: bool = True) -> None:
         """The script reads what its launch has when it comes to it."""
 
     def join(self, job: Job) -> Iterable[Event]:

@@ -73,7 +73,7 @@ def fills_a_batch(runs: Sequence[Run], traits: Traits, cost: CostModel, facts: M
     for lot in lots_of(runs, traits, facts):
         if not lot.run_class.problems:
             key = lot.run_class.batch_key if traits.ragged else (lot.run_class.batch_key, lot.run_class.signature)
-            counts[key] = counts.get(key, 0) + len(lot.runs)
+            counts[key] = counts.get(key, 0) + len(lot.places)
             kinds[key] = lot.run_class
     bounds = {key: sizing(traits, cost, kind.signature).capacity_left(kind, Load()) for key, kind in kinds.items()}
     return any(counts[key] >= bound for key, bound in bounds.items())

@@ -1,4 +1,4 @@
-"""From the body of a request to a settled run: OpenAI's fields and our own, with every problem at once."""
+"""From the body of a request to a resolved run: OpenAI's fields and our own, with every problem at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cosmos_batch.planning.batch_keys import resolved_defaults
 from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.resolve import UNKNOWN_FPS, leading_facts, resolve
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun, Run
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
 
 TEXTS = frozenset(
@@ -43,7 +43,7 @@ class FindUpload(Protocol):
 class ParsedRun:
     """A run that may be made."""
 
-    run: Run  # settled
+    run: ResolvedRun
     facts: Mapping[str, VideoInfo]  # of its videos, by path
 
 
@@ -74,7 +74,7 @@ class RequestParser:
             raise InputError(tuple(dict.fromkeys((*problems, *exc.problems)))) from exc
         if problems:
             raise InputError(problems)
-        return self._settled(run, seconds)
+        return self._resolved(run, seconds)
 
     def knows(self, body: Mapping[str, Any]) -> bool:
         """Whether every video that a body names was looked into before, so that `run_of` will be quick."""
@@ -112,7 +112,7 @@ class RequestParser:
             field, "is no file that may be read here", f"{within}; or upload it with POST /v1/files", text
         )
 
-    def _settled(self, run: Run, seconds: float | None) -> ParsedRun:
+    def _resolved(self, run: Run, seconds: float | None) -> ParsedRun:
         facts: dict[str, VideoInfo] = {}
         problems = []
         for path in videos_of(run):
@@ -125,12 +125,12 @@ class RequestParser:
         if seconds is not None:
             run = self._lasting(run, seconds, facts)
         try:
-            settled = resolve(run, self._traits, facts)
+            resolved = resolve(run, self._traits, facts)
         except CosmosBatchError as exc:
             raise InputError([Location().problem("", str(exc), "")]) from exc
-        if refused := refusals_by_run([settled], self._traits, facts):
-            raise InputError(refused[settled.id])
-        return ParsedRun(settled, facts)
+        if refused := refusals_by_run([resolved], self._traits, facts):
+            raise InputError(refused[resolved.id])
+        return ParsedRun(resolved, facts)
 
     def _lasting(self, run: Run, seconds: float, facts: Mapping[str, VideoInfo]) -> Run:
         """The run with as many frames as last so long."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from cosmos_batch.dispatch.output.directory import OUTPUT, RUN_FILE
 from cosmos_batch.ledger import Attempt, RunRecord, RunWithAttempt, State
-from cosmos_batch.run import Run, as_dict
+from cosmos_batch.run import ResolvedRun, Run, as_dict
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
 from cosmos_batch.service.schemas.videos import Video, VideoError
 
@@ -165,11 +165,8 @@ def eta_seconds(record: RunRecord, attempt: Attempt | None, now: float | None = 
     return left if left > 0 else None
 
 
-def _seconds(run: Run) -> str:
-    fps = run.sampling.fps
-    if not isinstance(fps, float | int) or run.sampling.num_frames is None:
-        return ""
-    return f"{run.sampling.num_frames / fps:g}"
+def _seconds(run: ResolvedRun) -> str:
+    return f"{run.sampling.num_frames / run.sampling.fps:g}"
 
 
 def _taken(attempt: Attempt | None) -> float | None:

@@ -22,7 +22,7 @@ from cosmos_batch.media.video import probe, read_frames
 from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Control, Run, Sampling
+from cosmos_batch.run import Control, ResolvedRun, Run, Sampling
 from tests.support.clips import clip
 from tests.support.nvidia_files import as_written, fingerprints, planned, read_back
 
@@ -178,7 +178,7 @@ def test_a_run_that_brings_a_map_of_its_own_needs_no_other(
 ) -> None:
     own = (Control(name="seg", weight=0.5, mask_prompt="car"),)
     runs = [replace(run_of("a", street), controls=own), run_of("b", street, seg=0.5)]
-    batch = Batch(runs=tuple(_settled(runs)), shape=Shape(960, 704, 6), seconds=1, bytes=1)
+    batch = Batch(runs=tuple(_resolved(runs)), shape=Shape(960, 704, 6), seconds=1, bytes=1)
     launch = Launch(0, ("seg",), (batch,), 1.0, "")
 
     _, lines = spec_and_lines(write_transfer1(launch, tmp_path / "out", cache=cache))
@@ -188,15 +188,15 @@ def test_a_run_that_brings_a_map_of_its_own_needs_no_other(
     assert second["control_weight"].endswith(".pt")
 
 
-def _settled(runs: list[Run]) -> list[Run]:
+def _resolved(runs: list[Run]) -> list[ResolvedRun]:
     return [run for launch in planned(runs, "transfer1").launches for run in launch.runs]
 
 
 def test_equal_prompts_go_to_different_tensor_batches(tmp_path: Path, street: str, cache: ControlCache) -> None:
     prompts = ["snow", "snow", "rain", "fog", "night", "snow"]
     runs = [run_of(f"r{i}", street, prompt=prompt, depth=0.5) for i, prompt in enumerate(prompts)]
-    settled = _settled(runs)
-    batches = tuple(Batch(tuple(settled[i : i + 2]), Shape(960, 704, 6), 1.0, 1) for i in (0, 2, 4))
+    resolved = _resolved(runs)
+    batches = tuple(Batch(tuple(resolved[i : i + 2]), Shape(960, 704, 6), 1.0, 1) for i in (0, 2, 4))
 
     written = write_transfer1(Launch(0, ("depth",), batches, 1.0, ""), tmp_path / "out", cache=cache)
 
@@ -209,7 +209,7 @@ def test_equal_prompts_go_to_different_tensor_batches(tmp_path: Path, street: st
 def test_batches_that_the_script_would_cut_otherwise_are_refused(
     tmp_path: Path, street: str, cache: ControlCache
 ) -> None:
-    runs = _settled([run_of(f"r{i}", street, depth=0.5) for i in range(3)])
+    runs = _resolved([run_of(f"r{i}", street, depth=0.5) for i in range(3)])
     batches = tuple(Batch(tuple(part), Shape(960, 704, 6), 1.0, 1) for part in (runs[:1], runs[1:]))
     with pytest.raises(PlanError, match=r"batches of \[1, 2\]"):
         write_transfer1(Launch(0, ("depth",), batches, 1.0, ""), tmp_path / "out", cache=cache)

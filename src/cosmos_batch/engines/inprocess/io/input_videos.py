@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmos_batch.errors import EngineError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.engine_inputs import prepare_control, prepare_input, prepare_mask
 from cosmos_batch.media.video import Frames
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 PURE_NOISE = 80.0
 """A run whose sigma_max is at least this starts from pure noise; below, from its input video noised to that level
@@ -25,7 +23,6 @@ SOURCE = ""
 
 Mask = NDArray[np.float32]
 Size = tuple[int, int]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +47,9 @@ class Videos:
         return self.controls if self.source is None else {**self.controls, SOURCE: self.source}
 
 
-def read_videos(run: Run, cache: ControlCache) -> Videos:
-    """Read and make all videos that a settled run needs. Raises MediaError and MissingExtraError."""
-    count, size = settled(run.sampling.num_frames, "num_frames", run), run_size(run)
+def read_videos(run: ResolvedRun, cache: ControlCache) -> Videos:
+    """Read and make all videos that a run needs. Raises MediaError and MissingExtraError."""
+    count, size = run.sampling.num_frames, run_size(run)
     return Videos.of(
         controls={c.name: prepare_control(run, c, count=count, size=size, cache=cache) for c in run.active},
         masks={c.name: prepare_mask(run, c, count=count, size=size, cache=cache) for c in run.active},
@@ -66,26 +63,19 @@ def _digest(frames: Frames) -> str:
     return content.hexdigest()
 
 
-def bytes_held(run: Run) -> int:
-    """Of the host's memory, by the videos of a settled run."""
+def bytes_held(run: ResolvedRun) -> int:
+    """Of the host's memory, by the videos of a run."""
     width, height = run_size(run)
-    pixels = settled(run.sampling.num_frames, "num_frames", run) * width * height
+    pixels = run.sampling.num_frames * width * height
     masked = sum(control.mask is not None or control.mask_prompt is not None for control in run.active)
     return pixels * (3 * (len(run.active) + _starts_from_input(run)) + 4 * masked)
 
 
-def run_size(run: Run) -> Size:
-    """Width and height of a settled run."""
-    width, _, height = (run.sampling.resolution or "").partition("x")
+def run_size(run: ResolvedRun) -> Size:
+    """Width and height of a run's output."""
+    width, _, height = run.sampling.resolution.partition("x")
     return int(width), int(height)
 
 
-def settled(value: T | None, name: str, run: Run) -> T:
-    """A sampling setting of a run that was settled. Raises EngineError where it was not."""
-    if value is None:
-        raise EngineError(f"run {run.id} reached the engine without {name}; settle its sampling first")
-    return value
-
-
-def _starts_from_input(run: Run) -> bool:
-    return settled(run.sampling.sigma_max, "sigma_max", run) < PURE_NOISE
+def _starts_from_input(run: ResolvedRun) -> bool:
+    return run.sampling.sigma_max < PURE_NOISE

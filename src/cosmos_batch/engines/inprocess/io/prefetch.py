@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cosmos_batch.engines.inprocess.io.input_videos import Videos, bytes_held
 from cosmos_batch.media.engine_inputs import needs_models
 from cosmos_batch.media.info import FileMark, file_mark, videos_of
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 MOST_BYTES = 4 << 30
 """Of the host's memory that frames of runs may take which have not joined yet."""
@@ -18,7 +18,7 @@ MOST_BYTES = 4 << 30
 
 @dataclass(frozen=True, slots=True)
 class _Expected:
-    run: Run
+    run: ResolvedRun
     bytes: int
     reading: Future[tuple[tuple[FileMark, ...], Videos]]  # with the marks of the files from before
 
@@ -28,14 +28,14 @@ class VideoPrefetcher:
     then is read anew, and so is one that could not be read.
     """
 
-    def __init__(self, read: Callable[[Run], Videos]) -> None:
+    def __init__(self, read: Callable[[ResolvedRun], Videos]) -> None:
         """`read`: reads a run's videos, in any thread."""
         self._read = read
         self._thread = ThreadPoolExecutor(1, "videos")
         self._expected: dict[str, _Expected] = {}
         self._told: set[str] = set()  # those of them that `fresh` gave
 
-    def set_expected(self, runs: Sequence[Run]) -> None:
+    def set_expected(self, runs: Sequence[ResolvedRun]) -> None:
         """These runs are taken next, in this order, and no others: as far as memory goes, read their videos.
 
         What takes models on the device to make is left until it is taken, for denoising has the device.
@@ -51,7 +51,7 @@ class VideoPrefetcher:
                 return
             self._expected[run.id] = _Expected(run, size, self._thread.submit(self._ahead, run))
 
-    def fresh(self) -> list[tuple[Run, Videos]]:
+    def fresh(self) -> list[tuple[ResolvedRun, Videos]]:
         """The runs whose videos have been read since this was last asked, and are still expected."""
         found = []
         for run_id, expected in self._expected.items():
@@ -61,11 +61,11 @@ class VideoPrefetcher:
                 found.append((expected.run, reading.result()[1]))
         return found
 
-    def expects(self, run: Run) -> bool:
+    def expects(self, run: ResolvedRun) -> bool:
         """Whether a run is still to be taken."""
         return run.id in self._expected
 
-    def take(self, run: Run) -> Videos:
+    def take(self, run: ResolvedRun) -> Videos:
         """A run's videos, read now if they were not before. Raises as reading them does."""
         expected = self._expected.pop(run.id, None)
         self._told.discard(run.id)
@@ -82,7 +82,7 @@ class VideoPrefetcher:
             self._forget(run_id)
         self._thread.shutdown()
 
-    def _ahead(self, run: Run) -> tuple[tuple[FileMark, ...], Videos]:
+    def _ahead(self, run: ResolvedRun) -> tuple[tuple[FileMark, ...], Videos]:
         return _marks(run), self._read(run)
 
     def _forget(self, run_id: str) -> None:
@@ -90,6 +90,6 @@ class VideoPrefetcher:
         self._told.discard(run_id)
 
 
-def _marks(run: Run) -> tuple[FileMark, ...]:
+def _marks(run: ResolvedRun) -> tuple[FileMark, ...]:
     """Of the files that the run reads. Raises OSError."""
     return tuple(file_mark(path) for path in videos_of(run))

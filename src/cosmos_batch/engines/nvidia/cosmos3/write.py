@@ -6,29 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_batch.controls import CONTROLS
-from cosmos_batch.engines.nvidia.cosmos3.traits import COSMOS3
 from cosmos_batch.engines.nvidia.launch_files import Sample, There, Written
-from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, name_of, number, settled
+from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, name_of, number
 from cosmos_batch.engines.resolutions import COSMOS3_SIZES, nearest, parsed, place_of
 from cosmos_batch.errors import PlanError
 from cosmos_batch.formats.cosmos3 import SHIFT, chunk_frames, control_guidance
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.plan import Launch
-from cosmos_batch.run import Control, Run
+from cosmos_batch.run import Control, ResolvedRun
 
 
 def write_cosmos3(launch: Launch, folder: Path, *, there: There = str) -> Written:
     """Write a launch into `folder` as `batch_0001.jsonl`.
 
-    The runs must be settled. Edge and blur videos that no run brings are left to the script, which makes them by
+    Edge and blur videos that no run brings are left to the script, which makes them by
     preset, always the same. The aspect ratio is written, because the script takes 16:9 where it is left out.
 
     Raises PlanError for a launch that the script would not make as asked, MediaError if a video cannot be looked
     into, and StorageError if something cannot be written.
     """
     place = SampleFiles(folder.absolute(), name_of(launch), there)
-    runs = [settled(run, COSMOS3) for run in launch.runs]
-    records = [_record(run, place) for run in runs]
+    records = [_record(run, place) for run in launch.runs]
     lines = place.write_lines(".jsonl", records)
     named = there(lines)
     if "*" in named:
@@ -36,14 +34,14 @@ def write_cosmos3(launch: Launch, folder: Path, *, there: There = str) -> Writte
     return Written(
         files=(lines,),
         arguments=("-i", named, "-o", there(place.outputs)),
-        samples=tuple(_sample(planned, run, place) for planned, run in zip(launch.runs, runs, strict=True)),
+        samples=tuple(_sample(run, place) for run in launch.runs),
         batch_size=1,
         inputs=tuple(place.inputs),
         outputs=place.outputs,
     )
 
 
-def _record(run: Run, place: SampleFiles) -> dict[str, Any]:
+def _record(run: ResolvedRun, place: SampleFiles) -> dict[str, Any]:
     sampling = run.sampling
     resolution, aspect = _size(run, place)
     record: dict[str, Any] = {
@@ -69,14 +67,14 @@ def _record(run: Run, place: SampleFiles) -> dict[str, Any]:
     }
     if run.video is not None:
         record["vision_path"] = place.input(run.video)
-    elif isinstance(sampling.fps, float):
+    else:
         record["fps"] = number(sampling.fps)
     return record | {_name(control): _control(control, place) for control in run.active}
 
 
-def _size(run: Run, place: SampleFiles) -> tuple[str, tuple[int, int]]:
+def _size(run: ResolvedRun, place: SampleFiles) -> tuple[str, tuple[int, int]]:
     """The script's name of a size, and its aspect ratio."""
-    wanted = run.sampling.resolution or ""
+    wanted = run.sampling.resolution
     size = parsed(wanted)
     if size is None and wanted in COSMOS3_SIZES:
         first = run.video or next(control.video for control in run.active if control.video)
@@ -101,12 +99,11 @@ def _control(control: Control, place: SampleFiles) -> dict[str, Any]:
     return record
 
 
-def _sample(planned: Run, run: Run, place: SampleFiles) -> Sample:
+def _sample(run: ResolvedRun, place: SampleFiles) -> Sample:
     own = place.outputs / run.id
     resolution, aspect = _size(run, place)
     width, height = COSMOS3_SIZES[resolution][aspect]
     fps = place.facts(run.video).fps if run.video else run.sampling.fps
-    assert isinstance(fps, float)  # settled
-    frames = run.sampling.num_frames or 0
     controls: dict[str, Path] = {control.name: own / f"control_{_name(control)}.mp4" for control in run.active}
-    return Sample(planned, run.id, own / "vision.mp4", None, controls, VideoInfo(width, height, frames, fps))
+    facts = VideoInfo(width, height, run.sampling.num_frames, fps)
+    return Sample(run, run.id, own / "vision.mp4", None, controls, facts)

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from cosmos_batch.planning.batch_keys import key_of
 from cosmos_batch.planning.plan import Batch, Launch
-from cosmos_batch.run import Run, Sampling
+from cosmos_batch.run import ResolvedRun, Run, Sampling
 
 weights_of = key_of(("weights", "input"), Sampling())
 """What a tensor batch of numbers must have equal, beside its shape."""
@@ -52,9 +52,9 @@ def _repeats(batch: Batch) -> bool:
     return len({run.prompt for run in batch.runs}) < len(batch.runs)
 
 
-def _deal(runs: Sequence[Run], sizes: Sequence[int]) -> list[list[Run]]:
+def _deal(runs: Sequence[ResolvedRun], sizes: Sequence[int]) -> list[list[ResolvedRun]]:
     """One run to each hand in turn, until every hand has its size; so neighbours end up in different hands."""
-    hands: list[list[Run]] = [[] for _ in sizes]
+    hands: list[list[ResolvedRun]] = [[] for _ in sizes]
     turn = 0
     for run in runs:
         while len(hands[turn % len(sizes)]) == sizes[turn % len(sizes)]:

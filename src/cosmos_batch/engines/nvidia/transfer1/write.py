@@ -9,17 +9,17 @@ from typing import Any
 
 from cosmos_batch.controls import CONTROLS, Derivation, segmentation_prompt
 from cosmos_batch.engines.nvidia.launch_files import Sample, There, Written
-from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, make_folder, name_of, number, settled
+from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, make_folder, name_of, number
 from cosmos_batch.engines.nvidia.transfer1.order import mixes_weights, spread
 from cosmos_batch.engines.nvidia.transfer1.spec import create_minimal_base_spec, to_cosmos_batch_inference_jsonl
-from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1_DRIVEN, upscaled
+from cosmos_batch.engines.nvidia.transfer1.traits import upscaled
 from cosmos_batch.engines.nvidia.transfer1.weight_maps import write_constant_map
 from cosmos_batch.errors import PlanError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.batch_keys import is_map
 from cosmos_batch.planning.plan import Batch, Launch
-from cosmos_batch.run import Control, Run
+from cosmos_batch.run import Control, ResolvedRun
 
 # Not for a run to choose; spelled out, so that no default of the script can change them.
 _FIXED: Mapping[str, Any] = {
@@ -34,7 +34,7 @@ _FIXED: Mapping[str, Any] = {
 def write_transfer1(launch: Launch, folder: Path, *, cache: ControlCache, there: There = str) -> Written:
     """Write a launch into `folder`: `batch_0001_spec.json`, `batch_0001.jsonl`, and made files below `inputs/`.
 
-    The runs must be settled. Edge and vis videos that no run brings are made at the input's own size, as the
+    Edge and vis videos that no run brings are made at the input's own size, as the
     script itself does. Where the runs of a tensor batch differ in weights, each brings one of its own as a map.
     Runs of one prompt are moved to different tensor batches where that is possible, so the samples may be in
     another order than the launch's runs.
@@ -45,7 +45,7 @@ def write_transfer1(launch: Launch, folder: Path, *, cache: ControlCache, there:
     _check_sizes(launch)
     place = SampleFiles(folder.absolute(), name_of(launch), there)
     planned = spread(launch)
-    runs = [_with_controls(settled(run, TRANSFER1_DRIVEN), place, cache) for run in planned.runs]
+    runs = [_with_controls(run, place, cache) for run in planned.runs]
     spec = place.write_json("_spec.json", _spec(runs, place))
     lines = place.write_lines(".jsonl", _lines(planned.batches, runs, place))
     size = launch.batch_size
@@ -75,12 +75,12 @@ def _check_sizes(launch: Launch) -> None:
         )
 
 
-def _with_controls(run: Run, place: SampleFiles, cache: ControlCache) -> Run:
+def _with_controls(run: ResolvedRun, place: SampleFiles, cache: ControlCache) -> ResolvedRun:
     """The run with every control spelled out that counts: what the script would draw at random is made."""
     return replace(run, controls=tuple(_spelled_out(run, control, place, cache) for control in run.active))
 
 
-def _spelled_out(run: Run, control: Control, place: SampleFiles, cache: ControlCache) -> Control:
+def _spelled_out(run: ResolvedRun, control: Control, place: SampleFiles, cache: ControlCache) -> Control:
     if control.video is not None:
         return replace(control, preset="medium", prompt=None)
     if control.name == "seg":
@@ -97,7 +97,7 @@ def _spelled_out(run: Run, control: Control, place: SampleFiles, cache: ControlC
     return replace(control, video=str(place.keep(made)), preset="medium")
 
 
-def _spec(runs: Sequence[Run], place: SampleFiles) -> dict[str, Any]:
+def _spec(runs: Sequence[ResolvedRun], place: SampleFiles) -> dict[str, Any]:
     """The base spec. Its controls stand at "0", the text: beside a map, the number 0 would be read as 1."""
     spec = create_minimal_base_spec(runs)
     for name, value in spec.items():
@@ -108,7 +108,7 @@ def _spec(runs: Sequence[Run], place: SampleFiles) -> dict[str, Any]:
     return {**_FIXED, **spec, "input_video_path": place.input(spec["input_video_path"])}
 
 
-def _lines(batches: Sequence[Batch], runs: Sequence[Run], place: SampleFiles) -> list[dict[str, Any]]:
+def _lines(batches: Sequence[Batch], runs: Sequence[ResolvedRun], place: SampleFiles) -> list[dict[str, Any]]:
     lines, start = to_cosmos_batch_inference_jsonl(runs), 0
     for batch in batches:
         if mixes_weights(batch.runs):
@@ -123,7 +123,7 @@ def _lines(batches: Sequence[Batch], runs: Sequence[Run], place: SampleFiles) ->
     return lines
 
 
-def _map_one_weight(run: Run, overrides: Mapping[str, dict[str, Any]], place: SampleFiles) -> None:
+def _map_one_weight(run: ResolvedRun, overrides: Mapping[str, dict[str, Any]], place: SampleFiles) -> None:
     """One map is enough to have the script read all of a sample's weights as maps; some bring one of their own."""
     if any(is_map(control) for control in run.active):
         return
@@ -139,15 +139,13 @@ def _name_there(override: dict[str, Any], place: SampleFiles) -> None:
             override[key] = place.input(value)
 
 
-def _facts(batch: Batch, run: Run) -> VideoInfo:
+def _facts(batch: Batch, run: ResolvedRun) -> VideoInfo:
     size = (batch.shape.width, batch.shape.height)
     width, height = upscaled(size) if run.job_type == "upscale" else size
-    fps = run.sampling.fps
-    assert isinstance(fps, float)  # settled
-    return VideoInfo(width, height, batch.shape.frames, fps)
+    return VideoInfo(width, height, batch.shape.frames, run.sampling.fps)
 
 
-def _sample(index: int, run: Run, made: Run, facts: VideoInfo, place: SampleFiles) -> Sample:
+def _sample(index: int, run: ResolvedRun, made: ResolvedRun, facts: VideoInfo, place: SampleFiles) -> Sample:
     """Videos that the script makes carry the rank of the process that made them, and the first one saves."""
     name = f"video_{index}"
     own = place.outputs / name

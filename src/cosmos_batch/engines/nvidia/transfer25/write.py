@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cosmos_batch.controls import CONTROLS, segmentation_prompt
 from cosmos_batch.engines.nvidia.launch_files import Sample, There, Written
-from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, name_of, settled
-from cosmos_batch.engines.nvidia.transfer25.traits import TRANSFER25_SCRIPT
+from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, name_of
 from cosmos_batch.engines.resolutions import TRANSFER25_SIZES, parsed, place_of
 from cosmos_batch.errors import PlanError
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.plan import Launch
-from cosmos_batch.run import Control, Run
+from cosmos_batch.run import Control, ResolvedRun
 
 
 def write_transfer25(launch: Launch, folder: Path, *, there: There = str) -> Written:
     """Write a launch into `folder` as `batch_0001.jsonl`.
 
-    The runs must be settled and have one control set. Control videos that no run brings are left to the script,
+    The runs must have one control set. Control videos that no run brings are left to the script,
     which makes edge and vis by preset, always the same. Outputs keep the size of their input, to even numbers.
 
     Raises PlanError for a launch that the script would not make as asked, MediaError if an input cannot be looked
     into, and StorageError if something cannot be written.
     """
-    runs = [settled(run, TRANSFER25_SCRIPT) for run in launch.runs]
+    runs = launch.runs
     if len(sets := {run.signature for run in runs}) > 1:
         raise PlanError(
             f"launch {launch.index}: {len(sets)} control sets; Transfer2.5 can lose controls where samples of "
@@ -38,16 +38,14 @@ def write_transfer25(launch: Launch, folder: Path, *, there: There = str) -> Wri
     return Written(
         files=(lines,),
         arguments=("-i", there(lines), "-o", there(place.outputs)),
-        samples=tuple(
-            _sample(planned, run, name, place) for planned, run, name in zip(launch.runs, runs, names, strict=True)
-        ),
+        samples=tuple(_sample(run, name, place) for run, name in zip(runs, names, strict=True)),
         batch_size=1,
         inputs=tuple(place.inputs),
         outputs=place.outputs,
     )
 
 
-def _names(runs: list[Run]) -> list[str]:
+def _names(runs: Sequence[ResolvedRun]) -> list[str]:
     """The runs' ids, but for those whose outputs would fall upon the control or mask videos of another run."""
     ids = {run.id for run in runs}
     return [_unlike(run.id, ids) for run in runs]
@@ -60,10 +58,10 @@ def _unlike(own: str, ids: set[str]) -> str:
     return name if name == own or name not in ids else _unlike(f"run-{name}", ids)
 
 
-def _record(run: Run, name: str, place: SampleFiles) -> dict[str, Any]:
+def _record(run: ResolvedRun, name: str, place: SampleFiles) -> dict[str, Any]:
     sampling = run.sampling
-    if run.video is None or sampling.guidance is None:
-        raise PlanError(f"run {run.id}: Transfer2.5 needs an input video and a guidance")
+    if run.video is None:
+        raise PlanError(f"run {run.id}: Transfer2.5 needs an input video")
     return {
         "name": name,
         "prompt": run.prompt,
@@ -83,9 +81,9 @@ def _record(run: Run, name: str, place: SampleFiles) -> dict[str, Any]:
     }
 
 
-def _resolution(run: Run) -> str:
+def _resolution(run: ResolvedRun) -> str:
     """The script's name of a size; it chooses the aspect ratio itself."""
-    wanted = run.sampling.resolution or ""
+    wanted = run.sampling.resolution
     size = parsed(wanted)
     found = place_of(size, TRANSFER25_SIZES) if size else None
     if size and not found:
@@ -93,7 +91,7 @@ def _resolution(run: Run) -> str:
     return found[0] if found else wanted
 
 
-def _control(control: Control, run: Run, place: SampleFiles) -> dict[str, Any]:
+def _control(control: Control, run: ResolvedRun, place: SampleFiles) -> dict[str, Any]:
     record: dict[str, Any] = {"control_weight": control.weight}
     if control.video is not None:
         record["control_path"] = place.input(control.video)
@@ -108,13 +106,11 @@ def _control(control: Control, run: Run, place: SampleFiles) -> dict[str, Any]:
     return record
 
 
-def _sample(planned: Run, run: Run, name: str, place: SampleFiles) -> Sample:
+def _sample(run: ResolvedRun, name: str, place: SampleFiles) -> Sample:
     out = place.outputs
     facts = place.facts(run.video or "")
-    whole = VideoInfo(
-        facts.width // 2 * 2, facts.height // 2 * 2, run.sampling.num_frames or facts.frames, float(int(facts.fps))
-    )
+    whole = VideoInfo(facts.width // 2 * 2, facts.height // 2 * 2, run.sampling.num_frames, float(int(facts.fps)))
     controls: dict[str, Path] = {
         control.name: out / f"{name}_control_{control.name}.mp4" for control in run.active
     }
-    return Sample(planned, name, out / f"{name}.mp4", out / f"{name}.txt", controls, whole)
+    return Sample(run, name, out / f"{name}.mp4", out / f"{name}.txt", controls, whole)

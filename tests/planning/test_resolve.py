@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from cosmos_batch.engines.catalogue import traits_of
+from cosmos_batch.errors import MediaError
+from cosmos_batch.planning.resolve import UNKNOWN_FPS, leading_facts, resolve, with_sampling
+from cosmos_batch.planning.traits import VideoInfo
+from cosmos_batch.run import Control, ResolvedRun, ResolvedSampling, Run, Sampling, as_dict
+from tests.support.runs import resolved
+
+ENGINE = traits_of("transfer")
+INPUT = VideoInfo(width=320, height=192, frames=30, fps=12.5)
+EDGE = VideoInfo(width=320, height=192, frames=20, fps=25.0)
+FACTS = {"/in.mp4": INPUT, "/edge.mp4": EDGE}
+CONTROLS = (Control(name="edge", weight=0.5, video="/edge.mp4"), Control(name="vis", weight=0))
+RUN = Run(id="a", prompt="p", controls=CONTROLS, video="/in.mp4", priority=3, sampling=Sampling(seed=7))
+
+
+def test_every_setting_is_filled_in() -> None:
+    run = resolve(RUN, ENGINE, FACTS)
+
+    assert isinstance(run, ResolvedRun)
+    assert isinstance(run.sampling, ResolvedSampling)
+    assert all(getattr(run.sampling, setting.name) is not None for setting in fields(Sampling))
+    assert run.sampling.seed == 7
+    assert run.sampling.num_frames == EDGE.frames  # the shortest video
+    assert run.sampling.resolution.count("x") == 1
+
+
+def test_all_but_the_settings_stays_as_it_is() -> None:
+    run = resolve(RUN, ENGINE, FACTS)
+
+    for field in fields(Run):
+        if field.name != "sampling":
+            assert getattr(run, field.name) == getattr(RUN, field.name), field.name
+
+
+def test_resolving_twice_changes_nothing() -> None:
+    once = resolve(RUN, ENGINE, FACTS)
+
+    assert resolve(once, ENGINE, FACTS) == once
+
+
+def test_json_and_fingerprint_are_those_of_a_run_of_the_same_values() -> None:
+    run = resolve(RUN, ENGINE, FACTS)
+    plain = TypeAdapter(Run).validate_python(as_dict(run))
+
+    assert type(plain) is Run
+    assert json.dumps(as_dict(run)) == json.dumps(as_dict(plain))
+    assert run.fingerprint == plain.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("facts", "fps"),
+    [
+        (FACTS, 12.5),  # the input's
+        ({"/edge.mp4": EDGE}, 25.0),  # no input video: that of the first control video
+    ],
+)
+def test_rate_of_the_input_becomes_a_number(facts: dict[str, VideoInfo], fps: float) -> None:
+    video = "/in.mp4" if "/in.mp4" in facts else None
+    asking = replace(RUN, video=video, sampling=Sampling(fps="input"))
+
+    assert resolve(asking, ENGINE, facts).sampling.fps == fps
+
+
+def test_unknown_rate_of_the_input_has_a_default() -> None:
+    masked = replace(RUN, controls=(Control(name="edge", weight=1.0),), sampling=Sampling(fps="input"))
+
+    assert leading_facts(masked, {}) is None
+    with pytest.raises(KeyError):  # `facts` must hold every video of the run
+        resolve(masked, ENGINE, {})
+    assert UNKNOWN_FPS == 24.0
+
+
+def test_script_without_fractional_rates_rounds_the_input_down() -> None:
+    asking = replace(RUN, sampling=Sampling(fps="input"))
+
+    assert resolve(asking, traits_of("transfer25"), FACTS).sampling.fps == 12.0
+
+
+def test_video_shorter_than_asked_for_is_refused() -> None:
+    with pytest.raises(MediaError, match="asks for 21 frames and this video has 20"):
+        resolve(replace(RUN, sampling=Sampling(num_frames=21)), ENGINE, FACTS)
+
+
+@pytest.mark.parametrize("setting", [field.name for field in fields(ResolvedSampling)])
+def test_setting_left_open_is_refused(setting: str) -> None:
+    settings = {field.name: getattr(resolved(RUN).sampling, field.name) for field in fields(Sampling)}
+
+    with pytest.raises(ValidationError, match=setting):
+        ResolvedSampling(**settings | {setting: None})
+
+
+def test_rate_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValidationError, match="fps"):
+        replace(resolved(RUN).sampling, fps="input")
+
+
+def test_run_does_not_take_settings_that_may_be_open() -> None:
+    with pytest.raises(ValidationError, match="sampling"):
+        replace(resolved(RUN), sampling=Sampling())
+    assert with_sampling(RUN, resolved(RUN).sampling) == resolved(RUN)
