@@ -97,10 +97,10 @@ def measure_claiming(folder: Path) -> dict[str, float]:
     for start in range(0, 2000, 8):
         claim = ledger.queue.claim([f"r{index}" for index in range(start, start + 8)], facts, "w", 60)
         assert claim is not None
-        ledger.queue.begin(list(claim.attempts))
+        ledger.attempts.begin(list(claim.attempts))
         for attempt in claim.attempts.values():
-            ledger.queue.finish(attempt, State.SUCCEEDED)
-        ledger.queue.end_batch(claim.batch)
+            ledger.attempts.finish(attempt, State.SUCCEEDED)
+        ledger.attempts.end_batch(claim.batch)
     seconds = time.perf_counter() - began
     ledger.close()
     return {"runs claimed, begun and finished per second": 2000 / seconds}

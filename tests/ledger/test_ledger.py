@@ -17,8 +17,8 @@ from sqlalchemy import create_engine
 
 from cosmos_batch.errors import LedgerError
 from cosmos_batch.ledger import Ledger, State, Submission, Submitted
-from cosmos_batch.ledger.connection import HEAD, MIGRATIONS, sqlite_url
-from cosmos_batch.ledger.schema import metadata
+from cosmos_batch.ledger.database.connection import HEAD, MIGRATIONS, sqlite_url
+from cosmos_batch.ledger.database.schema import metadata
 from cosmos_batch.planning.cost.model import Measurement
 from cosmos_batch.planning.traits import VideoInfo
 from cosmos_batch.run import Priority
@@ -103,8 +103,8 @@ def test_an_attempt_ends_once(ledger: Ledger) -> None:
     ledger.runs.submit([a_run("a")])
     attempt = claim(ledger, "a").attempts["a"]
 
-    assert ledger.queue.finish(attempt, State.FAILED, "broke", failure=True)
-    assert not ledger.queue.finish(attempt, State.SUCCEEDED)
+    assert ledger.attempts.finish(attempt, State.FAILED, "broke", failure=True)
+    assert not ledger.attempts.finish(attempt, State.SUCCEEDED)
 
     record = ledger.queries.get("a")
     assert record is not None
@@ -117,20 +117,20 @@ def test_a_lapsed_lease_gives_the_run_back_and_its_worker_is_not_believed_any_mo
     ledger.runs.submit([a_run("a"), a_run("b")])
     lapsed, renewed = claim(ledger, "a").attempts["a"], claim(ledger, "b").attempts["b"]
     clock.now += 50
-    ledger.queue.progress({renewed: (3, 35)}, lease=60)
+    ledger.attempts.progress({renewed: (3, 35)}, lease=60)
     clock.now += 20
 
     assert ledger.queue.reclaim("its lease ran out") == ["a"]
 
-    assert not ledger.queue.finish(lapsed, State.SUCCEEDED)
-    assert ledger.queue.finish(renewed, State.SUCCEEDED)
+    assert not ledger.attempts.finish(lapsed, State.SUCCEEDED)
+    assert ledger.attempts.finish(renewed, State.SUCCEEDED)
     assert ledger.queries.states() == {State.QUEUED: 1, State.SUCCEEDED: 1}
 
 
 def test_every_run_of_dead_workers_comes_back_at_once(ledger: Ledger) -> None:
     ledger.runs.submit([a_run("a"), a_run("b"), a_run("c")])
     claim(ledger, "a", "b")
-    ledger.queue.begin(["a"])
+    ledger.attempts.begin(["a"])
 
     assert ledger.queue.reclaim("gone", everyone=True) == ["a", "b"]
 
@@ -141,11 +141,11 @@ def test_every_change_is_kept_with_its_reason_and_time(ledger: Ledger, clock: Cl
     ledger.runs.submit([a_run("a")])
     attempt = claim(ledger, "a").attempts["a"]
     clock.now += 5
-    ledger.queue.begin(["a"])
-    ledger.queue.progress({attempt: (35, 35)}, lease=60)
+    ledger.attempts.begin(["a"])
+    ledger.attempts.progress({attempt: (35, 35)}, lease=60)
     clock.now += 30
-    ledger.queue.finish(attempt, State.BLOCKED, "the guardrail refused the prompt")
-    ledger.queue.end_batch(1)
+    ledger.attempts.finish(attempt, State.BLOCKED, "the guardrail refused the prompt")
+    ledger.attempts.end_batch(1)
 
     assert [(change.state, change.reason, change.at) for change in ledger.queries.history("a")] == [
         (State.QUEUED, "submitted", 1000),

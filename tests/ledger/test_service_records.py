@@ -23,7 +23,7 @@ from cosmos_batch.ledger import (
     Submission,
     WorkerState,
 )
-from cosmos_batch.ledger.connection import MIGRATIONS, sqlite_url
+from cosmos_batch.ledger.database.connection import MIGRATIONS, sqlite_url
 from cosmos_batch.planning.cost.model import Measurement
 from cosmos_batch.planning.traits import VideoInfo
 from cosmos_batch.run import Control, Priority, Run, Sampling, as_dict
@@ -150,7 +150,7 @@ def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_when_its_worker_le
         "dies": State.LEASED,
     }
     assert sorted(ledger.queue.cancel_requests()) == ["dies", "runs"]
-    ledger.queue.finish(held, State.PREEMPTED, "set aside")  # the worker did not hear of it in time
+    ledger.attempts.finish(held, State.PREEMPTED, "set aside")  # the worker did not hear of it in time
     ledger.queue.reclaim("its worker died", worker="w2")
     assert states(ledger) == {
         "waits": State.CANCELLED,
@@ -166,7 +166,7 @@ def test_a_cancelled_run_that_was_made_before_its_worker_heard_of_it_stays_made(
     held = claim(ledger, "a").attempts["a"]
     ledger.runs.cancel(["a"])
 
-    ledger.queue.finish(held, State.SUCCEEDED)
+    ledger.attempts.finish(held, State.SUCCEEDED)
 
     assert states(ledger) == {"a": State.SUCCEEDED}
     assert ledger.queue.cancel_requests() == []
@@ -174,7 +174,7 @@ def test_a_cancelled_run_that_was_made_before_its_worker_heard_of_it_stays_made(
 
 def test_what_failed_can_be_tried_again_with_a_clean_record(ledger: Ledger) -> None:
     ledger.runs.submit([a_run("bad"), a_run("good"), a_run("off")])
-    ledger.queue.finish(claim(ledger, "bad").attempts["bad"], State.FAILED, "broke", failure=True)
+    ledger.attempts.finish(claim(ledger, "bad").attempts["bad"], State.FAILED, "broke", failure=True)
     ledger.runs.settle(["good"], State.SUCCEEDED, "made")
     ledger.runs.cancel(["off"])
 
@@ -200,7 +200,7 @@ def test_a_new_priority_counts_everywhere(ledger: Ledger) -> None:
 
 def test_only_what_has_ended_is_forgotten(ledger: Ledger) -> None:
     ledger.runs.accept([Submission(a_run("a"), key="k"), Submission(a_run("b"))])
-    ledger.queue.finish(claim(ledger, "a").attempts["a"], State.SUCCEEDED)
+    ledger.attempts.finish(claim(ledger, "a").attempts["a"], State.SUCCEEDED)
 
     assert ledger.runs.delete(["a", "b"]) == ["a"]
 
@@ -253,10 +253,10 @@ def test_runs_join_a_batch_that_has_begun(ledger: Ledger) -> None:
 def test_leases_are_renewed_together_and_lost_ones_are_named(ledger: Ledger, clock: Clock) -> None:
     ledger.runs.submit([a_run("a"), a_run("b")])
     a, b = claim(ledger, "a").attempts["a"], claim(ledger, "b").attempts["b"]
-    ledger.queue.finish(b, State.QUEUED, "taken away")
+    ledger.attempts.finish(b, State.QUEUED, "taken away")
     clock.now += 50
 
-    assert ledger.queue.renew([a, b], 60) == {a}
+    assert ledger.attempts.renew([a, b], 60) == {a}
 
     clock.now += 30
     assert ledger.queue.reclaim("silent") == []
@@ -264,7 +264,7 @@ def test_leases_are_renewed_together_and_lost_ones_are_named(ledger: Ledger, clo
 
 def test_a_failed_run_waits_before_it_is_tried_again(ledger: Ledger, clock: Clock) -> None:
     ledger.runs.submit([a_run("a")])
-    ledger.queue.finish(claim(ledger, "a").attempts["a"], State.QUEUED, "broke", failure=True, wait=30)
+    ledger.attempts.finish(claim(ledger, "a").attempts["a"], State.QUEUED, "broke", failure=True, wait=30)
 
     (entry,) = ledger.queue.changes_since().waiting
 
@@ -417,9 +417,9 @@ def test_figures_of_the_past(ledger: Ledger, clock: Clock) -> None:
     made = ledger.queue.claim(["a", "b"], facts, "w1", 60)
     assert made is not None
     clock.now += 30
-    ledger.queue.finish(made.attempts["a"], State.SUCCEEDED)
-    ledger.queue.finish(made.attempts["b"], State.FAILED, "broke")
-    ledger.queue.end_batch(made.batch, seconds=28.0)
+    ledger.attempts.finish(made.attempts["a"], State.SUCCEEDED)
+    ledger.attempts.finish(made.attempts["b"], State.FAILED, "broke")
+    ledger.attempts.end_batch(made.batch, seconds=28.0)
     ledger.measurements.add(
         Measurement(engine="e", device="d", kind="batch", seconds=8.0, runs=2, predicted_seconds=6.0), made.batch
     )

@@ -145,7 +145,7 @@ def test_a_full_disk_ends_the_command_and_blames_nobody(tmp_path: Path, runs: li
         "r1": 0,
         "r2": 0,
     }
-    assert not ledger.queue.open_attempts()
+    assert not ledger.attempts.open_attempts()
     ledger.close()
     diary = Diary()
     assert set(states(dispatch(runs, root, heard=diary)).values()) == {State.SUCCEEDED}
@@ -306,12 +306,12 @@ def test_what_was_taken_away_while_it_was_written_leaves_no_trace(world: World) 
 
     def elsewhere() -> None:
         (attempt,) = world.ledger.queries.attempts("a")
-        world.ledger.queue.finish(attempt.id, State.QUEUED, "it was silent")
+        world.ledger.attempts.finish(attempt.id, State.QUEUED, "it was silent")
         assert world.ledger.queue.claim(["a"], BatchFacts("replay", Shape(32, 32, 2), 1.0, 0), "other", lease=900)
 
     world.clock.at(6.5, elsewhere)
     world.clock.at(
-        30, lambda: world.ledger.queue.finish(world.ledger.queries.attempts("a")[1].id, State.FAILED, "over")
+        30, lambda: world.ledger.attempts.finish(world.ledger.queries.attempts("a")[1].id, State.FAILED, "over")
     )
 
     world.serve()
@@ -327,7 +327,9 @@ def test_a_run_that_comes_again_while_it_is_written_is_made_again(world: World) 
     world.submit(world.run("a", steps=2), world.run("b", steps=10))
     world.clock.at(
         2.5,
-        lambda: world.ledger.queue.finish(world.ledger.queries.attempts("a")[0].id, State.QUEUED, "it was silent"),
+        lambda: world.ledger.attempts.finish(
+            world.ledger.queries.attempts("a")[0].id, State.QUEUED, "it was silent"
+        ),
     )
 
     world.serve()

@@ -108,11 +108,11 @@ def test_a_worker_is_busy_for_as_long_as_its_steps_say(world: World) -> None:
     assert claim is not None
     first, second = claim.attempts["a"], claim.attempts["b"]
 
-    world.ledger.queue.progress({first: (3, 4), second: (1, 4)}, lease=20)
+    world.ledger.attempts.progress({first: (3, 4), second: (1, 4)}, lease=20)
     world.clock.sleep(100)
     assert world.ledger.queue.remaining_seconds() == {"another": pytest.approx(12 * 4 / 8)}
 
-    world.ledger.queue.finish(first, State.FAILED, "broken")
+    world.ledger.attempts.finish(first, State.FAILED, "broken")
     assert world.ledger.queue.remaining_seconds() == {"another": pytest.approx(12 * 3 / 8)}
 
 

@@ -58,7 +58,7 @@ def test_a_silent_workers_runs_are_taken_over_when_their_leases_run_out(world: W
     assert set(world.states().values()) == {State.SUCCEEDED}
     assert world.finished("b") == 4
     assert 30 < world.began("a") <= 30 + world.settings.lease / 4
-    assert not world.ledger.queue.finish(silent.attempts["a"], State.FAILED)
+    assert not world.ledger.attempts.finish(silent.attempts["a"], State.FAILED)
 
 
 def heartbeat(world: World, leases: Leases, heard: list[str]) -> Heartbeat:
@@ -73,7 +73,7 @@ def test_a_heartbeat_keeps_leases_and_notices_those_that_were_taken_away(world: 
     for attempt in claim.attempts.values():
         leases.take(attempt)
     world.clock.sleep(50)
-    world.ledger.queue.finish(claim.attempts["taken"], State.QUEUED, "taken away")
+    world.ledger.attempts.finish(claim.attempts["taken"], State.QUEUED, "taken away")
 
     heartbeat(world, leases, []).beat()
     world.clock.sleep(50)
@@ -174,7 +174,7 @@ def test_a_planned_run_at_which_another_worker_failed_is_made_when_it_may_be(wor
     def elsewhere() -> None:
         claim = world.ledger.queue.claim(["r11"], FACTS, "other", lease=60)
         assert claim is not None
-        world.ledger.queue.finish(claim.attempts["r11"], State.QUEUED, "faltered", failure=True, wait=30)
+        world.ledger.attempts.finish(claim.attempts["r11"], State.QUEUED, "faltered", failure=True, wait=30)
 
     world.clock.at(2.5, elsewhere)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from sqlalchemy import insert, select, update
 
 from cosmos_batch.errors import ConflictError
-from cosmos_batch.ledger.schema import api_keys
+from cosmos_batch.ledger.database.schema import api_keys
+from cosmos_batch.ledger.database.transactions import Component
 from cosmos_batch.ledger.service_models import (
     KeyRecord,
 )
-from cosmos_batch.ledger.transactions import Component
 
 
 class SqlApiKeys(Component):

@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import func, insert, select, update
 
+from cosmos_batch.ledger.database.schema import batch_jobs, runs
+from cosmos_batch.ledger.database.transactions import Component, created_after
 from cosmos_batch.ledger.models import State
-from cosmos_batch.ledger.schema import batch_jobs, runs
 from cosmos_batch.ledger.service_models import (
     BatchJobRecord,
     BatchJobState,
 )
-from cosmos_batch.ledger.transactions import Component, created_after
 
 
 class SqlBatchJobs(Component):

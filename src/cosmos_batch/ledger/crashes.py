@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, and_, func, select, update
 
+from cosmos_batch.ledger.attempts import requeue_attempts
+from cosmos_batch.ledger.database.schema import attempts, runs
+from cosmos_batch.ledger.database.transactions import Component
 from cosmos_batch.ledger.models import WAITING, State
-from cosmos_batch.ledger.queue import requeue_attempts
-from cosmos_batch.ledger.schema import attempts, runs
-from cosmos_batch.ledger.transactions import Component
 from cosmos_batch.planning.policies.quarantine import CrashHistory, quarantine_reason
 
 DIED = "its worker died"  # how the cause begins of attempts that were cut off so
@@ -18,7 +18,7 @@ DIED = "its worker died"  # how the cause begins of attempts that were cut off s
 class SqlCrashes(Component):
     """The side of those who find out what killed a worker."""
 
-    def requeue_dead_worker(self, worker: str, how: str, aboard: Mapping[str, int]) -> dict[str, str]:
+    def requeue_dead_worker(self, worker: str, how: str, running: Mapping[str, int]) -> dict[str, str]:
         """A worker has died: its runs wait again, and those that it had aboard are suspected of its death.
 
         `how`: what it died of. `aboard`: the runs that its engine was at, each with its denoising steps done;
@@ -27,25 +27,25 @@ class SqlCrashes(Component):
         with self._db.write() as connection:
             mine = and_(attempts.c.ended.is_(None), attempts.c.worker == worker)
             requeue_attempts(self._db, connection, mine, f"{DIED} ({how})")
-            return self._suspect(connection, aboard, how)
+            return self._suspect(connection, running, how)
 
-    def record_crash(self, aboard: Mapping[str, int], how: str) -> dict[str, str]:
+    def record_crash(self, running: Mapping[str, int], how: str) -> dict[str, str]:
         """Runs that wait again are suspected of having broken their worker; see `bury`."""
         with self._db.write() as connection:
-            return self._suspect(connection, aboard, how)
+            return self._suspect(connection, running, how)
 
-    def _suspect(self, connection: Connection, aboard: Mapping[str, int], how: str) -> dict[str, str]:
-        alone = len(aboard) == 1
+    def _suspect(self, connection: Connection, running: Mapping[str, int], how: str) -> dict[str, str]:
+        alone = len(running) == 1
         query = select(runs.c.id, runs.c.crashes, runs.c.lone_crashes, runs.c.crash_step)
-        rows = connection.execute(query.where(runs.c.id.in_(aboard), runs.c.state.in_(WAITING))).all()
+        rows = connection.execute(query.where(runs.c.id.in_(running), runs.c.state.in_(WAITING))).all()
         condemned = {}
         for row in rows:
             others = _deaths_without(connection, row.id) if alone else 0
             suspect = CrashHistory(row.crashes, row.lone_crashes, row.crash_step, others)
-            evidence = quarantine_reason(suspect, aboard[row.id], alone, how)
+            evidence = quarantine_reason(suspect, running[row.id], alone, how)
             values = {"crashes": row.crashes + 1, "lone_crashes": row.lone_crashes + alone}
             if alone:
-                values["crash_step"] = aboard[row.id]
+                values["crash_step"] = running[row.id]
             connection.execute(update(runs).where(runs.c.id == row.id).values(**values))
             if evidence:
                 self._db.change(connection, [row.id], State.FAILED, evidence)

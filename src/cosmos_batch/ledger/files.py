@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 from sqlalchemy import delete, insert, select
 
-from cosmos_batch.ledger.schema import files
+from cosmos_batch.ledger.database.schema import files
+from cosmos_batch.ledger.database.transactions import Component, created_after
 from cosmos_batch.ledger.service_models import (
     FileRecord,
 )
-from cosmos_batch.ledger.transactions import Component, created_after
 
 
 class SqlFiles(Component):

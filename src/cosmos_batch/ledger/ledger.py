@@ -9,9 +9,11 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from cosmos_batch.ledger.api_keys import SqlApiKeys
+from cosmos_batch.ledger.attempts import SqlAttempts
 from cosmos_batch.ledger.batch_jobs import SqlBatchJobs
-from cosmos_batch.ledger.connection import BUSY_SECONDS
 from cosmos_batch.ledger.crashes import SqlCrashes
+from cosmos_batch.ledger.database.connection import BUSY_SECONDS
+from cosmos_batch.ledger.database.transactions import Database
 from cosmos_batch.ledger.files import SqlFiles
 from cosmos_batch.ledger.measurements import SqlMeasurements
 from cosmos_batch.ledger.queries import SqlQueries
@@ -19,7 +21,6 @@ from cosmos_batch.ledger.queue import SqlQueue
 from cosmos_batch.ledger.reports import SqlReports
 from cosmos_batch.ledger.runs import SqlRuns
 from cosmos_batch.ledger.settings import SqlSettings
-from cosmos_batch.ledger.transactions import Database
 from cosmos_batch.ledger.workers import SqlWorkers
 
 
@@ -40,6 +41,7 @@ class Ledger:
         self.runs = SqlRuns(self.database)
         self.queries = SqlQueries(self.database)
         self.queue = SqlQueue(self.database)
+        self.attempts = SqlAttempts(self.database)
         self.crashes = SqlCrashes(self.database)
         self.measurements = SqlMeasurements(self.database)
         self.reports = SqlReports(self.database)

@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 from sqlalchemy import func, insert, select, update
 
-from cosmos_batch.ledger.schema import counters, limits, measurements
-from cosmos_batch.ledger.transactions import Component
+from cosmos_batch.ledger.database.schema import counters, limits, measurements
+from cosmos_batch.ledger.database.transactions import Component
 from cosmos_batch.planning.cost.model import Measurement
 from cosmos_batch.planning.traits import Shape
 

@@ -223,3 +223,40 @@ class Claim:
 
     batch: int
     attempts: Mapping[str, int]  # by run id; runs that somebody else took are not in it
+
+
+class QueueEntry(NamedTuple):
+    """A waiting run as the queue sees it: a named tuple, since there may be a million of them."""
+
+    id: str
+    fingerprint: str
+    priority: int
+    created: float  # seconds since 1970
+    not_before: float
+    failures: int
+    crashes: int
+
+
+class Mode(StrEnum):
+    """What workers do with the queue."""
+
+    RUNNING = "running"
+    PAUSED = "paused"  # runs are set aside at their next step, and the device is freed
+    DRAINING = "draining"  # what runs is finished, nothing new is begun, then the device is freed
+
+
+@dataclass(frozen=True, slots=True)
+class QueueChanges:
+    """What has changed in the queue."""
+
+    latest: int  # id of the latest change that this takes account of
+    waiting: list[QueueEntry]  # runs that wait, of those that changed
+    gone: list[str]  # ids of those that do not wait (any more)
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePoll:
+    """What a worker asks between two steps."""
+
+    latest: int  # id of the latest change of any run
+    mode: Mode

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Text, and_, cast, func, or_, select
 
+from cosmos_batch.ledger.database.schema import attempts, events, runs
+from cosmos_batch.ledger.database.transactions import Component, chunks
 from cosmos_batch.ledger.models import (
     HELD,
     WAITING,
@@ -18,9 +20,7 @@ from cosmos_batch.ledger.models import (
     State,
     StateChange,
 )
-from cosmos_batch.ledger.schema import attempts, events, runs
 from cosmos_batch.ledger.service_models import Filter, Page, RunWithAttempt
-from cosmos_batch.ledger.transactions import Component, chunks
 from cosmos_batch.planning.gc_pause import gc_paused
 
 NO_FILTER = Filter()

@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, insert, select, update
 
-from cosmos_batch.ledger.models import CANCEL, HELD, WAITING, BatchFacts, Claim, State
-from cosmos_batch.ledger.schema import attempts, batches, events, runs, settings
-from cosmos_batch.ledger.service_models import Mode
-from cosmos_batch.ledger.transactions import Component, Database, chunks
+from cosmos_batch.ledger.attempts import requeue_attempts
+from cosmos_batch.ledger.database.schema import attempts, batches, events, runs, settings
+from cosmos_batch.ledger.database.transactions import Component
+from cosmos_batch.ledger.models import (
+    CANCEL,
+    HELD,
+    WAITING,
+    BatchFacts,
+    Claim,
+    Mode,
+    QueueChanges,
+    QueueEntry,
+    QueuePoll,
+    State,
+)
 
 MODE = "mode"  # the control that holds the queue's mode
-
-
-class QueueEntry(NamedTuple):
-    """A waiting run as the queue sees it: a named tuple, since there may be a million of them."""
-
-    id: str
-    fingerprint: str
-    priority: int
-    created: float  # seconds since 1970
-    not_before: float
-    failures: int
-    crashes: int
-
-
-@dataclass(frozen=True, slots=True)
-class QueueChanges:
-    """What has changed in the queue."""
-
-    latest: int  # id of the latest change that this takes account of
-    waiting: list[QueueEntry]  # runs that wait, of those that changed
-    gone: list[str]  # ids of those that do not wait (any more)
-
-
-@dataclass(frozen=True, slots=True)
-class QueuePoll:
-    """What a worker asks between two steps."""
-
-    latest: int  # id of the latest change of any run
-    mode: Mode
 
 
 _ENTRY = (
@@ -139,69 +120,11 @@ class SqlQueue(Component):
                 busy[worker] = max(busy.get(worker, 0.0), more)
         return busy
 
-    def begin(self, ids: Sequence[str]) -> None:
-        """Leased runs have joined, and run."""
-        if ids:
-            with self._db.write() as connection:
-                self._db.change(connection, ids, State.RUNNING, "joined")
-
-    def progress(self, steps: Mapping[int, tuple[int, int]], lease: float) -> None:
-        """Record, by attempt, the denoising steps done and in all; the lease runs on for `lease` seconds."""
-        query = update(attempts).where(attempts.c.id == bindparam("attempt"), attempts.c.ended.is_(None))
-        until = self._db.clock() + lease
-        values = [{"attempt": id_, "step": done, "steps": of} for id_, (done, of) in steps.items()]
-        if values:
-            with self._db.write() as connection:
-                connection.execute(query.values(lease_until=until), values)
-
-    def renew(self, held: Iterable[int], lease: float) -> set[int]:
-        """Let the leases of these attempts run on for `lease` seconds; those of them that have not ended."""
-        query = update(attempts).where(attempts.c.id.in_(list(held)), attempts.c.ended.is_(None))
-        with self._db.write() as connection:
-            query = query.values(lease_until=self._db.clock() + lease)
-            return set(connection.scalars(query.returning(attempts.c.id)))
-
     def cancel_requests(self) -> list[str]:
         """The runs that a worker has and somebody wants to be cancelled."""
         query = select(runs.c.id).where(runs.c.requested_action == CANCEL, runs.c.state.in_(HELD))
         with self._db.read() as connection:
             return list(connection.scalars(query))
-
-    def finish(
-        self,
-        attempt: int,
-        state: State,
-        cause: str = "",
-        *,
-        failure: bool = False,
-        wait: float = 0.0,
-        steps: tuple[int, int] | None = None,
-    ) -> bool:
-        """End an attempt, leaving its run in `state`; `failure` counts it against the run, and `steps` are the
-        denoising steps done and in all (None: as they were last recorded).
-
-        A run that is to wait again does so for `wait` seconds at least, and is cancelled if that was wished for.
-        Returns False, and changes nothing, where the attempt had ended already: its lease had run out.
-        """
-        now = self._db.clock()
-        closing = update(attempts).where(attempts.c.id == attempt, attempts.c.ended.is_(None))
-        closing = closing.values(ended=now, outcome=state, cause=cause)
-        if steps is not None:
-            closing = closing.values(step=steps[0], steps=steps[1])
-        with self._db.write() as connection:
-            run = connection.scalar(closing.returning(attempts.c.run))
-            if run is None:
-                return False
-            counted = {"failures": runs.c.failures + 1} if failure else {}
-            later = now + wait if wait else 0.0
-            self._db.release(connection, [run], state, cause, not_before=later, **counted)
-        return True
-
-    def end_batch(self, batch: int, cause: str = "", seconds: float | None = None) -> None:
-        """Record that a batch is over, why it was cut short, if it was, and how long the engine was at it."""
-        with self._db.write() as connection:
-            query = update(batches).where(batches.c.id == batch)
-            connection.execute(query.values(ended=self._db.clock(), cause=cause, seconds=seconds))
 
     def reclaim(self, reason: str, *, everyone: bool = False, worker: str = "") -> list[str]:
         """Queue the runs whose lease ran out again (of `everyone`: no worker is alive; or of one); their ids."""
@@ -229,14 +152,6 @@ class SqlQueue(Component):
                     self._db.change(connection, chunk, state, reason, **counted)
         return spent
 
-    def open_attempts(self, worker: str = "") -> set[int]:
-        """The attempts that have not ended, of one worker if it is named."""
-        query = select(attempts.c.id).where(attempts.c.ended.is_(None))
-        if worker:
-            query = query.where(attempts.c.worker == worker)
-        with self._db.read() as connection:
-            return set(connection.scalars(query))
-
 
 def _grow_batch(connection: Connection, batch: int, facts: BatchFacts, size: int) -> int:
     query = update(batches).where(batches.c.id == batch)
@@ -250,19 +165,3 @@ def _keep_alone(connection: Connection, ids: Sequence[str], seconds: Mapping[str
     if known:
         query = update(runs).where(runs.c.id == bindparam("run"))
         connection.execute(query.values(alone_seconds=bindparam("alone")), known)
-
-
-def requeue_attempts(
-    database: Database, connection: Connection, lapsed: ColumnElement[bool], reason: str
-) -> list[str]:
-    """End the open attempts that a condition selects and queue their runs again; the ids of the runs."""
-    closing = update(attempts).where(lapsed)
-    closing = closing.values(ended=database.clock(), outcome=State.QUEUED, cause=reason)
-    rows = connection.execute(closing.returning(attempts.c.run, attempts.c.batch)).all()
-    ids = sorted({row.run for row in rows})
-    for chunk in chunks(ids):
-        database.release(connection, chunk, State.QUEUED, reason)
-    for chunk in chunks({row.batch for row in rows}):
-        over = update(batches).where(batches.c.id.in_(chunk), batches.c.ended.is_(None))
-        connection.execute(over.values(ended=database.clock(), cause=reason))
-    return ids

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import and_, func, select
 
+from cosmos_batch.ledger.database.schema import attempts, batches, events, measurements, runs
+from cosmos_batch.ledger.database.transactions import Component
 from cosmos_batch.ledger.models import ENDED, HELD, WAITING, State
-from cosmos_batch.ledger.schema import attempts, batches, events, measurements, runs
 from cosmos_batch.ledger.service_models import Prediction, RunTimes, ShapeCount, Throughput
-from cosmos_batch.ledger.transactions import Component
 
 
 class SqlReports(Component):

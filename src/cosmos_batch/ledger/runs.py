@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from cosmos_batch.errors import ConflictError
+from cosmos_batch.ledger.database.schema import attempts, runs, submissions
+from cosmos_batch.ledger.database.transactions import Component, chunks
 from cosmos_batch.ledger.models import CANCEL, ENDED, HELD, WAITING, State, Submitted
-from cosmos_batch.ledger.schema import attempts, runs, submissions
 from cosmos_batch.ledger.service_models import Submission, SubmitResult
-from cosmos_batch.ledger.transactions import Component, chunks
 from cosmos_batch.run import ResolvedRun, as_dict
 
 RETRYABLE = (State.FAILED, State.CANCELLED, State.BLOCKED)

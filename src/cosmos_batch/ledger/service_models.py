@@ -68,14 +68,6 @@ class Page:
     more: bool  # there are others after the last of these
 
 
-class Mode(StrEnum):
-    """What workers do with the queue."""
-
-    RUNNING = "running"
-    PAUSED = "paused"  # runs are set aside at their next step, and the device is freed
-    DRAINING = "draining"  # what runs is finished, nothing new is begun, then the device is freed
-
-
 class WorkerState(StrEnum):
     """What a worker does."""
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import insert, select, update
 
+from cosmos_batch.ledger.database.schema import settings
+from cosmos_batch.ledger.database.transactions import Component
+from cosmos_batch.ledger.models import Mode
 from cosmos_batch.ledger.queue import MODE
-from cosmos_batch.ledger.schema import settings
-from cosmos_batch.ledger.service_models import (
-    Mode,
-)
-from cosmos_batch.ledger.transactions import Component
 
 
 class SqlSettings(Component):

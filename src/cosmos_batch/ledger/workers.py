@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from cosmos_batch.ledger.schema import workers
+from cosmos_batch.ledger.database.schema import workers
+from cosmos_batch.ledger.database.transactions import Component
 from cosmos_batch.ledger.service_models import (
     WorkerRecord,
     WorkerState,
 )
-from cosmos_batch.ledger.transactions import Component
 
 
 class SqlWorkers(Component):

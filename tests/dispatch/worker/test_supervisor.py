@@ -170,7 +170,7 @@ def test_what_an_attempt_left_that_ended_while_the_folder_was_gone_goes(scene: S
         scene.submit("ended", "goes-on")
         scene.hold("ended", "goes-on")
         ended = scene.ledger.queries.attempts("ended")[0].id
-        scene.ledger.queue.finish(ended, State.QUEUED, "the output folder is gone")
+        scene.ledger.attempts.finish(ended, State.QUEUED, "the output folder is gone")
         for attempt in (1, 2):
             (scene.home.videos / HOME / "work" / str(attempt)).mkdir()
 

@@ -20,8 +20,6 @@ from cosmos_batch.formats import read_files
 from cosmos_batch.media.info import videos_of
 from cosmos_batch.run import Control, Run
 
-_ENDED = ("completed", "failed")
-
 
 def submit_command(client: Client, files: Sequence[Path], *, in_place: bool, skip_invalid: bool) -> int:
     """Send the runs of the files, and the videos that they need; returns the exit code.
@@ -122,25 +120,25 @@ def _video(client: Client, run_id: str) -> dict[str, Any]:
 
 def watch_command(client: Client, ids: Sequence[str]) -> int:
     """Print what happens, as it happens; with ids until those have ended. Returns the exit code."""
+    from cosmos_batch.ledger import ENDED  # imported here: it takes long, and the other commands need no ledger
+
     left = set(ids)
     failed = False
     for name, data in _events(client):
         if name == "queue" and ids:  # what ended before the stream began brings no event
-            ended = [video for video in (_video(client, run_id) for run_id in sorted(left)) if _is_over(video)]
+            ended = [
+                video for video in (_video(client, run_id) for run_id in sorted(left)) if video["state"] in ENDED
+            ]
             failed = failed or any(video["status"] == "failed" for video in ended)
             left -= {video["id"] for video in ended}
         elif name != "queue" and (not ids or data["video"] in ids):
             print(_line(name, data), flush=True)
-            if name == "video.state" and data["status"] in _ENDED:
+            if name == "video.state" and data["state"] in ENDED:
                 left.discard(data["video"])
                 failed = failed or data["status"] == "failed"
         if ids and not left:
             break
     return 1 if failed else 0
-
-
-def _is_over(video: dict[str, Any]) -> bool:
-    return video["status"] in _ENDED
 
 
 def _events(client: Client) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from cosmos_batch.ledger.models import State
+from cosmos_batch.ledger.models import ENDED, State
 from cosmos_batch.planning.plan import Plan
-
-ENDED = (State.SUCCEEDED, State.FAILED, State.BLOCKED)
 
 
 @dataclass(slots=True)

@@ -112,7 +112,7 @@ class AttemptRecorder:
         except OutputError:
             return False
         reason = "its finished output was found"
-        tools.ledger.queue.finish(attempt, State.SUCCEEDED, reason)
+        tools.ledger.attempts.finish(attempt, State.SUCCEEDED, reason)
         tools.events.changed(run.id, State.SUCCEEDED, reason)
         tools.folder.forget_states({run.id})
         return True
@@ -124,7 +124,7 @@ class AttemptRecorder:
         if self._pace.due():
             started = self._tools.clock()
             steps = {other.attempt: (other.step, other.steps) for other in seats if not other.landed}
-            self._tools.ledger.queue.progress(steps, self._tools.settings.lease)
+            self._tools.ledger.attempts.progress(steps, self._tools.settings.lease)
             self._pace.spent(self._tools.clock() - started)
 
     def noted(self, message: str) -> None:
@@ -154,7 +154,7 @@ class AttemptRecorder:
 
     def _succeeded(self, seat: Slot, inspected: Callable[[], None]) -> None:
         tools = self._tools
-        if not tools.ledger.queue.renew([seat.attempt], tools.settings.lease):
+        if not tools.ledger.attempts.renew([seat.attempt], tools.settings.lease):
             self.lost(seat)
             return
         try:
@@ -207,7 +207,7 @@ class AttemptRecorder:
 
     def _refused(self, run: ResolvedRun, attempt: int, cause: str) -> None:
         """Fail a run that could not even be seated."""
-        self._tools.ledger.queue.finish(attempt, State.FAILED, cause, failure=True)
+        self._tools.ledger.attempts.finish(attempt, State.FAILED, cause, failure=True)
         self._tools.leases.drop(attempt)
         self._tools.events.changed(run.id, State.FAILED, cause)
 
@@ -217,7 +217,7 @@ class AttemptRecorder:
 
     def _close(self, seat: Slot, state: State, cause: str, *, failure: bool = False, wait: float = 0.0) -> None:
         steps = seat.step, seat.steps
-        self._tools.ledger.queue.finish(seat.attempt, state, cause, failure=failure, wait=wait, steps=steps)
+        self._tools.ledger.attempts.finish(seat.attempt, state, cause, failure=failure, wait=wait, steps=steps)
         self._tools.events.changed(seat.id, state, cause)
         self._leave(seat)
 

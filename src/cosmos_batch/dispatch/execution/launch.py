@@ -181,7 +181,7 @@ class LaunchExecutor:
     def _fly(self, session: Session, claimed: _Claimed) -> Sequence[Batch]:
         """Fly a claimed batch; what comes back is to be claimed and flown next."""
         batch, number, seats = claimed.batch, claimed.number, claimed.seats
-        self._tools.ledger.queue.begin([seat.id for seat in seats])
+        self._tools.ledger.attempts.begin([seat.id for seat in seats])
         if self._attendant is not None:
             self._attendant.attend(batch, number, self._launch.controls, claimed.recorder, claimed.closed)
         self._tools.events.began(number, [seat.id for seat in seats])
@@ -204,7 +204,7 @@ class LaunchExecutor:
         seconds = self._tools.clock() - started - (self._stragglers.seconds - held_up)
         flown = _Flown(batch, number, flight, seconds)
         if landing is BatchEnd.CRASHED:
-            self._tools.ledger.queue.end_batch(number, flight.cause, flown.all_seconds)
+            self._tools.ledger.attempts.end_batch(number, flight.cause, flown.all_seconds)
         else:
             self._flown.append(flown)
             self._end_batches()
@@ -215,7 +215,7 @@ class LaunchExecutor:
         for flown in [flown for flown in self._flown if flown.over]:
             self._flown.remove(flown)
             seconds = flown.all_seconds
-            self._tools.ledger.queue.end_batch(flown.number, flown.flight.cause, seconds)
+            self._tools.ledger.attempts.end_batch(flown.number, flown.flight.cause, seconds)
             self._lessons.took(flown.batch, flown.number, seconds, flown.flight)
 
     def _after(self, landing: BatchEnd, flight: RunningBatch, claimed: _Claimed) -> Sequence[Batch]:
@@ -256,7 +256,7 @@ class LaunchExecutor:
         flown, self._flown = self._flown, []
         self._stragglers.put_back(reason, self._session)
         for each in flown:
-            self._tools.ledger.queue.end_batch(each.number, reason, each.all_seconds)
+            self._tools.ledger.attempts.end_batch(each.number, reason, each.all_seconds)
 
     def _let_go(self) -> None:
         """Give up what will not be flown, or finished."""
@@ -267,7 +267,7 @@ class LaunchExecutor:
             part = self._held.popleft()
             self._abandon(part.seats, part.recorder, reason)
             with suppress(CosmosBatchError):
-                self._tools.ledger.queue.end_batch(part.number, reason)
+                self._tools.ledger.attempts.end_batch(part.number, reason)
 
     def _aftermath(self, landing: BatchEnd, flight: RunningBatch, recorder: AttemptRecorder, batch: Batch) -> bool:
         """End the attempts of those still aboard; return whether they are to fly again, in halves or alone."""

@@ -201,7 +201,7 @@ class Conductor:
         taken = [run for run in runs if run.id in claim.attempts]
         scene.recorder.know({run.id: self._failures[run.id] for run in taken})
         seats = [seat for run in taken if (seat := scene.recorder.place(run, claim.attempts[run.id]))]
-        tools.ledger.queue.begin([seat.id for seat in seats])
+        tools.ledger.attempts.begin([seat.id for seat in seats])
         tools.events.began(scene.number, [seat.id for seat in seats])
         tools.counters.count("joins", len(seats))
         flight.admit(seats)

@@ -46,7 +46,7 @@ class Heartbeat:
         """Renew every lease once, and mark as lost those that the ledger no longer renews."""
         held = self._leases.held()
         try:
-            self._leases.lose(held - self._ledger.queue.renew(held, self._lease))
+            self._leases.lose(held - self._ledger.attempts.renew(held, self._lease))
             self._ledger.workers.heartbeat(self._worker)
         except LedgerError as exc:
             self._report_trouble(str(exc))

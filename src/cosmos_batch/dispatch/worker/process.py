@@ -24,7 +24,7 @@ from cosmos_batch.dispatch.worker.retry import retry_until_available
 from cosmos_batch.dispatch.worker.worker import ExitCode, LoadedEngine, Worker, WorkerSettings
 from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.ledger import Ledger, WorkerState
-from cosmos_batch.ledger.connection import BUSY_SECONDS
+from cosmos_batch.ledger.database.connection import BUSY_SECONDS
 
 PARENT = "COSMOS_BATCH_SUPERVISOR"  # the environment variable that holds process id of the supervisor
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h

@@ -171,7 +171,7 @@ class Supervisor:
         inflight = end.inflight
         if not inflight.worker:
             return
-        for attempt in self._ledger.queue.open_attempts(inflight.worker):
+        for attempt in self._ledger.attempts.open_attempts(inflight.worker):
             discard(self._home.videos, attempt)
         suspects = inflight.running if not end.expected and inflight.phase == ENGINE else {}
         how = "it ended with its process" if end.expected else end.how
@@ -197,7 +197,7 @@ class Supervisor:
             kept = kept_states(videos)
             forget_states(videos, kept - self._ledger.queries.unfinished(kept))
             begun = kept_attempts(videos)  # listed first: an attempt is in the ledger before it has a folder
-            for attempt in begun - self._ledger.queue.open_attempts():
+            for attempt in begun - self._ledger.attempts.open_attempts():
                 discard(videos, attempt)
 
 

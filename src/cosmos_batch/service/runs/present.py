@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cosmos_batch.dispatch.output.directory import OUTPUT, RUN_FILE
-from cosmos_batch.ledger import Attempt, RunRecord, RunWithAttempt, State
+from cosmos_batch.ledger import ENDED, Attempt, RunRecord, RunWithAttempt, State
 from cosmos_batch.run import ResolvedRun, Run, as_dict
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
 from cosmos_batch.service.schemas.videos import Video, VideoError
@@ -58,7 +58,7 @@ class VideoPresenter:
             reason, eta = self._wait_of(record)
         elif STATUS[state] == "in_progress":
             eta = eta_seconds(record, attempt)
-        ended = state in (State.SUCCEEDED, State.FAILED, State.BLOCKED, State.CANCELLED)
+        ended = state in ENDED
         return Video(
             id=run.id,
             model=self._model,

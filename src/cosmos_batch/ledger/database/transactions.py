@@ -12,9 +12,16 @@ from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Table, and_, insert, or_, select, update
 
-from cosmos_batch.ledger.connection import BUSY_SECONDS, connect, ledger_errors, locked, readable, sqlite_url
+from cosmos_batch.ledger.database.connection import (
+    BUSY_SECONDS,
+    connect,
+    ledger_errors,
+    locked,
+    readable,
+    sqlite_url,
+)
+from cosmos_batch.ledger.database.schema import events, runs
 from cosmos_batch.ledger.models import CANCEL, State
-from cosmos_batch.ledger.schema import events, runs
 
 _T = TypeVar("_T")
 CHUNK = 500  # ids in one statement: databases bound the number of parameters

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from cosmos_batch.ledger.schema import metadata
+from cosmos_batch.ledger.database.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True

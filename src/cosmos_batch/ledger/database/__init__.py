@@ -1,0 +1,1 @@
+"""The database of the ledger: connection, tables, transactions and migrations."""
