@@ -22,7 +22,7 @@ from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.service.app import make_app
-from cosmos_batch.service.settings import Limits, Serving
+from cosmos_batch.service.settings import Limits, ServerSettings
 from cosmos_batch.service.state import AppState, ServedEngine
 from tests.support.dispatch_world import PRIOR, TRAITS, make_input
 
@@ -62,10 +62,10 @@ def make_client(tmp_path: Path, videos: Path, ledger: Ledger) -> Iterator[Callab
     opened: list[TestClient] = []
 
     def make(**limits: Any) -> TestClient:
-        serving = Serving(roots=(videos,), limits=Limits(**limits))
-        journal = EventLog(sys.stderr)
-        service = AppState(tmp_path / "home", ledger, ServedEngine("pocket", TRAITS, PRIOR), serving, journal)
-        client = TestClient(make_app(service), base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
+        settings = ServerSettings(roots=(videos,), limits=Limits(**limits))
+        log = EventLog(sys.stderr)
+        state = AppState(tmp_path / "home", ledger, ServedEngine("pocket", TRAITS, PRIOR), settings, log)
+        client = TestClient(make_app(state), base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
         client.__enter__()
         opened.append(client)
         return client

@@ -27,14 +27,14 @@ def order(client: TestClient, lines: Sequence[str | bytes], **fields: Any) -> An
     return client.post("/v1/batches", json=asked | fields)
 
 
-def service_of(client: TestClient) -> AppState:
-    service: AppState = client.app.state.service  # type: ignore[attr-defined]
-    return service
+def state_of(client: TestClient) -> AppState:
+    state: AppState = client.app.state.app_state  # type: ignore[attr-defined]
+    return state
 
 
 def advanced(client: TestClient, batch_id: str) -> dict[str, Any]:
     """The batch, after the server has looked after it."""
-    service_of(client).orders.advance()
+    state_of(client).batch_jobs.advance()
     found: dict[str, Any] = client.get(f"/v1/batches/{batch_id}").json()
     return found
 
@@ -99,10 +99,10 @@ def test_answers_are_filed_by_how_their_runs_ended(client: TestClient, ledger: L
 
 def test_a_batch_taken_in_twice_makes_no_run_twice(client: TestClient, ledger: Ledger) -> None:
     batch_id = order(client, [line("a"), line("b", request(id="mine"))]).json()["id"]
-    orders = service_of(client).orders
-    record = orders.get(batch_id)
+    jobs = state_of(client).batch_jobs
+    record = jobs.get(batch_id)
     for _ in range(2):  # as after a crash before the state was written
-        orders._take_in(record)
+        jobs._submit_lines(record)
     assert ledger.queries.states() == {State.QUEUED: 2}
     assert client.get(f"/v1/batches/{batch_id}").json()["errors"] is None
 

@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from cosmos_batch.service.http.body_limits import BodyBounds
+from cosmos_batch.service.http.body_limits import BodyLimits
 from cosmos_batch.service.http.errors import ApiError
 from cosmos_batch.service.http.rate_limit import RateLimiter
 from cosmos_batch.service.settings import Limits
@@ -44,7 +44,7 @@ def answered(chunks: Iterable[bytes], limits: Limits, *, stalls: bool = False) -
         sent.append(message)
 
     scope: Scope = {"type": "http", "method": "POST", "path": "/v1/videos", "headers": []}
-    asyncio.run(BodyBounds(_echo, limits)(scope, receive, send))
+    asyncio.run(BodyLimits(_echo, limits)(scope, receive, send))
     return sent[0]["status"], sent[1]["body"]
 
 
@@ -55,7 +55,7 @@ def test_a_body_within_bounds_passes() -> None:
 def test_a_body_that_grows_too_large_is_refused_while_it_comes() -> None:
     status, body = answered([b"abc"] * 100, Limits(body_bytes=10))
     assert status == 413
-    assert "larger than the 10 bytes" in json.loads(body)["error"]["message"]
+    assert "larger than the limit of 10 bytes" in json.loads(body)["error"]["message"]
 
 
 def test_a_body_that_stalls_is_refused() -> None:

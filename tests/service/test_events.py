@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cosmos_batch.ledger import Ledger, Submission
-from cosmos_batch.service.events import Streams
+from cosmos_batch.service.events import EventStreams
 from cosmos_batch.service.http.errors import ApiError
 from tests.support.dispatch_world import make_run
 
@@ -42,7 +42,7 @@ async def changes(stream: AsyncIterator[str], count: int) -> list[dict[str, Any]
 
 def test_a_burst_comes_whole_and_in_order(ledger: Ledger) -> None:
     async def watch() -> list[dict[str, Any]]:
-        streams = Streams(ledger, 1)
+        streams = EventStreams(ledger, 1)
         stream = await streams.subscribe("", None)
         submit(ledger, 1700)
         seen = await changes(stream, 1700)
@@ -57,7 +57,7 @@ def test_a_stream_goes_on_where_another_broke_off(ledger: Ledger) -> None:
     submit(ledger, 1200)
 
     async def watch() -> list[dict[str, Any]]:
-        streams = Streams(ledger, 1)
+        streams = EventStreams(ledger, 1)
         stream = await streams.subscribe("", 100)
         submit(ledger, 5, first=1200)
         seen = await changes(stream, 1105)
@@ -69,7 +69,7 @@ def test_a_stream_goes_on_where_another_broke_off(ledger: Ledger) -> None:
 
 def test_who_does_not_read_is_let_go_and_the_others_go_on(ledger: Ledger) -> None:
     async def watch() -> tuple[int, int]:
-        streams = Streams(ledger, 2)
+        streams = EventStreams(ledger, 2)
         idle, eager = [await streams.subscribe("", None) for _ in range(2)]
         for number in range(5):
             submit(ledger, 500, first=500 * number)
@@ -83,7 +83,7 @@ def test_who_does_not_read_is_let_go_and_the_others_go_on(ledger: Ledger) -> Non
 
 def test_streams_are_bounded(ledger: Ledger) -> None:
     async def open_two() -> None:
-        streams = Streams(ledger, 1)
+        streams = EventStreams(ledger, 1)
         await streams.subscribe("", None)
         try:
             with pytest.raises(ApiError, match="1 event streams are open") as refused:

@@ -74,7 +74,7 @@ def test_every_problem_of_a_request_is_told_at_once(client: TestClient) -> None:
         ({"id": "../x"}, "id", "not of the expected form"),
         ({"prompt": "a\ud800b"}, "prompt", "lone surrogate"),
         ({"execution_config": {"weights": {}}}, "execution_config.weights", "no active control"),
-        ({"inputs": {"video": "file-ff"}}, "inputs.video", "no uploaded video"),
+        ({"inputs": {"video": "file-ff"}}, "inputs.video", "not an uploaded video"),
         ({"execution_config": {"weights": {"edge": 1}, "num_frames": 50}}, "", "asks for 50 frames"),
     ],
 )
@@ -159,7 +159,7 @@ def test_a_run_is_cancelled_retried_moved_and_deleted(client: TestClient) -> Non
     assert client.post("/v1/videos/r/retry").json()["status"] == "queued"
     assert client.post("/v1/videos/r/retry").status_code == 409
     reasons = [change["reason"] for change in client.get("/v1/videos/r/history").json()["data"]]
-    assert reasons == ["submitted", "priority is now 100", "cancelled", "asked for again"]
+    assert reasons == ["submitted", "priority is now 100", "cancelled", "retried"]
     client.post("/v1/videos/r/cancel")
     assert client.delete("/v1/videos/r").json() == {"id": "r", "object": "video.deleted", "deleted": True}
     assert client.get("/v1/videos/r").status_code == 404
@@ -206,7 +206,7 @@ def test_a_file_is_looked_at_without_being_sent(client: TestClient, videos: Path
     assert client.head("/healthz").status_code == 200
 
 
-def test_the_way_past_the_routing_answers_like_the_route(client: TestClient) -> None:
+def test_an_idempotency_key_is_bounded_and_requests_are_counted(client: TestClient) -> None:
     key = {"Idempotency-Key": "k" * 255}
     made = client.post("/v1/videos", json=request(), headers=key).json()
     assert client.post("/v1/videos", json=request(), headers=key).json()["id"] == made["id"]

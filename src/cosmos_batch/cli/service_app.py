@@ -80,7 +80,7 @@ def serve(
     from cosmos_batch.cli.commands.serve import ServeRequest, WorkerOptions, serve_command
     from cosmos_batch.cli.service_location import ServiceLocation
     from cosmos_batch.dispatch.worker.supervisor import OnStart
-    from cosmos_batch.service.settings import MIB, Limits, Serving
+    from cosmos_batch.service.settings import MIB, Limits, ServerSettings
 
     limits = Limits(
         upload_bytes=max_upload * MIB,
@@ -96,7 +96,8 @@ def serve(
         max_failures=max_failures,
         save_every=save_every,
     )
-    serving = Serving(host=host, port=port, roots=tuple(root or ()), limits=limits)
+    roots = tuple(root or ())
+    serving = ServerSettings(host=host, port=port, roots=roots, limits=limits, flush_seconds=flush_seconds)
     choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
     place = ServiceLocation(home=home, ledger=ledger)
     orders = ServeRequest(place, choice, serving, options, OnStart(on_start))

@@ -1,6 +1,6 @@
-"""API keys: named, shown once, kept as a digest in the ledger, revocable.
+"""API keys: created once, stored as a digest in the ledger, revocable.
 
-A key is 256 random bits, so a plain SHA-256 of it cannot be searched for, and checking one costs nothing.
+A key is 256 random bits, so a plain SHA-256 of it cannot be searched for, and checking a key is cheap.
 """
 
 from __future__ import annotations
@@ -15,35 +15,38 @@ from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import Ledger
 
 PREFIX = "cb_"
-FRESH_SECONDS = 2.0  # how long a revoked key may still open something
+FRESH_SECONDS = 2.0  # after which the cache reads the ledger again: the longest life of a revoked key
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def make_key(ledger: Ledger, name: str) -> str:
-    """A new key of that name, kept nowhere. Raises InputError for a bad or taken name, and LedgerError."""
+    """Create a key and return it; only its digest is stored.
+
+    Raises InputError for an invalid or taken name, and LedgerError.
+    """
     if not _NAME.fullmatch(name):
-        raise _wrong(name, "is no name for a key", "use 1 to 64 letters, digits, '.', '_' or '-'")
+        raise _bad_name(name, "is not a valid name of a key", "use 1 to 64 letters, digits, '.', '_' or '-'")
     known = ledger.api_keys.all()
     if any(key.name == name for key in known):
-        raise _wrong(name, "is the name of a key already", "choose another: a name is used once")
+        raise _bad_name(name, "is already the name of a key", "choose another: a name is used once")
     token = PREFIX + secrets.token_urlsafe(32)
     ledger.api_keys.add(name, digest_of(token))
     return token
 
 
 def revoke_key(ledger: Ledger, name: str) -> None:
-    """Let a key open nothing from now on. Raises InputError for an unknown one, and LedgerError."""
+    """Revoke a key. Raises InputError for an unknown or revoked one, and LedgerError."""
     if not ledger.api_keys.revoke(name):
-        raise _wrong(name, "is the name of no key in force", "cosmos-batch keys list shows them")
+        raise _bad_name(name, "is not the name of a valid key", "cosmos-batch keys list shows them")
 
 
 def digest_of(token: str) -> str:
-    """What is kept of a key."""
+    """Compute the digest that the ledger stores of a key."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class ApiKeyCache:
-    """The keys in force, asked for again every `FRESH_SECONDS`."""
+    """The valid API keys, read from the ledger again every `FRESH_SECONDS`."""
 
     def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = ledger
@@ -59,11 +62,11 @@ class ApiKeyCache:
 
     @property
     def fresh(self) -> bool:
-        """Whether the ledger was asked not long ago."""
+        """Whether the names of the valid keys were read within `FRESH_SECONDS`."""
         return self._clock() < self._until
 
     def match(self, token: str) -> str | None:
-        """The name of the key that this is, unless it was revoked."""
+        """Get the name of a key; None for an unknown or revoked one. Raises LedgerError."""
         names = self._current()
         digest = digest_of(token)
         if digest not in self._known:
@@ -75,7 +78,7 @@ class ApiKeyCache:
         return name if name in names else None
 
     def knows(self, name: str) -> bool:
-        """Whether a key of that name is in force."""
+        """Tell whether a key of that name is valid. Raises LedgerError."""
         return name in self._current()
 
     def _current(self) -> frozenset[str]:
@@ -86,5 +89,5 @@ class ApiKeyCache:
         return self._names
 
 
-def _wrong(name: str, message: str, remedy: str) -> InputError:
+def _bad_name(name: str, message: str, remedy: str) -> InputError:
     return InputError([Problem("", None, "name", repr(name[:80]), message, remedy)])

@@ -1,4 +1,4 @@
-"""The application: routes, middleware, error answers and the page, put together for one service."""
+"""The FastAPI application of one server: routes, middleware, error responses and the web page."""
 
 from __future__ import annotations
 
@@ -17,86 +17,86 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from cosmos_batch.errors import CosmosBatchError
-from cosmos_batch.service.fast_path import Shortcut
-from cosmos_batch.service.http import faults
-from cosmos_batch.service.http.body_limits import BodyBounds
-from cosmos_batch.service.http.errors import ErrorBody
+from cosmos_batch.service.http.body_limits import BodyLimits
+from cosmos_batch.service.http.errors import ErrorBody, install_error_handlers
 from cosmos_batch.service.middleware import RequestMiddleware
 from cosmos_batch.service.routes import batches, files, queue, stats, system, videos
 from cosmos_batch.service.state import AppState
 
 PAGE = Path(__file__).parent / "web"
-THREADS = 8  # requests that are answered at the same time; more would only queue for the ledger
-ORDER_SECONDS = 1.0  # between two looks at the open orders
+THREADS = 8  # requests answered at the same time; more would only wait for the ledger's lock
+BATCH_JOBS_SECONDS = 1.0  # between two rounds over the open batch jobs
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+_ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ErrorBody, "description": "Refused, with every problem"},
     "5XX": {"model": ErrorBody, "description": "Not possible at the moment"},
 }
 
 
-def make_app(service: AppState) -> FastAPI:
-    """The application that serves a service."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
-        task = asyncio.create_task(_mind_orders(service))
-        yield
-        task.cancel()
-        service.streams.close()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
+def make_app(state: AppState) -> FastAPI:
+    """Make the ASGI application of a server."""
     app = FastAPI(
         title="cosmos-batch",
         version=version("cosmos-batch"),
         summary="Controlled videos out of NVIDIA Cosmos Transfer, in bulk.",
-        lifespan=lifespan,
-        responses=_REFUSALS,
-        docs_url=None,  # FastAPI's loads its scripts from elsewhere: into a page that has the session's cookie
+        lifespan=_lifespan,
+        responses=_ERROR_RESPONSES,
+        docs_url=None,  # FastAPI's page loads scripts from other hosts, into a page that has the session cookie
         redoc_url=None,
     )
-    app.state.service = service
+    app.state.app_state = state
     for routes in (videos, files, batches, queue, stats, system):
         app.include_router(routes.router)
-    app.add_api_route("/docs", _documentation, include_in_schema=False)
-    faults.install(app, service.journal)
+    app.add_api_route("/docs", _docs_page, include_in_schema=False)
+    install_error_handlers(app, state.monitoring.log)
     app.mount("/", StaticFiles(directory=PAGE, html=True, check_dir=False), name="page")
-    app.add_middleware(Shortcut, service=service)
-    app.add_middleware(BodyBounds, limits=service.serving.limits)
-    app.add_middleware(RequestMiddleware, service=service)
-    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    app.add_middleware(BodyLimits, limits=state.settings.limits)
+    app.add_middleware(RequestMiddleware, state=state)
+    app.openapi = lambda: _openapi_document(app)  # type: ignore[method-assign]
     return app
 
 
-def _documentation() -> FileResponse:
-    """The page that shows /openapi.json."""
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Advance the batch jobs while the server runs; close the event streams when it stops."""
+    state: AppState = app.state.app_state
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    task = asyncio.create_task(_advance_batch_jobs(state))
+    yield
+    task.cancel()
+    state.monitoring.streams.close()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _docs_page() -> FileResponse:
+    """Serve the page that shows /openapi.json."""
     return FileResponse(PAGE / "docs.html")
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, without the answer that FastAPI gives to bad input and this application does not."""
+def _openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Make the OpenAPI document, without FastAPI's 422 response: this application answers bad input with 400."""
     if app.openapi_schema is None:
-        made = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        for path in made["paths"].values():
+        document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        for path in document["paths"].values():
             for operation in path.values():
                 operation["responses"].pop("422", None)
         for name in ("HTTPValidationError", "ValidationError"):
-            made["components"]["schemas"].pop(name, None)
-        made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        made["security"] = [{"key": []}, {}]
-        app.openapi_schema = made
+            document["components"]["schemas"].pop(name, None)
+        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"key": []}, {}]
+        app.openapi_schema = document
     return app.openapi_schema
 
 
-async def _mind_orders(service: AppState) -> None:
-    """Take batches further, for as long as the server lives."""
+async def _advance_batch_jobs(state: AppState) -> None:
+    """Advance the open batch jobs every `BATCH_JOBS_SECONDS`; log errors and continue."""
+    log = state.monitoring.log
     while True:
         try:
-            await asyncio.to_thread(service.orders.advance)
+            await asyncio.to_thread(state.batch_jobs.advance)
         except CosmosBatchError as exc:
-            service.journal("troubled", trouble=str(exc))
+            log("troubled", trouble=str(exc))
         except Exception as exc:
-            service.journal("unexpected_error", trace="".join(traceback.format_exception(exc)))
-        await asyncio.sleep(ORDER_SECONDS)
+            log("unexpected_error", trace="".join(traceback.format_exception(exc)))
+        await asyncio.sleep(BATCH_JOBS_SECONDS)

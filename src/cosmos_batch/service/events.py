@@ -1,4 +1,4 @@
-"""Server-sent events: one reader of the ledger for all streams; a stream goes on where another broke off."""
+"""Server-sent events: one task reads the ledger for all streams; a stream can resume after an event id."""
 
 from __future__ import annotations
 
@@ -15,69 +15,71 @@ from cosmos_batch.service.http.errors import ApiError
 from cosmos_batch.service.runs.present import STATUS, eta_seconds, percent
 
 POLL_SECONDS = 0.5
-QUIET_SECONDS = 15.0  # after which a comment keeps the connection alive
-_BUFFERED = 2000  # events that a slow client may lag behind
-_CHUNK = 500
+QUIET_SECONDS = 15.0  # without an event, after which a comment keeps the connection alive
+_BUFFERED = 2000  # events of a slow client; at one more its stream ends, and the client resumes with a new one
+_CHUNK = 500  # changes read in one query
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class StreamEvent:
     """One event of a stream."""
 
     name: str
     data: dict[str, Any]
-    video: str = ""  # the run that it is about; "": the queue
-    id: int | None = None  # of a change: where a stream may go on
+    video: str = ""  # the run's id; "": an event of the queue
+    id: int | None = None  # of a state change: a stream can resume after it
 
     def encode(self) -> str:
-        """The event as it goes over the wire."""
+        """Write the event in the format of server-sent events."""
         head = "" if self.id is None else f"id: {self.id}\n"
         return f"{head}event: {self.name}\ndata: {json.dumps(self.data, ensure_ascii=False)}\n\n"
 
 
 @dataclass(eq=False, slots=True)
 class _Subscriber:
-    events: asyncio.Queue[Event | None] = field(default_factory=lambda: asyncio.Queue(_BUFFERED))
-    lost: bool = False
+    """One open stream."""
 
-    def offer(self, event: Event) -> None:
-        """Give it an event; one that lags too far behind is let go, and comes back for the rest."""
-        if self.lost:
+    events: asyncio.Queue[StreamEvent | None] = field(default_factory=lambda: asyncio.Queue(_BUFFERED))
+    closed: bool = False
+
+    def offer(self, event: StreamEvent) -> None:
+        """Queue an event; close the stream if its queue is full. The client resumes after its last event id."""
+        if self.closed:
             return
         try:
             self.events.put_nowait(event)
         except asyncio.QueueFull:
-            self.lost = True
+            self.closed = True
             while not self.events.empty():
                 self.events.get_nowait()
             self.events.put_nowait(None)
 
 
-class Streams:
-    """All event streams of a server."""
+class EventStreams:
+    """All event streams of a server. Belongs to the event loop."""
 
-    def __init__(self, ledger: Ledger, most: int) -> None:
-        """`most`: streams at the same time."""
+    def __init__(self, ledger: Ledger, max_streams: int) -> None:
+        """`max_streams`: at the same time."""
         self._ledger = ledger
-        self._most = most
+        self._max_streams = max_streams
         self._subscribers: set[_Subscriber] = set()
         self._task: asyncio.Task[None] | None = None
-        self._latest = 0  # id of the latest change that was handed out
-        self._behind = False  # there are more changes than were read at once
+        self._latest = 0  # id of the latest change that was queued
+        self._behind = False  # there are more changes than one query reads
         self._progress: dict[str, tuple[int, int]] = {}
         self._queue: dict[str, Any] = {}
 
     async def subscribe(self, video: str, after: int | None) -> AsyncIterator[str]:
-        """Events as text, for ever; of one run if it is named. `after`: go on after the change with that id.
+        """Open a stream of encoded events, without end; `video`: of this run only, "": of all runs.
 
-        Raises Refusal where there are too many streams, and LedgerError.
+        `after`: begin with the changes after this id. Raises ApiError for too many streams, and LedgerError.
         """
-        if len(self._subscribers) >= self._most:
-            message = f"{self._most} event streams are open, and no more are kept; close one"
+        if len(self._subscribers) >= self._max_streams:
+            message = f"{self._max_streams} event streams are open, which is the limit; close one"
             raise ApiError(429, "too_many_streams", message, headers={"Retry-After": "10"})
         if self._task is None or self._task.done():
             self._latest = await asyncio.to_thread(self._ledger.queries.latest_change)
-            self._task = asyncio.create_task(self._work())
+            self._task = asyncio.create_task(self._poll())
         subscriber = _Subscriber()
         self._subscribers.add(subscriber)
         return self._stream(subscriber, video, self._latest, after)
@@ -90,14 +92,14 @@ class Streams:
             async for event in self._missed(video, latest, after):
                 yield event.encode()
             if self._queue:
-                yield Event("queue", self._queue).encode()
+                yield StreamEvent("queue", self._queue).encode()
             async for text in self._live(subscriber, video):
                 yield text
         finally:
             self._subscribers.discard(subscriber)
 
-    async def _missed(self, video: str, latest: int, after: int | None) -> AsyncIterator[Event]:
-        """The changes between `after` and what the other streams have seen."""
+    async def _missed(self, video: str, latest: int, after: int | None) -> AsyncIterator[StreamEvent]:
+        """Read the changes after `after` up to `latest`, from where the live events continue."""
         while after is not None and after < latest:
             changes = await asyncio.to_thread(self._ledger.queries.changes, after, run_id=video, limit=_CHUNK)
             for change in changes:
@@ -113,39 +115,40 @@ class Streams:
             try:
                 event = await asyncio.wait_for(subscriber.events.get(), QUIET_SECONDS)
             except TimeoutError:
-                yield ": still here\n\n"
+                yield ": keep-alive\n\n"
                 continue
             if event is None:
                 return
             if not video or event.video in ("", video):
                 yield event.encode()
 
-    async def _work(self) -> None:
-        """Read what is new, and hand it out, as long as somebody listens."""
+    async def _poll(self) -> None:
+        """Read new events and queue them for every stream, while there is a stream."""
         while self._subscribers:
             self._behind = False
-            with suppress(LedgerError):  # it is tried again; health says what is wrong
-                for event in await asyncio.to_thread(self._news):
+            with suppress(LedgerError):  # the next round tries again; /healthz reports the error
+                for event in await asyncio.to_thread(self._new_events):
                     for subscriber in tuple(self._subscribers):
                         subscriber.offer(event)
-            await asyncio.sleep(0 if self._behind and not self._pressed else POLL_SECONDS)
+            await asyncio.sleep(0 if self._behind and not self._backlogged else POLL_SECONDS)
 
     @property
-    def _pressed(self) -> bool:
-        """Whether somebody has much to read already."""
+    def _backlogged(self) -> bool:
+        """Whether the queue of a stream is more than half full."""
         return any(subscriber.events.qsize() > _BUFFERED // 2 for subscriber in self._subscribers)
 
-    def _news(self) -> list[Event]:
+    def _new_events(self) -> list[StreamEvent]:
         changes = self._ledger.queries.changes(self._latest, limit=_CHUNK)
         self._behind = len(changes) == _CHUNK
         events = [_change_event(change) for change in changes]
         if changes:
             self._latest = changes[-1].id
         steps = {}
-        for look in self._ledger.queries.under_way():
-            steps[look.record.id] = (look.attempt.step, look.attempt.steps) if look.attempt else (0, 0)
-            if steps[look.record.id] != self._progress.get(look.record.id, (0, 0)):
-                events.append(_progress_event(look))
+        for running in self._ledger.queries.under_way():
+            run_id, attempt = running.record.id, running.attempt
+            steps[run_id] = (attempt.step, attempt.steps) if attempt else (0, 0)
+            if steps[run_id] != self._progress.get(run_id, (0, 0)):
+                events.append(_progress_event(running))
         self._progress = steps
         if changes or not self._queue:
             counts = {state.value: count for state, count in self._ledger.queries.states().items()}
@@ -154,7 +157,7 @@ class Streams:
             queue = self._queue | {"mode": self._ledger.settings.mode().value}
         if queue != self._queue:
             self._queue = queue
-            events.append(Event("queue", queue))
+            events.append(StreamEvent("queue", queue))
         return events
 
     def close(self) -> None:
@@ -162,12 +165,12 @@ class Streams:
         if self._task:
             self._task.cancel()
         for subscriber in tuple(self._subscribers):
-            subscriber.lost = True
+            subscriber.closed = True
             with suppress(asyncio.QueueFull):
                 subscriber.events.put_nowait(None)
 
 
-def _change_event(change: StateChange) -> Event:
+def _change_event(change: StateChange) -> StreamEvent:
     data = {
         "video": change.run,
         "state": change.state.value,
@@ -175,16 +178,16 @@ def _change_event(change: StateChange) -> Event:
         "reason": change.reason,
         "at": change.at,
     }
-    return Event("video.state", data, change.run, change.id)
+    return StreamEvent("video.state", data, change.run, change.id)
 
 
-def _progress_event(look: RunWithAttempt) -> Event:
-    attempt = look.attempt
+def _progress_event(running: RunWithAttempt) -> StreamEvent:
+    attempt = running.attempt
     data = {
-        "video": look.record.id,
+        "video": running.record.id,
         "step": attempt.step if attempt else 0,
         "steps": attempt.steps if attempt else 0,
         "progress": percent(attempt),
-        "eta_seconds": eta_seconds(look.record, attempt),
+        "eta_seconds": eta_seconds(running.record, attempt),
     }
-    return Event("video.progress", data, look.record.id)
+    return StreamEvent("video.progress", data, running.record.id)

@@ -1,4 +1,4 @@
-"""What every request passes: who asks and how often, what is logged and counted, what headers answers carry."""
+"""Middleware of every request: authentication, rate limit, access log, request metrics, response headers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cosmos_batch.errors import CosmosBatchError
-from cosmos_batch.service.http.errors import answer
-from cosmos_batch.service.http.faults import refusal_of
-from cosmos_batch.service.state import AppState
+from cosmos_batch.service.http.errors import api_error_of, error_response
+from cosmos_batch.service.state import AppState, Monitoring
 
-_BOOT = secrets.token_hex(4)  # tells this server's requests from those of the one before
+_BOOT = secrets.token_hex(4)  # makes request ids differ between two starts of a server
 _numbers = itertools.count(1)
 
-_OPEN = ("/v1/server", "/v1/session")  # their routes see to it themselves
+_OPEN = ("/v1/server", "/v1/session")  # paths whose routes check the key themselves
 _GUARDED = ("/v1/", "/metrics")
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -31,85 +30,88 @@ _PAGE_POLICY = (
     b"script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _CONTENT_POLICY = (
-    b"default-src 'none'; media-src 'self'; img-src 'self'; sandbox"  # an upload is never a page of ours
+    b"default-src 'none'; media-src 'self'; img-src 'self'; sandbox"  # a browser runs no script of an upload
 )
 
 
 class RequestMiddleware:
-    """ASGI middleware around everything."""
+    """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, service: AppState) -> None:
+    def __init__(self, app: ASGIApp, state: AppState) -> None:
         self._app = app
-        self._service = service
+        self._access = state.access
+        self._monitoring = state.monitoring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        passage = _Passage(scope, send, self._service)
-        self._service.metrics.begun()
+        response = _Response(scope, send, self._monitoring)
+        self._monitoring.metrics.begin()
         try:
-            await self._admit(scope)
-            await self._app(scope, receive, passage.send)
+            await self._check_access(scope)
+            await self._app(scope, receive, response.send)
         except (CosmosBatchError, OSError) as exc:
-            if passage.status:
+            if response.status:
                 raise
-            await answer(refusal_of(exc, self._service.journal))(scope, receive, passage.send)
+            await error_response(api_error_of(exc, self._monitoring.log))(scope, receive, response.send)
         finally:
-            passage.close()
+            response.close()
 
-    async def _admit(self, scope: Scope) -> None:
-        """Raises Refusal for who may not ask, and LedgerError."""
+    async def _check_access(self, scope: Scope) -> None:
+        """Apply rate limit and authentication. Raises ApiError and LedgerError."""
         path = scope["path"]
         if not path.startswith(_GUARDED):
             return
         request = Request(scope)
-        client = request.client.host if request.client else ""
-        gate = self._service.gate
-        self._service.rates.spend(client)
+        self._access.rate_limiter.spend(request.client.host if request.client else "")
         if path in _OPEN:
             return
-        who = gate.admit(request) if gate.fresh else await asyncio.to_thread(gate.admit, request)
-        scope.setdefault("state", {})["who"] = who
+        authenticator = self._access.authenticator
+        if authenticator.cached:
+            name = authenticator.authenticate(request)
+        else:
+            name = await asyncio.to_thread(authenticator.authenticate, request)
+        scope.setdefault("state", {})["key_name"] = name
 
 
-class _Passage:
-    """One request on its way through."""
+class _Response:
+    """The response to one request: adds headers, counts it, writes the access log."""
 
-    def __init__(self, scope: Scope, send: Send, service: AppState) -> None:
-        self.status = 0
+    def __init__(self, scope: Scope, send: Send, monitoring: Monitoring) -> None:
+        self.status = 0  # 0: not yet begun
         self._scope = scope
         self._send = send
-        self._service = service
+        self._monitoring = monitoring
         self._started = time.monotonic()
         self._id = f"{_BOOT}-{next(_numbers)}"
 
     async def send(self, message: Message) -> None:
-        """Pass a part of the answer on, with our headers on its first."""
+        """Pass a message of the response on; its first gets the headers."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            ours = (b"x-request-id", self._id.encode()), (b"content-security-policy", _policy(self._scope["path"]))
-            message["headers"] = [*message.get("headers", ()), *_HEADERS, *ours]
+            own = (b"x-request-id", self._id.encode()), (b"content-security-policy", _policy(self._scope["path"]))
+            message["headers"] = [*message.get("headers", ()), *_HEADERS, *own]
             self._count()
         await self._send(message)
 
     def _count(self) -> None:
         route = getattr(self._scope.get("route"), "path", "other")
         seconds = time.monotonic() - self._started
-        self._service.metrics.answered(self._scope["method"], route, self.status, seconds)
+        self._monitoring.metrics.count(self._scope["method"], route, self.status, seconds)
 
     def close(self) -> None:
-        """Write the request down."""
-        self._service.metrics.ended()
-        self._service.journal(
+        """Write the line of the access log."""
+        self._monitoring.metrics.end()
+        self._monitoring.log(
             "request",
             id=self._id,
             method=self._scope["method"],
             path=self._scope["path"],
             status=self.status,
             seconds=round(time.monotonic() - self._started, 4),
-            key=self._scope.get("state", {}).get("who", ""),
+            key=self._scope.get("state", {}).get("key_name", ""),
         )
 
 

@@ -1,4 +1,4 @@
-"""What the workers mean to do next, as they last wrote it down, and what that means for each run that waits."""
+"""The queue as the workers' forecasts show it: planned launches, and why each waiting run waits."""
 
 from __future__ import annotations
 
@@ -10,38 +10,46 @@ from typing import Any
 
 from cosmos_batch.ledger import Ledger, Mode, RunRecord, State, WorkerRecord, WorkerState
 
-FRESH_SECONDS = 1.0  # for which what was read is believed
-ALIVE_SECONDS = 15.0  # for which a worker may be silent
+FRESH_SECONDS = 1.0  # for which a view is used before the ledger is read again
+ALIVE_SECONDS = 15.0  # since its last heartbeat, for which a worker counts as alive
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePlace:
+    """A run's place in the forecast."""
+
+    reason: str  # why it waits
+    starts: float | None  # predicted start, in seconds since 1970; None: not known
 
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    """The queue as its workers see it."""
+    """The queue at one moment."""
 
     mode: Mode = Mode.RUNNING
     workers: Sequence[WorkerRecord] = ()
-    at: float = 0.0  # when this was read, in seconds since 1970
-    places: dict[str, tuple[str, float]] = field(default_factory=dict)  # by run: why it waits, when it starts
+    at: float = 0.0  # when it was read, in seconds since 1970
+    places: dict[str, QueuePlace] = field(default_factory=dict)  # of the planned runs, by id
 
     @property
     def alive(self) -> list[WorkerRecord]:
-        """The workers that have reported lately."""
+        """The workers with a recent heartbeat."""
         return [worker for worker in self.workers if self.at - worker.heartbeat < ALIVE_SECONDS]
 
     @property
     def seconds(self) -> float:
-        """Predicted time of all that waits."""
+        """The predicted time of all waiting runs."""
         return max((float(worker.forecast.get("seconds", 0.0)) for worker in self.alive), default=0.0)
 
     @property
     def launches(self) -> list[dict[str, Any]]:
-        """The launches that are planned, soonest first."""
+        """The planned launches, soonest first."""
         found = [launch for worker in self.alive for launch in worker.forecast.get("launches", [])]
         return sorted(found, key=lambda launch: float(launch.get("starts_in", 0.0)))
 
     @property
     def trouble(self) -> str:
-        """What keeps the workers from working; "" where nothing does."""
+        """Why the workers cannot work; "" where they can."""
         if not self.alive:
             return "no worker is alive"
         return "; ".join(
@@ -50,20 +58,22 @@ class QueueView:
 
 
 class QueueViewReader:
-    """Reads the outlook, not too often."""
+    """Reads the queue view from the ledger, at most once every `FRESH_SECONDS`."""
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, ledger: Ledger, flush_seconds: float, clock: Callable[[], float] = time.time) -> None:
+        """`flush_seconds`: the workers' bound on the time that a run waits for others to batch with."""
         self._ledger = ledger
+        self._flush_seconds = flush_seconds
         self._clock = clock
         self._latest = QueueView()
         self._lock = threading.Lock()
 
     def read(self) -> QueueView:
-        """The outlook of just now. Raises LedgerError."""
+        """Read the view. Raises LedgerError."""
         with self._lock:
             if not self.fresh:
                 workers = self._ledger.workers.all()
-                places: dict[str, tuple[str, float]] = {}
+                places: dict[str, QueuePlace] = {}
                 for worker in workers:
                     places |= _places(worker)
                 self._latest = QueueView(self._ledger.settings.mode(), workers, self._clock(), places)
@@ -71,42 +81,53 @@ class QueueViewReader:
 
     @property
     def fresh(self) -> bool:
-        """Whether reading it needs no ledger."""
+        """Whether `read` answers without the ledger."""
         return self._clock() - self._latest.at < FRESH_SECONDS
 
     def forget(self) -> None:
-        """What was read is out of date."""
+        """Make the next `read` ask the ledger."""
         with self._lock:
             self._latest = QueueView()
 
     def wait_of(self, record: RunRecord) -> tuple[str, float | None]:
-        """Why a run waits, and in how many seconds it starts; None where nobody knows."""
-        outlook = self.read()
+        """Explain why a run waits, and in how many seconds it starts; None: not known. Raises LedgerError."""
+        view = self.read()
         now = self._clock()
         if record.not_before > now:
             left = record.not_before - now
-            return f"{record.cause or 'it failed'}; tried again in {left:.0f} s", left
-        if outlook.mode is not Mode.RUNNING:
-            return f"the queue is {outlook.mode}", None
-        if trouble := outlook.trouble:
+            return f"{record.cause or 'it failed'}; retry in {left:.0f} s", left
+        if view.mode is not Mode.RUNNING:
+            return f"the queue is {view.mode}", None
+        if trouble := view.trouble:
             return trouble, None
-        reason, starts = outlook.places.get(record.id, ("", 0.0))
-        before = f"set aside: {record.cause}" if record.state is State.PREEMPTED else ""
-        if not reason:
-            return before or "gathers with others, to be planned with them", None
-        return "; ".join(filter(None, (before, reason))), max(0.0, starts - now) if starts else None
+        preempted = f"preempted: {record.cause}" if record.state is State.PREEMPTED else ""
+        place = view.places.get(record.id)
+        if place is None:
+            return preempted or self._unplanned(record, now), None
+        seconds = None if place.starts is None else max(0.0, place.starts - now)
+        return "; ".join(filter(None, (preempted, place.reason))), seconds
+
+    def _unplanned(self, record: RunRecord, now: float) -> str:
+        left = record.updated + self._flush_seconds - now
+        return (
+            f"waiting for more runs to batch with, at most {left:.0f} s" if left > 0 else "waiting to be planned"
+        )
 
 
-def _places(worker: WorkerRecord) -> dict[str, tuple[str, float]]:
-    """Why runs wait, by id, and when they start (seconds since 1970; 0 where that is not known)."""
-    places: dict[str, tuple[str, float]] = {}
+def _places(worker: WorkerRecord) -> dict[str, QueuePlace]:
+    """Find the place of every run of a worker's forecast."""
+    places: dict[str, QueuePlace] = {}
     at = float(worker.forecast.get("at", 0.0))
-    ahead = 0
+    runs_before = 0
     for launch in worker.forecast.get("launches", []):
         for batch in launch.get("batches", []):
-            behind = "next" if not ahead else f"behind {ahead} batch{'es' if ahead > 1 else ''}"
-            starts = at + float(batch.get("starts_in", 0.0))
-            places |= dict.fromkeys(batch.get("runs", []), (f"{behind}; {launch.get('reason', '')}", starts))
-            ahead += 1
-    held = worker.forecast.get("held_back", {})
-    return places | {run: (str(why), 0.0) for run, why in held.items()}
+            before = f"behind {_runs(runs_before)}" if runs_before else "next"
+            place = QueuePlace(f"{before}; {launch.get('reason', '')}", at + float(batch.get("starts_in", 0.0)))
+            places |= dict.fromkeys(batch.get("runs", []), place)
+            runs_before += int(batch.get("runs_total", 0))
+    held_back = worker.forecast.get("held_back", {})
+    return places | {run: QueuePlace(str(reason), None) for run, reason in held_back.items()}
+
+
+def _runs(count: int) -> str:
+    return "1 run that starts earlier" if count == 1 else f"{count:,} runs that start earlier"

@@ -1,8 +1,7 @@
-"""Running the HTTP side of a server in this process."""
+"""The HTTP server of this process: uvicorn and its socket."""
 
 from __future__ import annotations
 
-import gc
 import socket
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.service.api_keys import ApiKeyCache
 from cosmos_batch.service.app import make_app
-from cosmos_batch.service.http.coalesce import Protocol
-from cosmos_batch.service.settings import Serving
+from cosmos_batch.service.settings import ServerSettings
 from cosmos_batch.service.state import AppState, ServedEngine
 
 CONNECTIONS = 1024  # at the same time
@@ -22,52 +20,53 @@ GRACE_SECONDS = 5  # that open requests get when the server stops
 
 
 class Server(uvicorn.Server):
-    """A server that ends its event streams when it stops, which would go on for ever."""
+    """uvicorn's server; closes the event streams when it stops, since uvicorn would wait for their end."""
 
-    def __init__(self, config: uvicorn.Config, service: AppState) -> None:
+    def __init__(self, config: uvicorn.Config, state: AppState) -> None:
         super().__init__(config)
-        self._service = service
+        self._streams = state.monitoring.streams
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what has been asked, and stop."""
-        self._service.streams.close()
+        """Finish the open requests, then stop."""
+        self._streams.close()
         await super().shutdown(sockets)
 
 
 def prepare(
-    home: Path, ledger: Ledger, served: ServedEngine, serving: Serving, journal: EventLog | None = None
+    home: Path, ledger: Ledger, engine: ServedEngine, settings: ServerSettings, log: EventLog | None = None
 ) -> Server:
-    """A server that is ready to run. Raises InputError where it may not, StorageError and LedgerError."""
-    if not serving.local and not ApiKeyCache(ledger).in_force:
-        raise InputError([_needs_keys(serving.host)])
-    service = AppState(home, ledger, served, serving, journal)
+    """Make a server that is ready to run.
+
+    Raises InputError for an address that needs API keys while there is none, StorageError and LedgerError.
+    """
+    if not settings.local and not ApiKeyCache(ledger).in_force:
+        raise InputError([_needs_keys(settings.host)])
+    state = AppState(home, ledger, engine, settings, log)
     config = uvicorn.Config(
-        make_app(service),
-        host=serving.host,
-        port=serving.port,
+        make_app(state),
+        host=settings.host,
+        port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
-        http=Protocol,
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    gc.freeze()  # what was loaded until here stays: no collection need look through it again
-    return Server(config, service)
+    return Server(config, state)
 
 
-def listen(serving: Serving) -> socket.socket:
-    """The socket that a server listens on. Raises InputError where the address is not to be had."""
+def listen(settings: ServerSettings) -> socket.socket:
+    """Open the socket of a server. Raises InputError where the address cannot be used."""
     try:
-        family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
-        return socket.create_server((serving.host, serving.port), family=family, backlog=512)
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, settings.port), family=family, backlog=512)
     except OSError as exc:
-        place = f"{serving.host}:{serving.port}"
+        address = f"{settings.host}:{settings.port}"
         remedy = "choose another with --host and --port"
-        problem = Problem("", None, "", place, f"cannot be listened on ({exc.strerror or exc})", remedy)
+        problem = Problem("", None, "", address, f"cannot be listened on ({exc.strerror or exc})", remedy)
         raise InputError([problem]) from exc
 
 
 def _needs_keys(host: str) -> Problem:
-    message = "is an address that others reach, and there is no API key"
+    message = "can be reached from other machines, and there is no API key"
     return Problem("", None, "--host", host, message, "make one with: cosmos-batch keys add HOME NAME")

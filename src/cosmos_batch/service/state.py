@@ -1,4 +1,4 @@
-"""Everything that the routes share, put together once."""
+"""AppState: the objects that all routes of one server share, wired once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.service.api_keys import ApiKeyCache
 from cosmos_batch.service.batch_jobs.jobs import BatchJobs
-from cosmos_batch.service.events import Streams
+from cosmos_batch.service.events import EventStreams
 from cosmos_batch.service.http.auth import Authenticator
 from cosmos_batch.service.http.rate_limit import RateLimiter
 from cosmos_batch.service.metrics import Metrics
@@ -28,57 +28,121 @@ from cosmos_batch.service.runs.present import VideoPresenter
 from cosmos_batch.service.runs.previews import Previews
 from cosmos_batch.service.runs.submit import Submitter
 from cosmos_batch.service.runs.uploads import Uploads
-from cosmos_batch.service.settings import Serving
+from cosmos_batch.service.settings import ServerSettings
 
 
 @dataclass(frozen=True, slots=True)
 class ServedEngine:
-    """What is served: an engine, as the planner needs it."""
+    """The engine of the workers, as the planner sees it."""
 
-    model: str  # what clients call it
+    model: str  # the model's name in the API
     traits: Traits
-    prior: CostModel  # what it is believed to cost before anything is measured
+    prior: CostModel  # the cost model before any measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Checks of every request before a route sees it."""
+
+    authenticator: Authenticator
+    rate_limiter: RateLimiter
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFiles:
+    """Files that a server reads and writes."""
+
+    videos: Path  # folder with a folder for each finished run
+    uploads: Uploads
+    previews: Previews
+    allowed: AllowedDirectories  # folders whose files a request may name
+
+    @classmethod
+    def open(cls, home: Path, ledger: Ledger, roots: tuple[Path, ...]) -> ServerFiles:
+        """Make the folders. Raises InputError for a root that is not a folder, and StorageError."""
+        return cls(
+            videos=ServiceHome(home).videos,
+            uploads=Uploads(home / "uploads", ledger),
+            previews=Previews(home / "previews"),
+            allowed=AllowedDirectories(roots),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunServices:
+    """A run's way through the API: parse a request, submit the run, present it."""
+
+    parser: RequestParser
+    submitter: Submitter
+    presenter: VideoPresenter
+
+
+@dataclass(frozen=True, slots=True)
+class Monitoring:
+    """Outputs about the server itself."""
+
+    log: EventLog
+    metrics: Metrics
+    streams: EventStreams
 
 
 class AppState:
-    """The parts of one server."""
+    """The objects that the routes of one server share.
+
+    `Submitter.submit` and `EventStreams` belong to the event loop; all else may be used in any thread.
+    """
 
     def __init__(
-        self, home: Path, ledger: Ledger, served: ServedEngine, serving: Serving, journal: EventLog | None = None
+        self,
+        home: Path,
+        ledger: Ledger,
+        engine: ServedEngine,
+        settings: ServerSettings,
+        log: EventLog | None = None,
     ) -> None:
-        """Raises InputError for roots that are no folders, and StorageError and LedgerError."""
-        self.journal = journal or EventLog(sys.stderr, worker="http")
-        self.videos = ServiceHome(home).videos
+        """Raises InputError for roots that are not folders, StorageError and LedgerError."""
+        limits = settings.limits
         self.ledger = ledger
-        self.served = served
-        self.serving = serving
-        self.roots = AllowedDirectories(serving.roots)
-        self.uploads = Uploads(home / "uploads", ledger)
-        self.previews = Previews(home / "previews")
-        self.gate = Authenticator(ApiKeyCache(ledger), local=serving.local)
-        self.rates = RateLimiter(serving.limits.requests_per_second, serving.limits.burst)
-        self.intake = RequestParser(served.traits, served.model, self.roots, self.uploads.video)
-        self.outlook = QueueViewReader(ledger)
-        self.views = VideoPresenter(
-            served.model, self.videos, self.uploads.folder, self.roots, self.outlook.wait_of
+        self.engine = engine
+        self.settings = settings
+        self.files = ServerFiles.open(home, ledger, settings.roots)
+        self.queue_view = QueueViewReader(ledger, settings.flush_seconds)
+        self.access = Access(
+            Authenticator(ApiKeyCache(ledger), local=settings.local),
+            RateLimiter(limits.requests_per_second, limits.burst),
         )
-        self.submitter = Submitter(ledger, serving.limits.queue_runs)
-        self.orders = BatchJobs(ledger, self.uploads, self.intake, self.submitter, self.views, serving.limits)
-        self.metrics = Metrics(ledger, self.outlook)
-        self.streams = Streams(ledger, serving.limits.streams)
+        self.runs = RunServices(
+            RequestParser(engine.traits, engine.model, self.files.allowed, self.files.uploads.video),
+            Submitter(ledger, limits.queue_runs),
+            VideoPresenter(
+                engine.model,
+                self.files.videos,
+                self.files.uploads.folder,
+                self.files.allowed,
+                self.queue_view.wait_of,
+            ),
+        )
+        self.batch_jobs = BatchJobs(
+            ledger, self.files.uploads, self.runs.parser, self.runs.submitter, self.runs.presenter, limits
+        )
+        self.monitoring = Monitoring(
+            log or EventLog(sys.stderr, worker="http"),
+            Metrics(ledger, self.queue_view),
+            EventStreams(ledger, limits.streams),
+        )
 
 
-async def service_of(request: Request) -> AppState:
-    """The service that answers a request. (Not a plain function: those would be called in a thread each.)"""
-    service: AppState = request.app.state.service
-    return service
+async def app_state(request: Request) -> AppState:
+    """Get the state of the server that answers a request. Async: FastAPI runs plain functions in a thread each."""
+    state: AppState = request.app.state.app_state
+    return state
 
 
-async def caller(request: Request) -> str:
-    """The name of the key that a request came with; "" where none is needed."""
+async def key_name(request: Request) -> str:
+    """Get the name of the request's API key; "" where no key is needed."""
     state: Mapping[str, Any] = request.scope.get("state", {})
-    return str(state.get("who", ""))
+    return str(state.get("key_name", ""))
 
 
-AppStateDep = Annotated[AppState, Depends(service_of)]
-Caller = Annotated[str, Depends(caller)]
+AppStateDep = Annotated[AppState, Depends(app_state)]
+KeyNameDep = Annotated[str, Depends(key_name)]

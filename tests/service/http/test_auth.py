@@ -74,9 +74,9 @@ def test_keys_are_kept_as_digests_under_names_used_once(ledger: Ledger) -> None:
     with pytest.raises(ConflictError):
         ledger.api_keys.add("alice", digest_of("another"))
     for name in ("", "a b", "../x", "x" * 65):
-        with pytest.raises(InputError, match="no name for a key"):
+        with pytest.raises(InputError, match="not a valid name"):
             make_key(ledger, name)
-    with pytest.raises(InputError, match="no key in force"):
+    with pytest.raises(InputError, match="not the name of a valid key"):
         revoke_key(ledger, "nobody")
 
 

@@ -23,7 +23,7 @@ from cosmos_batch.engines.registry import EngineChoice, Engines
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.service.server import listen, prepare
-from cosmos_batch.service.settings import Serving
+from cosmos_batch.service.settings import ServerSettings
 from cosmos_batch.service.state import ServedEngine
 
 _DEVICES = "CUDA_VISIBLE_DEVICES"
@@ -67,7 +67,7 @@ class ServeRequest:
 
     place: ServiceLocation
     choice: EngineChoice
-    serving: Serving
+    serving: ServerSettings
     workers: WorkerOptions
     on_start: OnStart
 
@@ -97,7 +97,7 @@ def _supervisor(orders: ServeRequest, ledger: Ledger) -> Supervisor:
     return Supervisor(home, ledger, launcher, workers=orders.workers.workers, on_start=orders.on_start)
 
 
-def _announce(serving: Serving, port: int) -> None:
+def _announce(serving: ServerSettings, port: int) -> None:
     host = f"[{serving.host}]" if ":" in serving.host else serving.host
     print(f"cosmos-batch serves http://{safe(host)}:{port} (/docs: the API); Ctrl-C stops it", flush=True)
 

@@ -1,4 +1,4 @@
-"""Batches of OpenAI's Batches API, which the ledger calls orders: a file of requests in, files of answers out."""
+"""Batch jobs: OpenAI's Batches API, with a file of requests as input and files of results as output."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.errors import ConflictError, InputError
 from cosmos_batch.ledger import BatchJobRecord, BatchJobState, Filter, Ledger, RunWithAttempt, State, Submission
 from cosmos_batch.ledger.models import ENDED
-from cosmos_batch.service.batch_jobs.lines import Line, lines_of
-from cosmos_batch.service.http.errors import ApiError, bad_input, error_of
+from cosmos_batch.service.batch_jobs.lines import BatchLine, lines_of
+from cosmos_batch.service.http.errors import ApiError, bad_input, error_object
 from cosmos_batch.service.runs.parse_request import RequestParser
 from cosmos_batch.service.runs.present import VideoPresenter
 from cosmos_batch.service.runs.submit import Submitter
@@ -28,41 +28,41 @@ from cosmos_batch.service.settings import Limits
 
 ENDPOINT = "/v1/videos"
 OPEN = (BatchJobState.VALIDATING, BatchJobState.IN_PROGRESS, BatchJobState.FINALIZING, BatchJobState.CANCELLING)
-SHOWN_ERRORS = 100  # of an order's bad lines; its error file has them all
-_TOGETHER = 500  # lines in one transaction
-_RETRY_SECONDS = 10.0  # until an order is tried again for which there was no room in the queue
+SHOWN_ERRORS = 100  # of a job's bad lines; its error file has them all
+_GROUP_SIZE = 500  # lines in one transaction
+_RETRY_SECONDS = 10.0  # after which a job is submitted again that found the queue full
 
 
 class BatchJobs:
-    """Takes orders in, and brings them to their end."""
+    """Creates batch jobs, submits their lines as runs, and writes their results."""
 
     def __init__(
         self,
         ledger: Ledger,
         uploads: Uploads,
-        intake: RequestParser,
+        parser: RequestParser,
         submitter: Submitter,
-        views: VideoPresenter,
+        presenter: VideoPresenter,
         limits: Limits,
     ) -> None:
         self._ledger = ledger
         self._uploads = uploads
-        self._intake = intake
+        self._parser = parser
         self._submitter = submitter
-        self._views = views
+        self._presenter = presenter
         self._limits = limits
-        self._not_before: dict[str, float] = {}
-        self._lock = threading.Lock()
+        self._not_before: dict[str, float] = {}  # time.monotonic() of the next try, by job
+        self._lock = threading.Lock()  # one `advance` at a time
 
     def create(self, request: BatchRequest, owner: str) -> BatchJobRecord:
-        """Take an order down; its lines are read by and by. Raises Refusal."""
+        """Create a batch job. Its file is parsed later, by `advance`. Raises ApiError and LedgerError."""
         if request.endpoint != ENDPOINT:
             raise ApiError(400, "invalid_value", f"the only endpoint for batches is {ENDPOINT}", param="endpoint")
         file = self._uploads.get(request.input_file_id)
         if file.purpose != BATCH:
             message = f"the file {file.id} was uploaded with purpose {file.purpose!r}; upload it with {BATCH!r}"
             raise ApiError(400, "invalid_value", message, param="input_file_id")
-        order = BatchJobRecord(
+        job = BatchJobRecord(
             id=f"batch_{secrets.token_hex(12)}",
             input_file=file.id,
             endpoint=request.endpoint,
@@ -76,82 +76,86 @@ class BatchJobs:
             total=0,
             created=time.time(),
         )
-        self._ledger.batch_jobs.add(order)
-        return order
+        self._ledger.batch_jobs.add(job)
+        return job
 
-    def get(self, order_id: str) -> BatchJobRecord:
-        """One order. Raises Refusal."""
-        order = self._ledger.batch_jobs.get(order_id)
-        if order is None:
-            raise ApiError(404, "not_found", f"there is no batch {order_id[:80]!r} here")
-        return order
+    def get(self, job_id: str) -> BatchJobRecord:
+        """Get a job. Raises ApiError for an unknown id, and LedgerError."""
+        job = self._ledger.batch_jobs.get(job_id)
+        if job is None:
+            raise ApiError(404, "not_found", f"there is no batch {job_id[:80]!r} here")
+        return job
 
-    def cancel(self, order_id: str) -> BatchJobRecord:
-        """Cancel what has not ended of an order. Raises Refusal where it has ended itself."""
-        order = self.get(order_id)
+    def cancel(self, job_id: str) -> BatchJobRecord:
+        """Cancel the runs of a job that have not ended. Raises ApiError for a job that has ended, LedgerError."""
+        job = self.get(job_id)
         changed = self._ledger.batch_jobs.change(
-            order_id, only=OPEN[:2], state=BatchJobState.CANCELLING, cancelling=time.time()
+            job_id, only=OPEN[:2], state=BatchJobState.CANCELLING, cancelling=time.time()
         )
-        if not changed and order.state is not BatchJobState.CANCELLING:
-            raise ApiError(409, "wrong_state", f"the batch {order_id} has ended already: {order.state}")
-        self._cancel_runs(order_id)
-        return self.get(order_id)
+        if not changed and job.state is not BatchJobState.CANCELLING:
+            raise ApiError(409, "wrong_state", f"the batch {job_id} has already ended: {job.state}")
+        self._cancel_runs(job_id)
+        return self.get(job_id)
 
-    def _cancel_runs(self, order_id: str) -> None:
-        ids = [run for run, _ in self._ledger.batch_jobs.runs(order_id)]
-        self._ledger.runs.cancel(ids, f"its batch {order_id} was cancelled")
+    def _cancel_runs(self, job_id: str) -> None:
+        ids = [run for run, _ in self._ledger.batch_jobs.runs(job_id)]
+        self._ledger.runs.cancel(ids, f"its batch {job_id} was cancelled")
 
     def advance(self) -> None:
-        """Take every open order as far as it goes now. Raises LedgerError and StorageError."""
+        """Submit the lines of new jobs; write the results of finished ones. Raises LedgerError, StorageError."""
         with self._lock:
-            for order in reversed(self._ledger.batch_jobs.page(states=OPEN, limit=1000)):
-                if order.state is not BatchJobState.VALIDATING:
-                    self._finish(order)
-                elif self._not_before.get(order.id, 0.0) <= time.monotonic():
-                    self._take_in(order)
+            for job in reversed(self._ledger.batch_jobs.page(states=OPEN, limit=1000)):
+                if job.state is not BatchJobState.VALIDATING:
+                    self._finish(job)
+                elif self._not_before.get(job.id, 0.0) <= time.monotonic():
+                    self._submit_lines(job)
 
-    def _take_in(self, order: BatchJobRecord) -> None:
-        """Make runs of an order's lines. Started again after a crash, it makes none twice."""
-        lines = _Lines(order, self._intake, self._submitter)
+    def _submit_lines(self, job: BatchJobRecord) -> None:
+        """Submit the lines of a job as runs. Idempotent: repeated after a crash, no run is submitted twice."""
+        lines = _LineSubmitter(job, self._parser, self._submitter)
+        file = self._ledger.files.get(job.input_file)
+        if file is None:
+            self._fail(job, lines, "file_lost", "the input file was deleted")
+            return
         try:
-            with self._path_of(order).open("rb") as stream:
+            with Path(file.path).open("rb") as stream:
                 for line in lines_of(stream, self._limits.body_bytes):
-                    lines.take(line)
+                    lines.add(line)
                     if lines.total > min(self._limits.batch_lines, self._limits.queue_runs):
-                        self._fail(order, lines, "too_many_lines", f"more than {lines.total - 1:,} lines")
+                        self._fail(job, lines, "too_many_lines", f"more than {lines.total - 1:,} lines")
                         return
             lines.flush()
-        except ApiError as refusal:  # the queue is full: later
-            self._not_before[order.id] = time.monotonic() + _RETRY_SECONDS
-            if refusal.status != 429:
+        except ApiError as exc:  # 429: the queue is full
+            self._not_before[job.id] = time.monotonic() + _RETRY_SECONDS
+            if exc.status != 429:
                 raise
             return
         except OSError as exc:
-            self._fail(order, lines, "file_lost", f"the input file cannot be read: {exc.strerror}")
+            self._fail(job, lines, "file_lost", f"the input file cannot be read: {exc.strerror}")
             return
-        self._begin(order, lines)
+        self._begin(job, lines)
 
-    def _begin(self, order: BatchJobRecord, lines: _Lines) -> None:
+    def _begin(self, job: BatchJobRecord, lines: _LineSubmitter) -> None:
         with folder_errors(self._uploads.folder):
-            self._bad_lines(order.id).write_text("".join(f"{text}\n" for text in lines.bad), encoding="utf-8")
+            self._bad_lines_path(job.id).write_text("".join(f"{text}\n" for text in lines.bad), encoding="utf-8")
         if not lines.good:
-            self._fail(order, lines, "no_valid_line", "not one line of the file is a valid request")
+            self._fail(job, lines, "no_valid_line", "no line of the file is a valid request")
             return
         errors = lines.errors[:SHOWN_ERRORS]
         values: dict[str, Any] = {"total": lines.total, "errors": errors, "started": time.time()}
         begun = self._ledger.batch_jobs.change(
-            order.id, only=[BatchJobState.VALIDATING], state=BatchJobState.IN_PROGRESS, **values
+            job.id, only=[BatchJobState.VALIDATING], state=BatchJobState.IN_PROGRESS, **values
         )
-        if not begun and self.get(order.id).state is BatchJobState.CANCELLING:  # meanwhile
-            self._ledger.batch_jobs.change(order.id, **values)
-            self._cancel_runs(order.id)
+        if not begun and self.get(job.id).state is BatchJobState.CANCELLING:  # meanwhile
+            self._ledger.batch_jobs.change(job.id, **values)
+            self._cancel_runs(job.id)
 
-    def _fail(self, order: BatchJobRecord, lines: _Lines, code: str, message: str) -> None:
-        self._cancel_runs(order.id)
+    def _fail(self, job: BatchJobRecord, lines: _LineSubmitter, code: str, message: str) -> None:
+        self._cancel_runs(job.id)
         errors = [{"code": code, "line": None, "message": message, "param": None}, *lines.errors[:SHOWN_ERRORS]]
-        error_file = self._uploads.write(f"file-e{order.id[6:]}", "errors.jsonl", lines.bad, order.owner).id
+        error_file = self._uploads.write(f"file-e{job.id[6:]}", "errors.jsonl", lines.bad, job.owner).id
         self._ledger.batch_jobs.change(
-            order.id,
+            job.id,
             only=[BatchJobState.VALIDATING],
             state=BatchJobState.FAILED,
             total=lines.total,
@@ -160,129 +164,123 @@ class BatchJobs:
             ended=time.time(),
         )
 
-    def _finish(self, order: BatchJobRecord) -> None:
-        """Write the answers down, once every run of an order has ended."""
-        counts = self._ledger.batch_jobs.counts(order.id)
+    def _finish(self, job: BatchJobRecord) -> None:
+        """Write the result files of a job once all its runs have ended."""
+        counts = self._ledger.batch_jobs.counts(job.id)
         if any(count for state, count in counts.items() if state not in ENDED):
             return
         output = error = ""
         if counts.get(State.SUCCEEDED):
-            answers = (self._answer(look) for look in self._looks(order.id, [State.SUCCEEDED]))
-            output = self._uploads.write(f"file-o{order.id[6:]}", "output.jsonl", answers, order.owner).id
-        if sum(counts.values()) < order.total or sum(counts.values()) > counts.get(State.SUCCEEDED, 0):
+            results = (self._result_line(found) for found in self._runs(job.id, [State.SUCCEEDED]))
+            output = self._uploads.write(f"file-o{job.id[6:]}", "output.jsonl", results, job.owner).id
+        if sum(counts.values()) < job.total or sum(counts.values()) > counts.get(State.SUCCEEDED, 0):
             rest = [state for state in ENDED if state is not State.SUCCEEDED]
-            failed = (self._answer(look) for look in self._looks(order.id, rest))
-            texts = chain(self._read_bad_lines(order.id), failed)
-            error = self._uploads.write(f"file-e{order.id[6:]}", "errors.jsonl", texts, order.owner).id
-        cancelled = order.state is BatchJobState.CANCELLING
+            failed = (self._result_line(found) for found in self._runs(job.id, rest))
+            texts = chain(self._read_bad_lines(job.id), failed)
+            error = self._uploads.write(f"file-e{job.id[6:]}", "errors.jsonl", texts, job.owner).id
+        cancelled = job.state is BatchJobState.CANCELLING
         final = BatchJobState.CANCELLED if cancelled else BatchJobState.COMPLETED
         self._ledger.batch_jobs.change(
-            order.id, only=[order.state], state=final, output_file=output, error_file=error, ended=time.time()
+            job.id, only=[job.state], state=final, output_file=output, error_file=error, ended=time.time()
         )
         with suppress(OSError):
-            self._bad_lines(order.id).unlink()
+            self._bad_lines_path(job.id).unlink()
 
-    def _looks(self, order_id: str, states: Sequence[State]) -> Iterator[RunWithAttempt]:
+    def _runs(self, job_id: str, states: Sequence[State]) -> Iterator[RunWithAttempt]:
         after = ""
         while True:
             page = self._ledger.queries.page(
-                Filter(batch_job_id=order_id, states=states), after=after, limit=500, newest_first=False
+                Filter(batch_job_id=job_id, states=states), after=after, limit=500, newest_first=False
             )
             yield from page.runs
             if not page.more:
                 return
             after = page.runs[-1].record.id
 
-    def _answer(self, look: RunWithAttempt) -> str:
-        """A line of an output or error file."""
-        video = self._views.video(look)
+    def _result_line(self, found: RunWithAttempt) -> str:
+        """Make the line of a run in the output or error file."""
+        video = self._presenter.video(found)
         response = {"status_code": 200, "request_id": video.id, "body": video.model_dump()}
         error = video.error.model_dump() if video.error else None
-        return answer_line(f"batch_req_{video.id}", video.custom_id, response, error)
+        return result_line(f"batch_req_{video.id}", video.custom_id, response, error)
 
-    def _path_of(self, order: BatchJobRecord) -> Path:
-        file = self._ledger.files.get(order.input_file)
-        if file is None:
-            raise FileNotFoundError(2, "it was deleted")
-        return Path(file.path)
+    def _bad_lines_path(self, job_id: str) -> Path:
+        return self._uploads.folder / f"{job_id}.bad.jsonl"
 
-    def _bad_lines(self, order_id: str) -> Path:
-        return self._uploads.folder / f"{order_id}.bad.jsonl"
-
-    def _read_bad_lines(self, order_id: str) -> Iterator[str]:
-        with suppress(FileNotFoundError), self._bad_lines(order_id).open(encoding="utf-8") as stream:
+    def _read_bad_lines(self, job_id: str) -> Iterator[str]:
+        with suppress(FileNotFoundError), self._bad_lines_path(job_id).open(encoding="utf-8") as stream:
             for line in stream:
                 yield line.rstrip("\n")
 
 
-def answer_line(
+def result_line(
     request_id: str, custom_id: str | None, response: Mapping[str, Any] | None, error: Mapping[str, Any] | None
 ) -> str:
-    """A line of an output or error file, as the Batches API has it."""
+    """Make a line of an output or error file, in the format of the Batches API."""
     line = {"id": request_id, "custom_id": custom_id, "response": response, "error": error}
     return json.dumps(line, ensure_ascii=False)
 
 
 @dataclass(slots=True)
-class _Lines:
-    """The lines of one order while they become runs."""
+class _LineSubmitter:
+    """Submits the lines of one job, and collects the errors of bad lines."""
 
-    order: BatchJobRecord
-    intake: RequestParser
+    job: BatchJobRecord
+    parser: RequestParser
     submitter: Submitter
     total: int = 0
     good: int = 0
     bad: list[str] = field(default_factory=list)  # lines of the error file
     errors: list[dict[str, Any]] = field(default_factory=list)
     _seen: dict[str, int] = field(default_factory=dict)  # lines by custom id
-    _pending: list[tuple[Line, Submission]] = field(default_factory=list)
+    _pending: list[tuple[BatchLine, Submission]] = field(default_factory=list)
 
-    def take(self, line: Line) -> None:
-        """Read one line. Raises Refusal where the queue is full, LedgerError and StorageError."""
+    def add(self, line: BatchLine) -> None:
+        """Parse one line. Raises ApiError where the queue is full, and LedgerError."""
         self.total += 1
         try:
             body = line.request(self._seen, ENDPOINT)
-            taken = self.intake.run_of(body, f"{self.order.id}-{line.number}")
+            parsed = self.parser.parse(body, f"{self.job.id}-{line.number}")
         except InputError as exc:
             self._reject(line, bad_input(exc.problems))
             return
-        except ApiError as refusal:
-            self._reject(line, refusal)
+        except ApiError as exc:
+            self._reject(line, exc)
             return
         submission = Submission(
-            run=taken.run,
-            facts=taken.facts,
-            owner=self.order.owner,
-            key=f"order:{self.order.id}:{line.number}",
-            batch_job_id=self.order.id,
+            run=parsed.run,
+            facts=parsed.facts,
+            owner=self.job.owner,
+            key=f"order:{self.job.id}:{line.number}",
+            batch_job_id=self.job.id,
             custom_id=line.custom_id,
             line=line.number,
         )
         self._pending.append((line, submission))
-        if len(self._pending) >= _TOGETHER:
+        if len(self._pending) >= _GROUP_SIZE:
             self.flush()
 
     def flush(self) -> None:
-        """Hand over what was read."""
+        """Submit the parsed lines. Raises ApiError where the queue is full, and LedgerError."""
         pending, self._pending = self._pending, []
         try:
             self.submitter.submit_all([submission for _, submission in pending])
             self.good += len(pending)
         except ConflictError:
             for line, submission in pending:
-                self._hand_over(line, submission)
+                self._submit_one(line, submission)
 
-    def _hand_over(self, line: Line, submission: Submission) -> None:
+    def _submit_one(self, line: BatchLine, submission: Submission) -> None:
         try:
             self.submitter.submit_all([submission])
             self.good += 1
         except ConflictError as exc:
             self._reject(line, ApiError(409, "conflict", str(exc)))
 
-    def _reject(self, line: Line, refusal: ApiError) -> None:
-        error = error_of(refusal)
-        response = {"status_code": refusal.status, "request_id": "", "body": {"error": error}}
+    def _reject(self, line: BatchLine, refused: ApiError) -> None:
+        error = error_object(refused)
+        response = {"status_code": refused.status, "request_id": "", "body": {"error": error}}
         brief = {"code": error["code"], "message": error["message"]}
-        request_id = f"batch_req_{self.order.id}-{line.number}"
-        self.bad.append(answer_line(request_id, line.custom_id or None, response, brief))
+        request_id = f"batch_req_{self.job.id}-{line.number}"
+        self.bad.append(result_line(request_id, line.custom_id or None, response, brief))
         self.errors.append(brief | {"line": line.number, "param": error["param"]})

@@ -10,52 +10,54 @@ from typing import Any, BinaryIO
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.formats.problems import shown
 
-_CUSTOM_ID = 512  # characters of a custom id at most
+_CUSTOM_ID_CHARS = 512
 _KEYS = {"custom_id", "method", "url", "body"}
 
 
 @dataclass(slots=True)
-class Line:
-    """One line, as it stands in the file."""
+class BatchLine:
+    """One line of a batch file."""
 
     number: int  # 1-based
     raw: bytes
     too_long: bool = False
-    custom_id: str = field(default="", init=False)  # known once `request` has read it
+    custom_id: str = field(default="", init=False)  # set by `request`
 
     def request(self, seen: dict[str, int], endpoint: str) -> dict[str, Any]:
-        """The body of the request that this line is; its custom id is added to those `seen`.
+        """Parse the line and return the body of its request. Raises InputError with every problem of the line.
 
-        Raises InputError with every problem.
+        `seen`: the lines by custom id so far; the line's own is added.
         """
         record = self._record()
         problems = [
             self._problem("custom_id", record.get("custom_id"), message, remedy)
-            for message, remedy in self._custom_id_faults(record.get("custom_id"), seen)
+            for message, remedy in self._custom_id_problems(record.get("custom_id"), seen)
         ]
         for key, wanted in (("method", "POST"), ("url", endpoint)):
             if record.get(key) != wanted:
                 problems.append(self._problem(key, record.get(key), f"is not {wanted}", f"write {wanted!r}"))
         body = record.get("body")
         if not isinstance(body, dict):
-            problems.append(self._problem("body", body, "is no JSON object", "write what POST /v1/videos takes"))
+            problems.append(
+                self._problem("body", body, "is not a JSON object", "write what POST /v1/videos takes")
+            )
         for key in record.keys() - _KEYS:
             problems.append(self._problem(str(key)[:80], None, "is not a known key", "leave it out"))
         if problems or not isinstance(body, dict):
             raise InputError(problems)
         return body
 
-    def _custom_id_faults(self, value: object, seen: dict[str, int]) -> Iterator[tuple[str, str]]:
-        if not isinstance(value, str) or not 0 < len(value) <= _CUSTOM_ID or not value.isprintable():
+    def _custom_id_problems(self, value: object, seen: dict[str, int]) -> Iterator[tuple[str, str]]:
+        if not isinstance(value, str) or not 0 < len(value) <= _CUSTOM_ID_CHARS or not value.isprintable():
             yield (
-                "is missing or no printable text",
-                f"give every line one of its own, of 1 to {_CUSTOM_ID} characters",
+                "is missing or not printable text",
+                f"give every line its own, of 1 to {_CUSTOM_ID_CHARS} characters",
             )
             return
         self.custom_id = value
         first = seen.setdefault(value, self.number)
         if first != self.number:
-            yield f"stands in line {first} already", "give every line one of its own"
+            yield f"is already used in line {first}", "give every line its own"
 
     def _record(self) -> dict[str, Any]:
         if self.too_long:
@@ -63,22 +65,22 @@ class Line:
         try:
             record = json.loads(self.raw)
         except (ValueError, RecursionError) as exc:
-            raise InputError([self._problem("", None, f"is no JSON ({exc})", "write one JSON object")]) from exc
+            raise InputError([self._problem("", None, f"is not JSON ({exc})", "write one JSON object")]) from exc
         if not isinstance(record, dict):
-            raise InputError([self._problem("", record, "is no JSON object", "write one JSON object")])
+            raise InputError([self._problem("", record, "is not a JSON object", "write one JSON object")])
         return record
 
     def _problem(self, name: str, value: object, message: str, remedy: str) -> Problem:
         return Problem("", self.number, name, "" if value is None else shown(value), message, remedy)
 
 
-def lines_of(stream: BinaryIO, most: int) -> Iterator[Line]:
-    """The lines of a file that are not blank; of one longer than `most` bytes, its beginning."""
+def lines_of(stream: BinaryIO, max_bytes: int) -> Iterator[BatchLine]:
+    """Read the lines that are not blank. One longer than `max_bytes` is marked `too_long`, without its content."""
     number = 0
-    while raw := stream.readline(most + 1):
+    while raw := stream.readline(max_bytes + 1):
         number += 1
-        too_long = len(raw) > most and not raw.endswith(b"\n")
+        too_long = len(raw) > max_bytes and not raw.endswith(b"\n")
         while too_long and raw and not raw.endswith(b"\n"):
-            raw = stream.readline(most)
+            raw = stream.readline(max_bytes)
         if too_long or raw.strip():
-            yield Line(number, b"" if too_long else raw, too_long)
+            yield BatchLine(number, b"" if too_long else raw, too_long)

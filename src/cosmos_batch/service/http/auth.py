@@ -1,13 +1,12 @@
-"""Who may ask: API keys in a header, or a cookie for what a browser loads by itself; and which sites may not."""
+"""Authentication: API keys in a header, signed session cookies for browsers, and the check of the origin."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
-import time
 from urllib.parse import urlsplit
 
+from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,42 +15,44 @@ from cosmos_batch.service.http.errors import ApiError
 from cosmos_batch.service.settings import is_loopback
 
 COOKIE = "cosmos_batch_session"
-SESSION_SECONDS = 12 * 3600.0
+SESSION_SECONDS = 12 * 3600
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Authenticator:
-    """Lets requests in."""
+    """Authenticates requests by bearer key or session cookie; rejects cross-site writes."""
 
-    def __init__(self, ring: ApiKeyCache, *, local: bool) -> None:
-        """`local`: the server listens on this machine alone, so that it needs no keys."""
-        self._ring = ring
+    def __init__(self, keys: ApiKeyCache, *, local: bool) -> None:
+        """`local`: the server listens on a loopback address, where no key is needed as long as there is none."""
+        self._keys = keys
         self._local = local
-        self._secret = secrets.token_bytes(32)  # sessions end with the server
+        self._cookies = URLSafeTimedSerializer(  # its key is new with each server, which ends the sessions
+            secrets.token_bytes(32), salt=COOKIE, signer_kwargs={"digest_method": hashlib.sha256}
+        )
 
     @property
     def keys_required(self) -> bool:
         """Whether a request needs a key: on a loopback address, only once there is one."""
-        return not self._local or self._ring.in_force
+        return not self._local or self._keys.in_force
 
     @property
-    def fresh(self) -> bool:
-        """Whether asking `admit` needs no ledger, most likely."""
-        return self._ring.fresh
+    def cached(self) -> bool:
+        """Whether `authenticate` answers a known key without reading the ledger."""
+        return self._keys.fresh
 
-    def who(self, request: Request) -> str | None:
-        """The name of the request's key; "" where none is needed; None where it has none that counts."""
+    def key_name(self, request: Request) -> str | None:
+        """Get the name of the request's key; "" where no key is needed, None without a valid one."""
         if not self.keys_required:
             return ""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self._ring.match(token.strip())
-        return self._of_session(request.cookies.get(COOKIE, ""))
+            return self._keys.match(token.strip())
+        return self._session_name(request.cookies.get(COOKIE, ""))
 
-    def admit(self, request: Request) -> str:
-        """The name of the request's key, "" where none is needed. Raises Refusal."""
+    def authenticate(self, request: Request) -> str:
+        """Get the name of the request's key, "" where no key is needed. Raises ApiError and LedgerError."""
         self.check_site(request)
-        name = self.who(request)
+        name = self.key_name(request)
         if name is None:
             raise ApiError(
                 401,
@@ -62,9 +63,9 @@ class Authenticator:
         return name
 
     def check_site(self, request: Request) -> None:
-        """Raises Refusal where a browser asks on behalf of a page that this server did not give it."""
+        """Check host and origin of a request. Raises ApiError for a write that a page of another site sends."""
         host = request.headers.get("host", "")
-        if self._local and not is_loopback(_name_of(host)):
+        if self._local and not is_loopback(_without_port(host)):
             raise ApiError(
                 403, "wrong_host", f"this server is not called {host[:80]!r}; use 127.0.0.1 or localhost"
             )
@@ -74,32 +75,26 @@ class Authenticator:
             raise ApiError(403, "cross_site", "a page of another site may change nothing here")
 
     def open_session(self, request: Request, name: str, response: Response) -> None:
-        """Give a browser what it shows instead of the key, for a while."""
-        body = f"{name}:{time.time() + SESSION_SECONDS:.0f}"
-        secure = request.url.scheme == "https"
+        """Set the session cookie of a key on a response; the cookie is valid for `SESSION_SECONDS`."""
         response.set_cookie(
             COOKIE,
-            f"{body}:{self._sign(body)}",
-            max_age=int(SESSION_SECONDS),
+            str(self._cookies.dumps(name)),
+            max_age=SESSION_SECONDS,
             httponly=True,
             samesite="strict",
-            secure=secure,
+            secure=request.url.scheme == "https",
         )
 
-    def _of_session(self, cookie: str) -> str | None:
-        body, _, signature = cookie.rpartition(":")
-        name, _, until = body.partition(":")
-        if not hmac.compare_digest(self._sign(body).encode(), signature.encode("utf-8", "replace")):
+    def _session_name(self, cookie: str) -> str | None:
+        try:
+            name = str(self._cookies.loads(cookie, max_age=SESSION_SECONDS))
+        except BadSignature:  # forged, or expired
             return None
-        alive = float(until) > time.time() and self._ring.knows(name)
-        return name if alive else None
-
-    def _sign(self, body: str) -> str:
-        return hmac.new(self._secret, body.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+        return name if self._keys.knows(name) else None
 
 
-def _name_of(host: str) -> str:
-    """A Host header without its port."""
+def _without_port(host: str) -> str:
+    """Get the host name of a Host header."""
     if host.startswith("["):
         return host.partition("]")[0].lstrip("[")
     return host.partition(":")[0]

@@ -1,4 +1,4 @@
-"""Requests that are too large or too slow are refused, whatever would have become of them."""
+"""Limits on the size and the speed of request bodies."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import time
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cosmos_batch.service.http.errors import ApiError, answer
+from cosmos_batch.service.http.errors import ApiError, error_response
 from cosmos_batch.service.settings import Limits
 
-_DRAINED_BYTES = 16 << 20  # read and thrown away after a refusal, so that the client gets to read the answer
+_DRAINED_BYTES = 16 << 20  # read and discarded after an error, so that the client reads the response
 _DRAINED_SECONDS = 1.0
 _CARRIES_FILES = ("/v1/files", "/v1/videos")
 
 
-class BodyBounds:
-    """ASGI middleware: bounds the size of a request's body, and the time that it may take to come."""
+class BodyLimits:
+    """ASGI middleware that bounds the size of a request's body and the time until it is received."""
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
@@ -35,34 +35,33 @@ class BodyBounds:
         limit = self._limits.upload_bytes if carries_files else self._limits.body_bytes
         body = _Body(receive, limit, self._limits)
         if (length := headers.get("content-length", "")).isdecimal() and int(length) > limit:
-            refusal = _too_large(limit)
-            await answer(refusal)(scope, receive, send)
+            await error_response(_too_large(limit))(scope, receive, send)
             await body.drain()
             return
         await self._pass_on(scope, body, send)
 
     async def _pass_on(self, scope: Scope, body: _Body, send: Send) -> None:
-        """Let the application answer, unless the body is refused before it has begun to."""
+        """Call the application; replace its response where the body exceeds a limit before the response begins."""
         begun = False
 
-        async def answering(message: Message) -> None:
+        async def send_unless_refused(message: Message) -> None:
             nonlocal begun
-            if body.refusal is None or begun:
+            if body.error is None or begun:
                 begun = True
                 await send(message)
 
         with contextlib.suppress(ApiError):
-            await self._app(scope, body.receive, answering)
-        if body.refusal is not None and not begun:
-            await answer(body.refusal)(scope, body.receive, send)
+            await self._app(scope, body.receive, send_unless_refused)
+        if body.error is not None and not begun:
+            await error_response(body.error)(scope, body.receive, send)
             await body.drain()
 
 
 class _Body:
-    """The body of one request, while it comes in."""
+    """The body of one request, while it is received."""
 
     def __init__(self, receive: Receive, limit: int, limits: Limits) -> None:
-        self.refusal: ApiError | None = None
+        self.error: ApiError | None = None  # set once a limit is exceeded
         self._receive = receive
         self._limit = limit
         self._limits = limits
@@ -71,16 +70,16 @@ class _Body:
         self._complete = False
 
     async def receive(self) -> Message:
-        """The next message. Raises Refusal where the body is too large or too slow."""
+        """Receive the next message. Raises ApiError where the body is too large or too slow."""
         if self._complete:
-            return await self._receive()  # waits for the client to go away
-        if self.refusal:
-            raise self.refusal
-        patience = self._patience()
-        if patience <= 0:  # what is there already would never be waited for, and so never be late
+            return await self._receive()  # returns when the client disconnects
+        if self.error:
+            raise self.error
+        seconds_left = self._seconds_left()
+        if seconds_left <= 0:  # `asyncio.timeout` never fires for a message that is already there
             raise self._refuse(_too_slow(self._bytes))
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(seconds_left):
                 message = await self._receive()
         except TimeoutError:
             raise self._refuse(_too_slow(self._bytes)) from None
@@ -91,17 +90,17 @@ class _Body:
                 raise self._refuse(_too_large(self._limit))
         return message
 
-    def _patience(self) -> float:
+    def _seconds_left(self) -> float:
         allowed = self._limits.body_seconds + self._bytes / self._limits.least_rate
         left = self._started + allowed - time.monotonic()
         return max(0.0, min(left, self._limits.stall_seconds))
 
-    def _refuse(self, refusal: ApiError) -> ApiError:
-        self.refusal = refusal
-        return refusal
+    def _refuse(self, error: ApiError) -> ApiError:
+        self.error = error
+        return error
 
     async def drain(self) -> None:
-        """Read on for a moment."""
+        """Read and discard the rest of the body, up to `_DRAINED_BYTES` and `_DRAINED_SECONDS`."""
         left, deadline = _DRAINED_BYTES, time.monotonic() + _DRAINED_SECONDS
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAINED_SECONDS):
@@ -112,7 +111,7 @@ class _Body:
 
 
 def _too_large(limit: int) -> ApiError:
-    message = f"the request's body is larger than the {limit:,} bytes that are taken here"
+    message = f"the request's body is larger than the limit of {limit:,} bytes"
     return ApiError(413, "too_large", message, headers={"Connection": "close"})
 
 

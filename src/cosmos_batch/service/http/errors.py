@@ -1,20 +1,39 @@
-"""What the server answers where it does not do what it was asked: OpenAI's error object, and every problem."""
+"""Errors of the API: `ApiError`, the table from exceptions to HTTP statuses, and OpenAI's error object."""
 
 from __future__ import annotations
 
+import errno
+import secrets
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from cosmos_batch.errors import CosmosBatchError, Problem
+from cosmos_batch.dispatch.observe.log import EventLog
+from cosmos_batch.errors import (
+    ConflictError,
+    CosmosBatchError,
+    InputError,
+    LedgerError,
+    MediaError,
+    PlanError,
+    Problem,
+    StorageError,
+)
+from cosmos_batch.formats.problems import path_of, shown
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_RETRY_LATER = {"Retry-After": "5"}
+_SHOWN_PROBLEMS = 20  # problems named in the message; `problems` of the error object has them all
 
 
 class ApiError(CosmosBatchError):
-    """A request that is not done, with the HTTP status that says so."""
+    """A refused request, with its HTTP status and error code."""
 
     def __init__(
         self,
@@ -35,7 +54,7 @@ class ApiError(CosmosBatchError):
 
 
 class FieldProblem(BaseModel):
-    """One thing wrong in a request."""
+    """One problem of a request."""
 
     line: int | None = None
     field: str
@@ -45,7 +64,7 @@ class FieldProblem(BaseModel):
 
 
 class ErrorObject(BaseModel):
-    """OpenAI's error object, with every problem beside the message."""
+    """OpenAI's error object, extended by `problems`."""
 
     message: str
     type: str
@@ -55,34 +74,92 @@ class ErrorObject(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """The body of every answer of status 400 and above."""
+    """The body of every response of status 400 and above."""
 
     error: ErrorObject
 
 
 def bad_input(problems: Sequence[Problem]) -> ApiError:
-    """The refusal of a request with these problems."""
-    message = "; ".join(str(problem) for problem in problems[:20])
+    """Make the error of a request with these problems."""
+    message = "; ".join(str(problem) for problem in problems[:_SHOWN_PROBLEMS])
     param = next((problem.field for problem in problems if problem.field), None)
     return ApiError(400, "invalid_value", message, param=param, problems=problems)
 
 
 def not_found(what: str, name: str) -> ApiError:
-    """The refusal of a name that stands for nothing here."""
+    """Make the error of an unknown name."""
     return ApiError(404, "not_found", f"there is no {what} {name[:200]!r} here")
 
 
-def error_of(refusal: ApiError) -> dict[str, Any]:
-    """The error object of a refusal."""
-    shown = [
-        FieldProblem(line=p.line, field=p.field, found=p.found, message=p.message, remedy=p.remedy)
-        for p in refusal.problems
+def api_error_of(error: Exception, log: EventLog) -> ApiError:
+    """Map an exception to the `ApiError` that answers it; log an unexpected one with its traceback."""
+    match error:
+        case ApiError():
+            return error
+        case InputError():
+            return bad_input(error.problems)
+        case ConflictError():
+            return ApiError(409, "conflict", str(error))
+        case LedgerError():
+            return ApiError(503, "ledger_unavailable", str(error), headers=_RETRY_LATER)
+        case StorageError():
+            full = isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT)
+            return ApiError(507 if full else 503, "storage_unavailable", str(error), headers=_RETRY_LATER)
+        case MediaError() | PlanError():
+            return ApiError(400, "invalid_value", str(error))
+        case CosmosBatchError() | OSError():
+            return ApiError(503, "unavailable", str(error), headers=_RETRY_LATER)
+        case HTTPException():
+            return ApiError(error.status_code, "refused", str(error.detail))
+        case RequestValidationError():
+            return _malformed(error)
+    return _unexpected(error, log)
+
+
+def _malformed(error: RequestValidationError) -> ApiError:
+    problems = [
+        Problem("", None, path_of(each["loc"][1:]), shown(each.get("input")), each["msg"], "")
+        for each in error.errors()
     ]
-    kind = _TYPES.get(refusal.status, "invalid_request_error" if refusal.status < 500 else "server_error")
-    error = ErrorObject(message=str(refusal), type=kind, param=refusal.param, code=refusal.code, problems=shown)
-    return error.model_dump()
+    return bad_input(problems)
 
 
-def answer(refusal: ApiError) -> JSONResponse:
-    """The HTTP answer that a refusal is."""
-    return JSONResponse({"error": error_of(refusal)}, refusal.status, refusal.headers)
+def _unexpected(error: Exception, log: EventLog) -> ApiError:
+    """Log the traceback under a number that the client gets."""
+    number = secrets.token_hex(6)
+    log("unexpected_error", number=number, trace="".join(traceback.format_exception(error)))
+    return ApiError(500, "internal_error", f"unexpected error; the server's log has the details under {number}")
+
+
+def error_object(error: ApiError) -> dict[str, Any]:
+    """Make OpenAI's error object of an error."""
+    problems = [
+        FieldProblem(line=p.line, field=p.field, found=p.found, message=p.message, remedy=p.remedy)
+        for p in error.problems
+    ]
+    kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
+    made = ErrorObject(message=str(error), type=kind, param=error.param, code=error.code, problems=problems)
+    return made.model_dump()
+
+
+def error_response(error: ApiError) -> JSONResponse:
+    """Make the HTTP response of an error."""
+    return JSONResponse({"error": error_object(error)}, error.status, error.headers)
+
+
+def install_error_handlers(app: FastAPI, log: EventLog) -> None:
+    """Make the application answer every exception with OpenAI's error object."""
+
+    async def handle(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, HTTPException) and error.status_code in (404, 405):
+            return error_response(_no_route(request))
+        return error_response(api_error_of(error, log))
+
+    for kind in (CosmosBatchError, RequestValidationError, HTTPException, OSError, Exception):
+        app.add_exception_handler(kind, handle)
+
+
+def _no_route(request: Request) -> ApiError:
+    """Make the error of a request that neither a route nor a file of the page answers."""
+    message = f"there is no {request.method} {request.url.path[:200]} here; /docs lists all requests"
+    return ApiError(404, "not_found", message)

@@ -1,4 +1,8 @@
-"""multipart/form-data as it comes in: text into memory, files straight to the disk, hashed on the way."""
+"""Streaming multipart parser: unlike Starlette's `request.form()`, it hashes files while they are received.
+
+Fields go to memory, files to a part file in the folder of uploads, so that storing an upload of gigabytes is a
+rename. Starlette's parser spools files to the temporary folder: an upload would be written, read and copied.
+"""
 
 from __future__ import annotations
 
@@ -20,42 +24,42 @@ from python_multipart.multipart import parse_options_header
 from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.service.http.errors import ApiError
 
-FIELD_BYTES = 1 << 20  # of a field that is no file
+FIELD_BYTES = 1 << 20  # of a field that is not a file
 MAX_PARTS = 200
-_WRITE_BYTES = 1 << 20  # that are gathered before they are written
+_WRITE_BYTES = 1 << 20  # buffered before a write
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _DEPTH = 8  # of bracketed keys
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """A file that has come in, and lies under a name of its own until somebody takes it."""
+class ReceivedFile:
+    """A received file, under a temporary name until `Uploads.keep` or `Form.discard`."""
 
     path: Path
-    filename: str  # as the client calls it: shown, and used for nothing else
+    filename: str  # the client's name for it: only shown
     bytes: int
     sha256: str
 
 
 @dataclass(slots=True)
 class Form:
-    """A form that has come in whole."""
+    """A complete form."""
 
     fields: list[tuple[str, str]] = field(default_factory=list)
-    files: list[tuple[str, Received]] = field(default_factory=list)
+    files: list[tuple[str, ReceivedFile]] = field(default_factory=list)
 
     def discard(self) -> None:
-        """Delete the files that nobody took."""
-        for _, received in self.files:
-            received.path.unlink(missing_ok=True)
+        """Delete the files that were not kept."""
+        for _, file in self.files:
+            file.path.unlink(missing_ok=True)
 
 
 async def read_form(content_type: str, chunks: AsyncIterator[bytes], folder: Path) -> Form:
-    """Read a form, its files into `folder`. Raises Refusal for what is no form, and StorageError."""
+    """Read a form, its files into `folder`. Raises ApiError for a malformed form, and StorageError."""
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
-        raise ApiError(400, "bad_form", "the multipart form names no boundary")
-    reader = _Reader(folder)
+        raise ApiError(400, "bad_form", "the multipart form has no boundary")
+    reader = _FormReader(folder)
     try:
         with _form_errors():
             parser = MultipartParser(boundary, reader.callbacks())
@@ -84,13 +88,13 @@ def _form_errors() -> Iterator[None]:
 
 
 class _Part:
-    """One part of a form, while it comes in."""
+    """One part of a form, while it is received."""
 
     def __init__(self) -> None:
         self.name = ""
         self.filename: str | None = None
         self.disposition = b""
-        self.data = bytearray()  # not yet written, where it is a file
+        self.data = bytearray()  # of a file: bytes not yet written
         self.ended = False
         self.path: Path | None = None
         self.stream: BinaryIO | None = None
@@ -98,8 +102,8 @@ class _Part:
         self.bytes = 0
 
 
-class _Reader:
-    """Gathers what the parser calls back with; touches the disk in `flush` alone."""
+class _FormReader:
+    """Callbacks of the parser. Only `flush` and `abandon` do disk I/O."""
 
     def __init__(self, folder: Path) -> None:
         self.form = Form()
@@ -113,7 +117,7 @@ class _Reader:
         self._parts = 0
 
     def callbacks(self) -> Any:
-        """What the parser wants to be given."""
+        """The callbacks by the parser's names."""
         return {
             "on_part_begin": self._begin,
             "on_part_data": self._data,
@@ -170,7 +174,7 @@ class _Reader:
         self.ended = True
 
     def flush(self) -> None:
-        """Write what has come in. Raises StorageError."""
+        """Write the buffered bytes of all files. Raises StorageError."""
         with folder_errors(self._folder):
             for part in self._open:
                 self._write(part)
@@ -186,13 +190,12 @@ class _Reader:
         part.data.clear()
         if part.ended:
             part.stream.close()
-            received = Received(
-                part.path or self._folder, part.filename or "", part.bytes, part.digest.hexdigest()
-            )
-            self.form.files.append((part.name, received))
+            path, name = part.path or self._folder, part.filename or ""
+            file = ReceivedFile(path, name, part.bytes, part.digest.hexdigest())
+            self.form.files.append((part.name, file))
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Close and delete all files."""
         for part in self._open:
             if part.stream:
                 part.stream.close()
@@ -202,10 +205,10 @@ class _Reader:
 
 
 def nested(fields: list[tuple[str, str]], texts: Collection[str]) -> dict[str, Any]:
-    """The fields of a form as the JSON object that they stand for: `a[b][c]=1` is {"a": {"b": {"c": 1}}}.
+    """Convert the fields of a form to a JSON object: `a[b][c]=1` becomes {"a": {"b": {"c": 1}}}.
 
-    A value is read as JSON where it is some (a number, an object), and is text elsewhere and always where the
-    innermost name is among `texts`. Raises Refusal for names that contradict each other.
+    A value that is valid JSON (a number, an object) is parsed. Any other value, and a field whose innermost name
+    is among `texts`, is text. Raises ApiError for names that contradict each other.
     """
     made: dict[str, Any] = {}
     for name, text in fields:
@@ -218,14 +221,14 @@ def nested(fields: list[tuple[str, str]], texts: Collection[str]) -> dict[str, A
 
 
 def _put(made: dict[str, Any], path: list[str], value: Any, name: str) -> None:
-    place = made
+    target = made
     for key in path[:-1]:
-        place = place.setdefault(key, {})
-        if not isinstance(place, dict):
+        target = target.setdefault(key, {})
+        if not isinstance(target, dict):
             raise _bad_field(name, "is given in two ways")
-    if path[-1] in place:
+    if path[-1] in target:
         raise _bad_field(name, "is given twice")
-    place[path[-1]] = value
+    target[path[-1]] = value
 
 
 def _value(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""How often one client may ask: a bucket of tokens for each."""
+"""Rate limit per client: a token bucket for each."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable
 
 from cosmos_batch.service.http.errors import ApiError
 
-_CLIENTS = 10_000  # that are remembered; the longest silent is forgotten first
+_CLIENTS = 10_000  # remembered at the same time; the one without a request for longest is dropped first
 
 
 class RateLimiter:
-    """Counts requests by client."""
+    """Limits the requests of each client."""
 
     def __init__(self, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second = per_second
         self._burst = burst
         self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when there were so many
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # by client: tokens, and since when
 
     def spend(self, client: str) -> None:
-        """Count a request. Raises Refusal where the client has asked too often."""
+        """Take a token of a client. Raises ApiError where none is left."""
         now = self._clock()
         tokens, since = self._buckets.pop(client, (float(self._burst), now))
         tokens = min(self._burst, tokens + (now - since) * self._per_second)

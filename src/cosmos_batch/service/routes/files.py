@@ -1,4 +1,4 @@
-"""/v1/files: OpenAI's Files API, and the folders of the server whose files may be picked."""
+"""/v1/files: OpenAI's Files API. /v1/roots: the folders whose files requests may name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cosmos_batch.service.http.errors import ApiError, not_found
 from cosmos_batch.service.routes.paging import After, FilesLimit, Order, Playable
 from cosmos_batch.service.runs.uploads import VIDEO_PURPOSES
 from cosmos_batch.service.schemas.files import File, FileDeleted, FileList, FolderEntry, FolderListing
-from cosmos_batch.service.state import AppStateDep, Caller
+from cosmos_batch.service.state import AppStateDep, KeyNameDep
 
 router = APIRouter(prefix="/v1", tags=["files"])
 
@@ -43,78 +43,78 @@ _BODY = {
 
 
 @router.post("/files", response_model=File, openapi_extra=_BODY)
-async def create_file(request: Request, here: AppStateDep, who: Caller) -> File:
+async def create_file(request: Request, app: AppStateDep, key_name: KeyNameDep) -> File:
     """Upload a video or image (purpose user_data or vision), or a file of requests (purpose batch)."""
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
         raise ApiError(415, "unsupported_media_type", "send multipart/form-data with the fields file and purpose")
-    form = await here.uploads.receive(content_type, request.stream())
+    form = await app.files.uploads.receive(content_type, request.stream())
     try:
         purpose = dict(form.fields).get("purpose", "")
         if [name for name, _ in form.files] != ["file"]:
             remedy = "send exactly one file, in the field 'file'"
-            raise InputError([Problem("", None, "file", "", "is missing, or not alone", remedy)])
-        received = form.files[0][1]
-        return shape_of(await asyncio.to_thread(here.uploads.keep, received, purpose, who))
+            raise InputError([Problem("", None, "file", "", "is missing, or not the only file", remedy)])
+        file = form.files[0][1]
+        return _file_object(await asyncio.to_thread(app.files.uploads.keep, file, purpose, key_name))
     finally:
         form.discard()
 
 
 @router.get("/files", response_model=FileList)
 def list_files(
-    here: AppStateDep,
+    app: AppStateDep,
     after: After = "",
     limit: FilesLimit = 10_000,
     order: Order = "desc",
     purpose: Annotated[str, Query(max_length=32)] = "",
 ) -> FileList:
     """List files."""
-    found = here.ledger.files.page(purpose=purpose, after=after, limit=limit + 1, newest_first=order == "desc")
-    data = [shape_of(record) for record in found[:limit]]
+    found = app.ledger.files.page(purpose=purpose, after=after, limit=limit + 1, newest_first=order == "desc")
+    data = [_file_object(record) for record in found[:limit]]
     ends = (data[0].id, data[-1].id) if data else (None, None)
     return FileList(data=data, first_id=ends[0], last_id=ends[1], has_more=len(found) > limit)
 
 
 @router.get("/files/{file_id}", response_model=File)
-def get_file(file_id: Id, here: AppStateDep) -> File:
-    """One file's record."""
-    return shape_of(here.uploads.get(file_id))
+def get_file(file_id: Id, app: AppStateDep) -> File:
+    """Get the record of a file."""
+    return _file_object(app.files.uploads.get(file_id))
 
 
 @router.head("/files/{file_id}/content", include_in_schema=False)
 @router.get("/files/{file_id}/content", response_class=FileResponse)
-def get_content(file_id: Id, here: AppStateDep, playable: Playable = False) -> Response:
-    """One file, as it was sent or made."""
-    record = here.uploads.get(file_id)
+def get_content(file_id: Id, app: AppStateDep, playable: Playable = False) -> Response:
+    """Get the content of a file."""
+    record = app.files.uploads.get(file_id)
     path = Path(record.path)
     if not path.is_file():
         raise not_found("file", file_id)
     video = record.purpose in VIDEO_PURPOSES
     if video and playable:
-        path = here.previews.of(path)
+        path = app.files.previews.of(path)
     kind = kind_of(path)[1] if video else "application/jsonl"
     return FileResponse(path, media_type=kind, filename=path.name, content_disposition_type="inline")
 
 
 @router.delete("/files/{file_id}", response_model=FileDeleted)
-def delete_file(file_id: Id, here: AppStateDep) -> FileDeleted:
-    """Delete a file that no run needs any more."""
-    here.uploads.delete(file_id)
+def delete_file(file_id: Id, app: AppStateDep) -> FileDeleted:
+    """Delete a file. Refused while a waiting or running video needs it."""
+    app.files.uploads.delete(file_id)
     return FileDeleted(id=file_id)
 
 
 @router.get("/roots", response_model=FolderListing)
-def list_roots(here: AppStateDep, path: Annotated[str, Query(max_length=4096)] = "") -> FolderListing:
-    """What lies in a folder of the configured roots; without a path, the roots."""
-    found = here.roots.entries(path)
+def list_roots(app: AppStateDep, path: Annotated[str, Query(max_length=4096)] = "") -> FolderListing:
+    """List a folder within the roots; without a path, the roots."""
+    found = app.files.allowed.entries(path)
     if found is None:
         raise not_found("folder within the roots", path)
     entries = [FolderEntry(path=e.path, name=e.name, folder=e.folder, bytes=e.bytes) for e in found]
-    return FolderListing(path=path, parent=here.roots.parent(path) if path else None, data=entries)
+    return FolderListing(path=path, parent=app.files.allowed.parent(path) if path else None, data=entries)
 
 
-def shape_of(record: FileRecord) -> File:
-    """A file's record as OpenAI's file object."""
+def _file_object(record: FileRecord) -> File:
+    """Make OpenAI's file object of a record."""
     facts = record.facts
     return File(
         id=record.id,

@@ -1,4 +1,4 @@
-"""Parameters of several routes. Paging is as at OpenAI: `after` is the id of the last thing of the page before."""
+"""Query parameters of several routes. Paging is as at OpenAI: `after` is the last id of the previous page."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from fastapi import Query
 
-After = Annotated[str, Query(max_length=128, description="id of the last one of the page before")]
+After = Annotated[str, Query(max_length=128, description="last id of the previous page")]
 Limit = Annotated[int, Query(ge=1, le=100)]
 FilesLimit = Annotated[int, Query(ge=1, le=10_000)]
-Order = Annotated[Literal["asc", "desc"], Query(description="by the time at which they were made")]
-Playable = Annotated[bool, Query(description="where browsers do not play the file: a copy that they do")]
+Order = Annotated[Literal["asc", "desc"], Query(description="by time of creation")]
+Playable = Annotated[bool, Query(description="an H.264 copy where browsers cannot play the file")]

@@ -1,14 +1,15 @@
-"""/v1/queue and /v1/plan: what waits and why, what runs, and what more would cost."""
+"""/v1/queue: waiting and running runs, workers, queue mode. /v1/plan: the predicted cost of more runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
 from fastapi import APIRouter
 
-from cosmos_batch.errors import InputError, Problem
+from cosmos_batch.errors import InputError
 from cosmos_batch.ledger import Mode, RunRecord, RunWithAttempt, WorkerRecord
 from cosmos_batch.planning.cost.fit import fit
 from cosmos_batch.planning.plan import plan_to_dict
@@ -25,87 +26,83 @@ from cosmos_batch.service.schemas.queue import (
     PlanRequest,
     Queue,
     RunningVideo,
-    WaitingGroup,
+    WaitingRun,
     WorkerInfo,
 )
 from cosmos_batch.service.state import AppState, AppStateDep
 
 router = APIRouter(prefix="/v1", tags=["queue"])
 
-_MEASURED = 500  # latest measurements that a preview is fitted to
+_MEASUREMENTS = 500  # latest measurements that the cost model of a plan is fitted to
 
 
 @router.post("/plan", response_model=PlanPreview)
-def make_plan(asked: PlanRequest, here: AppStateDep) -> dict[str, Any]:
-    """What runs would cost, before they are submitted. Makes nothing."""
-    if not 0 < len(asked.runs) <= here.serving.limits.plan_runs:
-        message = f"a plan is made for 1 to {here.serving.limits.plan_runs} runs"
+def make_plan(body: PlanRequest, app: AppStateDep) -> dict[str, Any]:
+    """Predict the cost of runs before they are submitted. Submits nothing."""
+    if not 0 < len(body.runs) <= app.settings.limits.plan_runs:
+        message = f"a plan takes 1 to {app.settings.limits.plan_runs} runs"
         raise ApiError(400, "invalid_value", message, param="runs")
     runs, problems = [], []
     facts: dict[str, VideoInfo] = {}
-    for number, body in enumerate(asked.runs, 1):
+    for number, request in enumerate(body.runs, 1):
         try:
-            taken = here.intake.run_of(body.model_dump(exclude_unset=True), f"run-{number}")
-            runs.append(taken.run)
-            facts |= taken.facts
+            parsed = app.runs.parser.parse(request.model_dump(exclude_unset=True), f"run-{number}")
+            runs.append(parsed.run)
+            facts |= parsed.facts
         except InputError as exc:
-            problems += [_placed(problem, number) for problem in exc.problems]
+            problems += [replace(problem, line=number) for problem in exc.problems]
     if problems:
         raise InputError(problems)
-    prior = here.served.prior
-    cost = fit(here.ledger.measurements.latest(prior.engine, prior.device, _MEASURED), prior)
-    plan = plan_to_dict(plan_runs(runs, here.served.traits, cost, facts=facts))
-    return plan | {"starts_in_seconds": here.outlook.read().seconds}
-
-
-def _placed(problem: Problem, number: int) -> Problem:
-    return Problem("", number, problem.field, problem.found, problem.message, problem.remedy)
+    prior = app.engine.prior
+    cost = fit(app.ledger.measurements.latest(prior.engine, prior.device, _MEASUREMENTS), prior)
+    plan = plan_to_dict(plan_runs(runs, app.engine.traits, cost, facts=facts))
+    return plan | {"starts_in_seconds": app.queue_view.read().seconds}
 
 
 @router.get("/queue", response_model=Queue)
-def get_queue(here: AppStateDep) -> Queue:
-    """The queue as the planner sees it, what runs, and how the workers are."""
-    outlook = here.outlook.read()
-    shown = [run for launch in outlook.launches for batch in launch.get("batches", []) for run in batch["runs"]]
-    records = here.ledger.queries.records(shown)
+def get_queue(app: AppStateDep) -> Queue:
+    """Get the queue: planned launches, running batches, and the workers."""
+    view = app.queue_view.read()
+    shown = [run for launch in view.launches for batch in launch.get("batches", []) for run in batch["runs"]]
+    records = app.ledger.queries.records(shown)
     return Queue(
-        mode=outlook.mode,
-        counts={state.value: count for state, count in here.ledger.queries.states().items()},
-        seconds=outlook.seconds,
-        groups=[_group(i, launch, records, here) for i, launch in enumerate(outlook.launches)],
-        running=_running(here.ledger.queries.under_way()),
-        workers=[_worker(worker, outlook) for worker in outlook.workers],
-        held_back={run: str(why) for w in outlook.alive for run, why in w.forecast.get("held_back", {}).items()},
-        flushed=next((str(w.forecast["flushed"]) for w in outlook.alive if w.forecast.get("flushed")), None),
-        trouble=outlook.trouble or None,
+        mode=view.mode,
+        counts={state.value: count for state, count in app.ledger.queries.states().items()},
+        seconds=view.seconds,
+        groups=[_group(i, launch, records, app) for i, launch in enumerate(view.launches)],
+        running=_running(app.ledger.queries.under_way()),
+        workers=[_worker(worker, view) for worker in view.workers],
+        held_back={run: str(why) for w in view.alive for run, why in w.forecast.get("held_back", {}).items()},
+        flushed=next((str(w.forecast["flushed"]) for w in view.alive if w.forecast.get("flushed")), None),
+        trouble=view.trouble or None,
     )
 
 
 @router.post("/queue/pause", response_model=Queue)
-def pause_queue(here: AppStateDep) -> Queue:
-    """Set every run aside at its next step, and free the device."""
-    return _set_mode(here, Mode.PAUSED)
+def pause_queue(app: AppStateDep) -> Queue:
+    """Preempt every run at its next step, and free the device."""
+    return _set_mode(app, Mode.PAUSED)
 
 
 @router.post("/queue/resume", response_model=Queue)
-def resume_queue(here: AppStateDep) -> Queue:
-    """Go on."""
-    return _set_mode(here, Mode.RUNNING)
+def resume_queue(app: AppStateDep) -> Queue:
+    """Resume a paused or draining queue."""
+    return _set_mode(app, Mode.RUNNING)
 
 
 @router.post("/queue/drain", response_model=Queue)
-def drain_queue(here: AppStateDep) -> Queue:
-    """Finish what runs, begin nothing new, then free the device."""
-    return _set_mode(here, Mode.DRAINING)
+def drain_queue(app: AppStateDep) -> Queue:
+    """Finish the running runs, start no others, then free the device."""
+    return _set_mode(app, Mode.DRAINING)
 
 
-def _set_mode(here: AppState, mode: Mode) -> Queue:
-    here.ledger.settings.set_mode(mode)
-    here.outlook.forget()
-    return get_queue(here)
+def _set_mode(app: AppState, mode: Mode) -> Queue:
+    app.ledger.settings.set_mode(mode)
+    app.queue_view.forget()
+    return get_queue(app)
 
 
-def _group(index: int, launch: dict[str, Any], records: dict[str, RunRecord], here: AppState) -> ForecastLaunch:
+def _group(index: int, launch: dict[str, Any], records: dict[str, RunRecord], app: AppState) -> ForecastLaunch:
     return ForecastLaunch(
         index=index,
         controls=launch["controls"],
@@ -113,12 +110,12 @@ def _group(index: int, launch: dict[str, Any], records: dict[str, RunRecord], he
         seconds=launch["seconds"],
         starts_in_seconds=launch.get("starts_in", 0.0),
         runs_total=launch["runs_total"],
-        batches=[_planned(batch, records, here) for batch in launch.get("batches", [])],
+        batches=[_planned(batch, records, app) for batch in launch.get("batches", [])],
     )
 
 
-def _planned(batch: dict[str, Any], records: dict[str, RunRecord], here: AppState) -> ForecastBatch:
-    runs = [_waiting(records[run], here) for run in batch["runs"] if run in records]
+def _planned(batch: dict[str, Any], records: dict[str, RunRecord], app: AppState) -> ForecastBatch:
+    runs = [_waiting(records[run], app) for run in batch["runs"] if run in records]
     return ForecastBatch(
         runs=runs,
         runs_total=batch["runs_total"],
@@ -131,21 +128,21 @@ def _planned(batch: dict[str, Any], records: dict[str, RunRecord], here: AppStat
     )
 
 
-def _waiting(record: RunRecord, here: AppState) -> WaitingGroup:
-    return WaitingGroup(
+def _waiting(record: RunRecord, app: AppState) -> WaitingRun:
+    return WaitingRun(
         id=record.id,
         prompt=record.run.prompt,
         priority=record.priority,
         state=record.state,
-        reason=here.outlook.wait_of(record)[0],
+        reason=app.queue_view.wait_of(record)[0],
     )
 
 
-def _running(looks: Sequence[RunWithAttempt]) -> list[ActiveBatch]:
-    """What is at work, by batch."""
-    held = [(look.attempt, look.record) for look in looks if look.attempt]
+def _running(found: Sequence[RunWithAttempt]) -> list[ActiveBatch]:
+    """Group the running runs by batch."""
+    running = [(each.attempt, each.record) for each in found if each.attempt]
     batches = []
-    for number, group in groupby(held, key=lambda pair: pair[0].batch):
+    for number, group in groupby(running, key=lambda pair: pair[0].batch):
         members = list(group)
         attempt, record = members[0]
         width, _, height = (record.run.sampling.resolution or "0x0").partition("x")
@@ -179,7 +176,7 @@ def _running(looks: Sequence[RunWithAttempt]) -> list[ActiveBatch]:
     return batches
 
 
-def _worker(worker: WorkerRecord, outlook: QueueView) -> WorkerInfo:
+def _worker(worker: WorkerRecord, view: QueueView) -> WorkerInfo:
     return WorkerInfo(
         id=worker.id,
         engine=worker.engine,
@@ -188,5 +185,5 @@ def _worker(worker: WorkerRecord, outlook: QueueView) -> WorkerInfo:
         trouble=worker.trouble or None,
         batch=worker.batch,
         seen=worker.heartbeat,
-        alive=worker in outlook.alive,
+        alive=worker in view.alive,
     )

@@ -1,4 +1,4 @@
-"""/v1/stats: throughput and saving over time, and predictions against what happened."""
+"""/v1/stats: throughput and saving over time, and predicted against measured times."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from cosmos_batch.service.state import AppStateDep
 
 router = APIRouter(prefix="/v1", tags=["queue"])
 
-_BUCKETS = 48  # stretches of time at most
+_BUCKETS = 48  # intervals of time, at most
 
 
 @router.get("/stats", response_model=Stats)
-def get_stats(here: AppStateDep, hours: Annotated[float, Query(ge=0.1, le=24 * 366)] = 24.0) -> Stats:
-    """How it went in the last hours."""
-    stretch = max(60.0, hours * 3600 / _BUCKETS)
+def get_stats(app: AppStateDep, hours: Annotated[float, Query(ge=0.1, le=24 * 366)] = 24.0) -> Stats:
+    """Get the figures of the last hours."""
+    interval = max(60.0, hours * 3600 / _BUCKETS)
     until = time.time() + 1
-    since = until - stretch * max(1, round(hours * 3600 / stretch))
-    throughput = here.ledger.reports.throughput(since, until, stretch)
-    predictions = here.ledger.reports.predictions()
-    times = here.ledger.reports.run_times(since)
+    since = until - interval * max(1, round(hours * 3600 / interval))
+    throughput = app.ledger.reports.throughput(since, until, interval)
+    predictions = app.ledger.reports.predictions()
+    times = app.ledger.reports.run_times(since)
     engine = sum(each.engine_seconds for each in throughput)
     alone = sum(each.alone_seconds for each in throughput)
     return Stats(
         hours=hours,
-        bucket_seconds=stretch,
+        bucket_seconds=interval,
         buckets=[_bucket(each) for each in throughput],
         succeeded=sum(each.ended.get(State.SUCCEEDED, 0) for each in throughput),
         engine_seconds=engine,
@@ -41,7 +41,7 @@ def get_stats(here: AppStateDep, hours: Annotated[float, Query(ge=0.1, le=24 * 3
         prediction_error=_error(predictions),
         wait_seconds=_spread([each.waited for each in times]),
         run_seconds=_spread([each.took for each in times]),
-        batch_sizes={str(size): count for size, count in here.ledger.reports.batch_sizes(since).items()},
+        batch_sizes={str(size): count for size, count in app.ledger.reports.batch_sizes(since).items()},
     )
 
 

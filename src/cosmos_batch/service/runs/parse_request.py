@@ -1,4 +1,4 @@
-"""From the body of a request to a resolved run: OpenAI's fields and our own, with every problem at once."""
+"""Request parser: the body of a request as a resolved run, or every problem of the body at once."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
 
-TEXTS = frozenset(
+TEXT_FIELDS = frozenset(
     {"id", "prompt", "negative_prompt", "model", "seconds", "size", "resolution", "video", "file_id"}
 )
-"""Fields of a form that are text, also where they read like a number."""
+"""Fields of a form that are text even if their value looks like a number."""
 
-_KEPT_FACTS = 50_000  # videos whose facts are remembered
+_CACHED_FACTS = 50_000  # videos
 _FILE_PREFIX = "file-"
-_BASE = Path("/")  # of relative paths: there are none left by then
+_BASE = Path("/")  # of relative paths, all of which are resolved before
 
 
 class FindUpload(Protocol):
-    """Where uploads are found."""
+    """Finds uploaded videos."""
 
     def __call__(self, file_id: str) -> Path | None:
-        """The video with this id; None where there is none."""
+        """Find the video with this id; None where there is none. Raises LedgerError."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedRun:
-    """A run that may be made."""
+    """A valid run of a request."""
 
     run: ResolvedRun
-    facts: Mapping[str, VideoInfo]  # of its videos, by path
+    facts: Mapping[str, VideoInfo]  # of the run's videos, by path
 
 
 class RequestParser:
-    """Makes runs of requests, for one engine."""
+    """Parses requests into runs of one engine. Safe to use from several threads."""
 
-    def __init__(self, traits: Traits, model: str, roots: AllowedDirectories, find_upload: FindUpload) -> None:
+    def __init__(self, traits: Traits, model: str, allowed: AllowedDirectories, find_upload: FindUpload) -> None:
         self._traits = traits
         self._model = model
-        self._roots = roots
+        self._allowed = allowed
         self._find_upload = find_upload
         self._facts: dict[tuple[object, ...], VideoInfo] = {}
-        self._seen: set[str] = set()  # names of videos that were looked into
+        self._probed: set[str] = set()  # names of videos that were probed
 
-    def run_of(self, body: Mapping[str, Any], run_id: str) -> ParsedRun:
-        """The run that a body asks for, called `run_id` unless it says otherwise.
+    def parse(self, body: Mapping[str, Any], run_id: str) -> ParsedRun:
+        """Parse a body into a run with the id `run_id`, unless the body has an id. Probes videos not in the cache.
 
-        Raises InputError with every problem. Opens the videos that it names, where they are not yet known.
+        Raises InputError with every problem of the body, and LedgerError.
         """
         problems: list[Problem] = []
         record = {"id": run_id, **_record(body, self._model, problems)}
@@ -76,40 +76,40 @@ class RequestParser:
             raise InputError(problems)
         return self._resolved(run, seconds)
 
-    def knows(self, body: Mapping[str, Any]) -> bool:
-        """Whether every video that a body names was looked into before, so that `run_of` will be quick."""
+    def is_cached(self, body: Mapping[str, Any]) -> bool:
+        """Tell whether every video of a body was probed before, so that `parse` does not block."""
         inputs = body.get("inputs")
         reference = body.get("input_reference")
         named = [*inputs.values()] if isinstance(inputs, dict) else []
         named += [reference.get("file_id") if isinstance(reference, dict) else reference] if reference else []
-        return all(isinstance(text, str) and text in self._seen for text in named)
+        return all(isinstance(text, str) and text in self._probed for text in named)
 
-    def look_into(self, body: Mapping[str, Any]) -> None:
-        """Look into the videos that a body names. What is wrong with them, `run_of` will say."""
+    def probe_videos(self, body: Mapping[str, Any]) -> None:
+        """Probe the videos of a body, so that `is_cached` holds. Ignores problems, which `parse` reports."""
         with suppress(InputError):
-            self.run_of(body, "run")
+            self.parse(body, "run")
 
     def _located(self, inputs: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
-        """The inputs with every file id and path as the path of a file that may be read."""
+        """Replace every file id and path of the inputs by the path of a readable file."""
         located = dict(inputs)
         for name, text in inputs.items():
             if not isinstance(text, str) or not text:
                 continue
-            path = self._find_upload(text) if text.startswith(_FILE_PREFIX) else self._roots.resolve(text)
+            path = self._find_upload(text) if text.startswith(_FILE_PREFIX) else self._allowed.resolve(text)
             if path is None:
-                problems.append(self._lost(f"inputs.{name}", text))
+                problems.append(self._unknown_input(f"inputs.{name}", text))
             else:
                 located[name] = str(path)
-                self._seen.add(text)
+                self._probed.add(text)
         return located
 
-    def _lost(self, field: str, text: str) -> Problem:
+    def _unknown_input(self, field: str, text: str) -> Problem:
         if text.startswith(_FILE_PREFIX):
-            return Location().problem(field, "is no uploaded video", "upload it with POST /v1/files", text)
-        folders = ", ".join(str(folder) for folder in self._roots.folders)
-        within = f"name a file in {folders}" if folders else "this server reads no files of its own"
+            return Location().problem(field, "is not an uploaded video", "upload it with POST /v1/files", text)
+        folders = ", ".join(str(folder) for folder in self._allowed.folders)
+        within = f"name a file in {folders}" if folders else "this server allows no folder"
         return Location().problem(
-            field, "is no file that may be read here", f"{within}; or upload it with POST /v1/files", text
+            field, "is not a file that may be read here", f"{within}; or upload it with POST /v1/files", text
         )
 
     def _resolved(self, run: Run, seconds: float | None) -> ParsedRun:
@@ -123,7 +123,7 @@ class RequestParser:
         if problems:
             raise InputError(problems)
         if seconds is not None:
-            run = self._lasting(run, seconds, facts)
+            run = self._with_seconds(run, seconds, facts)
         try:
             resolved = resolve(run, self._traits, facts)
         except CosmosBatchError as exc:
@@ -132,8 +132,8 @@ class RequestParser:
             raise InputError(refused[resolved.id])
         return ParsedRun(resolved, facts)
 
-    def _lasting(self, run: Run, seconds: float, facts: Mapping[str, VideoInfo]) -> Run:
-        """The run with as many frames as last so long."""
+    def _with_seconds(self, run: Run, seconds: float, facts: Mapping[str, VideoInfo]) -> Run:
+        """Set the run's number of frames by its length in seconds."""
         fps = run.sampling.over(resolved_defaults(self._traits)).fps
         if not isinstance(fps, float | int):
             lead = leading_facts(run, facts)
@@ -148,28 +148,30 @@ class RequestParser:
         return replace(run, sampling=replace(run.sampling, num_frames=count))
 
     def facts(self, path: str) -> VideoInfo:
-        """What a video file says of itself; looked at once. Raises MediaError."""
+        """Probe a video file, once for each content. Raises MediaError."""
         try:
-            found = os.stat(path)  # noqa: PTH116 - not pathlib, which takes longer, for every run submitted
+            found = os.stat(path)  # noqa: PTH116 - pathlib is slower, for every submitted run
         except OSError as exc:
             raise MediaError(f"{path}: cannot be read: {exc.strerror}") from exc
         key = (path, found.st_ino, found.st_size, found.st_mtime_ns)
         known = self._facts.get(key)
         if known is None:
             known = probe_stranger(Path(path))
-            if len(self._facts) >= _KEPT_FACTS:
+            if len(self._facts) >= _CACHED_FACTS:
                 self._facts.clear()
-                self._seen.clear()
+                self._probed.clear()
             self._facts[key] = known
         return known
 
 
 def _record(body: Mapping[str, Any], model: str, problems: list[Problem]) -> dict[str, Any]:
-    """The native record that a body amounts to: OpenAI's fields become ours."""
-    record = {name: value for name, value in body.items() if name not in _OPENAI and value is not None}
-    wanted = body.get("model")
-    if wanted not in (None, model):
-        problems.append(Location().problem("model", "is not served here", f"leave it out, or say {model}", wanted))
+    """Convert a body to a native record: OpenAI's fields become native ones."""
+    record = {name: value for name, value in body.items() if name not in _OPENAI_FIELDS and value is not None}
+    model_given = body.get("model")
+    if model_given not in (None, model):
+        problems.append(
+            Location().problem("model", "is not served here", f"leave it out, or say {model}", model_given)
+        )
     if (size := body.get("size")) is not None:
         _put_once(record, "execution_config", "resolution", size, "size", problems)
     if (reference := body.get("input_reference")) is not None:
@@ -184,25 +186,25 @@ def _record(body: Mapping[str, Any], model: str, problems: list[Problem]) -> dic
     return record
 
 
-_OPENAI = ("model", "size", "seconds", "input_reference")
+_OPENAI_FIELDS = ("model", "size", "seconds", "input_reference")
 
 
 def _put_once(
     record: dict[str, Any], group: str, name: str, value: object, field: str, problems: list[Problem]
 ) -> None:
-    """Put a value where the native record has it, unless it is there with another value already."""
-    place = record.get(group, {})
-    if not isinstance(place, dict):
-        return  # a problem that reading reports
-    if place.get(name) not in (None, value):
+    """Set a field of the native record; report a different value that is already there."""
+    fields = record.get(group, {})
+    if not isinstance(fields, dict):
+        return  # `run_from_dict` reports that
+    if fields.get(name) not in (None, value):
         remedy = f"keep one of {field} and {group}.{name}"
         problems.append(Location().problem(field, "is given twice, differently", remedy, value))
         return
-    record[group] = {**place, name: value}
+    record[group] = {**fields, name: value}
 
 
 def _seconds(value: object, problems: list[Problem]) -> float | None:
-    """How long the video is to last. OpenAI's clients send text."""
+    """Parse the length of the video in seconds; OpenAI's clients send it as text."""
     if value is None:
         return None
     try:
@@ -213,6 +215,6 @@ def _seconds(value: object, problems: list[Problem]) -> float | None:
         seconds = math.nan
     if not 0 < seconds < math.inf:
         remedy = 'give a number of seconds above 0, such as "4"'
-        problems.append(Problem("", None, "seconds", shown(value), "is not a length", remedy))
+        problems.append(Problem("", None, "seconds", shown(value), "is not a length in seconds", remedy))
         return None
     return seconds

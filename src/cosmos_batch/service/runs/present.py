@@ -1,4 +1,4 @@
-"""What the ledger knows of a run, in the words of the API."""
+"""Presentation of runs: a record of the ledger as OpenAI's video object."""
 
 from __future__ import annotations
 
@@ -26,46 +26,45 @@ STATUS: Mapping[State, Status] = {
     State.BLOCKED: "failed",
     State.CANCELLED: "failed",
 }
-"""OpenAI's word for each state."""
+"""OpenAI's status of each state."""
 
 _CONTROL_FILE = re.compile(r"(control_[a-z]+)\.mp4")
 
 
 class VideoPresenter:
-    """Shows runs, for one server."""
+    """Makes the video objects of a server's runs."""
 
     def __init__(
         self,
         model: str,
         videos: Path,
         uploads: Path,
-        roots: AllowedDirectories,
+        allowed: AllowedDirectories,
         wait_of: Callable[[RunRecord], tuple[str, float | None]],
     ) -> None:
-        """`videos`: where finished runs lie; `wait_of`: why a run waits, and for how many more seconds."""
+        """`videos`: folder of the finished runs; `wait_of`: why a run waits, and in how many seconds it starts."""
         self._model = model
         self._videos = videos
         self._uploads = str(uploads)
-        self._roots = roots
+        self._allowed = allowed
         self._wait_of = wait_of
 
-    def video(self, look: RunWithAttempt) -> Video:
-        """A run and its latest attempt as OpenAI's video object."""
-        record, attempt = look.record, look.attempt
+    def video(self, found: RunWithAttempt) -> Video:
+        """Make the video object of a run and its latest attempt. Raises LedgerError."""
+        record, attempt = found.record, found.attempt
         run, state = record.run, record.state
         reason, eta = record.cause, None
         if STATUS[state] == "queued":
             reason, eta = self._wait_of(record)
         elif STATUS[state] == "in_progress":
             eta = eta_seconds(record, attempt)
-        ended = state in ENDED
         return Video(
             id=run.id,
             model=self._model,
             status=STATUS[state],
             progress=100 if state is State.SUCCEEDED else percent(attempt),
             created_at=int(record.created),
-            completed_at=int(record.updated) if ended else None,
+            completed_at=int(record.updated) if state in ENDED else None,
             prompt=run.prompt,
             seconds=_seconds(run),
             size=run.sampling.resolution or "",
@@ -94,22 +93,22 @@ class VideoPresenter:
         )
 
     def variants(self, record: RunRecord) -> list[str]:
-        """What there is to be looked at of a run."""
-        given = ["input", "thumbnail"] if record.run.video else []
-        given += [f"control_{c.name}" for c in record.run.active if c.video]
+        """List the variants that /content can serve of a run."""
+        inputs = ["input", "thumbnail"] if record.run.video else []
+        inputs += [f"control_{c.name}" for c in record.run.active if c.video]
         if record.state is not State.SUCCEEDED:
-            return given
+            return inputs
         folder = self._videos / record.id
         try:
             names = sorted(path.name for path in folder.iterdir())
         except OSError:
-            return given
+            return inputs
         made = [match[1] for name in names if (match := _CONTROL_FILE.fullmatch(name))]
         ready = ["video", "thumbnail"] if OUTPUT in names else []
-        return [*dict.fromkeys([*given, *made, *ready]), *(["run"] if RUN_FILE in names else [])]
+        return [*dict.fromkeys([*inputs, *made, *ready]), *(["run"] if RUN_FILE in names else [])]
 
     def file_of(self, record: RunRecord, variant: str) -> Path | None:
-        """The file that a variant is; None where there is none. Never made of what a client wrote."""
+        """Find the file of a variant; None where there is none. Only known variants become part of a path."""
         if variant not in self.variants(record):
             return None
         folder = self._videos / record.id
@@ -121,40 +120,40 @@ class VideoPresenter:
         made = folder / f"{variant}.mp4"
         if made.is_file():
             return made
-        given = {f"control_{c.name}": c.video for c in record.run.active}
-        given |= dict.fromkeys(("input", "thumbnail"), record.run.video)  # until there is an output
-        return self._readable(given.get(variant))
+        inputs = {f"control_{c.name}": c.video for c in record.run.active}
+        inputs |= dict.fromkeys(("input", "thumbnail"), record.run.video)  # until there is an output
+        return self._readable(inputs.get(variant))
 
     def _readable(self, path: str | None) -> Path | None:
-        """A run's own file, unless it has been replaced since by a link to where nobody may look."""
+        """Resolve a run's input; None where a link that leads out of the allowed folders has replaced it."""
         if path is None or path.startswith(f"{self._uploads}/"):
             return Path(path) if path else None
-        return self._roots.resolve(path)
+        return self._allowed.resolve(path)
 
     def _inputs(self, run: Run) -> dict[str, str | None]:
-        given = {"video": run.video} | {control.name: control.video for control in run.controls}
-        return {name: self._shown(path) for name, path in given.items() if path}
+        paths = {"video": run.video} | {control.name: control.video for control in run.controls}
+        return {name: self._shown(path) for name, path in paths.items() if path}
 
     def _shown(self, path: str) -> str:
-        """An upload by its id, another file by its path."""
+        """Name an upload by its id, any other file by its path."""
         return Path(path).stem if path.startswith(f"{self._uploads}/") else path
 
 
 def execution_config(run: Run) -> dict[str, Any]:
-    """A run's settings as a request gives them."""
+    """Make the `execution_config` that a request for the run would have."""
     weights = {control.name: control.weight for control in run.controls}
     return {"weights": weights, **as_dict(run)["sampling"], **run.presets}
 
 
 def percent(attempt: Attempt | None) -> int:
-    """How far the latest attempt is."""
+    """Compute the progress of an attempt, in per cent of its denoising steps."""
     return 100 * attempt.step // attempt.steps if attempt and attempt.steps else 0
 
 
 def eta_seconds(record: RunRecord, attempt: Attempt | None, now: float | None = None) -> float | None:
-    """Seconds until a run at work is done: at its pace so far, before its first step as predicted.
+    """Estimate the seconds until a running run ends: by its steps so far, before the first by its prediction.
 
-    None where nobody knows, also because the prediction has turned out too short.
+    None: not known, because there is no attempt or the prediction has passed. `now`: seconds since 1970.
     """
     if attempt is None:
         return None

@@ -1,4 +1,4 @@
-"""Copies of videos that browsers play, of those that they do not: HEVC and MPEG-4 inputs, AVI files, 10 bit."""
+"""Previews: H.264 copies of videos that browsers cannot play, such as HEVC, MPEG-4, AVI and 10-bit files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from cosmos_batch.media.untrusted import kind_of
 from cosmos_batch.media.video import Frames, coding_of, frames_of, probe, resized
 
 LONGEST_SIDE = 1280  # pixels of a copy
-KEPT = 500  # copies; the one that was made first goes first
+KEPT = 500  # copies; the oldest is deleted first
 
-_PLAYED = {
+_PLAYABLE = {
     "mp4": {"h264", "vp9", "av1"},
     "mkv": {"vp8", "vp9", "av1"},  # WebM
 }
@@ -23,22 +23,25 @@ _PIXELS = {"yuv420p", "yuvj420p"}
 
 
 class Previews:
-    """The copies of a server's home."""
+    """The previews of a server."""
 
     def __init__(self, folder: Path) -> None:
         """Make the folder. Raises StorageError."""
         self._folder = folder.absolute()
-        self._lock = threading.Lock()  # one is made at a time: it takes all the cores that it may have
+        self._lock = threading.Lock()  # one at a time: encoding uses all cores
         with folder_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
 
     def of(self, path: Path) -> Path:
-        """The file itself where browsers play it, else the copy. Raises MediaError and StorageError."""
+        """Get the file itself if browsers play it, else its copy, encoded on first use.
+
+        Raises MediaError and StorageError.
+        """
         suffix = kind_of(path)[0]
         if suffix in ("png", "jpg"):
             return path
         codec, pixels = coding_of(path)
-        if codec in _PLAYED.get(suffix, ()) and pixels in _PIXELS:
+        if codec in _PLAYABLE.get(suffix, ()) and pixels in _PIXELS:
             return path
         found = path.stat()
         key = f"{path}\0{found.st_ino}\0{found.st_size}\0{found.st_mtime_ns}"
@@ -57,7 +60,7 @@ class Previews:
 
 
 def _small(path: Path) -> Iterator[Frames]:
-    """The frames, no larger than a page shows them, with even sides, as players want them."""
+    """Scale frames to `LONGEST_SIDE` at most, with even sides, which H.264 needs."""
     for frame in frames_of(path):
         height, width = frame.shape[:2]
         scale = min(1.0, LONGEST_SIDE / max(height, width))

@@ -1,4 +1,4 @@
-"""Submissions on their way into the ledger: what comes at the same time goes in together, in one transaction."""
+"""Group commit of submissions: those that arrive at the same time share one transaction."""
 
 from __future__ import annotations
 
@@ -12,121 +12,125 @@ from cosmos_batch.ledger import Ledger, State, Submission, SubmitResult
 from cosmos_batch.ledger.models import WAITING
 from cosmos_batch.service.http.errors import ApiError
 
-TOGETHER = 500  # submissions in one transaction
-GATHER_SECONDS = 0.001  # for which more are waited for: a transaction costs as much as ten runs in it
-_GATHER_TIMES = 5  # that this is done at most, as long as more come
-_COUNT_SECONDS = 1.0  # how long a count of the waiting runs is believed
+GROUP_SIZE = 500  # submissions in one transaction, at most
+GATHER_SECONDS = 0.001  # waiting time for more submissions; a transaction costs as much as ten runs in it
+_GATHER_TIMES = 5  # waits before a transaction at most, while more submissions arrive
+_COUNT_SECONDS = 1.0  # for which a count of the waiting runs is used
 
 Prepare = Callable[[], Submission]
-"""Makes a submission of a request; may raise InputError and Refusal, and is to be quick."""
+"""Makes the submission of a request, without I/O that waits. Raises InputError and ApiError."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """A submission that is in the ledger."""
+class Submitted:
+    """A submission that the ledger has stored."""
 
     submission: Submission
-    accepted: SubmitResult
+    result: SubmitResult
 
 
-Answer = Done | Exception
+SubmitOutcome = Submitted | Exception
 
 
-class SubmitQueue:
-    """How many runs wait, and whether more may."""
+class QueueLimit:
+    """Bounds the number of waiting runs."""
 
-    def __init__(self, states: Callable[[], dict[State, int]], most: int) -> None:
+    def __init__(self, states: Callable[[], dict[State, int]], max_runs: int) -> None:
+        """`states`: counts the runs of the ledger by state; `max_runs`: that may wait."""
         self._states = states
-        self._most = most
+        self._max_runs = max_runs
         self._counted = -_COUNT_SECONDS
         self._waiting = 0
 
     def reserve(self, runs: int) -> None:
-        """Count runs that are about to wait. Raises Refusal where they would be too many, and LedgerError."""
+        """Reserve room for runs. Raises ApiError where there is none, and LedgerError."""
         if time.monotonic() - self._counted >= _COUNT_SECONDS:
             states = self._states()
             self._waiting = sum(states.get(state, 0) for state in WAITING)
             self._counted = time.monotonic()
-        if self._waiting + runs > self._most:
+        if self._waiting + runs > self._max_runs:
             raise ApiError(
                 429,
                 "queue_full",
-                f"{self._waiting:,} runs wait already, and no more than {self._most:,} may; submit again later",
+                f"{self._waiting:,} runs are waiting, and the limit is {self._max_runs:,}; submit again later",
                 headers={"Retry-After": "60"},
             )
         self._waiting += runs
 
 
 class Submitter:
-    """Takes submissions in. Answers come when they are in the ledger, and not before."""
+    """Writes submissions to the ledger. `submit` belongs to the event loop, `submit_all` to any thread."""
 
-    def __init__(self, ledger: Ledger, most: int) -> None:
-        """`most`: runs that may wait."""
+    def __init__(self, ledger: Ledger, max_runs: int) -> None:
+        """`max_runs`: runs that may wait."""
         self._ledger = ledger
-        self._queue = SubmitQueue(ledger.queries.states, most)
-        self._pending: list[tuple[Prepare, asyncio.Future[Done]]] = []
-        self._busy = False
+        self._limit = QueueLimit(ledger.queries.states, max_runs)
+        self._pending: list[tuple[Prepare, asyncio.Future[Submitted]]] = []
+        self._writing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def submit(self, prepare: Prepare) -> Done:
-        """Take one run in. Raises Refusal, ConflictError, LedgerError, and what `prepare` raises."""
-        future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+    async def submit(self, prepare: Prepare) -> Submitted:
+        """Submit one run; return when it is in the ledger.
+
+        Raises InputError, ApiError, ConflictError and LedgerError.
+        """
+        future: asyncio.Future[Submitted] = asyncio.get_running_loop().create_future()
         self._pending.append((prepare, future))
-        if not self._busy:
-            self._busy = True
-            task = asyncio.create_task(self._work())
+        if not self._writing:
+            self._writing = True
+            task = asyncio.create_task(self._write_pending())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return await future
 
-    async def _work(self) -> None:
-        """Write whatever has gathered, until nothing has."""
+    async def _write_pending(self) -> None:
+        """Write the pending submissions, group by group, until there are none."""
         try:
             while self._pending:
                 await self._gather()
-                taken, self._pending = self._pending[:TOGETHER], self._pending[TOGETHER:]
-                answers = await asyncio.to_thread(self._answer, [prepare for prepare, _ in taken])
-                for (_, future), answered in zip(taken, answers, strict=True):
-                    _settle(future, answered)
+                group, self._pending = self._pending[:GROUP_SIZE], self._pending[GROUP_SIZE:]
+                outcomes = await asyncio.to_thread(self._submit_group, [prepare for prepare, _ in group])
+                for (_, future), outcome in zip(group, outcomes, strict=True):
+                    _resolve(future, outcome)
         finally:
-            self._busy = False
+            self._writing = False
 
     async def _gather(self) -> None:
-        """Wait for a moment, as long as more come."""
+        """Wait `GATHER_SECONDS` at a time while more submissions arrive."""
         for _ in range(_GATHER_TIMES):
             known = len(self._pending)
             await asyncio.sleep(GATHER_SECONDS)
             if len(self._pending) == known:
                 return
 
-    def _answer(self, wanted: Sequence[Prepare]) -> list[Answer]:
-        prepared = [_prepared(prepare) for prepare in wanted]
+    def _submit_group(self, prepares: Sequence[Prepare]) -> list[SubmitOutcome]:
+        prepared = [_prepared(prepare) for prepare in prepares]
         written = iter(self._write([each for each in prepared if isinstance(each, Submission)]))
         return [next(written) if isinstance(each, Submission) else each for each in prepared]
 
-    def _write(self, wanted: Sequence[Submission]) -> list[Answer]:
-        """One transaction for all; where one of them contradicts the ledger, one for each."""
-        if not wanted:
+    def _write(self, submissions: Sequence[Submission]) -> list[SubmitOutcome]:
+        """Write all in one transaction; after a conflict, each in one of its own."""
+        if not submissions:
             return []
         try:
-            self._queue.reserve(len(wanted))
-            accepted = self._ledger.runs.accept(wanted)
-            return [Done(each, answered) for each, answered in zip(wanted, accepted, strict=True)]
+            self._limit.reserve(len(submissions))
+            results = self._ledger.runs.accept(submissions)
+            return [Submitted(each, result) for each, result in zip(submissions, results, strict=True)]
         except ConflictError as exc:
-            return [exc] if len(wanted) == 1 else [self._write_one(each) for each in wanted]
+            return [exc] if len(submissions) == 1 else [self._write_one(each) for each in submissions]
         except (ApiError, LedgerError) as exc:
-            return [exc] * len(wanted)
+            return [exc] * len(submissions)
 
-    def _write_one(self, wanted: Submission) -> Answer:
+    def _write_one(self, submission: Submission) -> SubmitOutcome:
         try:
-            return Done(wanted, self._ledger.runs.accept([wanted])[0])
+            return Submitted(submission, self._ledger.runs.accept([submission])[0])
         except (ConflictError, LedgerError) as exc:
             return exc
 
-    def submit_all(self, wanted: Sequence[Submission]) -> list[SubmitResult]:
-        """Take many runs in, in this thread, all or none. Raises Refusal, ConflictError and LedgerError."""
-        self._queue.reserve(len(wanted))
-        return self._ledger.runs.accept(wanted)
+    def submit_all(self, submissions: Sequence[Submission]) -> list[SubmitResult]:
+        """Submit many runs in this thread, all or none. Raises ApiError, ConflictError and LedgerError."""
+        self._limit.reserve(len(submissions))
+        return self._ledger.runs.accept(submissions)
 
 
 def _prepared(prepare: Prepare) -> Submission | CosmosBatchError:
@@ -136,10 +140,10 @@ def _prepared(prepare: Prepare) -> Submission | CosmosBatchError:
         return exc
 
 
-def _settle(future: asyncio.Future[Done], answered: Answer) -> None:
-    if future.done():  # the client went away
+def _resolve(future: asyncio.Future[Submitted], outcome: SubmitOutcome) -> None:
+    if future.done():  # the client has disconnected
         return
-    if isinstance(answered, Done):
-        future.set_result(answered)
+    if isinstance(outcome, Submitted):
+        future.set_result(outcome)
     else:
-        future.set_exception(answered)
+        future.set_exception(outcome)

@@ -1,4 +1,4 @@
-"""A still of a video, small enough for a list of hundreds."""
+"""Thumbnails: the first frame of a video as a small PNG."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ WIDTH = 320  # pixels
 
 
 def thumbnail(path: Path) -> bytes:
-    """The first frame of a video as PNG. Raises MediaError."""
+    """Encode the first frame of a video as PNG, at most `WIDTH` pixels wide. Raises MediaError."""
     frame = next(iter(islice(frames_of(path), 1)))
     height, width = frame.shape[:2]
     small = resized(frame, (WIDTH, max(1, round(height * WIDTH / width)))) if width > WIDTH else frame
     done, data = cv2.imencode(".png", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
     if not done:
-        raise MediaError(f"{path}: its first frame cannot be made into a picture")
+        raise MediaError(f"{path}: the first frame cannot be encoded as PNG")
     return bytes(data)

@@ -1,4 +1,4 @@
-"""Files that clients send: kept by what they hold, so that the same video sent twice lies on the disk once."""
+"""Uploaded files, stored under a name made of their content: the same video uploaded twice is stored once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cosmos_batch.media.atomic import replacing
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.untrusted import kind_of, probe_stranger
 from cosmos_batch.service.http.errors import ApiError
-from cosmos_batch.service.http.multipart import Form, Received, read_form
+from cosmos_batch.service.http.multipart import Form, ReceivedFile, read_form
 
 BATCH = "batch"
 VIDEO_PURPOSES = ("user_data", "vision")
@@ -22,53 +22,54 @@ OUTPUT_PURPOSE = "batch_output"
 
 
 class Uploads:
-    """The files of a server's home, and the ledger's record of each."""
+    """The uploads of a server: files in a folder, and a record of each in the ledger."""
 
     def __init__(self, folder: Path, ledger: Ledger) -> None:
-        """Make the folder, and clear what an earlier server left half-written. Raises StorageError."""
+        """Make the folder and delete the part files of an earlier server. Raises StorageError."""
         self.folder = folder.absolute()
         self._ledger = ledger
-        self._videos: dict[str, Path] = {}  # by id, of those that were asked for
+        self._videos: dict[str, Path] = {}  # by id: those looked up so far
         with folder_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             for part in self.folder.glob(".*.part"):
                 part.unlink()
 
     async def receive(self, content_type: str, chunks: AsyncIterator[bytes]) -> Form:
-        """Read a form, its files to the disk. Raises Refusal and StorageError."""
+        """Read a form, its files into the folder. Raises ApiError and StorageError."""
         return await read_form(content_type, chunks, self.folder)
 
-    def keep(self, received: Received, purpose: str, owner: str, field: str = "file") -> FileRecord:
-        """Take a received file over. Raises InputError for what is not what its purpose says, and LedgerError."""
-        file_id = f"file-{received.sha256[:40]}"
+    def keep(self, file: ReceivedFile, purpose: str, owner: str, field: str = "file") -> FileRecord:
+        """Store a received file and its record.
+
+        Raises InputError for an unknown purpose or content that does not suit it, StorageError and LedgerError.
+        """
+        file_id = f"file-{file.sha256[:40]}"
         if purpose == BATCH:
-            file_id, suffix, facts = f"file-b{received.sha256[:40]}", "jsonl", None
+            file_id, suffix, facts = f"file-b{file.sha256[:40]}", "jsonl", None
         elif purpose in VIDEO_PURPOSES:
-            suffix, facts = _accepted(received, field)
+            suffix, facts = _checked(file, field)
         else:
             remedy = f"say one of {', '.join((BATCH, *VIDEO_PURPOSES))}"
-            raise InputError(
-                [Problem("", None, "purpose", repr(purpose[:40]), "is not a purpose known here", remedy)]
-            )
+            raise InputError([Problem("", None, "purpose", repr(purpose[:40]), "is not a known purpose", remedy)])
         if known := self._ledger.files.get(file_id):
             if Path(known.path).is_file():
                 return known
             self._ledger.files.delete(file_id)
         path = self.folder / f"{file_id}.{suffix}"
         with folder_errors(self.folder):
-            received.path.replace(path)
-        return self._record(file_id, received, purpose, owner, path, facts)
+            file.path.replace(path)
+        return self._record(file_id, file, purpose, owner, path, facts)
 
     def _record(
-        self, file_id: str, received: Received, purpose: str, owner: str, path: Path, facts: VideoInfo | None
+        self, file_id: str, file: ReceivedFile, purpose: str, owner: str, path: Path, facts: VideoInfo | None
     ) -> FileRecord:
         record = FileRecord(
             id=file_id,
-            name=received.filename[:500],
+            name=file.filename[:500],
             purpose=purpose,
             path=str(path),
-            bytes=received.bytes,
-            sha256=received.sha256,
+            bytes=file.bytes,
+            sha256=file.sha256,
             owner=owner,
             facts=facts,
             created=time.time(),
@@ -76,13 +77,16 @@ class Uploads:
         try:
             self._ledger.files.add(record)
         except LedgerError:
-            if known := self._ledger.files.get(file_id):  # sent twice at the same time
+            if known := self._ledger.files.get(file_id):  # uploaded twice at the same time
                 return known
             raise
         return record
 
     def write(self, file_id: str, name: str, lines: Iterable[str], owner: str) -> FileRecord:
-        """Make a file for a client, of lines of text; one of that id that is there already is replaced."""
+        """Write a file for a client, of lines of text; replace an earlier one with this id.
+
+        Raises StorageError and LedgerError.
+        """
         path = self.folder / f"{file_id}.jsonl"
         digest, size = hashlib.sha256(), 0
         with replacing(path) as part, part.open("wb") as stream:
@@ -92,11 +96,11 @@ class Uploads:
                 digest.update(raw)
                 size += len(raw)
         self._ledger.files.delete(file_id)
-        received = Received(path, name, size, digest.hexdigest())
-        return self._record(file_id, received, OUTPUT_PURPOSE, owner, path, None)
+        file = ReceivedFile(path, name, size, digest.hexdigest())
+        return self._record(file_id, file, OUTPUT_PURPOSE, owner, path, None)
 
     def video(self, file_id: str) -> Path | None:
-        """The video of that id."""
+        """Find an uploaded video by its id; None where there is none. Raises LedgerError."""
         if file_id not in self._videos:
             record = self._ledger.files.get(file_id)
             if record is None or record.purpose not in VIDEO_PURPOSES:
@@ -105,17 +109,17 @@ class Uploads:
         return self._videos[file_id]
 
     def get(self, file_id: str) -> FileRecord:
-        """A file's record. Raises Refusal."""
+        """Get the record of a file. Raises ApiError for an unknown id, and LedgerError."""
         record = self._ledger.files.get(file_id)
         if record is None:
             raise ApiError(404, "not_found", f"there is no file {file_id[:80]!r} here")
         return record
 
     def delete(self, file_id: str) -> None:
-        """Delete a file. Raises Refusal where a run still needs it."""
+        """Delete a file. Raises ApiError where a run still needs it, LedgerError and StorageError."""
         record = self.get(file_id)
         if self._ledger.queries.needs(record.path):
-            message = f"a run that waits or runs needs the file {file_id}; cancel it first, or wait"
+            message = f"a waiting or running video needs the file {file_id}; cancel the video first, or wait"
             raise ApiError(409, "in_use", message)
         self._ledger.files.delete(file_id)
         self._videos.pop(file_id, None)
@@ -123,11 +127,11 @@ class Uploads:
             Path(record.path).unlink(missing_ok=True)
 
 
-def _accepted(received: Received, field: str) -> tuple[str, VideoInfo]:
-    """The suffix that suits a video, and its facts. Raises InputError for what does not decode."""
+def _checked(file: ReceivedFile, field: str) -> tuple[str, VideoInfo]:
+    """Probe a video: its suffix and facts. Raises InputError for a file that does not decode."""
     try:
-        facts = probe_stranger(received.path)
-        return kind_of(received.path)[0], facts
+        facts = probe_stranger(file.path)
+        return kind_of(file.path)[0], facts
     except MediaError as exc:
-        message = str(exc).replace(f"{received.path}: ", "")
-        raise InputError([Problem("", None, field, repr(received.filename[:80]), message, "")]) from exc
+        message = str(exc).replace(f"{file.path}: ", "")
+        raise InputError([Problem("", None, field, repr(file.filename[:80]), message, "")]) from exc

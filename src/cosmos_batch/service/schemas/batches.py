@@ -1,4 +1,4 @@
-"""OpenAI's batches."""
+"""Bodies of /v1/batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class BatchRequest(BaseModel):
     """OpenAI's request for a batch."""
 
-    model_config = ConfigDict(extra="ignore")  # what newer clients send beside it concerns expiry
+    model_config = ConfigDict(extra="ignore")  # newer clients also send settings of expiry
 
     input_file_id: str
     endpoint: str
@@ -21,7 +21,7 @@ class BatchRequest(BaseModel):
 
 
 class BatchError(BaseModel):
-    """Why a line became no run."""
+    """The error of a line that became no run."""
 
     code: str | None = None
     line: int | None = None
@@ -30,14 +30,14 @@ class BatchError(BaseModel):
 
 
 class BatchErrors(BaseModel):
-    """The first of a batch's bad lines; the error file has them all."""
+    """The first errors of a batch; the error file has all."""
 
     object: Literal["list"] = "list"
     data: list[BatchError]
 
 
 class BatchCounts(BaseModel):
-    """How a batch's requests stand."""
+    """The requests of a batch by outcome."""
 
     total: int
     completed: int

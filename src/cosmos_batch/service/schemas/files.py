@@ -1,4 +1,4 @@
-"""Files, and folders of which files may be picked."""
+"""Bodies of /v1/files and /v1/roots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 
 class File(BaseModel):
-    """OpenAI's file object; what a video says of itself beside it."""
+    """OpenAI's file object, extended by the facts of a video."""
 
     id: str
     object: Literal["file"] = "file"
@@ -36,7 +36,7 @@ class FileList(BaseModel):
 
 
 class FileDeleted(BaseModel):
-    """A file that is gone."""
+    """A deleted file."""
 
     id: str
     object: Literal["file"] = "file"
@@ -44,7 +44,7 @@ class FileDeleted(BaseModel):
 
 
 class FolderEntry(BaseModel):
-    """A file or folder that may be picked."""
+    """A file or folder of a listing."""
 
     path: str
     name: str
@@ -53,7 +53,7 @@ class FolderEntry(BaseModel):
 
 
 class FolderListing(BaseModel):
-    """What lies in a folder of the configured roots."""
+    """The content of a folder within the roots."""
 
     object: Literal["list"] = "list"
     path: str

@@ -1,4 +1,4 @@
-"""The queue: what is planned, what runs, and what a plan would cost."""
+"""Bodies of /v1/queue and /v1/plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cosmos_batch.service.schemas.videos import VideoRequest
 
 
 class PlanRequest(BaseModel):
-    """Runs that might be submitted."""
+    """Runs whose cost is to be predicted."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -18,7 +18,7 @@ class PlanRequest(BaseModel):
 
 
 class PlanPreview(BaseModel):
-    """What they would cost."""
+    """The predicted cost of runs."""
 
     object: Literal["plan"] = "plan"
     engine: str
@@ -29,12 +29,12 @@ class PlanPreview(BaseModel):
     one_by_one_seconds: float
     forced_seconds: float
     error: float | None = Field(description="median error of past predictions")
-    starts_in_seconds: float = Field(description="predicted time of all that waits already")
+    starts_in_seconds: float = Field(description="predicted time of all runs that wait already")
     launches: list[dict[str, Any]]
 
 
-class WaitingGroup(BaseModel):
-    """A run in the queue."""
+class WaitingRun(BaseModel):
+    """A waiting run."""
 
     id: str
     prompt: str
@@ -44,9 +44,9 @@ class WaitingGroup(BaseModel):
 
 
 class ForecastBatch(BaseModel):
-    """A batch that is planned."""
+    """A planned batch."""
 
-    runs: list[WaitingGroup] = Field(description="the first of them")
+    runs: list[WaitingRun] = Field(description="the first runs of the batch")
     runs_total: int
     width: int
     height: int
@@ -57,7 +57,7 @@ class ForecastBatch(BaseModel):
 
 
 class ForecastLaunch(BaseModel):
-    """A launch that is planned: runs that are together for a reason."""
+    """A planned launch, with the reason for its composition."""
 
     index: int
     controls: list[str]
@@ -69,7 +69,7 @@ class ForecastLaunch(BaseModel):
 
 
 class RunningVideo(BaseModel):
-    """A run in a batch that is at work."""
+    """A run of a running batch."""
 
     id: str
     prompt: str
@@ -80,7 +80,7 @@ class RunningVideo(BaseModel):
 
 
 class ActiveBatch(BaseModel):
-    """A batch that is at work; its step and steps are sums over its runs."""
+    """A running batch; step and steps are sums over its runs."""
 
     batch: int
     worker: str
@@ -96,7 +96,7 @@ class ActiveBatch(BaseModel):
 
 
 class WorkerInfo(BaseModel):
-    """A worker as it last reported."""
+    """A worker at its last heartbeat."""
 
     id: str
     engine: str
@@ -109,15 +109,15 @@ class WorkerInfo(BaseModel):
 
 
 class Queue(BaseModel):
-    """The queue."""
+    """The queue of a service."""
 
     object: Literal["queue"] = "queue"
     mode: str
     counts: dict[str, int]
-    seconds: float = Field(description="predicted, of all that waits")
+    seconds: float = Field(description="predicted, of all waiting runs")
     groups: list[ForecastLaunch]
     running: list[ActiveBatch]
     workers: list[WorkerInfo]
-    held_back: dict[str, str] = Field(description="runs that are not planned for now, and why")
-    flushed: str | None = Field(description="why these batches were formed when they were")
-    trouble: str | None = Field(description="what keeps the workers from working")
+    held_back: dict[str, str] = Field(description="runs that are not planned yet, with the reason")
+    flushed: str | None = Field(description="why the planned batches were formed")
+    trouble: str | None = Field(description="why the workers cannot work")

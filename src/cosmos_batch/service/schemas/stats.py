@@ -1,4 +1,4 @@
-"""Throughput, saving and predictions."""
+"""Bodies of /v1/stats."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 
 class ThroughputBucket(BaseModel):
-    """What ended in a stretch of time."""
+    """The runs that ended in an interval of time."""
 
     at: float
     succeeded: int
@@ -20,7 +20,7 @@ class ThroughputBucket(BaseModel):
 
 
 class PredictionPoint(BaseModel):
-    """A batch's predicted time, and what it took."""
+    """The predicted and the measured time of a batch."""
 
     batch: int
     at: float
@@ -30,14 +30,14 @@ class PredictionPoint(BaseModel):
 
 
 class Spread(BaseModel):
-    """The middle and the slow end of some durations, in seconds."""
+    """Median and 90th percentile of durations, in seconds."""
 
     p50: float
     p90: float
 
 
 class Stats(BaseModel):
-    """Throughput, saving, and predictions against what happened."""
+    """Throughput, saving by batching, and the error of predictions."""
 
     object: Literal["stats"] = "stats"
     hours: float
@@ -45,7 +45,7 @@ class Stats(BaseModel):
     buckets: list[ThroughputBucket]
     succeeded: int
     engine_seconds: float
-    alone_seconds: float = Field(description="predicted, had each run been launched by itself")
+    alone_seconds: float = Field(description="predicted, if each run had been launched alone")
     saved_seconds: float
     predictions: list[PredictionPoint]
     prediction_error: float | None = Field(description="median |predicted - taken| / taken")

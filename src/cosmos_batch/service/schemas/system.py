@@ -1,4 +1,4 @@
-"""The server itself."""
+"""Bodies of /v1/models, /v1/server and /healthz."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 
-class Model(BaseModel):
+class ModelObject(BaseModel):
     """OpenAI's model object."""
 
     id: str
@@ -17,14 +17,14 @@ class Model(BaseModel):
 
 
 class ModelList(BaseModel):
-    """The models that are served."""
+    """The models of the server."""
 
     object: Literal["list"] = "list"
-    data: list[Model]
+    data: list[ModelObject]
 
 
 class ServerInfo(BaseModel):
-    """What a page needs to know before it asks for anything else."""
+    """The server's settings that a client needs before any other request."""
 
     object: Literal["server"] = "server"
     version: str
@@ -39,7 +39,7 @@ class ServerInfo(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the service can do its work."""
+    """The health of the service."""
 
     status: Literal["ok", "degraded", "unavailable"]
     detail: str = ""

@@ -1,4 +1,4 @@
-"""Videos, as they are asked for, shown and changed."""
+"""Bodies of /v1/videos."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ VideoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
 
 
 class StrictBody(BaseModel):
-    """A request that takes no other key, and converts no value to another type."""
+    """A body without unknown keys and without conversion between types."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class VideoError(BaseModel):
-    """Why there is no video."""
+    """The cause of a failed video."""
 
     code: str
     message: str
 
 
 class Video(BaseModel):
-    """A run, as OpenAI shows a video; what stands below `model` is ours, beside theirs."""
+    """OpenAI's video object of a run; the fields from `state` on extend it."""
 
     id: str
     object: Literal["video"] = "video"
@@ -34,32 +34,32 @@ class Video(BaseModel):
     completed_at: int | None = None
     expires_at: int | None = None
     prompt: str
-    seconds: str = Field(description="how long the video plays")
+    seconds: str = Field(description="length of the video in seconds")
     size: str = Field(description="WIDTHxHEIGHT in pixels")
     remixed_from_video_id: str | None = None
     error: VideoError | None = None
 
     state: str = Field(description="queued, leased, running, preempted, succeeded, failed, blocked or cancelled")
-    reason: str = Field(description="why it is in that state; of a run that waits: what for")
+    reason: str = Field(description="why it is in that state, or why it waits")
     updated_at: float
     priority: int
-    group: str = Field(description="controls and size in words")
+    group: str = Field(description="controls and size as text")
     inputs: dict[str, str | None] = Field(description="file ids, or paths on the server")
     execution_config: dict[str, Any]
     job_type: str
     step: int = Field(description="denoising steps done")
     steps: int = Field(description="denoising steps in all; 0 before the first")
     eta_seconds: float | None = None
-    predicted_seconds: float | None = Field(None, description="its share of the batch that it was planned into")
+    predicted_seconds: float | None = Field(None, description="its share of the planned batch")
     seconds_taken: float | None = Field(None, description="of the latest attempt")
     batch: int | None = Field(None, description="the batch of the latest attempt")
     failures: int
-    deaths: int = Field(description="workers that died with it aboard")
+    deaths: int = Field(description="worker crashes while it was executed")
     cancelling: bool
-    batch_id: str | None = Field(None, description="the Batches API's batch that it belongs to")
+    batch_id: str | None = Field(None, description="its batch of the Batches API")
     custom_id: str | None = None
     rating: int | None = None
-    variants: list[str] = Field(description="what /content can serve at this time")
+    variants: list[str] = Field(description="the variants that /content can serve now")
 
 
 class VideoList(BaseModel):
@@ -73,7 +73,7 @@ class VideoList(BaseModel):
 
 
 class VideoDeleted(BaseModel):
-    """A video that is gone."""
+    """A deleted video."""
 
     id: str
     object: Literal["video.deleted"] = "video.deleted"
@@ -81,7 +81,7 @@ class VideoDeleted(BaseModel):
 
 
 class VideoRequest(BaseModel):
-    """What a video is asked for with; read by the same rules as a run in a file."""
+    """A request for a video, parsed by the rules of a native run."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -98,11 +98,11 @@ class VideoRequest(BaseModel):
     job_type: str | None = None
     model: str | None = None
     size: str | None = Field(None, description="WIDTHxHEIGHT: the resolution")
-    seconds: str | float | None = Field(None, description="how long the video is to play: sets num_frames")
+    seconds: str | float | None = Field(None, description="length of the video: sets num_frames")
 
 
 class VideoChange(BaseModel):
-    """One line of a run's history."""
+    """One change of a run's state."""
 
     id: int
     state: str
@@ -111,7 +111,7 @@ class VideoChange(BaseModel):
 
 
 class VideoAttempt(BaseModel):
-    """One try at a run."""
+    """One attempt at a run."""
 
     id: int
     batch: int
@@ -125,7 +125,7 @@ class VideoAttempt(BaseModel):
 
 
 class VideoHistory(BaseModel):
-    """What happened to a run, oldest first."""
+    """The history of a run, oldest change first."""
 
     object: Literal["list"] = "list"
     data: list[VideoChange]
@@ -133,12 +133,12 @@ class VideoHistory(BaseModel):
 
 
 class PriorityRequest(StrictBody):
-    """A run's new place."""
+    """The new priority of a run."""
 
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] | Literal["low", "normal", "high", "urgent"]
 
 
 class RatingRequest(StrictBody):
-    """What somebody thinks of a video; null takes it back."""
+    """The rating of a video; null removes it."""
 
     rating: Annotated[int, Field(ge=1, le=5)] | None
