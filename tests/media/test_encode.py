@@ -104,11 +104,13 @@ def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("folder", ["missing", "file"])
-def test_a_folder_that_is_none_is_said(tmp_path: Path, folder: str) -> None:
+@pytest.mark.parametrize(
+    ("folder", "message"), [("missing", "its folder does not exist"), ("file", "its folder is not a folder")]
+)
+def test_a_folder_that_is_none_is_said(tmp_path: Path, folder: str, message: str) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(StorageError, match="its folder does not exist"):
+    with pytest.raises(StorageError, match=message):
         write_video(tmp_path / folder / "a.mp4", moving(), 8)
 
 

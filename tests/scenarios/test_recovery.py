@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.dispatch.execution.leases import Leases
 from cosmos_batch.dispatch.output.directory import HOME, OutputDirectory
-from cosmos_batch.dispatch.worker.heartbeat import Heartbeat
 from cosmos_batch.dispatch.worker.worker import ExitCode
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble
-from cosmos_batch.errors import LedgerError, StorageError
+from cosmos_batch.errors import StorageError
 from cosmos_batch.ledger import BatchFacts, State
 from cosmos_batch.planning.traits import Shape
 from tests.scenarios.test_service_properties import Death
@@ -61,27 +59,6 @@ def test_a_silent_workers_runs_are_taken_over_when_their_leases_run_out(world: W
     assert not world.ledger.attempts.finish(silent.attempts["a"], State.FAILED)
 
 
-def heartbeat(world: World, leases: Leases, heard: list[str]) -> Heartbeat:
-    return Heartbeat(world.ledger, "w", leases, 60, heard.append)
-
-
-def test_a_heartbeat_keeps_leases_and_notices_those_that_were_taken_away(world: World) -> None:
-    world.submit(world.run("kept"), world.run("taken"))
-    claim = world.ledger.queue.claim(["kept", "taken"], FACTS, "w", lease=60)
-    assert claim is not None
-    leases = Leases()
-    for attempt in claim.attempts.values():
-        leases.take(attempt)
-    world.clock.sleep(50)
-    world.ledger.attempts.finish(claim.attempts["taken"], State.QUEUED, "taken away")
-
-    heartbeat(world, leases, []).beat()
-    world.clock.sleep(50)
-
-    assert world.ledger.queue.reclaim("silent") == []
-    assert leases.lost == {claim.attempts["taken"]}
-
-
 def test_a_step_that_takes_longer_than_the_lease_costs_no_run_its_lease(world: World) -> None:
     world.settings = replace(world.settings, lease=0.2)
     world.submit(world.run("a", steps=2))
@@ -102,23 +79,6 @@ def test_a_step_that_takes_longer_than_the_lease_costs_no_run_its_lease(world: W
 
     assert len(world.ledger.queries.attempts("a")) == 1
     assert world.states() == {"a": State.SUCCEEDED}
-
-
-def test_a_heartbeat_that_cannot_be_written_down_is_said_and_tried_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def locked(_self: object) -> object:
-        raise LedgerError("the ledger is locked")
-
-    heard: list[str] = []
-    leases = Leases()
-    leases.take(1)
-    with monkeypatch.context() as patch:
-        patch.setattr(type(world.ledger.database), "write", locked)
-        heartbeat(world, leases, heard).beat()
-
-    assert heard == ["the ledger is locked"]
-    assert leases.lost == set()
 
 
 def test_a_full_disk_is_waited_for_and_no_run_is_blamed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Files that appear whole under their final name, or not at all."""
+"""Atomic replacement of files, and what the errors of a folder mean."""
 
 from __future__ import annotations
 
@@ -12,43 +12,53 @@ from pathlib import Path
 from cosmos_batch.errors import StorageError
 
 PART = ".part"
-"""How the name of a file ends that is still being written."""
+"""Suffix of a file that is still being written."""
+
+
+_FAULTS = {
+    errno.ENOSPC: ("is on a full disk", "free some space, then try again"),
+    errno.EDQUOT: ("has reached its quota", "free some space, then try again"),
+    errno.EROFS: ("cannot be written", "choose another, or make it writable"),
+    errno.EACCES: ("cannot be written", "choose another, or make it writable"),
+    errno.EPERM: ("cannot be written", "choose another, or make it writable"),
+    errno.ENOENT: ("does not exist", "make it first"),
+    errno.ENOTDIR: ("is not a folder", "choose another"),
+    errno.EEXIST: ("is not a folder", "choose another"),
+    errno.EIO: ("is on a disk that reports errors", "choose another"),
+}
+
+
+def describe_folder_error(error: OSError) -> str:
+    """Describe what is wrong with a folder, as the predicate of a sentence, with the remedy and the cause."""
+    state, remedy = _FAULTS.get(error.errno or 0, ("cannot be used", "choose another"))
+    return f"{state}; {remedy} ({error.strerror or error})"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a name beside `path` to write to; on success flush that file to disk and rename it to `path`.
 
-    Whatever fails, nothing is left under the temporary name and `path` is as it was before. A process that is
-    killed may leave a file whose name begins with "." and ends with `PART`. Raises StorageError for a full disk,
-    a missing or read-only folder, and every other OSError.
+    On any failure nothing is left under the temporary name, and `path` is as before. A process that is killed may
+    leave a file whose name begins with "." and ends with `PART`. Raises StorageError for a full disk, a missing or
+    read-only folder, and every other OSError.
     """
     part = path.with_name(f".{secrets.token_hex(8)}{PART}")
     try:
         yield part
-        _flush(part)
+        flush(part)
         part.replace(path)
-        _flush(path.parent)
+        flush(path.parent)
     except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {_cause(error)}") from error
+        raise StorageError(f"{path}: cannot be written: its folder {describe_folder_error(error)}") from error
     finally:
-        with suppress(OSError):  # nothing was written, or the whole file system refuses
+        with suppress(OSError):  # the file does not exist, or its file system refuses every call
             part.unlink()
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Flush a file or folder to disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _cause(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
-        return "no space left on the disk; free some, or choose another folder"
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return "the folder is read-only; choose another, or allow writing to it"
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return "its folder does not exist; make it first"
-    return error.strerror or str(error)

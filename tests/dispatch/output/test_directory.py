@@ -37,6 +37,11 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
         OutputDirectory(tmp_path / "out")
 
 
+def test_folder_that_never_existed_is_not_said_to_be_gone(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="does not exist; make it first"):
+        OutputDirectory(tmp_path / "out", shared=True)
+
+
 def test_a_folder_is_in_use_as_long_as_its_process_has_it(tmp_path: Path) -> None:
     assert not in_use(tmp_path / "out")
     with OutputDirectory(tmp_path / "out"):

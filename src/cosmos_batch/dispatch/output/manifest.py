@@ -1,4 +1,4 @@
-"""DIR/manifest.jsonl: one line for every run of the latest command, and how it stands."""
+"""DIR/manifest.jsonl: one line for every run of the latest command, with its state."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from cosmos_batch.dispatch.output.directory import MANIFEST, OUTPUT, OutputDirec
 from cosmos_batch.ledger import RunStatus, State
 
 
-def write_manifest(folder: OutputDirectory, standings: Iterable[RunStatus]) -> None:
+def write_manifest(folder: OutputDirectory, statuses: Iterable[RunStatus]) -> None:
     """Write the manifest, whole or not at all. Raises StorageError."""
-    lines = [json.dumps(_line(standing), ensure_ascii=False) for standing in standings]
+    lines = [json.dumps(_line(status), ensure_ascii=False) for status in statuses]
     folder.write(MANIFEST, "".join(line + "\n" for line in lines))
 
 
-def _line(standing: RunStatus) -> dict[str, Any]:
-    done = standing.state is State.SUCCEEDED
+def _line(status: RunStatus) -> dict[str, Any]:
+    done = status.state is State.SUCCEEDED
     return {
-        "id": standing.id,
-        "state": standing.state,
-        "output": f"{standing.id}/{OUTPUT}" if done else None,
-        "cause": "" if done else standing.cause,
-        "seconds": None if standing.seconds is None else round(standing.seconds, 3),
-        "fingerprint": standing.fingerprint,
+        "id": status.id,
+        "state": status.state,
+        "output": f"{status.id}/{OUTPUT}" if done else None,
+        "cause": "" if done else status.cause,
+        "seconds": None if status.seconds is None else round(status.seconds, 3),
+        "fingerprint": status.fingerprint,
     }

@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 from cosmos_batch.dispatch.execution.leases import Leases
 from cosmos_batch.errors import LedgerError
-from cosmos_batch.ledger import Ledger
+from cosmos_batch.ledger.ports import DispatchStore
 
 LONGEST_INTERVAL = 5.0  # seconds between two heartbeats
 
@@ -19,14 +19,19 @@ class Heartbeat:
     """
 
     def __init__(
-        self, ledger: Ledger, worker: str, leases: Leases, lease: float, report_trouble: Callable[[str], None]
+        self,
+        ledger: DispatchStore,
+        worker: str,
+        leases: Leases,
+        lease: float,
+        report: Callable[[str], None],
     ) -> None:
-        """`lease`: seconds; `report_trouble` is called in that thread when the ledger cannot be written."""
+        """`lease`: seconds; `report` is called in that thread when the ledger cannot be written."""
         self._ledger = ledger
         self._worker = worker
         self._leases = leases
         self._lease = lease
-        self._report_trouble = report_trouble
+        self._report = report
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -49,4 +54,4 @@ class Heartbeat:
             self._leases.lose(held - self._ledger.attempts.renew(held, self._lease))
             self._ledger.workers.heartbeat(self._worker)
         except LedgerError as exc:
-            self._report_trouble(str(exc))
+            self._report(str(exc))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -16,7 +17,9 @@ FIRST_WAIT = 0.2  # seconds; doubled after every attempt
 LONGEST_WAIT = 5.0  # seconds
 
 
-def retry_until_available(call: Callable[[], _T], log: EventLog) -> _T:
+def retry_until_available(
+    call: Callable[[], _T], log: EventLog, sleep: Callable[[float], None] = time.sleep
+) -> _T:
     """Return the result of a call, repeated while it raises LedgerError or StorageError.
 
     Raises the error of the last attempt.
@@ -31,6 +34,7 @@ def retry_until_available(call: Callable[[], _T], log: EventLog) -> _T:
         wait=wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
         stop=stop_after_attempt(ATTEMPTS),
         before_sleep=report,
+        sleep=sleep,
         reraise=True,
     )
     return retrying(call)

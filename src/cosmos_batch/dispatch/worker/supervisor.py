@@ -6,7 +6,6 @@ the ledger and the service's folder, so that the end of any process loses no run
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from contextlib import suppress
@@ -27,7 +26,8 @@ from cosmos_batch.dispatch.worker.inflight import ENGINE, STARTING
 from cosmos_batch.dispatch.worker.launcher import WorkerExit, WorkerLauncher
 from cosmos_batch.dispatch.worker.retry import retry_until_available
 from cosmos_batch.errors import LedgerError, StorageError
-from cosmos_batch.ledger import Ledger, Mode
+from cosmos_batch.ledger import Mode
+from cosmos_batch.ledger.ports import DispatchStore
 
 PREDECESSOR_SECONDS = 15.0  # that the workers of a killed supervisor may take to exit
 POLL_SECONDS = 0.05  # between two polls of the workers
@@ -71,7 +71,7 @@ class Supervisor:
     def __init__(
         self,
         home: ServiceHome,
-        ledger: Ledger,
+        ledger: DispatchStore,
         launcher: WorkerLauncher,
         *,
         workers: int = 1,
@@ -98,7 +98,7 @@ class Supervisor:
             _clear_leftovers(self._home)
             retry_until_available(self._take_over, self._log)
         except BaseException:
-            os.close(self._lock)
+            self._lock.release()
             raise
         self._thread.start()  # the thread that starts workers must live as long as they do
         return self
@@ -107,7 +107,7 @@ class Supervisor:
         """Stop the workers at their next step, and wait for them."""
         self._stopped.set()
         self._thread.join()
-        os.close(self._lock)
+        self._lock.release()
 
     @property
     def running(self) -> list[int]:

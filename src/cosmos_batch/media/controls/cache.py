@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -12,6 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
+
+from filelock import FileLock
 
 from cosmos_batch.errors import MediaError, StorageError
 from cosmos_batch.media.atomic import PART, replacing
@@ -117,17 +118,19 @@ def _dated(paths: Iterable[Path]) -> Iterator[_Dated]:
 
 @contextmanager
 def _locked(folder: Path, name: str) -> Iterator[None]:
-    """Hold a lock of the folder, against other processes and threads; it ends with the process at the latest."""
+    """Hold a lock of the folder against other processes and threads; it is released when the process ends."""
+    lock = FileLock(folder / f".{name}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / f".{name}.lock").open("a")
+        lock.acquire()
     except OSError as error:
         raise StorageError(
             f"{folder}: cannot keep made controls ({error.strerror}); name another folder"
         ) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _whole(path: Path) -> bool:
