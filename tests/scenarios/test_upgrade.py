@@ -22,7 +22,7 @@ from cosmos_batch.planning.cost.model import Measurement
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import ResolvedRun
 from cosmos_batch.service.api_keys import digest_of
-from cosmos_batch.service.settings import Serving
+from cosmos_batch.service.settings import ServerSettings
 from cosmos_batch.service.state import AppState, ServedEngine
 from tests.support.dispatch_world import FACTS, PRIOR, TRAITS, Heard, dispatch, make_run, states
 from tests.support.service_world import World
@@ -143,9 +143,9 @@ def test_service_continues_where_the_earlier_version_was_killed(world: World) ->
     assert made.stat().st_mtime_ns == before
     assert json.loads((world.home.videos / "batch_old-1" / "run.json").read_text())["resumed"]
     service = AppState(
-        world.home.root, world.ledger, ServedEngine("m", TRAITS, PRIOR), Serving(), EventLog(world.log)
+        world.home.root, world.ledger, ServedEngine("m", TRAITS, PRIOR), ServerSettings(), EventLog(world.log)
     )
-    service.orders.advance()
+    service.batch_jobs.advance()
     job = world.ledger.batch_jobs.get("batch_old")
     assert job is not None
     assert job.state is BatchJobState.COMPLETED
