@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from cosmos_batch.engines.catalogue import TRANSFER1, traits_of
 from cosmos_batch.engines.nvidia.transfer1.spec import base_spec, shared_settings, to_cosmos_batch_inference_jsonl
 from cosmos_batch.formats.run_like import RunLike, as_run, as_runs
-from cosmos_batch.planning.batch_keys import key_of, parting, resolved_defaults
+from cosmos_batch.planning.batch_keys import distinguishing_values, key_of, resolved_defaults
 from cosmos_batch.planning.batch_size import limit
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.packing import places_of
@@ -85,7 +85,7 @@ def group_runs_for_batching(
     for given in runs:
         run = as_run(given)
         groups.setdefault(key(run, None), []).append((run, given))
-    apart = parting(traits.launch_keys, groups)
+    apart = distinguishing_values(traits.launch_keys, groups)
     signatures = {name: _union(run for run, _ in members) for name, members in groups.items()}
     order = sorted(groups, key=lambda name: (len(signatures[name]), signatures[name]))
     return {(*signatures[name], *apart[name]): [given for _, given in groups[name]] for name in order}

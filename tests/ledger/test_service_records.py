@@ -286,7 +286,8 @@ def test_the_dead_are_buried_and_a_run_that_killed_twice_is_set_aside(ledger: Le
     assert record is not None
     assert record.state is State.FAILED
     assert record.cause == (
-        "it kills its worker: 3 died with it aboard, 2 of them with it alone, the last two times after step 3 "
+        "quarantined: 3 workers crashed while executing it, 2 of them with no other run, the last two times "
+        "after step 3 "
         "(killed by SIGSEGV)"
     )
     assert states(ledger)["b"] is State.QUEUED

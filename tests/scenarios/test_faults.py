@@ -82,7 +82,7 @@ def test_a_run_that_kills_its_worker_is_set_aside_and_the_others_are_made(
     assert states == dict.fromkeys(names, State.SUCCEEDED) | {"poison": State.FAILED}
     record = ledger.queries.get("poison")
     assert record is not None
-    assert "it kills its worker" in record.cause
+    assert "workers crashed while executing it" in record.cause
     assert "killed by SIGKILL" in record.cause
     ledger.close()
 

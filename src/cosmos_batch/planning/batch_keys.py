@@ -1,8 +1,8 @@
-"""What two runs must have equal: the values of an engine's keys, with unset settings filled in."""
+"""Values of an engine's launch and batch keys, with unset settings filled in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import fields, replace
 from functools import lru_cache
 from operator import attrgetter
@@ -14,10 +14,12 @@ from cosmos_batch.run import DEFAULTS, Control, Run, Sampling
 
 SETTINGS = tuple(setting.name for setting in fields(Sampling))
 """The names of a run's sampling settings."""
+KeyValues = tuple[Hashable, ...]
+"""The values of some keys, in the order of the keys' names."""
 
 
 def resolved_defaults(traits: Traits) -> Sampling:
-    """What a run means for this engine that says nothing: as the model says, else as `DEFAULTS` says."""
+    """The settings of a run that leaves all open: those of the model, else those of `DEFAULTS`."""
     return _over_defaults(traits.defaults)
 
 
@@ -27,19 +29,19 @@ def _over_defaults(model: Sampling) -> Sampling:
 
 
 def setting(run: Run, name: str, defaults: Sampling) -> Any:
-    """A sampling setting of a run, or what the defaults say."""
+    """A sampling setting of a run, or its default."""
     own = getattr(run.sampling, name)
     return getattr(defaults, name) if own is None else own
 
 
 def preset(run: Run, control: str) -> str:
-    """The preset with which this control is to be made; "medium", NVIDIA's own, where it is not to be made."""
+    """The preset with which a control video is made; NVIDIA's default, "medium", where it is given or not used."""
     made = (c.preset for c in run.controls if c.name == control and c.weight > 0 and c.video is None)
     return next(made, "medium")
 
 
 def is_map(control: Control) -> bool:
-    """Whether the control's weight varies over the picture."""
+    """Whether the control's weight varies over the frame."""
     return control.mask is not None or control.mask_prompt is not None
 
 
@@ -47,7 +49,7 @@ def _preset_getter(control: str) -> Callable[[Run, Shape | None], Any]:
     return lambda run, _: preset(run, control)
 
 
-_SPECIAL: Mapping[str, Callable[[Run, Shape | None], Any]] = {
+_SPECIAL: Mapping[str, Callable[[Run, Shape | None], Hashable]] = {
     "weights": lambda run, _: tuple((c.name, c.weight, is_map(c)) for c in run.active),
     "input": lambda run, _: run.video is not None,
     "bucket": lambda _, shape: shape and (shape.width, shape.height),
@@ -56,36 +58,36 @@ _SPECIAL: Mapping[str, Callable[[Run, Shape | None], Any]] = {
 }
 
 
-Key = Callable[[Run, Shape | None], tuple[Any, ...]]
-"""From a run and its shape to the values of some keys. The shape may be None where no key asks for it."""
+Key = Callable[[Run, Shape | None], KeyValues]
+"""Gives the values of some keys for a run and its shape. The shape may be None where no key needs it."""
 
 
 @lru_cache(maxsize=64)
 def key_of(names: tuple[str, ...], defaults: Sampling) -> Key:
-    """The function that gives the values of the named keys, in that order, with unset settings filled in."""
+    """Make the function that gives the values of the named keys, in that order, with unset settings filled in."""
     getters = tuple(_getter(name, defaults) for name in names)
     return lambda run, shape: tuple([get(run, shape) for get in getters])
 
 
-def _getter(name: str, defaults: Sampling) -> Callable[[Run, Shape | None], Any]:
+def _getter(name: str, defaults: Sampling) -> Callable[[Run, Shape | None], Hashable]:
     if name in _SPECIAL:
         return _SPECIAL[name]
     if name not in SETTINGS:
-        field = attrgetter(name)
+        field: Callable[[Run], Hashable] = attrgetter(name)
         return lambda run, _: field(run)
     default, own = getattr(defaults, name), attrgetter(name)
 
-    def value(run: Run, _: Shape | None) -> Any:
-        given = own(run.sampling)
+    def value(run: Run, _: Shape | None) -> Hashable:
+        given: Hashable = own(run.sampling)
         return default if given is None else given
 
     return value
 
 
 def input_facts(run: Run, facts: Mapping[str, VideoInfo]) -> VideoInfo | None:
-    """What is known of a run's input: its video, else its first control video, cut to the shortest of all.
+    """Facts of a run's input video, else of its first control video, with the frames of its shortest video.
 
-    Masks count, but for a mask of a single frame, which holds for the whole video.
+    A mask counts as a video, unless it has a single frame, which holds for the whole video.
     """
     known = None if run.video is None else facts.get(run.video)
     for control in run.controls:
@@ -104,20 +106,20 @@ def _cut(known: VideoInfo | None, other: VideoInfo | None) -> VideoInfo | None:
     return replace(known, frames=other.frames)
 
 
-def parting(
-    names: tuple[str, ...], keys: Iterable[tuple[Any, ...]]
-) -> dict[tuple[Any, ...], tuple[tuple[str, Any], ...]]:
-    """For every key, the (name, value) pairs that tell it from the others of its signature.
+def distinguishing_values(
+    names: tuple[str, ...], keys: Iterable[KeyValues]
+) -> dict[KeyValues, tuple[tuple[str, Hashable], ...]]:
+    """The (name, value) pairs that distinguish each key from the other keys of its signature.
 
-    "signature" itself is never among them; keys without one are compared with all others.
+    "signature" itself is never among them; keys without a signature are compared with all others.
     """
-    of_signature: dict[Any, list[tuple[Any, ...]]] = {}
+    of_signature: dict[Hashable, list[KeyValues]] = {}
     place = names.index("signature") if "signature" in names else None
     for each in keys:
         of_signature.setdefault(None if place is None else each[place], []).append(each)
-    apart = {}
+    found = {}
     for group in of_signature.values():
         columns = zip(*group, strict=True)
         differing = [i for i, values in enumerate(columns) if i != place and len(set(values)) > 1]
-        apart.update({each: tuple((names[i], each[i]) for i in differing) for each in group})
-    return apart
+        found.update({each: tuple((names[i], each[i]) for i in differing) for each in group})
+    return found

@@ -1,4 +1,4 @@
-"""Lots: runs that the planner need not tell apart. It works on lots, so a million runs are a few thousand."""
+"""Group runs that are equal to the planner, so that a million runs become a few thousand groups."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from cosmos_batch.errors import PlanError, Problem
-from cosmos_batch.planning.batch_keys import SETTINGS, input_facts, key_of, resolved_defaults, setting
+from cosmos_batch.planning.batch_keys import SETTINGS, KeyValues, input_facts, key_of, resolved_defaults, setting
 from cosmos_batch.planning.cost.model import Work
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import Priority, Run, Sampling, Signature
@@ -16,16 +16,16 @@ from cosmos_batch.run import Priority, Run, Sampling, Signature
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunClass:
-    """All that the planner wants to know of a run."""
+    """Everything the planner uses of a run; equal for all runs of a class."""
 
     signature: Signature
-    launch_key: tuple[Any, ...]
-    batch_key: tuple[Any, ...]  # includes the launch key
-    loose_key: tuple[Any, ...] | None  # the same where weights come as maps; None: the engine knows no maps
+    launch_key: KeyValues
+    batch_key: KeyValues  # includes the launch key
+    batch_key_with_maps: KeyValues | None  # the batch key with weights as maps; None: the engine has no maps
     shape: Shape
     work: Work
-    upscale: bool  # goes through the network alone, whatever the limits
-    problems: tuple[Problem, ...]  # why the engine cannot do it
+    upscale: bool  # its runs are never batched, whatever the limits
+    problems: tuple[Problem, ...]  # why the engine cannot execute its runs
 
     @property
     def simplicity(self) -> tuple[int, Signature]:
@@ -35,45 +35,45 @@ class RunClass:
 
 @dataclass(slots=True, eq=False)
 class RunGroup:
-    """Runs of one kind and one priority, in the order in which they came."""
+    """Runs of one class and one priority, in the order given."""
 
     run_class: RunClass
     priority: int
-    places: list[int] = field(default_factory=list)  # of its runs, in the sequence that was given
+    places: list[int] = field(default_factory=list)  # indices of its runs in the sequence that was given
 
     @property
     def first(self) -> int:
-        """The place of its first run among all."""
+        """Index of the group's first run in the sequence that was given."""
         return self.places[0]
 
     @property
     def urgent(self) -> bool:
-        """Whether these runs go before all others."""
+        """Whether the runs precede all runs that are not urgent."""
         return self.priority >= Priority.URGENT
 
 
 _FACTS = attrgetter("width", "height", "frames", "fps")  # hashes far faster than the record
 
 
-def lots_of(runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoInfo]) -> list[RunGroup]:
-    """The runs in lots, in the order of each lot's first run."""
-    alike, judge = _alike(traits), Classifier(traits)
-    kinds: dict[Hashable, RunClass] = {}
-    lots: dict[Hashable, RunGroup] = {}
+def groups_of(runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoInfo]) -> list[RunGroup]:
+    """Group the runs; groups are in the order of their first runs."""
+    alike, classifier = _alike(traits), Classifier(traits)
+    classes: dict[Hashable, RunClass] = {}
+    groups: dict[Hashable, RunGroup] = {}
     for index, run in enumerate(runs):
         known = input_facts(run, facts) if facts else None
         same = (alike(run), known and _FACTS(known))
-        lot = lots.get((same, run.priority))
-        if lot is None:
-            if same not in kinds:
-                kinds[same] = judge.classify(run, known)
-            lot = lots[same, run.priority] = RunGroup(kinds[same], run.priority)
-        lot.places.append(index)
-    return list(lots.values())
+        group = groups.get((same, run.priority))
+        if group is None:
+            if same not in classes:
+                classes[same] = classifier.classify(run, known)
+            group = groups[same, run.priority] = RunGroup(classes[same], run.priority)
+        group.places.append(index)
+    return list(groups.values())
 
 
 def _alike(traits: Traits) -> Callable[[Run], Hashable]:
-    """A function whose value is equal for runs that this engine's keys, shape and objections cannot tell apart."""
+    """Make a function whose value is equal for runs that are equal in this engine's keys, shape and objections."""
     keys = traits.launch_keys + traits.batch_keys + traits.shape_inputs
     wanted = {"num_steps", "guidance", "num_frames", "resolution", *keys}
     settings: Callable[[Any], Hashable] = attrgetter(*(name for name in SETTINGS if name in wanted))
@@ -101,7 +101,7 @@ def _alike(traits: Traits) -> Callable[[Run], Hashable]:
 
 
 class Classifier:
-    """Finds the kind of a run; what all runs have in common is looked up once."""
+    """Finds the class of a run; what all runs have in common is looked up once."""
 
     def __init__(self, traits: Traits) -> None:
         self._traits = traits
@@ -109,10 +109,10 @@ class Classifier:
         self._launch_key = key_of(traits.launch_keys, self._defaults)
         self._batch_key = key_of(traits.batch_keys, self._defaults)
         loose = traits.batch_keys_with_maps
-        self._loose_key = None if loose is None else key_of(loose, self._defaults)
+        self._batch_key_with_maps = None if loose is None else key_of(loose, self._defaults)
 
     def classify(self, run: Run, facts: VideoInfo | None) -> RunClass:
-        """What the planner wants to know of a run whose input is like that."""
+        """Return the class of a run whose input has these facts."""
         traits, signature = self._traits, run.signature
         problems = [*_unsupported(run, signature, traits), *traits.objections(run, facts)]
         try:
@@ -125,7 +125,9 @@ class Classifier:
             signature=signature,
             launch_key=launch_key,
             batch_key=launch_key + self._batch_key(run, shape),
-            loose_key=None if self._loose_key is None else launch_key + self._loose_key(run, shape),
+            batch_key_with_maps=None
+            if self._batch_key_with_maps is None
+            else launch_key + self._batch_key_with_maps(run, shape),
             shape=shape,
             work=_work(run, shape, len(signature), traits, self._defaults),
             upscale=run.job_type == "upscale" or "upscale" in signature,
@@ -134,7 +136,7 @@ class Classifier:
 
 
 def work_of(run: Run, shape: Shape, traits: Traits) -> Work:
-    """What a run of that shape costs the engine, in the units of the cost model."""
+    """The work of a run of that shape, in the units of the cost model."""
     return _work(run, shape, len(run.signature), traits, resolved_defaults(traits))
 
 
@@ -162,14 +164,14 @@ def _unsupported(run: Run, signature: Signature, traits: Traits) -> list[Problem
 
 
 def _named_videos(run: Run) -> Iterator[tuple[str, str]]:
-    """The input and control videos that a run brings, each with its field."""
+    """Field and path of each input and control video that a run names."""
     if run.video is not None:
         yield "video", run.video
     yield from ((f"controls.{c.name}.video", c.video) for c in run.active if c.video is not None)
 
 
 def _misnamed(run: Run, traits: Traits) -> Iterator[Problem]:
-    """Videos whose names end in a way that the engine does not know."""
+    """Problems of videos whose file names have a suffix that the engine does not read."""
     if traits.suffixes is None:
         return
     for field_name, path in _named_videos(run):
@@ -180,7 +182,7 @@ def _misnamed(run: Run, traits: Traits) -> Iterator[Problem]:
 
 
 def _of_many_sizes(run: Run, traits: Traits, facts: Mapping[str, VideoInfo]) -> Iterator[Problem]:
-    """Control videos that the engine would bring to another size than the run's first video."""
+    """Problems of control videos that the engine would resize to another size than the run's first video."""
     if traits.frame_size is None:
         return
     known = [(name, traits.frame_size(facts[path])) for name, path in _named_videos(run) if path in facts]
@@ -195,9 +197,9 @@ def _of_many_sizes(run: Run, traits: Traits, facts: Mapping[str, VideoInfo]) -> 
 def refusals_by_run(
     runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoInfo] | None = None
 ) -> dict[str, tuple[Problem, ...]]:
-    """The runs that the engine cannot do, by id in the order of the runs, each with all the reasons."""
-    refused = [lot for lot in lots_of(runs, traits, facts or {}) if lot.run_class.problems]
-    reasons = {runs[place].id: lot.run_class.problems for lot in refused for place in lot.places}
+    """The runs that the engine cannot execute, by id in the order of the runs, each with all its problems."""
+    refused = [group for group in groups_of(runs, traits, facts or {}) if group.run_class.problems]
+    reasons = {runs[place].id: group.run_class.problems for group in refused for place in group.places}
     if traits.suffixes is not None or traits.frame_size is not None:
         for run in runs:
             if found := (*_misnamed(run, traits), *_of_many_sizes(run, traits, facts or {})):
@@ -208,7 +210,7 @@ def refusals_by_run(
 def refusals(
     runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoInfo] | None = None
 ) -> tuple[Problem, ...]:
-    """Every reason why the engine cannot do some of the runs; the problems' fields begin with the run's id."""
+    """Every reason why the engine cannot execute some of the runs; each problem's field begins with the run id."""
     reasons = refusals_by_run(runs, traits, facts)
     return tuple(
         replace(problem, field=f"{run_id}: {problem.field}")

@@ -1,40 +1,40 @@
-"""Why the runs of a launch are together, in one sentence."""
+"""Say in one sentence why the runs of a launch are together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cosmos_batch.planning.batch_keys import parting
+from cosmos_batch.planning.batch_keys import distinguishing_values
 from cosmos_batch.planning.launches import LaunchDraft
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import Signature
 
 
 def reasons(drafts: Sequence[LaunchDraft], traits: Traits) -> list[str]:
-    """The reason of each launch, in view of all launches of the plan."""
-    apart = parting(traits.launch_keys, {draft.key for draft in drafts})
-    return [f"{_urgency(draft)}{_company(draft, apart[draft.key], traits)}" for draft in drafts]
+    """The reason of each launch, given all launches of the plan."""
+    distinct = distinguishing_values(traits.launch_keys, {draft.key for draft in drafts})
+    return [f"{_urgency(draft)}{_membership(draft, distinct[draft.key], traits)}" for draft in drafts]
 
 
 def _urgency(draft: LaunchDraft) -> str:
     if not draft.urgent:
         return ""
-    return "urgent: " if all(lot.urgent for lot in draft.lots) else "urgent runs first: "
+    return "urgent: " if all(group.urgent for group in draft.groups) else "urgent runs first: "
 
 
-def _company(draft: LaunchDraft, apart: tuple[tuple[str, object], ...], traits: Traits) -> str:
-    count = sum(draft.lots.values())
+def _membership(draft: LaunchDraft, distinct: tuple[tuple[str, object], ...], traits: Traits) -> str:
+    count = sum(draft.groups.values())
     runs = "1 run" if count == 1 else f"{count} runs"
     signatures = draft.signatures
     if len(signatures) > 1:
         return f"{runs} of {len(signatures)} control sets, which {traits.name} takes side by side in one launch"
-    who = f"{runs} with {_controls(signatures.pop())}"
+    subject = f"{runs} with {_controls(signatures.pop())}"
     if draft.leftover:
-        return f"{who} that did not fill a batch of the launch before"
-    if apart:
-        values = " and ".join(f"{name} = {value!r}" for name, value in apart)
-        return f"{who} and {values}, which {traits.name} holds fixed for a whole launch"
-    return f"{who}: equal in all that {traits.name} holds fixed for a whole launch"
+        return f"{subject} that did not fill a batch of the launch before"
+    if distinct:
+        values = " and ".join(f"{name} = {value!r}" for name, value in distinct)
+        return f"{subject} and {values}, which {traits.name} holds fixed for a whole launch"
+    return f"{subject}: equal in all that {traits.name} holds fixed for a whole launch"
 
 
 def _controls(signature: Signature) -> str:

@@ -1,4 +1,4 @@
-"""Making very many objects without looking for cycles among them."""
+"""Pause garbage collection while very many objects are made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Without garbage collection, which would walk millions of objects time and again, and free none."""
+    """Pause garbage collection, which would traverse millions of objects repeatedly and free none."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Batches to be: portions of lots, filled one after the other."""
+"""Fill batches with portions of groups, one batch after the other."""
 
 from __future__ import annotations
 
@@ -10,59 +10,60 @@ from cosmos_batch.planning.equivalence import RunClass, RunGroup
 
 
 class Portion(NamedTuple):
-    """Some runs of one lot, side by side. A named tuple, since there may be a million of them."""
+    """Adjacent runs of one group. A named tuple, since a plan may have a million portions."""
 
-    lot: RunGroup
-    start: int
-    stop: int
+    group: RunGroup
+    start: int  # index of its first run in the group
+    stop: int  # index after its last run
 
     @property
     def places(self) -> Sequence[int]:
         """The places of its runs in the sequence that was given."""
-        return self.lot.places[self.start : self.stop]
+        return self.group.places[self.start : self.stop]
 
 
-Draft = tuple[Portion, ...]
-"""A batch to be."""
+BatchDraft = tuple[Portion, ...]
+"""A planned batch: the portions whose runs it holds."""
 
 
-def size_of(draft: Draft) -> int:
-    """Runs of a batch."""
+def size_of(draft: BatchDraft) -> int:
+    """Number of runs of a batch."""
     return sum([stop - start for _, start, stop in draft])
 
 
-def places_of(draft: Draft) -> list[int]:
+def places_of(draft: BatchDraft) -> list[int]:
     """The places of a batch's runs in the sequence that was given."""
     return [place for portion in draft for place in portion.places]
 
 
-def mixes_weights(draft: Draft) -> bool:
-    """Whether its runs are together only because they bring their weights as maps."""
-    return len(draft) > 1 and len({lot.run_class.batch_key for lot, _, _ in draft}) > 1
+def mixes_weights(draft: BatchDraft) -> bool:
+    """Whether the batch holds runs of different weights, which is possible only with weights as maps."""
+    return len(draft) > 1 and len({group.run_class.batch_key for group, _, _ in draft}) > 1
 
 
-def fill(lots: Iterable[RunGroup], room: Callable[[RunClass, Load], int]) -> Iterator[Draft]:
-    """Batches filled across lots, in order; `room` says how many more runs of a kind fit beside a load.
+def fill(groups: Iterable[RunGroup], capacity_left: Callable[[RunClass, Load], int]) -> Iterator[BatchDraft]:
+    """Fill batches across groups, in order.
 
-    An empty batch must have room for one. A batch that took all it had room for must have room for none.
+    `capacity_left` gives the number of runs of a class that still fit beside a load. It must be at least 1 for an
+    empty load, and 0 for a batch that took as many runs as it gave.
     """
     draft: list[Portion] = []
     load = Load()
-    for lot in lots:
-        start = min(room(lot.run_class, load), len(lot.places)) if draft else 0
+    for group in groups:
+        start = min(capacity_left(group.run_class, load), len(group.places)) if draft else 0
         if start:
-            draft.append(Portion(lot, 0, start))
-            load.add(lot.run_class, start)
-        if start == len(lot.places):
+            draft.append(Portion(group, 0, start))
+            load.add(group.run_class, start)
+        if start == len(group.places):
             continue
         if draft:
             yield tuple(draft)
-        # What is left begins a batch: whole ones first, then one that the next lot may fill
-        size = room(lot.run_class, Load())
-        last = start + (len(lot.places) - start - 1) // size * size
+        # The remaining runs begin a batch: whole batches first, then one that the next group may fill
+        size = capacity_left(group.run_class, Load())
+        last = start + (len(group.places) - start - 1) // size * size
         for first in range(start, last, size):
-            yield (Portion(lot, first, first + size),)
-        draft, load = [Portion(lot, last, len(lot.places))], Load()
-        load.add(lot.run_class, len(lot.places) - last)
+            yield (Portion(group, first, first + size),)
+        draft, load = [Portion(group, last, len(group.places))], Load()
+        load.add(group.run_class, len(group.places) - last)
     if draft:
         yield tuple(draft)

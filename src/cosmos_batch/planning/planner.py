@@ -1,21 +1,21 @@
-"""Runs, an engine's traits and a cost model in; a plan out. No database, no clock, no engine."""
+"""Plan runs from an engine's traits and a cost model. Opens no database, no engine, and reads no clock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from functools import cache
-from typing import Any
 
 from cosmos_batch.errors import PlanError
+from cosmos_batch.planning.batch_keys import KeyValues
 from cosmos_batch.planning.batch_size import sizing
 from cosmos_batch.planning.cost.model import CostModel, Work
-from cosmos_batch.planning.equivalence import RunClass, RunGroup, lots_of, refusals
+from cosmos_batch.planning.equivalence import RunClass, RunGroup, groups_of, refusals
 from cosmos_batch.planning.explain import reasons
 from cosmos_batch.planning.gc_pause import gc_paused
-from cosmos_batch.planning.launches import LaunchDraft, arrange
-from cosmos_batch.planning.packing import Draft, mixes_weights, places_of
+from cosmos_batch.planning.launches import LaunchDraft, cut_into_launches
+from cosmos_batch.planning.packing import BatchDraft, mixes_weights, places_of
 from cosmos_batch.planning.plan import Batch, Launch, Plan
-from cosmos_batch.planning.traits import Traits, VideoInfo
+from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import ResolvedRun, Run, Signature
 
 _NO_FACTS: Mapping[str, VideoInfo] = {}
@@ -26,9 +26,9 @@ def plan_runs(
 ) -> Plan:
     """Plan which runs are executed together, in which order, and what that costs.
 
-    Urgent runs come before all others; then launches follow their highest priority, then the simplest control
-    set, then the order of the runs. `facts` says what is known of the videos, by path; of an input that it does
-    not name, the engine's own size and chunk length are assumed. The same input gives the same plan.
+    Urgent runs precede all others; launches are ordered by their highest priority, then by the simplest control
+    set, then by the order of the runs. `facts` holds what is known of each video, by path; an input without an
+    entry is assumed to have the engine's own size and chunk length. The same input gives the same plan.
 
     Raises PlanError, with every reason, if the engine cannot do some of the runs.
     """
@@ -48,62 +48,62 @@ def draft_plan(
 
 
 def _accepted(runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoInfo]) -> list[RunGroup]:
-    """The runs in groups. Raises PlanError, with every reason, if the engine cannot do some of the runs."""
-    groups = lots_of(runs, traits, facts)
+    """Group the runs. Raises PlanError, with every reason, if the engine cannot do some of them."""
+    groups = groups_of(runs, traits, facts)
     if any(group.run_class.problems for group in groups):
         raise PlanError("\n".join(str(problem) for problem in refusals(runs, traits, facts)))
     return groups
 
 
 def _plan(runs: Sequence[ResolvedRun], traits: Traits, cost: CostModel, facts: Mapping[str, VideoInfo]) -> Plan:
-    lots = _accepted(runs, traits, facts)
-    drafts = draft_launches(lots, traits, cost)
+    groups = _accepted(runs, traits, facts)
+    drafts = draft_launches(groups, traits, cost)
     whys = enumerate(zip(drafts, reasons(drafts, traits), strict=True))
     launches = tuple(_launch(index, draft, reason, runs, cost) for index, (draft, reason) in whys)
-    forced = _union(lots)
+    forced = _union(groups)
     return Plan(
         engine=traits.name,
         launches=launches,
-        one_by_one_seconds=sum(_alone(lot, len(lot.run_class.signature), cost) for lot in lots),
-        forced_seconds=sum(_alone(lot, len(forced), cost) for lot in lots),
+        one_by_one_seconds=sum(_one_by_one(group, len(group.run_class.signature), cost) for group in groups),
+        forced_seconds=sum(_one_by_one(group, len(forced), cost) for group in groups),
         error=cost.error,
     )
 
 
-def draft_launches(lots: Sequence[RunGroup], traits: Traits, cost: CostModel) -> list[LaunchDraft]:
-    """The launches to be, in order: urgent runs in launches of their own, the others after them.
+def draft_launches(groups: Sequence[RunGroup], traits: Traits, cost: CostModel) -> list[LaunchDraft]:
+    """Draft the launches in order: urgent runs in launches of their own, all other runs after them.
 
-    Where the last of the urgent launches can take runs of its kind along at no cost, it does.
+    The last urgent launch also takes the other runs of its launch key, where that costs nothing.
     """
-    by_key: dict[tuple[Any, ...], list[RunGroup]] = {}
-    for lot in lots:
-        by_key.setdefault(lot.run_class.launch_key, []).append(lot)
-    bounds = {key: sizing(traits, cost, _union(group)) for key, group in by_key.items()}
+    by_key: dict[KeyValues, list[RunGroup]] = {}
+    for group in groups:
+        by_key.setdefault(group.run_class.launch_key, []).append(group)
+    bounds = {key: sizing(traits, cost, _union(members)) for key, members in by_key.items()}
     drafts: list[LaunchDraft] = []
-    rest = {key for key, group in by_key.items() if not all(lot.urgent for lot in group)}
+    not_urgent = {key for key, members in by_key.items() if not all(group.urgent for group in members)}
     for urgent in (True, False):
-        groups = [[lot for lot in group if lot.urgent is urgent] for group in by_key.values()]
+        parts = [[group for group in members if group.urgent is urgent] for members in by_key.values()]
         loaded = drafts[-1].key if drafts else None
-        for group in sorted(filter(None, groups), key=lambda lots: _launch_place(lots, loaded, rest)):
-            drafts += arrange(group, traits, cost, bounds[group[0].run_class.launch_key])
+        for part in sorted(filter(None, parts), key=lambda groups: _launch_order(groups, loaded, not_urgent)):
+            drafts += cut_into_launches(part, traits, cost, bounds[part[0].run_class.launch_key])
     return _joined(drafts, traits.ragged)
 
 
-def _launch_place(
-    lots: Sequence[RunGroup], loaded: tuple[Any, ...] | None, rest: Set[tuple[Any, ...]]
-) -> tuple[Any, ...]:
-    """Highest priority, then what is loaded already, then the simplest control set, shape, and as they came.
+def _launch_order(
+    groups: Sequence[RunGroup], loaded: KeyValues | None, not_urgent: Set[KeyValues]
+) -> tuple[int, bool, tuple[int, Signature], Shape, bool, int]:
+    """Sort key of a launch: highest priority, loaded key, simplest control set, shape, first run.
 
-    Of urgent launches that are equal so far, one whose kind is in `rest`, which comes after them, is the last.
+    Of urgent launches that are equal in these, the one whose key also has runs that are `not_urgent` is the last.
     """
-    key = lots[0].run_class.launch_key
+    key = groups[0].run_class.launch_key
     return (
-        -max(lot.priority for lot in lots),
+        -max(group.priority for group in groups),
         key != loaded,
-        min(lot.run_class.simplicity for lot in lots),
-        min(lot.run_class.shape for lot in lots),
-        key in rest,
-        min(lot.first for lot in lots),
+        min(group.run_class.simplicity for group in groups),
+        min(group.run_class.shape for group in groups),
+        key in not_urgent,
+        min(group.first for group in groups),
     )
 
 
@@ -125,36 +125,39 @@ def _launch(index: int, draft: LaunchDraft, reason: str, runs: Sequence[Resolved
 
 
 def _batch(
-    draft: Draft, runs: Sequence[ResolvedRun], price: Callable[..., tuple[float, int]], weight_map: float
+    draft: BatchDraft, runs: Sequence[ResolvedRun], price: Callable[..., tuple[float, int]], weight_map: float
 ) -> Batch:
     members = tuple([runs[place] for place in places_of(draft)])
-    seconds, peak = price(*[(lot.run_class, stop - start) for lot, start, stop in draft])
+    seconds, peak = price(*[(group.run_class, stop - start) for group, start, stop in draft])
     maps = weight_map * len(members) if mixes_weights(draft) else 0.0
-    return Batch(members, draft[0].lot.run_class.shape, seconds + maps, peak)
+    return Batch(members, draft[0].group.run_class.shape, seconds + maps, peak)
 
 
 def _pricer(branches: int, cost: CostModel) -> Callable[..., tuple[float, int]]:
-    """Seconds and peak bytes of (kind, runs) pairs in one batch; equal batches are many, so it remembers."""
+    """Make the function that predicts seconds and peak bytes of a batch from pairs of class and number of runs.
+
+    Many batches of a plan are equal, so the function caches its results.
+    """
 
     @cache
-    def price(*kinds: tuple[RunClass, int]) -> tuple[float, int]:
-        seconds = cost.overhead_seconds(max(kind.work.steps for kind, _ in kinds))
-        seconds += sum(count * cost.run_seconds(kind.work) for kind, count in kinds)
-        tokens = sum(count * kind.work.row_tokens for kind, count in kinds)
-        rows = sum(count * kind.work.rows for kind, count in kinds)
-        frame = max(kind.shape.width * kind.shape.height for kind, _ in kinds)
+    def price(*parts: tuple[RunClass, int]) -> tuple[float, int]:
+        seconds = cost.overhead_seconds(max(run_class.work.steps for run_class, _ in parts))
+        seconds += sum(count * cost.run_seconds(run_class.work) for run_class, count in parts)
+        tokens = sum(count * run_class.work.row_tokens for run_class, count in parts)
+        rows = sum(count * run_class.work.rows for run_class, count in parts)
+        frame = max(run_class.shape.width * run_class.shape.height for run_class, _ in parts)
         return seconds, cost.peak_bytes(tokens, branches, rows, frame)
 
     return price
 
 
-def _union(lots: Sequence[RunGroup]) -> Signature:
-    return tuple(sorted(set[str]().union(*{lot.run_class.signature for lot in lots})))
+def _union(groups: Sequence[RunGroup]) -> Signature:
+    return tuple(sorted(set[str]().union(*{group.run_class.signature for group in groups})))
 
 
-def _alone(lot: RunGroup, controls: int, cost: CostModel) -> float:
-    """Seconds of a lot's runs, each in a launch of its own with so many control branches."""
-    work = lot.run_class.work
+def _one_by_one(group: RunGroup, controls: int, cost: CostModel) -> float:
+    """Predict the seconds of a group's runs, each in a launch of its own that loads `controls` branches."""
+    work = group.run_class.work
     work = Work(work.steps, work.rows, work.tokens, controls, work.pixels)
     each = cost.load_seconds(controls) + cost.overhead_seconds(work.steps) + cost.run_seconds(work)
-    return len(lot.places) * each
+    return len(group.places) * each

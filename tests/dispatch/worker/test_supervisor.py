@@ -134,7 +134,8 @@ def test_a_run_alone_aboard_two_workers_that_died_is_set_aside_with_the_evidence
 
     assert scene.states() == {"bad": State.FAILED, "held": State.QUEUED, "waits": State.QUEUED}
     assert scene.ledger.queries.history("bad")[-1].reason == (
-        "it kills its worker: 2 died with it aboard, 2 of them with it alone, the last two times after step 3 "
+        "quarantined: 2 workers crashed while executing it, 2 of them with no other run, the last two times "
+        "after step 3 "
         "(killed by SIGSEGV)"
     )
     assert scene.ledger.measurements.counters()["poisoned", ""] == 1

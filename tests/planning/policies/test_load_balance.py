@@ -1,4 +1,4 @@
-"""The end of a queue, shared by several workers: which turn goes first, and when all are done."""
+"""The end of a queue with several workers: which launch is next, and when all launches have ended."""
 
 from __future__ import annotations
 
@@ -16,68 +16,69 @@ from cosmos_batch.planning.policies.load_balance import pick_next, prefetch_cand
 from cosmos_batch.planning.policies.priority import PlannedLaunch, Rank
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Run
+from tests.support.runs import resolved
 
-RUN = Run(id="any", prompt="a street", controls=())
+RUN = resolved(Run(id="any", prompt="a street", controls=()))
 SHAPE = Shape(32, 32, 2)
 
 
 def lasting(*seconds: float, rank: Rank = Rank(False, 0)) -> list[PlannedLaunch]:  # noqa: B008 - never changed
-    """Turns of one run each, that take so long."""
+    """Planned launches of one run each, of these lengths."""
     batches = [Batch((RUN,), SHAPE, each, 0) for each in seconds]
     return [PlannedLaunch(rank, Launch(0, ("edge",), (batch,), 0.0, "")) for batch in batches]
 
 
-def length(turn: PlannedLaunch) -> float:
-    return turn.launch.batches[0].seconds
+def length(planned: PlannedLaunch) -> float:
+    return planned.launch.batches[0].seconds
 
 
 def makespan(waiting: list[PlannedLaunch], workers: int) -> float:
-    """Seconds until the last of so many workers is done."""
+    """Seconds until the last of the workers has finished."""
     free = [0.0] * workers
     while waiting:
         free.sort()
-        (turn,) = pick_next(waiting, [end - free[0] for end in free[1:]], 1)
-        waiting.remove(turn)
-        free[0] += length(turn)
+        (launch,) = pick_next(waiting, [end - free[0] for end in free[1:]], 1)
+        waiting.remove(launch)
+        free[0] += length(launch)
     return max(free)
 
 
 @pytest.mark.parametrize(
     ("others", "seconds", "first"),
     [
-        ([], [1, 5, 9], [1, 5, 9]),  # alone: in the plan's order
-        ([0.0], [1, 9], [1, 9]),  # the other takes the longer one at once
-        ([1.0], [1, 9], [9, 1]),  # and here it would begin a second later
-        ([50.0], [1, 9], [1, 9]),  # it is busy for longer than both take
+        ([], [1, 5, 9], [1, 5, 9]),  # one worker: in the plan's order
+        ([0.0], [1, 9], [1, 9]),  # the other worker takes the longer one at once
+        ([1.0], [1, 9], [9, 1]),  # the other worker would begin it a second later
+        ([50.0], [1, 9], [1, 9]),  # the other worker is busy for longer than both take
         ([17], [24, 24, 27, 27], [27, 24, 27]),  # two of 27 end at 54, and two of 24 after 17 at 65
-        ([0.0], [1] * 17, [1, 1, 1]),  # all alike
+        ([0.0], [1] * 17, [1, 1, 1]),  # all equal
         ([0.0], [1] * 16 + [90], [1, 1, 1]),  # the end is far
     ],
 )
-def test_near_the_end_goes_first_after_which_all_are_done_soonest(
+def test_near_the_end_the_launch_after_which_all_end_soonest_is_next(
     others: list[float], seconds: list[float], first: list[float]
 ) -> None:
-    assert [length(turn) for turn in pick_next(lasting(*seconds), others, 3)] == first
+    assert [length(launch) for launch in pick_next(lasting(*seconds), others, 3)] == first
 
 
-def test_what_may_be_next_is_as_many_as_there_are_workers() -> None:
-    assert [length(turn) for turn in prefetch_candidates(lasting(3, 4, 5), 0, 6)] == [3]
-    assert [length(turn) for turn in prefetch_candidates(lasting(*range(1, 99)), 2, 6)] == [1, 2, 3]
-    assert [length(turn) for turn in prefetch_candidates(lasting(*range(1, 999)), 20, 6)] == [1, 2, 3, 4, 5, 6]
+def test_prefetch_has_as_many_candidates_as_workers() -> None:
+    assert [length(launch) for launch in prefetch_candidates(lasting(3, 4, 5), 0, 6)] == [3]
+    assert [length(launch) for launch in prefetch_candidates(lasting(*range(1, 99)), 2, 6)] == [1, 2, 3]
+    assert [length(launch) for launch in prefetch_candidates(lasting(*range(1, 999)), 20, 6)] == [1, 2, 3, 4, 5, 6]
 
 
-def test_near_the_end_one_of_each_length_may_be_next() -> None:
+def test_near_the_end_prefetch_has_one_candidate_of_each_length() -> None:
     waiting = lasting(24, 24, 24, 27, 27, 33)
     likely = prefetch_candidates(waiting, 1, 6)
-    assert {24, 27, 33} == {length(turn) for turn in likely}
+    assert {24, 27, 33} == {length(launch) for launch in likely}
     for busy in range(60):
         assert pick_next(waiting, [float(busy)], 1)[0] in likely
     assert len(prefetch_candidates(waiting, 1, 2)) == 2
 
 
-def test_near_the_end_ranks_still_count() -> None:
+def test_near_the_end_the_greatest_rank_is_next() -> None:
     waiting = lasting(1, 2, rank=Rank(True, 0)) + lasting(8, 9)
-    assert {length(turn) for turn in pick_next(waiting, [0.0], 2)} == {1, 2}
+    assert {length(launch) for launch in pick_next(waiting, [0.0], 2)} == {1, 2}
 
 
 def test_two_workers_share_the_standard_scenario_evenly() -> None:
@@ -87,7 +88,7 @@ def test_two_workers_share_the_standard_scenario_evenly() -> None:
 
 
 def test_short_queues_end_soon() -> None:
-    """On average, within a fifteenth of what no order can beat; the plan's order alone is a seventh over."""
+    """On average, within a fifteenth of the lower bound of any order; the plan's order alone is a seventh over."""
     over, plain = [], []
     for seed in range(100):
         dice = Random(seed)
@@ -104,7 +105,7 @@ def test_short_queues_end_soon() -> None:
 
 
 def optimum(seconds: list[float], workers: int) -> float:
-    """The least time in which so many workers can be done."""
+    """The least time in which the workers can finish."""
     shares = product(range(workers), repeat=len(seconds))
     return min(
         max(
@@ -116,5 +117,5 @@ def optimum(seconds: list[float], workers: int) -> float:
 
 
 @given(st.lists(st.floats(1.0, 100.0), min_size=1, max_size=6), st.sampled_from([2, 3]))
-def test_a_few_turns_end_nearly_as_soon_as_can_be(seconds: list[float], workers: int) -> None:
+def test_a_few_launches_end_nearly_as_soon_as_possible(seconds: list[float], workers: int) -> None:
     assert makespan(lasting(*seconds), workers) <= 1.25 * optimum(seconds, workers)

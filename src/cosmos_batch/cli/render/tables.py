@@ -47,8 +47,7 @@ def plan_lines(plan: Plan, measured: int) -> list[str]:
 
 
 def _saving(plan: Plan, other: float, what: str) -> str:
-    share = 1 - plan.seconds / other if other else 0.0
-    return f"{what}: about {duration(other)}; this plan saves {share:.0%}"
+    return f"{what}: about {duration(other)}; this plan saves {plan.saving(other):.0%}"
 
 
 def _trust(error: float | None, measured: int) -> str:

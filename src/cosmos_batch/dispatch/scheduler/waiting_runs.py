@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from cosmos_batch.ledger import Ledger, QueueEntry
-from cosmos_batch.planning.equivalence import RunClass, lots_of
+from cosmos_batch.planning.equivalence import RunClass, groups_of
 from cosmos_batch.planning.traits import Traits, VideoInfo
 from cosmos_batch.run import ResolvedRun
 
@@ -84,6 +84,6 @@ class WaitingRuns:
         """What the planner wants to know of a run."""
         known = self._kinds.get(run.id)
         if known is None or not (known[0] is run or known[0].fingerprint == run.fingerprint):
-            known = run, lots_of([run], self._traits, self.facts)[0].run_class
+            known = run, groups_of([run], self._traits, self.facts)[0].run_class
             self._kinds[run.id] = known
         return known[1]

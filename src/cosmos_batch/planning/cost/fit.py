@@ -1,8 +1,8 @@
-"""Learning a cost model from what finished.
+"""Fit a cost model to measurements.
 
-Least squares on the relative error, coefficients never negative, with a ridge towards the prior after that has
-been rescaled to the measurements' median ratio: with few measurements the fitted model is the prior made faster or
-slower, with many it is what they say.
+Least squares on the relative error, coefficients never negative, with a ridge towards the prior, which is first
+rescaled to the measurements' median ratio: few measurements make the prior faster or slower as a whole, many
+determine each coefficient.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from cosmos_batch.planning.cost.model import CostModel, Measurement
 Array = NDArray[np.float64]
 
 _RIDGE = 0.1  # a coefficient at twice its prior weighs as much as ten measurements that are 10 % off
-_LIGHT_RIDGE = 1e-5  # measurements on purpose are exact to a few percent and tell the coefficients apart
-_WINDOW = 100  # past predictions that the stated error looks back on
+_LIGHT_RIDGE = 1e-5  # measurements of a calibration are exact to a few percent and separate the coefficients
+_WINDOW = 100  # past predictions that count for the stated error
 
-# Coefficients of the cost model, each with the feature that it multiplies ("" is the constant 1)
+# Coefficients of the cost model, each with the feature it multiplies ("" is the constant 1)
 _BATCH = {
     "batch": "",
     "step": "steps",
@@ -38,21 +38,21 @@ _BYTES = {"model_bytes": "", "branch_bytes": "branches", "token_bytes": "tokens"
 
 
 def fit(measurements: Sequence[Measurement], prior: CostModel) -> CostModel:
-    """The prior, brought nearer to what was measured on its engine and device; other measurements are left out.
+    """Fit the prior to what was measured on its engine and device; ignore other measurements.
 
-    A coefficient that the prior holds at zero stays zero. Processes' first batches, which take longer, count where
-    there are no others. The stated error is prequential: the median of |predicted - measured| / measured over the
-    last 100 batches, each against what the model of its time had predicted before it ran.
+    A coefficient that the prior holds at zero stays zero. The first batches of processes, which take
+    longer, count only where there are no others. The stated error is prequential: the median of
+    |predicted - measured| / measured over the last 100 batches, each predicted before it ran.
     """
     own = [m for m in measurements if (m.engine, m.device) == (prior.engine, prior.device) and m.seconds > 0]
     batches = [m for m in own if m.kind == "batch"]
     batches = [m for m in batches if not m.first] or batches
     launches = [m for m in own if m.kind == "launch"]
-    weighed = [m for m in batches if m.bytes]
+    with_bytes = [m for m in batches if m.bytes]
     fitted: dict[str, Any] = {
         **_coefficients(_BATCH, batches, [m.seconds for m in batches], prior),
         **_coefficients(_LAUNCH, launches, [m.seconds for m in launches], prior),
-        **_coefficients(_BYTES, weighed, [float(m.bytes or 0) for m in weighed], prior),
+        **_coefficients(_BYTES, with_bytes, [float(m.bytes or 0) for m in with_bytes], prior),
     }
     return replace(
         prior, **fitted, measured=prior.measured + len(batches), error=past_error(batches) or prior.error
@@ -60,18 +60,18 @@ def fit(measurements: Sequence[Measurement], prior: CostModel) -> CostModel:
 
 
 def calibrated(steps: Sequence[Measurement], coding: Sequence[Measurement], prior: CostModel) -> CostModel:
-    """The prior with what was measured on purpose: denoising steps alone, and encoding and decoding alone.
+    """Fit the prior to a calibration: measurements of denoising steps alone, and of encoding and decoding alone.
 
-    What neither tells, model loads and the fixed time of a batch, stays the prior's. The stated error is the
-    median of |fitted - measured| / measured over the steps.
+    Model loads and the fixed time of a batch, which neither measures, stay those of the prior. The stated
+    error is the median of |fitted - measured| / measured over the steps.
     """
     stepping = {name: _BATCH[name] for name in ("step", "token", "control", "attention")}
     coded = {name: _BATCH[name] for name in ("pixel", "control_pixel")}
-    weighed = [m for m in steps if m.bytes]
+    with_bytes = [m for m in steps if m.bytes]
     fitted: dict[str, Any] = {
         **_coefficients(stepping, steps, [m.seconds for m in steps], prior, _LIGHT_RIDGE),
         **_coefficients(coded, coding, [m.seconds for m in coding], prior, _LIGHT_RIDGE),
-        **_coefficients(_BYTES, weighed, [float(m.bytes or 0) for m in weighed], prior, _LIGHT_RIDGE),
+        **_coefficients(_BYTES, with_bytes, [float(m.bytes or 0) for m in with_bytes], prior, _LIGHT_RIDGE),
     }
     model = replace(prior, **fitted, measured=len(steps), knee_tokens=knee(steps) or prior.knee_tokens)
     model = replace(model, coding_bytes=_coding_bytes(coding, model))
@@ -80,40 +80,40 @@ def calibrated(steps: Sequence[Measurement], coding: Sequence[Measurement], prio
 
 
 def _coding_bytes(coding: Sequence[Measurement], model: CostModel) -> float:
-    """What coding the largest video held beside the weights. Small ones are coded in larger groups."""
-    weighed = [m for m in coding if m.bytes and m.frame]
-    if not weighed:
+    """Bytes per pixel of coding the largest video, weights excluded; small videos are coded in larger groups."""
+    with_bytes = [m for m in coding if m.bytes and m.frame]
+    if not with_bytes:
         return model.coding_bytes
-    largest = max(weighed, key=lambda m: m.frame)
+    largest = max(with_bytes, key=lambda m: m.frame)
     return max(0.0, ((largest.bytes or 0) - model.peak_bytes(0, largest.branches)) / model.coded(largest.frame))
 
 
-_NEAR = 1.05  # a batch this near to the best per run is as good, and smaller ones come out sooner
+_NEAR = 1.05  # a batch within this ratio of the best seconds per run is as good, and a smaller one ends sooner
 
 
 def knee(steps: Sequence[Measurement]) -> int | None:
-    """Tokens of the smallest forward pass after which nothing more is gained; None: no two batches tell.
+    """Tokens of the smallest forward pass beyond which larger batches gain nothing; None: not enough measurements.
 
-    Measured on the smallest runs of which batches of several sizes were measured, with equal controls.
+    Taken from the smallest runs that were measured in batches of several sizes, with equal controls.
     """
     groups: dict[tuple[int, float], list[tuple[int, float]]] = {}
     for m in steps:
         alike = (m.tokens // m.runs, m.control_steps / m.token_steps)
         groups.setdefault(alike, []).append((m.tokens, m.seconds / m.steps / m.runs))
-    telling = [key for key, group in groups.items() if len({tokens for tokens, _ in group}) > 1]
-    if not telling:
+    comparable = [key for key, group in groups.items() if len({tokens for tokens, _ in group}) > 1]
+    if not comparable:
         return None
-    group = sorted(groups[min(telling)])
+    group = sorted(groups[min(comparable)])
     best = min(seconds for _, seconds in group)
     return next(tokens for tokens, seconds in group if seconds <= _NEAR * best)
 
 
 def past_error(measurements: Sequence[Measurement]) -> float | None:
-    """Median |predicted - measured| / measured over the last 100 that were predicted; None if none was."""
-    asked = [(m.predicted_seconds, m.seconds) for m in measurements if m.predicted_seconds is not None]
-    if not asked:
+    """Median |predicted - measured| / measured over the last 100 predicted; None where none was."""
+    predicted = [(m.predicted_seconds, m.seconds) for m in measurements if m.predicted_seconds is not None]
+    if not predicted:
         return None
-    return median(abs(predicted - seconds) / seconds for predicted, seconds in asked[-_WINDOW:])
+    return median(abs(before - seconds) / seconds for before, seconds in predicted[-_WINDOW:])
 
 
 def _coefficients(
@@ -150,12 +150,12 @@ def nonnegative_ridge(matrix: Array, target: Array, anchor: Array, ridge: float)
         if gradient.max() <= tolerance:
             break
         free[gradient.argmax()] = True
-        x = _settle(square, right, x, free)
+        x = _solve_free(square, right, x, free)
     return x
 
 
-def _settle(square: Array, right: Array, x: Array, free: NDArray[np.bool_]) -> Array:
-    """Solve for the free unknowns, fixing at zero those that would turn negative on the way."""
+def _solve_free(square: Array, right: Array, x: Array, free: NDArray[np.bool_]) -> Array:
+    """Solve for the free unknowns; fix at zero each unknown that would become negative on the way."""
     while True:
         solution = np.zeros_like(x)
         solution[free] = np.linalg.solve(square[np.ix_(free, free)], right[free])

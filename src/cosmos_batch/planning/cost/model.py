@@ -1,8 +1,8 @@
-"""What work costs in seconds and bytes: a linear model with coefficients that are never negative.
+"""Cost in seconds and bytes: a linear model whose coefficients are never negative.
 
 A denoising forward takes a fixed time, plus time per token, per token and control branch, and per pair of tokens
-(attention, of base and branches); a batch takes its steps of that, plus a fixed time, plus time per pixel that is
-made and per pixel of control videos (autoencoder, video files).
+(attention, of base and branches); a batch takes that for each of its
+steps, plus a fixed time, plus time per output pixel and per pixel of control videos (autoencoder, video files).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 BRANCH_ATTENTION = 0.127
-"""What a branch attends over what the base does: 4 of 28 blocks as published, and in the first block of each the
+"""Attention of a branch over that of the base: 4 of 28 blocks as published, and in the first block of each the
 guided and the unguided pass are one, so 7 in place of 55."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a run costs depends on this alone."""
+    """The properties of a run that determine its cost."""
 
     steps: int  # denoising steps over all chunks
     rows: int  # of a forward pass: 2 where a guided and an unguided pass share it, else 1
@@ -33,13 +33,13 @@ class Work:
 
     @property
     def pairs(self) -> float:
-        """Pairs of tokens that attend to each other in a forward pass, in those of the base."""
+        """Pairs of tokens that attend to each other in a forward pass, in units of the base's pairs."""
         return self.row_tokens * self.tokens * (1 + BRANCH_ATTENTION * self.controls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What a launch or a batch costs depends on this alone: sums over its runs, but for `steps`."""
+    """The properties of a launch or a batch that determine its cost: sums over its runs, except `steps`."""
 
     runs: int = 0
     branches: int = 0  # control branches that the launch loads
@@ -54,7 +54,7 @@ class Features:
 
 
 def features(works: Iterable[Work], branches: int) -> Features:
-    """The features of a batch of such works, in a launch with so many branches."""
+    """The features of a batch of these works, in a launch with `branches` control branches."""
     all_works = tuple(works)
     return Features(
         runs=len(all_works),
@@ -72,7 +72,7 @@ def features(works: Iterable[Work], branches: int) -> Features:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement(Features):
-    """What a launch (its model load) or a batch really took."""
+    """Measured seconds and bytes of a launch (its model load) or of a batch."""
 
     engine: str
     device: str
@@ -80,8 +80,8 @@ class Measurement(Features):
     seconds: float
     bytes: int | None = None  # peak of the device's memory; None: not known
     frame: int = 0  # width * height of the video that was coded, where nothing else was done
-    predicted_seconds: float | None = None  # what the model of the time said before; None: it was not asked
-    first: bool = False  # whether an engine compiled and chose its kernels meanwhile
+    predicted_seconds: float | None = None  # by the model of that time, before execution; None: not predicted
+    first: bool = False  # the first batch of a process, during which the engine compiles and chooses kernels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +92,8 @@ class CostModel:
     device: str
     load: float  # seconds to load the model without branches
     load_branch: float  # seconds to load a control branch
-    batch: float  # seconds of a batch, whatever is in it
-    step: float  # seconds of a denoising step, whatever is in it
+    batch: float  # seconds of a batch, whatever its runs
+    step: float  # seconds of a denoising step, whatever its runs
     token: float  # seconds of a token in a forward pass through the base
     control: float  # seconds of a token in a forward pass through one branch
     attention: float  # seconds of a pair of tokens in a forward pass
@@ -102,21 +102,21 @@ class CostModel:
     branch_bytes: float  # of a control branch
     token_bytes: float  # of a token in a forward pass
     control_pixel: float = 0.0  # seconds of a pixel of a control video's frame: encoding
-    row_bytes: float = 0.0  # of a row in a forward pass: what is kept of its text
+    row_bytes: float = 0.0  # of a row in a forward pass: its text features
     coding_bytes: float = 0.0  # of a pixel of a frame while a video is encoded or decoded
-    tile_pixels: int | None = None  # of a frame that is coded at once; None: all
-    weight_map: float = 0.0  # seconds that a run adds which brings its weights as maps
+    tile_pixels: int | None = None  # pixels of a frame that are coded at once; None: all
+    weight_map: float = 0.0  # seconds that a run with weights as maps adds
     knee_tokens: int | None = None  # tokens of a forward pass that fill the device; None: not known
-    memory_bytes: int | None = None  # what a batch may take; None: no limit known
+    memory_bytes: int | None = None  # of the device, weights included; None: no limit known
     measured: int = 0  # batches that the coefficients were fitted to
     error: float | None = None  # median |predicted - measured| / measured of past batches
 
     def load_seconds(self, branches: int) -> float:
-        """Seconds to load the model with so many control branches."""
+        """Seconds to load the model with this number of control branches."""
         return self.load + self.load_branch * branches
 
     def overhead_seconds(self, steps: int) -> float:
-        """Seconds of a batch of so many denoising steps, whatever is in it."""
+        """Seconds of a batch of this number of denoising steps, without what its runs add."""
         return self.batch + self.step * steps
 
     def run_seconds(self, work: Work) -> float:
@@ -140,14 +140,14 @@ class CostModel:
         """Peak of the device's memory in a batch, weights included.
 
         Args:
-            tokens: of a forward pass.
-            branches: that are loaded.
-            rows: of a forward pass.
+            tokens: tokens of a forward pass.
+            branches: control branches that are loaded.
+            rows: rows of a forward pass.
             frame: width * height of the largest video; videos are coded one by one, between two forward passes.
         """
         kept = self.model_bytes + self.branch_bytes * branches + self.row_bytes * rows
         return round(kept + max(self.token_bytes * tokens, self.coding_bytes * self.coded(frame)))
 
     def coded(self, frame: int) -> int:
-        """Pixels of a frame of that many that are coded at once."""
+        """Pixels that are encoded or decoded at once, of a frame of `frame` pixels."""
         return frame if self.tile_pixels is None else min(frame, self.tile_pixels)

@@ -1,8 +1,8 @@
-"""Who joins a running batch at a step's end, and who is set aside for it: a pure decision.
+"""Decide which runs join a running batch after a step, and which running runs are preempted for them.
 
-Urgent runs come in at once, where need be in the place of others: of those with the lowest priority, and among
-these of the ones with the most steps left. Other runs take what room is left, up to the batch that would have been
-planned, unless a run that cannot join has waited for its turn longer: then the batch is let run out.
+Urgent runs join at once, if necessary in place of running runs: first those of the lowest priority, and among
+these those with the most steps left. Other runs take the capacity that is left, up to the batch that would have
+been planned, unless a run that cannot join has the greater rank: then no run joins, and the batch ends sooner.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from cosmos_batch.planning.batch_keys import KeyValues
 from cosmos_batch.planning.batch_size import Load
 from cosmos_batch.planning.equivalence import RunClass
 from cosmos_batch.planning.policies.priority import Rank
@@ -24,89 +25,91 @@ class RunningRun:
     run_class: RunClass
     rank: Rank
     priority: int
-    left: int  # denoising steps
+    left: int  # denoising steps still to do
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A run that waits."""
+    """A waiting run that may join."""
 
     id: str
     run_class: RunClass
     rank: Rank
-    alone: bool = False  # it must not share a batch
+    alone: bool = False  # must not share a batch
 
 
 @dataclass(frozen=True, slots=True)
 class BatchCapacity:
-    """What a running batch can take."""
+    """The runs that a running batch can take."""
 
     controls: Signature  # the branches that are loaded
-    capacity_left: Callable[[RunClass, Load], int]  # how many more of a kind fit beside a load
-    max_runs: int | None = None  # runs at most; None: as many as there is room for
-    closed: bool = False  # nobody may join: the run aboard must be alone, or a bad one is looked for
+    capacity_left: Callable[[RunClass, Load], int]  # number of runs of a class that fit beside a load
+    max_runs: int | None = None  # of the batch; None: not bounded
+    closed: bool = False  # no run may join: its only run must be alone, or a faulty run is being isolated
 
-    def takes(self, candidate: Candidate, key: tuple[object, ...]) -> bool:
-        """Whether a run is of the kind that can be in a batch with such a key."""
+    def accepts(self, candidate: Candidate, key: KeyValues) -> bool:
+        """Whether a run can be in a batch with this batch key, if there is capacity for it."""
         fits = candidate.run_class.batch_key == key and set(candidate.run_class.signature) <= set(self.controls)
         return fits and not self.closed and not candidate.alone
 
 
 @dataclass(slots=True)
 class AdmissionDecision:
-    """What is to happen at this step's end."""
+    """Which runs join and which are preempted after this step, by id."""
 
     join: list[str] = field(default_factory=list)
     preempt: list[str] = field(default_factory=list)
 
 
-def admit(aboard: Sequence[RunningRun], waiting: Iterable[Candidate], cabin: BatchCapacity) -> AdmissionDecision:
-    """Who joins and who is set aside. `waiting` comes by rank, the greatest first."""
-    verdict = AdmissionDecision()
-    if not aboard:
-        return verdict
-    key = aboard[0].run_class.batch_key
-    staying = list(aboard)
-    barrier: Rank | None = None  # of a run that cannot join: nobody of a lower rank gets in before it
+def admit(
+    running: Sequence[RunningRun], waiting: Iterable[Candidate], capacity: BatchCapacity
+) -> AdmissionDecision:
+    """Decide which runs join and which are preempted. `waiting` is sorted by rank, the greatest first."""
+    decision = AdmissionDecision()
+    if not running:
+        return decision
+    key = running[0].run_class.batch_key
+    staying = list(running)
+    barrier: Rank | None = None  # of a run that cannot join: no run of a lower rank joins before it
     for candidate in waiting:
         if barrier is not None and candidate.rank < barrier:
             break
-        if not cabin.takes(candidate, key):
+        if not capacity.accepts(candidate, key):
             barrier = candidate.rank
-        elif not _admit(candidate, staying, cabin, verdict):
+        elif not _try_to_admit(candidate, staying, capacity, decision):
             break
     if barrier is not None and barrier.urgent:
-        verdict.preempt += [seat.id for seat in staying if not seat.rank.urgent]
-    return verdict
+        decision.preempt += [run.id for run in staying if not run.rank.urgent]
+    return decision
 
 
-def _admit(
-    candidate: Candidate, staying: list[RunningRun], cabin: BatchCapacity, verdict: AdmissionDecision
+def _try_to_admit(
+    candidate: Candidate, staying: list[RunningRun], capacity: BatchCapacity, decision: AdmissionDecision
 ) -> bool:
-    """Let a candidate in if there is room, or room can be made for it; returns whether it came in."""
+    """Admit a candidate if there is capacity, or preempting others makes some. Return whether it joins."""
     victims: list[RunningRun] = []
     remaining = list(staying)
-    while not _has_room(candidate.run_class, remaining, cabin):
+    while not _has_capacity(candidate.run_class, remaining, capacity):
         victim = _victim(remaining) if candidate.rank.urgent else None
         if victim is None:
             return False
         remaining.remove(victim)
         victims.append(victim)
     staying[:] = [*remaining, RunningRun(candidate.id, candidate.run_class, candidate.rank, 0, 0)]
-    verdict.preempt += [victim.id for victim in victims]
-    verdict.join.append(candidate.id)
+    decision.preempt += [victim.id for victim in victims]
+    decision.join.append(candidate.id)
     return True
 
 
-def _has_room(kind: RunClass, staying: Sequence[RunningRun], cabin: BatchCapacity) -> bool:
-    if cabin.max_runs is not None and len(staying) >= cabin.max_runs:
+def _has_capacity(run_class: RunClass, staying: Sequence[RunningRun], capacity: BatchCapacity) -> bool:
+    if capacity.max_runs is not None and len(staying) >= capacity.max_runs:
         return not staying
     load = Load()
-    for seat in staying:
-        load.add(seat.run_class, 1)
-    return cabin.capacity_left(kind, load) > 0
+    for run in staying:
+        load.add(run.run_class, 1)
+    return capacity.capacity_left(run_class, load) > 0
 
 
 def _victim(staying: Sequence[RunningRun]) -> RunningRun | None:
-    others = [seat for seat in staying if not seat.rank.urgent]
-    return min(others, key=lambda seat: (seat.priority, -seat.left), default=None)
+    others = [run for run in staying if not run.rank.urgent]
+    return min(others, key=lambda run: (run.priority, -run.left), default=None)

@@ -1,4 +1,4 @@
-"""The end of a queue, shared by several workers so that all are done soon: which turn a worker begins next."""
+"""Choose a worker's next launch so that several workers finish the end of a queue together."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from itertools import product, takewhile
 from cosmos_batch.planning.policies.priority import PlannedLaunch
 
 _NEAR = 8
-"""Turns for every worker up to which the end is near."""
+"""Planned launches per worker up to which the end of the queue is near."""
 
-_BEARABLE = 1.01
-"""For a hundredth of the time the plan's order is not left."""
+_TOLERANCE = 1.01
+"""An end later by up to this ratio does not justify leaving the plan's order."""
 
-_WORTHWHILE = 1.001
-"""For a thousandth, turns are not shared anew."""
+_MIN_GAIN = 1.001
+"""Smallest ratio by which an exchange of launches must bring the later end forward."""
 
 
 def pick_next(waiting: Sequence[PlannedLaunch], others: Sequence[float], count: int) -> list[PlannedLaunch]:
-    """Those of the turns, given in their order, that a worker begins next.
+    """Pick the `count` planned launches that a worker begins next, of `waiting` in its order.
 
-    They are the first. But where `others` work too, each of them for so many more seconds, and the end of what
-    waits is near, that of the equals goes first after which all are done soonest: so that nobody is left alone at
-    the end with something long.
+    They are the first ones. But near the end of the queue, where other workers are busy for another `others`
+    seconds each, the launch of equal rank after which all workers finish soonest precedes its equals, so that no
+    worker is left with a long launch at the end.
     """
     if len(waiting) > near(len(others)):
         return list(waiting[:count])
@@ -32,53 +32,53 @@ def pick_next(waiting: Sequence[PlannedLaunch], others: Sequence[float], count: 
     return found
 
 
-def prefetch_candidates(waiting: Sequence[PlannedLaunch], others: int, most: int) -> list[PlannedLaunch]:
-    """Those of the turns that a worker may begin next where so many others work too, the likeliest first.
+def prefetch_candidates(waiting: Sequence[PlannedLaunch], others: int, limit: int) -> list[PlannedLaunch]:
+    """The planned launches that a worker may begin next beside `others` other workers, the likeliest first.
 
-    Others may be sooner, so as many are likely as there are workers. Near the end it depends on how far the others
-    are by then, so the first of each length is likely, too.
+    Another worker may begin a launch sooner, so there are as many candidates as workers. Near the end the choice
+    depends on the progress of the others, so the first launch of each length is a candidate, too.
     """
-    found = pick_next(waiting, [0.0] * others, min(1 + others, most))
+    found = pick_next(waiting, [0.0] * others, min(1 + others, limit))
     if len(waiting) <= near(others):
         firsts = (waiting[place] for place in _first_of_each_length(waiting).values())
-        found += [turn for turn in firsts if not any(turn is other for other in found)]
-    return found[:most]
+        found += [launch for launch in firsts if not any(launch is other for other in found)]
+    return found[:limit]
 
 
 def near(others: int) -> int:
-    """How many turns may wait for the end to be near, so that it matters what so many other workers are at."""
+    """Number of waiting launches up to which the end of the queue is near, with `others` other workers."""
     return _NEAR * (1 + others) if others else 0
 
 
 def _first_of_each_length(waiting: Sequence[PlannedLaunch]) -> dict[float, int]:
-    """Of the equals that go before all else: seconds, and the place of the first that takes so long; in order."""
+    """Of the launches of the greatest rank: the index of the first launch of each length in seconds, in order."""
     first = dict[float, int]()
-    for place, turn in enumerate(takewhile(lambda turn: turn.rank == waiting[0].rank, waiting)):
-        first.setdefault(_seconds(turn), place)
+    for place, launch in enumerate(takewhile(lambda launch: launch.rank == waiting[0].rank, waiting)):
+        first.setdefault(_seconds(launch), place)
     return first
 
 
-def _seconds(turn: PlannedLaunch) -> float:
-    return sum(batch.seconds for batch in turn.launch.batches)
+def _seconds(planned: PlannedLaunch) -> float:
+    return sum(batch.seconds for batch in planned.launch.batches)
 
 
 def _soonest(waiting: Sequence[PlannedLaunch], others: Sequence[float]) -> int:
-    """The first of the equals after which the end comes not much later than after the best of them."""
-    seconds = [_seconds(turn) for turn in waiting]
+    """Index of the first launch of the greatest rank whose end of all work is within the tolerance of the best."""
+    seconds = [_seconds(launch) for launch in waiting]
     least = max(*others, *seconds, (sum(others) + sum(seconds)) / (1 + len(others)))
     ends = dict[int, float]()
     for length, place in _first_of_each_length(waiting).items():
         ends[place] = _end([length, *others], [*seconds[:place], *seconds[place + 1 :]])
-        if ends[place] <= _BEARABLE * least:
+        if ends[place] <= _TOLERANCE * least:
             return place
-    return next(place for place, end in ends.items() if end <= _BEARABLE * min(ends.values()))
+    return next(place for place, end in ends.items() if end <= _TOLERANCE * min(ends.values()))
 
 
 def _end(busy: Sequence[float], seconds: Sequence[float]) -> float:
-    """When workers are done that are busy for so long, and share what is left well.
+    """Seconds until workers that are busy for `busy` seconds have finished launches of `seconds`, shared well.
 
-    Whoever is free takes the longest (Graham 1969, "Bounds on multiprocessing timing anomalies"). Then, as long as
-    that helps, the last to be done gives a turn to another, or exchanges one.
+    The worker that is free first takes the longest launch (LPT: Graham 1969, "Bounds on multiprocessing timing
+    anomalies"). Then, while that gains, the worker that ends last gives a launch to another, or exchanges one.
     """
     ends, shares = list(busy), [list[float]() for _ in busy]
     for each in sorted(seconds, reverse=True):
@@ -98,11 +98,13 @@ def _end(busy: Sequence[float], seconds: Sequence[float]) -> float:
 
 
 def _exchange(ends: Sequence[float], shares: Sequence[Sequence[float]]) -> tuple[int, float, int, float] | None:
-    """Who is done last, what he gives, to whom, and what he takes for it, 0 for nothing: so that the later of the
-    two is done soonest. None where that gains nothing to speak of.
+    """The exchange that brings the later end of two workers forward most; None where none gains enough.
+
+    Returns the index of the worker that ends last, the seconds it gives, the index of the worker that takes
+    them, and the seconds it takes in return, 0 for none.
     """
     last = ends.index(max(ends))
-    soonest, found = ends[last] / _WORTHWHILE, None
+    soonest, found = ends[last] / _MIN_GAIN, None
     for other in range(len(ends)):
         pairs = product(set(shares[last]), {0.0, *shares[other]}) if other != last else ()
         for given, taken in pairs:

@@ -1,9 +1,9 @@
-"""Whose turn it is: planned batches in the order in which they are begun, so that no run waits for ever.
+"""Order planned launches by rank, which grows with waiting, so that no run waits for ever.
 
-A run gains a point of priority for every so many seconds that it waits. Points are compared whole, and the plan's
-own order, which groups what belongs together, decides between equals. Since every run gains at the same pace, the
-order of two waiting runs never changes, and a stream of new ones cannot hold an old one up. Urgent runs go before
-all others, however long those have waited.
+A run gains a point of priority for every `point_seconds` that it waits. Points are compared as whole numbers, and
+the plan's own order, in which equal runs are adjacent, decides between equals. Since every run gains at the same
+pace, the order of two waiting runs never changes, and a stream of new runs cannot delay an old one. Urgent runs
+precede all others, however long those have waited.
 """
 
 from __future__ import annotations
@@ -16,62 +16,66 @@ from cosmos_batch.planning.plan import Batch, Launch, Plan
 from cosmos_batch.run import Priority
 
 POINT_SECONDS = 60.0
+"""Default seconds of waiting that count as a point of priority."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Rank:
-    """A run's claim on the next turn; the greater goes first."""
+    """A run's place in the order of waiting runs; the greater rank goes first."""
 
     urgent: bool
-    points: int  # priority, and what waiting has brought; comparable among ranks of the same pace
+    points: int  # of priority and waiting; comparable among ranks of the same pace
 
 
 def rank(priority: int, created: float, point_seconds: float = POINT_SECONDS) -> Rank:
-    """The rank of a run that was asked for at `created`, in seconds.
+    """The rank of a run that was created at `created`, in seconds.
 
-    Not priority + waited / pace, but that less the present over the pace, which is the same for all: so it stays.
+    It is priority + waited / pace less the present over the pace, which is the same for all runs, so that a run's
+    rank never changes.
     """
     return Rank(priority >= Priority.URGENT, floor(priority - created / point_seconds))
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedLaunch:
-    """A launch to be begun, of a plan's launch or of a part of it."""
+    """A launch to begin, which is a plan's launch or a part of it, with its rank."""
 
     rank: Rank
     launch: Launch
 
 
-def order_launches(plan: Plan, rank_of: Callable[[str], Rank], steps: bool, longest: float) -> list[PlannedLaunch]:
-    """The plan's launches in the order in which they are begun; `rank_of` gives a waiting run's rank by id.
+def order_launches(
+    plan: Plan, rank_of: Callable[[str], Rank], steppable: bool, max_seconds: float
+) -> list[PlannedLaunch]:
+    """Cut the plan's launches and sort them by rank; `rank_of` gives a waiting run's rank by id.
 
-    Where runs can join at any step (`steps`), every batch is a turn of its own. Else a turn is as many of a
-    launch's batches as take `longest` seconds, since nothing gets in between.
+    Where runs can join at any step (`steppable`), every batch becomes a launch of its own. Else a launch gets as
+    many batches as take `max_seconds`, since no run can join it before its end.
     """
-    found = [turn for launch in plan.launches for turn in _of_launch(launch, rank_of, steps, longest)]
-    return sorted(found, key=lambda turn: turn.rank, reverse=True)  # stable, so equals stay in the plan's order
+    found = [part for launch in plan.launches for part in _parts(launch, rank_of, steppable, max_seconds)]
+    return sorted(found, key=lambda part: part.rank, reverse=True)  # stable: equals stay in the plan's order
 
 
-def _of_launch(
-    launch: Launch, rank_of: Callable[[str], Rank], steps: bool, longest: float
+def _parts(
+    launch: Launch, rank_of: Callable[[str], Rank], steppable: bool, max_seconds: float
 ) -> Iterable[PlannedLaunch]:
     ranked = [(max(rank_of(run.id) for run in batch.runs), batch) for batch in launch.batches]
-    if steps:
+    if steppable:
         return [PlannedLaunch(best, replace(launch, batches=(batch,))) for best, batch in ranked]
     small = launch.batches[-1] if len(launch.batches[-1].runs) < launch.batch_size else None
     ranked.sort(key=lambda pair: pair[0], reverse=True)
-    ranked.sort(key=lambda pair: pair[1] is small)  # a smaller batch stays the last
+    ranked.sort(key=lambda pair: pair[1] is small)  # a smaller batch remains the last
     return [
         PlannedLaunch(max(best for best, _ in part), replace(launch, batches=tuple(batch for _, batch in part)))
-        for part in _parts(ranked, longest)
+        for part in _cut(ranked, max_seconds)
     ]
 
 
-def _parts(ranked: Sequence[tuple[Rank, Batch]], longest: float) -> list[list[tuple[Rank, Batch]]]:
+def _cut(ranked: Sequence[tuple[Rank, Batch]], max_seconds: float) -> list[list[tuple[Rank, Batch]]]:
     parts: list[list[tuple[Rank, Batch]]] = []
     seconds = 0.0
     for pair in ranked:
-        if not parts or seconds + pair[1].seconds > longest:
+        if not parts or seconds + pair[1].seconds > max_seconds:
             parts.append([])
             seconds = 0.0
         parts[-1].append(pair)

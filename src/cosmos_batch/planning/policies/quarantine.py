@@ -1,39 +1,44 @@
-"""Which run is to blame when a worker dies: a pure verdict on what is known of its deaths.
+"""Decide from its crash history whether a run is quarantined when a worker crashes.
 
-A death beside others makes every run of the batch a suspect, and suspects go alone from then on. A run is poison
-when it was alone aboard twice and came no further the second time, or alone aboard four times, however far it
-came: a worker may also die of something else while an innocent run is aboard. Where workers meanwhile die without
-the run, too, something else does kill them, and twice as many deaths are asked for.
+A crash of a batch makes each of its runs a suspect, which from then on is executed alone. A run is quarantined
+after two crashes while executed alone, if it got no further the second time, or after four, however far it got: a
+worker may also crash for another reason while it executes a run. Where workers crash without the run, too, there
+is such a reason, and twice as many crashes are required.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-STUCK_DEATHS = 2
-LONE_DEATHS = 4
+STUCK_CRASHES = 2
+"""Crashes alone, the last two after the same step, that quarantine a run."""
+LONE_CRASHES = 4
+"""Crashes alone, after any steps, that quarantine a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class CrashHistory:
-    """What is known of a run before this death."""
+    """The crashes of workers while executing a run, before the present crash."""
 
-    deaths: int  # workers that died with it aboard
-    lone_deaths: int  # those that had it alone
-    death_step: int | None  # denoising steps done at the last of those
-    others: int = 0  # workers that died without it since the first of its own
+    crashes: int  # workers that crashed while executing it
+    lone_crashes: int  # of these, workers that executed no other run
+    crash_step: int | None  # denoising steps that it had done at the last lone crash
+    others: int = 0  # workers that crashed without it since its own first crash
 
 
-def quarantine_reason(known: CrashHistory, step: int, alone: bool, how: str) -> str:
-    """The evidence that condemns the run at this death; "" where it does not suffice.
+def quarantine_reason(history: CrashHistory, step: int, alone: bool, cause: str) -> str:
+    """The reason for quarantining the run after this crash; "" where the evidence does not suffice.
 
-    `step`: denoising steps that the run had done; `alone`: no other run was aboard; `how`: what the worker
-    died of.
+    `step`: denoising steps that the run had done; `alone`: the worker executed no other run; `cause`: why the
+    worker crashed.
     """
-    stuck = known.death_step == step
-    asked_for = (STUCK_DEATHS if stuck else LONE_DEATHS) * (2 if known.others else 1)
-    deaths, lone = known.deaths + 1, known.lone_deaths + 1
-    if not alone or lone < asked_for:
+    stuck = history.crash_step == step
+    required = (STUCK_CRASHES if stuck else LONE_CRASHES) * (2 if history.others else 1)
+    crashes, lone = history.crashes + 1, history.lone_crashes + 1
+    if not alone or lone < required:
         return ""
     where = f"the last two times after step {step}" if stuck else f"the last time after step {step}"
-    return f"it kills its worker: {deaths} died with it aboard, {lone} of them with it alone, {where} ({how})"
+    return (
+        f"quarantined: {crashes} workers crashed while executing it, {lone} of them with no other run, "
+        f"{where} ({cause})"
+    )
