@@ -1,4 +1,4 @@
-"""API keys by name; only their hashes are stored."""
+"""API keys: names, and hashes in place of the keys."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cosmos_batch.ledger.service_models import (
 
 
 class SqlApiKeys(Component):
-    """API keys, by name; only their hashes are kept."""
+    """Records of API keys."""
 
     def add(self, name: str, hashed: str) -> None:
-        """Keep a key's hash, hex of SHA-256. Raises ConflictError where the name is taken."""
+        """Store the hash of a key, hex of SHA-256. Raises ConflictError if the name is taken."""
         with self._db.write() as connection:
             if connection.scalar(select(api_keys.c.name).where(api_keys.c.name == name)) is not None:
                 raise ConflictError(
@@ -25,19 +25,19 @@ class SqlApiKeys(Component):
             connection.execute(insert(api_keys).values(name=name, hash=hashed, created=self._db.clock()))
 
     def revoke(self, name: str) -> bool:
-        """Refuse a key from now on; False where there is none of that name that is not revoked."""
+        """Revoke a key. Returns False if no valid key has that name."""
         query = update(api_keys).where(api_keys.c.name == name, api_keys.c.revoked.is_(None))
         with self._db.write() as connection:
             return connection.execute(query.values(revoked=self._db.clock())).rowcount > 0
 
     def name_of(self, hashed: str) -> str | None:
-        """The name of the key with that hash, if it is not revoked."""
+        """Return the name of the valid key with that hash; None without one."""
         query = select(api_keys.c.name).where(api_keys.c.hash == hashed, api_keys.c.revoked.is_(None))
         with self._db.read() as connection:
             return connection.scalar(query)
 
     def all(self) -> list[KeyRecord]:
-        """All keys, revoked ones too, oldest first."""
+        """Return all keys, revoked keys too, oldest first."""
         query = select(api_keys.c.name, api_keys.c.created, api_keys.c.revoked).order_by(
             api_keys.c.created, api_keys.c.name
         )

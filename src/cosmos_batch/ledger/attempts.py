@@ -15,13 +15,13 @@ class SqlAttempts(Component):
     """Attempts of workers and their batches."""
 
     def begin(self, ids: Sequence[str]) -> None:
-        """Leased runs have joined, and run."""
+        """Set claimed runs to RUNNING."""
         if ids:
             with self._db.write() as connection:
                 self._db.change(connection, ids, State.RUNNING, "joined")
 
     def progress(self, steps: Mapping[int, tuple[int, int]], lease: float) -> None:
-        """Record, by attempt, the denoising steps done and in all; the lease runs on for `lease` seconds."""
+        """Record the denoising steps done and in all, by attempt, and renew the leases for `lease` seconds."""
         query = update(attempts).where(attempts.c.id == bindparam("attempt"), attempts.c.ended.is_(None))
         until = self._db.clock() + lease
         values = [{"attempt": id_, "step": done, "steps": of} for id_, (done, of) in steps.items()]
@@ -30,7 +30,7 @@ class SqlAttempts(Component):
                 connection.execute(query.values(lease_until=until), values)
 
     def renew(self, held: Iterable[int], lease: float) -> set[int]:
-        """Let the leases of these attempts run on for `lease` seconds; those of them that have not ended."""
+        """Renew the leases of attempts for `lease` seconds. Returns the attempts that are still open."""
         query = update(attempts).where(attempts.c.id.in_(list(held)), attempts.c.ended.is_(None))
         with self._db.write() as connection:
             query = query.values(lease_until=self._db.clock() + lease)
@@ -46,11 +46,11 @@ class SqlAttempts(Component):
         wait: float = 0.0,
         steps: tuple[int, int] | None = None,
     ) -> bool:
-        """End an attempt, leaving its run in `state`; `failure` counts it against the run, and `steps` are the
-        denoising steps done and in all (None: as they were last recorded).
+        """End an attempt and set the state of its run.
 
-        A run that is to wait again does so for `wait` seconds at least, and is cancelled if that was wished for.
-        Returns False, and changes nothing, where the attempt had ended already: its lease had run out.
+        `failure`: count it as a failure of the run. `steps`: denoising steps done and in all; None: as last
+        recorded. A requeued run waits for `wait` seconds at least; with a cancel request it becomes CANCELLED.
+        Returns False, with no change, if the attempt had ended already because its lease had run out.
         """
         now = self._db.clock()
         closing = update(attempts).where(attempts.c.id == attempt, attempts.c.ended.is_(None))
@@ -67,13 +67,13 @@ class SqlAttempts(Component):
         return True
 
     def end_batch(self, batch: int, cause: str = "", seconds: float | None = None) -> None:
-        """Record that a batch is over, why it was cut short, if it was, and how long the engine was at it."""
+        """Record the end of a batch, the cause if it ended early, and its seconds of engine time."""
         with self._db.write() as connection:
             query = update(batches).where(batches.c.id == batch)
             connection.execute(query.values(ended=self._db.clock(), cause=cause, seconds=seconds))
 
     def open_attempts(self, worker: str = "") -> set[int]:
-        """The attempts that have not ended, of one worker if it is named."""
+        """Return the attempts that have not ended; only those of `worker`, if given."""
         query = select(attempts.c.id).where(attempts.c.ended.is_(None))
         if worker:
             query = query.where(attempts.c.worker == worker)
@@ -84,7 +84,7 @@ class SqlAttempts(Component):
 def requeue_attempts(
     database: Database, connection: Connection, lapsed: ColumnElement[bool], reason: str
 ) -> list[str]:
-    """End the open attempts that a condition selects and queue their runs again; the ids of the runs."""
+    """End the attempts that a condition selects and requeue their runs. Returns the ids of the runs."""
     closing = update(attempts).where(lapsed)
     closing = closing.values(ended=database.clock(), outcome=State.QUEUED, cause=reason)
     rows = connection.execute(closing.returning(attempts.c.run, attempts.c.batch)).all()

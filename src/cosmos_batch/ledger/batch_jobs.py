@@ -18,15 +18,15 @@ from cosmos_batch.ledger.service_models import (
 
 
 class SqlBatchJobs(Component):
-    """What the Batches API calls batches."""
+    """Records of batch jobs."""
 
     def add(self, job: BatchJobRecord) -> None:
-        """Keep a new order."""
+        """Store a new batch job."""
         with self._db.write() as connection:
             connection.execute(insert(batch_jobs).values(asdict(job)))
 
     def get(self, job_id: str) -> BatchJobRecord | None:
-        """One order; None if there is no such."""
+        """Return a batch job; None for an unknown id."""
         with self._db.read() as connection:
             row = connection.execute(select(batch_jobs).where(batch_jobs.c.id == job_id)).mappings().one_or_none()
         return None if row is None else BatchJobRecord.from_row(row)
@@ -34,7 +34,7 @@ class SqlBatchJobs(Component):
     def page(
         self, *, after: str = "", limit: int = 20, states: Collection[BatchJobState] = (), owner: str = ""
     ) -> list[BatchJobRecord]:
-        """Orders, newest first, beginning with the one after that id."""
+        """Return up to `limit` batch jobs, newest first, from the job after the id `after`."""
         query = select(batch_jobs).order_by(batch_jobs.c.created.desc(), batch_jobs.c.id.desc()).limit(limit)
         if after:
             query = query.where(created_after(batch_jobs, after, newest_first=True))
@@ -46,7 +46,7 @@ class SqlBatchJobs(Component):
             return [BatchJobRecord.from_row(row) for row in connection.execute(query).mappings()]
 
     def change(self, job_id: str, *, only: Collection[BatchJobState] = (), **values: Any) -> bool:
-        """Set fields of an order, where it is in one of the states `only` (if given); whether it was."""
+        """Set fields of a batch job, if it is in one of the states `only`. Returns whether the fields were set."""
         query = update(batch_jobs).where(batch_jobs.c.id == job_id)
         if only:
             query = query.where(batch_jobs.c.state.in_(only))
@@ -54,13 +54,13 @@ class SqlBatchJobs(Component):
             return connection.execute(query.values(**values)).rowcount > 0
 
     def counts(self, job_id: str) -> dict[State, int]:
-        """How many of an order's runs are in each state."""
+        """Count the runs of a batch job in each state."""
         query = select(runs.c.state, func.count()).where(runs.c.batch_job_id == job_id).group_by(runs.c.state)
         with self._db.read() as connection:
             return {State(state): count for state, count in connection.execute(query)}
 
     def runs(self, job_id: str) -> Iterator[tuple[str, str]]:
-        """An order's runs, as (id, custom id), in the order of its file's lines."""
+        """Yield the runs of a batch job as (id, custom id), in the order of the lines of its file."""
         query = select(runs.c.id, runs.c.custom_id).where(runs.c.batch_job_id == job_id)
         with self._db.read() as connection:
             rows = connection.execute(query.order_by(runs.c.line, runs.c.id)).all()

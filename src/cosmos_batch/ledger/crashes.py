@@ -1,4 +1,4 @@
-"""Workers that died: their runs wait again, and those that they had aboard are suspected of it."""
+"""Crashes of workers: requeue their runs, quarantine the run that causes them."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from cosmos_batch.ledger.database.transactions import Component
 from cosmos_batch.ledger.models import WAITING, State
 from cosmos_batch.planning.policies.quarantine import CrashHistory, quarantine_reason
 
-DIED = "its worker died"  # how the cause begins of attempts that were cut off so
+DIED = "its worker died"  # the start of the cause of an attempt that a crash ended
 
 
 class SqlCrashes(Component):
-    """The side of those who find out what killed a worker."""
+    """Records crashes of workers and quarantines the runs that cause them."""
 
     def requeue_dead_worker(self, worker: str, how: str, running: Mapping[str, int]) -> dict[str, str]:
-        """A worker has died: its runs wait again, and those that it had aboard are suspected of its death.
+        """Requeue the runs of a dead worker, and count the crash for the runs that its engine was executing.
 
-        `how`: what it died of. `aboard`: the runs that its engine was at, each with its denoising steps done;
-        empty where it died of something else. Returns the runs that are now failed as poison, with the evidence.
+        `how`: the cause of death. `running`: the runs in the engine, each with its denoising steps done; empty if
+        the worker died outside the engine. Returns the quarantined runs, now FAILED, with the reason.
         """
         with self._db.write() as connection:
             mine = and_(attempts.c.ended.is_(None), attempts.c.worker == worker)
             requeue_attempts(self._db, connection, mine, f"{DIED} ({how})")
-            return self._suspect(connection, running, how)
+            return self._count_crash(connection, running, how)
 
     def record_crash(self, running: Mapping[str, int], how: str) -> dict[str, str]:
-        """Runs that wait again are suspected of having broken their worker; see `bury`."""
+        """Count a crash for requeued runs; the parameters and the result are those of `requeue_dead_worker`."""
         with self._db.write() as connection:
-            return self._suspect(connection, running, how)
+            return self._count_crash(connection, running, how)
 
-    def _suspect(self, connection: Connection, running: Mapping[str, int], how: str) -> dict[str, str]:
+    def _count_crash(self, connection: Connection, running: Mapping[str, int], how: str) -> dict[str, str]:
         alone = len(running) == 1
         query = select(runs.c.id, runs.c.crashes, runs.c.lone_crashes, runs.c.crash_step)
         rows = connection.execute(query.where(runs.c.id.in_(running), runs.c.state.in_(WAITING))).all()
-        condemned = {}
+        quarantined = {}
         for row in rows:
-            others = _deaths_without(connection, row.id) if alone else 0
-            suspect = CrashHistory(row.crashes, row.lone_crashes, row.crash_step, others)
-            evidence = quarantine_reason(suspect, running[row.id], alone, how)
+            others = _crashes_without(connection, row.id) if alone else 0
+            history = CrashHistory(row.crashes, row.lone_crashes, row.crash_step, others)
+            reason = quarantine_reason(history, running[row.id], alone, how)
             values = {"crashes": row.crashes + 1, "lone_crashes": row.lone_crashes + alone}
             if alone:
                 values["crash_step"] = running[row.id]
             connection.execute(update(runs).where(runs.c.id == row.id).values(**values))
-            if evidence:
-                self._db.change(connection, [row.id], State.FAILED, evidence)
-                condemned[row.id] = evidence
-        return condemned
+            if reason:
+                self._db.change(connection, [row.id], State.FAILED, reason)
+                quarantined[row.id] = reason
+        return quarantined
 
 
-def _deaths_without(connection: Connection, run_id: str) -> int:
-    """How many workers have died since the first that died with the run, and never had the run."""
+def _crashes_without(connection: Connection, run_id: str) -> int:
+    """Count the workers that died since the first crash with the run and that never held the run."""
     died = attempts.c.cause.startswith(DIED, autoescape=True)
     first = select(func.min(attempts.c.ended)).where(attempts.c.run == run_id, died).scalar_subquery()
-    its_own = select(attempts.c.worker).where(attempts.c.run == run_id)
+    held_by = select(attempts.c.worker).where(attempts.c.run == run_id)
     since = select(func.count(attempts.c.worker.distinct())).where(attempts.c.ended >= first, died)
-    return connection.scalar(since.where(attempts.c.worker.not_in(its_own))) or 0
+    return connection.scalar(since.where(attempts.c.worker.not_in(held_by))) or 0

@@ -14,15 +14,15 @@ from cosmos_batch.ledger.service_models import (
 
 
 class SqlFiles(Component):
-    """Files that clients gave, or that were made for them."""
+    """Records of files."""
 
     def add(self, file: FileRecord) -> None:
-        """Keep a new file's record; its contents lie at its path."""
+        """Store the record of a new file."""
         with self._db.write() as connection:
             connection.execute(insert(files).values(asdict(file) | {"facts": asdict(file)["facts"] or {}}))
 
     def get(self, file_id: str) -> FileRecord | None:
-        """One file's record; None if there is no such."""
+        """Return the record of a file; None for an unknown id."""
         with self._db.read() as connection:
             row = connection.execute(select(files).where(files.c.id == file_id)).mappings().one_or_none()
         return None if row is None else FileRecord.from_row(row)
@@ -36,9 +36,9 @@ class SqlFiles(Component):
         limit: int = 20,
         newest_first: bool = True,
     ) -> list[FileRecord]:
-        """Files by the time at which they came, beginning with the one after that id."""
-        way = (files.c.created.desc(), files.c.id.desc()) if newest_first else (files.c.created, files.c.id)
-        query = select(files).order_by(*way).limit(limit)
+        """Return up to `limit` files by the time of their creation, from the file after the id `after`."""
+        order = (files.c.created.desc(), files.c.id.desc()) if newest_first else (files.c.created, files.c.id)
+        query = select(files).order_by(*order).limit(limit)
         if purpose:
             query = query.where(files.c.purpose == purpose)
         if owner:
@@ -49,7 +49,7 @@ class SqlFiles(Component):
             return [FileRecord.from_row(row) for row in connection.execute(query).mappings()]
 
     def delete(self, file_id: str) -> FileRecord | None:
-        """Forget a file; its last record, None if there was no such. What lies at its path is left alone."""
+        """Delete the record of a file and return it; None for an unknown id. The file on disk stays."""
         with self._db.write() as connection:
             query = delete(files).where(files.c.id == file_id).returning(files)
             row = connection.execute(query).mappings().one_or_none()

@@ -25,15 +25,15 @@ from cosmos_batch.ledger.workers import SqlWorkers
 
 
 class Ledger:
-    """The components of one database. Every public method of a component is one transaction.
+    """The components of one database.
 
-    All of them raise LedgerError. None uses a feature that only SQLite has.
+    Every public method of a component is one transaction and raises LedgerError. No component uses a feature that only SQLite has.
     """
 
     def __init__(
         self, place: Path | URL, clock: Callable[[], float] = time.time, busy: float = BUSY_SECONDS
     ) -> None:
-        """Open the ledger in a file or at a URL; create a new one, migrate an old one.
+        """Open the ledger in a file or at a URL. A missing ledger is created, an old one is migrated.
 
         `busy`: seconds to wait for another process that writes. Raises LedgerError.
         """

@@ -1,4 +1,4 @@
-"""What is learnt: measurements of batches and model loads, limits of memory, and tallies."""
+"""Measurements of batches and model loads, memory limits, and counters."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from cosmos_batch.planning.traits import Shape
 
 
 class SqlMeasurements(Component):
-    """The side of those who predict."""
+    """Stores measurements, memory limits and counters."""
 
     def add(self, measured: Measurement, batch: int | None = None) -> None:
-        """Keep what a model load or a batch cost."""
+        """Store the measurement of a model load or a batch."""
         row = {
             "batch": batch,
             "engine": measured.engine,
@@ -29,20 +29,20 @@ class SqlMeasurements(Component):
             connection.execute(insert(measurements).values(row))
 
     def latest(self, engine: str, device: str, most: int | None = None) -> list[Measurement]:
-        """What an engine's loads and batches cost on a device, oldest first; the latest `most` of them."""
+        """Return the latest measurements of an engine on a device, at most `most`, oldest first."""
         mine = (measurements.c.engine == engine, measurements.c.device == device)
         query = select(measurements.c.facts).where(*mine).order_by(measurements.c.id.desc()).limit(most)
         with self._db.read() as connection:
             return [Measurement(**facts) for facts in reversed(list(connection.scalars(query)))]
 
     def add_limit(self, engine: str, device: str, shape: Shape, most: int) -> None:
-        """Keep that no more than so many runs of a shape fit in a device's memory together."""
+        """Store that at most `most` runs of a shape fit in the memory of a device."""
         row = {"engine": engine, "device": device, **asdict(shape), "max_runs": most, "at": self._db.clock()}
         with self._db.write() as connection:
             connection.execute(insert(limits).values(row))
 
     def limits(self, engine: str, device: str) -> dict[Shape, int]:
-        """The largest batch that may be tried, for every shape that ran out of memory on a device."""
+        """Return the largest batch that fits, for each shape that ran out of memory on a device."""
         size = (limits.c.width, limits.c.height, limits.c.frames)
         mine = (limits.c.engine == engine, limits.c.device == device)
         query = select(*size, func.min(limits.c.max_runs)).where(*mine).group_by(*size)
@@ -52,7 +52,7 @@ class SqlMeasurements(Component):
             }
 
     def add_counters(self, more: Mapping[tuple[str, str], float]) -> None:
-        """Add to tallies, by name and label; one that is new begins at zero."""
+        """Add to counters, by name and label; a new counter starts at zero."""
         if not more:
             return
         with self._db.write() as connection:
@@ -63,7 +63,7 @@ class SqlMeasurements(Component):
                     connection.execute(insert(counters).values(name=name, label=label, value=value))
 
     def counters(self) -> dict[tuple[str, str], float]:
-        """All tallies, by name and label; see `dispatch.tallies` for what they count."""
+        """Return all counters, by name and label; `dispatch.observe.counters` says what each counts."""
         with self._db.read() as connection:
             rows = connection.execute(select(counters).order_by(counters.c.name, counters.c.label))
             return {(row.name, row.label): row.value for row in rows}

@@ -1,4 +1,4 @@
-"""What the ledger takes and hands out: frozen records; those from rows are made in one place each."""
+"""Frozen records of runs, attempts and the queue, each with one function that reads it from a row."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _RUN = TypeAdapter(ResolvedRun)
 
 
 class State(StrEnum):
-    """Where a run is on its way."""
+    """The state of a run."""
 
-    QUEUED = "queued"  # waits for its first attempt, or for another
-    LEASED = "leased"  # a worker has it in a batch, and has not begun
-    RUNNING = "running"  # joined: its denoising steps are being taken
-    SUCCEEDED = "succeeded"  # its output was checked and published
+    QUEUED = "queued"  # waits for an attempt
+    LEASED = "leased"  # claimed by a worker, not begun
+    RUNNING = "running"  # in a batch that is being denoised
+    SUCCEEDED = "succeeded"  # its output is verified and published
     FAILED = "failed"
-    BLOCKED = "blocked"  # the guardrail refused it
+    BLOCKED = "blocked"  # refused by the guardrail
     CANCELLED = "cancelled"
-    PREEMPTED = "preempted"  # set aside with its state saved; waits to go on
+    PREEMPTED = "preempted"  # waits to continue from its checkpoint
 
 
-CANCEL = "cancel"  # the one wish that a worker may find at a run that it has
+CANCEL = "cancel"  # the action that can be requested for a run that a worker holds
 WAITING = (State.QUEUED, State.PREEMPTED)
 HELD = (State.LEASED, State.RUNNING)
 ENDED = (State.SUCCEEDED, State.FAILED, State.BLOCKED, State.CANCELLED)
@@ -39,30 +39,30 @@ ENDED = (State.SUCCEEDED, State.FAILED, State.BLOCKED, State.CANCELLED)
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run as the ledger knows it."""
+    """A run with its state."""
 
     run: ResolvedRun
     fingerprint: str
     state: State
-    cause: str  # why it is in this state; "" where that goes without saying
-    failures: int  # attempts that the run itself made fail since it was last asked for
-    predicted_seconds: float | None  # its share of the batch that it was last planned into
+    cause: str  # the reason for the state; "": none needed
+    failures: int  # failed attempts that count against the run since it was last queued
+    predicted_seconds: float | None  # its share of its latest batch
     created: float  # seconds since 1970
     updated: float
-    owner: str  # the API key that asked for it, by name; "" without one
-    batch_job_id: str  # id of the order that it belongs to; "" without one
-    custom_id: str  # what its order's file calls it
+    owner: str  # name of the API key that submitted it; "": none
+    batch_job_id: str  # "": submitted alone
+    custom_id: str  # its name in the file of the batch job
     shape_label: str  # controls and size in words: "depth + edge, 1280x720, 121 frames"
-    facts: Mapping[str, VideoInfo]  # of its videos, by path, where they were looked at when it was taken in
-    cancel_requested: bool  # a worker has it, and will drop it at its next step
-    not_before: float  # it waits at least until then; 0: no such time
-    crashes: int  # workers that died with it aboard
-    lone_crashes: int  # those that had it alone
+    facts: Mapping[str, VideoInfo]  # of its videos, by path, if they were probed at submission
+    cancel_requested: bool  # its worker drops it at the next step
+    not_before: float  # not claimed before this time; 0: no such time
+    crashes: int  # workers that died while executing it
+    lone_crashes: int  # of those, the ones that executed no other run
     rating: int | None  # 1 to 5
 
     @property
     def id(self) -> str:
-        """The run's id."""
+        """The id of the run."""
         return self.run.id
 
     @property
@@ -72,7 +72,7 @@ class RunRecord:
 
     @classmethod
     def from_row(cls, row: RowMapping) -> RunRecord:
-        """A record out of a row of `runs`. Raises LedgerError where the row holds no valid run."""
+        """Read a row of `runs`. Raises LedgerError if it holds no valid run."""
         try:
             run = _RUN.validate_python(row["request"] | {"priority": row["priority"]})
             state = State(row["state"])
@@ -102,16 +102,16 @@ class RunRecord:
 
 
 class Request(NamedTuple):
-    """What was asked for, and nothing of what became of it: cheap to read for very many runs at once."""
+    """A run as it was submitted, without its state: cheap to read for many runs at once."""
 
     id: str
     fingerprint: str
-    run: ResolvedRun  # with the priority that it was asked for with
+    run: ResolvedRun  # with its priority at submission
     facts: Mapping[str, VideoInfo]
 
     @classmethod
     def from_text(cls, run_id: str, fingerprint: str, request: str, facts: str) -> Request:
-        """A request out of columns of `runs`, the last two as JSON. Raises LedgerError, like `RunRecord`."""
+        """Read columns of `runs`, the last two as JSON. Raises LedgerError if they hold no valid run."""
         try:
             known = {path: VideoInfo(**each) for path, each in json.loads(facts).items()} if facts != "{}" else {}
             return cls(run_id, fingerprint, _read_run(request), known)
@@ -122,29 +122,29 @@ class Request(NamedTuple):
 def _read_run(text: str) -> ResolvedRun:
     try:
         return _RUN.validate_json(text)
-    except ValidationError:  # the fast parser takes no lone surrogates, which a path may hold
+    except ValidationError:  # the fast parser refuses lone surrogates, which a path may hold
         return _RUN.validate_python(json.loads(text))
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at one run inside one batch."""
+    """One attempt at a run, in a batch."""
 
     id: int
     run: str
     batch: int
-    worker: str  # who holds the lease
-    lease_until: float  # seconds since 1970; after that anybody may take the run back
+    worker: str  # holds the lease
+    lease_until: float  # seconds since 1970; afterwards the run can be reclaimed
     started: float
     ended: float | None
-    outcome: State | None  # the state in which it left the run; None while it lasts
+    outcome: State | None  # state of the run after the attempt; None while it runs
     cause: str
     step: int  # denoising steps done
     steps: int  # in all; 0 before the first
 
     @classmethod
     def from_row(cls, row: RowMapping) -> Attempt:
-        """A record out of a row of `attempts`."""
+        """Read a row of `attempts`."""
         fields = dict(row)
         fields["outcome"] = None if row["outcome"] is None else State(row["outcome"])
         return cls(**fields)
@@ -152,9 +152,9 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """One line of a run's history."""
+    """One entry of a run's history."""
 
-    id: int  # grows with every change of any run
+    id: int  # increases with every change of any run
     run: str
     state: State
     reason: str
@@ -162,13 +162,13 @@ class StateChange:
 
     @classmethod
     def from_row(cls, row: RowMapping) -> StateChange:
-        """A record out of a row of `events`."""
+        """Read a row of `events`."""
         return cls(id=row["id"], run=row["run"], state=State(row["state"]), reason=row["reason"], at=row["at"])
 
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """How a run stands, without its request: cheap to read for many runs at once."""
+    """The status of a run, without its request: cheap to read for many runs at once."""
 
     id: str
     fingerprint: str
@@ -181,7 +181,7 @@ class RunStatus:
 
     @classmethod
     def from_row(cls, row: RowMapping) -> RunStatus:
-        """A record out of the ledger's standing query."""
+        """Read a row of the query of `SqlQueries.statuses`."""
         return cls(
             id=row["id"],
             fingerprint=row["fingerprint"],
@@ -196,11 +196,11 @@ class RunStatus:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What a submission came to, in runs."""
+    """The result of a submission, as numbers of runs."""
 
     new: int
-    changed: int  # known by id, and asked for anew with other settings
-    known: int  # known, and the same
+    changed: int  # known by id, queued again with other settings
+    known: int  # known by id, with the same settings
 
     def __add__(self, other: Submitted) -> Submitted:
         return Submitted(self.new + other.new, self.changed + other.changed, self.known + other.known)
@@ -208,25 +208,27 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class BatchFacts:
-    """A batch about to be claimed."""
+    """Facts of a batch that is to be claimed."""
 
     engine: str
     shape: Shape
     predicted_seconds: float
     predicted_bytes: int
-    alone_seconds: Mapping[str, float] = field(default_factory=dict)  # by run id: if launched by itself
+    alone_seconds: Mapping[str, float] = field(
+        default_factory=dict
+    )  # by run id: predicted for a launch of the run alone
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Runs that a worker has got, and nobody else has."""
+    """Runs that a worker has claimed."""
 
     batch: int
-    attempts: Mapping[str, int]  # by run id; runs that somebody else took are not in it
+    attempts: Mapping[str, int]  # by run id; without runs that another worker holds
 
 
 class QueueEntry(NamedTuple):
-    """A waiting run as the queue sees it: a named tuple, since there may be a million of them."""
+    """A waiting run in the queue: a named tuple, since there may be a million."""
 
     id: str
     fingerprint: str
@@ -238,25 +240,25 @@ class QueueEntry(NamedTuple):
 
 
 class Mode(StrEnum):
-    """What workers do with the queue."""
+    """The mode of the queue."""
 
     RUNNING = "running"
-    PAUSED = "paused"  # runs are set aside at their next step, and the device is freed
-    DRAINING = "draining"  # what runs is finished, nothing new is begun, then the device is freed
+    PAUSED = "paused"  # runs are preempted at their next step, and the device is freed
+    DRAINING = "draining"  # running batches are finished, none is begun, then the device is freed
 
 
 @dataclass(frozen=True, slots=True)
 class QueueChanges:
-    """What has changed in the queue."""
+    """Changes of the queue."""
 
-    latest: int  # id of the latest change that this takes account of
-    waiting: list[QueueEntry]  # runs that wait, of those that changed
-    gone: list[str]  # ids of those that do not wait (any more)
+    latest: int  # id of the latest change that is included
+    waiting: list[QueueEntry]  # changed runs that wait
+    gone: list[str]  # ids of changed runs that do not wait
 
 
 @dataclass(frozen=True, slots=True)
 class QueuePoll:
-    """What a worker asks between two steps."""
+    """The answer to a worker's poll between two steps."""
 
     latest: int  # id of the latest change of any run
     mode: Mode

@@ -91,7 +91,7 @@ class RunQueue(Protocol):
         ...
 
     def reclaim(self, reason: str, *, everyone: bool = False, worker: str = "") -> list[str]:
-        """Requeue the runs whose lease has run out; of `worker`, or of `everyone`, all held runs. Returns ids."""
+        """Requeue runs whose lease has run out, or all held runs of `worker`, or of `everyone`. Returns ids."""
         ...
 
     def remaining_seconds(self) -> dict[str, float]:

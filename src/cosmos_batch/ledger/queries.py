@@ -1,4 +1,4 @@
-"""Where runs are: one, many, a page of them, and what has changed."""
+"""Queries of runs: one, many, a page, their counts and their history."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ NO_FILTER = Filter()
 
 
 class SqlQueries(Component):
-    """The side of those who watch."""
+    """Reads runs, their attempts and their state changes."""
 
     def waiting(self, among: Collection[str] | None = None) -> list[RunRecord]:
-        """The runs that wait, most urgent first, then oldest first; only those `among` the ids, if given."""
+        """Return the waiting runs, most urgent first, then oldest first; only the ids in `among`, if given."""
         order = (runs.c.priority.desc(), runs.c.created, runs.c.id)
         with self._db.read() as connection:
             rows = connection.execute(select(runs).where(runs.c.state.in_(WAITING)).order_by(*order)).mappings()
             return [RunRecord.from_row(row) for row in rows if among is None or row["id"] in among]
 
     def get(self, run_id: str) -> RunRecord | None:
-        """One run; None if the ledger does not know it."""
+        """Return a run; None for an unknown id."""
         with self._db.read() as connection:
             row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().one_or_none()
         return None if row is None else RunRecord.from_row(row)
 
     def records(self, ids: Iterable[str]) -> dict[str, RunRecord]:
-        """Those of the runs that the ledger knows, by id."""
+        """Return the known runs among the ids, by id."""
         found: dict[str, RunRecord] = {}
         with self._db.read() as connection:
             for chunk in chunks(ids):
@@ -52,7 +52,7 @@ class SqlQueries(Component):
         return found
 
     def unfinished(self, ids: Iterable[str]) -> set[str]:
-        """Those of the runs that wait, or that a worker has."""
+        """Return the ids of runs that wait or that a worker holds."""
         found: set[str] = set()
         with self._db.read() as connection:
             for chunk in chunks(ids):
@@ -61,7 +61,7 @@ class SqlQueries(Component):
         return found
 
     def requests(self, ids: Iterable[str]) -> list[Request]:
-        """What was asked for, of those of the runs that the ledger knows."""
+        """Return the requests of the known runs among the ids."""
         columns = runs.c.id, runs.c.fingerprint, cast(runs.c.request, Text), cast(runs.c.facts, Text)
         found: list[Request] = []
         with self._db.read() as connection, gc_paused():
@@ -71,17 +71,17 @@ class SqlQueries(Component):
         return found
 
     def get_run(self, run_id: str) -> RunWithAttempt | None:
-        """One run with its latest attempt; None if the ledger does not know it."""
+        """Return a run with its latest attempt; None for an unknown id."""
         with self._db.read() as connection:
-            found = _looks(connection, select(runs).where(runs.c.id == run_id))
+            found = _with_attempts(connection, select(runs).where(runs.c.id == run_id))
         return found[0] if found else None
 
     def page(
         self, where: Filter = NO_FILTER, *, after: str = "", limit: int = 20, newest_first: bool = True
     ) -> Page:
-        """Up to `limit` of the runs that the filter lets through, by the time at which they were asked for.
+        """Return up to `limit` runs that pass the filter, by the time of their submission.
 
-        `after`: the id of the last run of the page before. One that is not known gives an empty page.
+        `after`: the id of the last run of the page before. An unknown id gives an empty page.
         """
         query = select(runs).where(*_conditions(where))
         with self._db.read() as connection:
@@ -91,25 +91,25 @@ class SqlQueries(Component):
                 ).one_or_none()
                 if mark is None:
                     return Page((), more=False)
-                query = query.where(_beyond(mark.created, mark.id, newest_first))
-            way = (runs.c.created.desc(), runs.c.id.desc()) if newest_first else (runs.c.created, runs.c.id)
-            found = _looks(connection, query.order_by(*way).limit(limit + 1))
+                query = query.where(_created_after(mark.created, mark.id, newest_first))
+            order = (runs.c.created.desc(), runs.c.id.desc()) if newest_first else (runs.c.created, runs.c.id)
+            found = _with_attempts(connection, query.order_by(*order).limit(limit + 1))
         return Page(tuple(found[:limit]), more=len(found) > limit)
 
     def count(self, where: Filter = NO_FILTER) -> int:
-        """How many runs the filter lets through."""
+        """Count the runs that pass the filter."""
         with self._db.read() as connection:
             return connection.scalar(select(func.count()).select_from(runs).where(*_conditions(where))) or 0
 
     def needs(self, path: str) -> bool:
-        """Whether a run that has not ended reads the video at that path (of those taken in with their facts)."""
+        """Return whether a run that has not ended reads the video at a path; runs without facts do not count."""
         known = cast(runs.c.facts, Text).contains(json.dumps(path)[1:-1], autoescape=True)
         query = select(runs.c.id).where(runs.c.state.in_((*WAITING, *HELD)), known).limit(1)
         with self._db.read() as connection:
             return connection.scalar(query) is not None
 
     def statuses(self) -> list[RunStatus]:
-        """How every run stands, in the order in which they were asked for."""
+        """Return the status of every run, oldest first."""
         spent = func.coalesce(attempts.c.ended, self._db.clock()) - attempts.c.started
         latest = select(func.max(attempts.c.id).label("id")).group_by(attempts.c.run).subquery()
         last = select(attempts.c.run, attempts.c.step, attempts.c.steps, spent.label("seconds"))
@@ -124,25 +124,25 @@ class SqlQueries(Component):
             return [RunStatus.from_row(row) for row in connection.execute(query).mappings()]
 
     def states(self) -> dict[State, int]:
-        """How many runs are in each state."""
+        """Count the runs in each state."""
         query = select(runs.c.state, func.count()).group_by(runs.c.state)
         with self._db.read() as connection:
             return {State(state): count for state, count in connection.execute(query)}
 
     def history(self, run_id: str) -> list[StateChange]:
-        """Every change of a run's state, oldest first."""
+        """Return the state changes of a run, oldest first."""
         query = select(events).where(events.c.run == run_id).order_by(events.c.id)
         with self._db.read() as connection:
             return [StateChange.from_row(row) for row in connection.execute(query).mappings()]
 
     def attempts(self, run_id: str) -> list[Attempt]:
-        """Every attempt at a run, oldest first."""
+        """Return the attempts of a run, oldest first."""
         query = select(attempts).where(attempts.c.run == run_id).order_by(attempts.c.id)
         with self._db.read() as connection:
             return [Attempt.from_row(row) for row in connection.execute(query).mappings()]
 
     def changes(self, after: int, *, run_id: str = "", limit: int = 500) -> list[StateChange]:
-        """Changes of any run's state (of one run, if named) since the change with that id, oldest first."""
+        """Return state changes after the change with that id, oldest first; only those of `run_id`, if given."""
         query = select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
         if run_id:
             query = query.where(events.c.run == run_id)
@@ -150,12 +150,12 @@ class SqlQueries(Component):
             return [StateChange.from_row(row) for row in connection.execute(query).mappings()]
 
     def latest_change(self) -> int:
-        """The id of the latest change of any run's state; 0 before the first."""
+        """Return the id of the latest state change of any run; 0 before the first."""
         with self._db.read() as connection:
             return connection.scalar(select(func.max(events.c.id))) or 0
 
     def under_way(self) -> list[RunWithAttempt]:
-        """The runs that workers have, with their attempts, by batch."""
+        """Return the runs that workers hold with their attempts, by batch."""
         query = select(attempts).where(attempts.c.ended.is_(None)).order_by(attempts.c.batch, attempts.c.id)
         with self._db.read() as connection:
             held = [Attempt.from_row(row) for row in connection.execute(query).mappings()]
@@ -174,22 +174,22 @@ def _conditions(where: Filter) -> list[Any]:
     if where.states:
         conditions.append(runs.c.state.in_(where.states))
     if where.text:
-        sought = (runs.c.prompt, runs.c.id, runs.c.custom_id)
-        conditions.append(or_(*[column.icontains(where.text, autoescape=True) for column in sought]))
-    if where.control:  # no control's name is a part of another's
+        searched = (runs.c.prompt, runs.c.id, runs.c.custom_id)
+        conditions.append(or_(*[column.icontains(where.text, autoescape=True) for column in searched]))
+    if where.control:  # no control has a name that is part of another control's name
         conditions.append(runs.c.signature.contains(where.control, autoescape=True))
     if where.rating is not None:
         conditions.append(runs.c.rating == where.rating)
     return conditions
 
 
-def _beyond(created: float, run_id: str, newest_first: bool) -> Any:
+def _created_after(created: float, run_id: str, newest_first: bool) -> Any:
     if newest_first:
         return or_(runs.c.created < created, and_(runs.c.created == created, runs.c.id < run_id))
     return or_(runs.c.created > created, and_(runs.c.created == created, runs.c.id > run_id))
 
 
-def _looks(connection: Connection, query: Select[Any]) -> list[RunWithAttempt]:
+def _with_attempts(connection: Connection, query: Select[Any]) -> list[RunWithAttempt]:
     records = [RunRecord.from_row(row) for row in connection.execute(query).mappings()]
     latest: dict[str, Attempt] = {}
     for chunk in chunks(record.id for record in records):

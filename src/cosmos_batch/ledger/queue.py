@@ -1,4 +1,4 @@
-"""Who is at work on what: leases, attempts and batches, and what becomes of them when a worker dies."""
+"""The queue of waiting runs: its changes, and the claims of workers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from cosmos_batch.ledger.models import (
     State,
 )
 
-MODE = "mode"  # the control that holds the queue's mode
-
+MODE = "mode"  # the setting that holds the mode of the queue
 
 _ENTRY = (
     runs.c.id,
@@ -37,20 +36,20 @@ _ENTRY = (
 )
 _LATEST = select(func.coalesce(func.max(events.c.id), 0)).scalar_subquery()
 _MODE = select(settings.c.value).where(settings.c.name == MODE).scalar_subquery()
-_PULSE = select(_LATEST.label("latest"), _MODE.label("mode"))
+_POLL = select(_LATEST.label("latest"), _MODE.label("mode"))
 
 
 class SqlQueue(Component):
-    """The side of the workers."""
+    """Hands waiting runs to workers."""
 
     def poll(self) -> QueuePoll:
-        """The latest change and the queue's mode, in one cheap query."""
+        """Return the id of the latest change and the mode of the queue, in one query."""
         with self._db.read() as connection:
-            row = connection.execute(_PULSE).one()
+            row = connection.execute(_POLL).one()
         return QueuePoll(row.latest, Mode(row.mode or Mode.RUNNING))
 
     def changes_since(self, after: int | None = None) -> QueueChanges:
-        """What changed in the queue after the change with that id; of None: everything that waits."""
+        """Return the changes of the queue after the change with that id; for None, all waiting runs."""
         query = select(*_ENTRY, runs.c.state)
         if after is None:
             query = query.where(runs.c.state.in_(WAITING))
@@ -65,9 +64,9 @@ class SqlQueue(Component):
     def claim(
         self, ids: Sequence[str], facts: BatchFacts, worker: str, lease: float, into: int | None = None
     ) -> Claim | None:
-        """Take those of the runs that still wait, for `lease` seconds; None if none waits.
+        """Claim the waiting runs among the ids for `lease` seconds; None if none waits.
 
-        They become a batch, or join the batch `into`, which grows by them and by their predicted seconds.
+        The claimed runs become a batch, or join the batch `into`, whose size and predicted seconds grow.
         """
         wanted = select(runs.c.id).where(runs.c.id.in_(ids), runs.c.state.in_(WAITING))
         with self._db.write() as connection:
@@ -81,7 +80,7 @@ class SqlQueue(Component):
             opened = self._insert_attempts(connection, free, batch, worker, lease)
             share = facts.predicted_seconds / len(free)
             self._db.change(connection, free, State.LEASED, f"in batch {batch}", predicted_seconds=share)
-            _keep_alone(connection, free, facts.alone_seconds)
+            _store_alone_seconds(connection, free, facts.alone_seconds)
         return Claim(batch, opened)
 
     def _insert_batch(self, connection: Connection, facts: BatchFacts, size: int, worker: str) -> int:
@@ -106,8 +105,10 @@ class SqlQueue(Component):
         return {row.run: row.id for row in rows}
 
     def remaining_seconds(self) -> dict[str, float]:
-        """By worker: for how many more seconds it is busy with a batch. That is the share of the batch's denoising
-        steps that are left, of what was predicted for all; where no step is known of, what the clock says.
+        """Return the seconds that are left of each worker's batch, by worker.
+
+        That is the predicted time of the batch times the share of its denoising steps that are left. Before the
+        first step it is the predicted end of the batch less the present time.
         """
         left = case((attempts.c.ended.is_(None), attempts.c.steps - attempts.c.step), else_=0)
         columns = (batches.c.worker, batches.c.started, batches.c.predicted_seconds)
@@ -121,13 +122,13 @@ class SqlQueue(Component):
         return busy
 
     def cancel_requests(self) -> list[str]:
-        """The runs that a worker has and somebody wants to be cancelled."""
+        """Return the ids of runs that a worker holds and that have a cancel request."""
         query = select(runs.c.id).where(runs.c.requested_action == CANCEL, runs.c.state.in_(HELD))
         with self._db.read() as connection:
             return list(connection.scalars(query))
 
     def reclaim(self, reason: str, *, everyone: bool = False, worker: str = "") -> list[str]:
-        """Queue the runs whose lease ran out again (of `everyone`: no worker is alive; or of one); their ids."""
+        """Requeue runs whose lease has run out, or all held runs of `worker`, or of `everyone`. Returns ids."""
         lapsed: ColumnElement[bool] = attempts.c.ended.is_(None)
         if worker:
             lapsed = and_(lapsed, attempts.c.worker == worker)
@@ -137,9 +138,9 @@ class SqlQueue(Component):
             return requeue_attempts(self._db, connection, lapsed, reason)
 
     def defer(self, ids: Sequence[str], reason: str, wait: float, most: int) -> list[str]:
-        """Waiting runs could not be begun: a failure of each, tried again after `wait` seconds, `most` in all.
+        """Count a failure of waiting runs that could not begin, and keep them waiting for `wait` seconds.
 
-        Returns those that have failed for good.
+        Returns the ids of runs that had their `most`-th failure: they are FAILED.
         """
         with self._db.write() as connection:
             mine = and_(runs.c.id.in_(ids), runs.c.state.in_(WAITING))
@@ -160,7 +161,7 @@ def _grow_batch(connection: Connection, batch: int, facts: BatchFacts, size: int
     return batch
 
 
-def _keep_alone(connection: Connection, ids: Sequence[str], seconds: Mapping[str, float]) -> None:
+def _store_alone_seconds(connection: Connection, ids: Sequence[str], seconds: Mapping[str, float]) -> None:
     known = [{"run": id_, "alone": seconds[id_]} for id_ in ids if id_ in seconds]
     if known:
         query = update(runs).where(runs.c.id == bindparam("run"))

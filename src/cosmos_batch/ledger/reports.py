@@ -1,4 +1,4 @@
-"""What the ledger can say of the past: throughput, savings, and predictions against what happened."""
+"""Reports: queue by shape, throughput, savings, prediction error, waiting times."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cosmos_batch.ledger.service_models import Prediction, RunTimes, ShapeCount,
 
 
 class SqlReports(Component):
-    """The side of those who want to know how it goes."""
+    """Computes figures of the queue and of the past."""
 
     def shapes(self) -> list[ShapeCount]:
-        """The runs that wait or run, counted by kind and state, largest counts first."""
+        """Count the waiting and held runs by shape label and state, largest counts first."""
         columns = (runs.c.shape_label, runs.c.signature, runs.c.state)
         seconds = func.coalesce(func.sum(runs.c.predicted_seconds), 0.0)
         query = (
@@ -29,9 +29,9 @@ class SqlReports(Component):
                 for kind, signature, state, count, oldest, predicted in connection.execute(query)
             ]
 
-    def throughput(self, since: float, until: float, stretch: float) -> list[Throughput]:
-        """What ended in every stretch of so many seconds, from `since` to before `until` (seconds since 1970)."""
-        starts = [since + stretch * index for index in range(max(0, int((until - since) / stretch)))]
+    def throughput(self, since: float, until: float, interval: float) -> list[Throughput]:
+        """Return what ended in each interval of `interval` seconds, from `since` to before `until` (since 1970)."""
+        starts = [since + interval * index for index in range(max(0, int((until - since) / interval)))]
         ended: dict[int, dict[State, int]] = {}
         engine: dict[int, float] = {}
         alone: dict[int, float] = {}
@@ -42,13 +42,13 @@ class SqlReports(Component):
         )
         with self._db.read() as connection:
             for at, state, seconds in connection.execute(finals.where(within, events.c.state.in_(ENDED))):
-                place = int((at - since) / stretch)
+                place = int((at - since) / interval)
                 counts = ended.setdefault(place, {})
                 counts[State(state)] = counts.get(State(state), 0) + 1
                 if state == State.SUCCEEDED:
                     alone[place] = alone.get(place, 0.0) + (seconds or 0.0)
             for at, seconds in connection.execute(worked):
-                place = int((at - since) / stretch)
+                place = int((at - since) / interval)
                 engine[place] = engine.get(place, 0.0) + seconds
         return [
             Throughput(start, ended.get(i, {}), engine.get(i, 0.0), alone.get(i, 0.0))
@@ -56,7 +56,7 @@ class SqlReports(Component):
         ]
 
     def predictions(self, most: int = 200) -> list[Prediction]:
-        """The latest batches that were predicted and measured, oldest first."""
+        """Return the latest `most` batches with a prediction and a measurement, oldest first."""
         query = select(measurements.c.batch, measurements.c.facts, measurements.c.at)
         query = query.where(measurements.c.batch.is_not(None)).order_by(measurements.c.id.desc()).limit(most)
         with self._db.read() as connection:
@@ -68,14 +68,14 @@ class SqlReports(Component):
         ]
 
     def batch_sizes(self, since: float) -> dict[int, int]:
-        """How many batches had how many runs, of those begun since then (seconds since 1970)."""
+        """Count the batches begun since `since` (seconds since 1970) by their size."""
         query = select(batches.c.size, func.count()).where(batches.c.started >= since)
         with self._db.read() as connection:
             rows = connection.execute(query.group_by(batches.c.size).order_by(batches.c.size))
             return {row[0]: row[1] for row in rows}
 
     def run_times(self, since: float, most: int = 10_000) -> list[RunTimes]:
-        """How long runs waited and took that succeeded since then (seconds since 1970), the latest `most`."""
+        """Return the times of runs that succeeded since `since` (seconds since 1970), the latest `most`."""
         tries = attempts.alias()
         first = select(func.min(tries.c.started)).where(tries.c.run == runs.c.id).scalar_subquery()
         waited = first - runs.c.created

@@ -1,4 +1,4 @@
-"""What is asked for: runs taken in, changed, cancelled and forgotten."""
+"""Runs as clients see them: submit, cancel, retry, reprioritise, rate, delete."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ RETRYABLE = (State.FAILED, State.CANCELLED, State.BLOCKED)
 
 
 class SqlRuns(Component):
-    """The side of those who want runs to be made."""
+    """Submits and changes runs."""
 
     def submit(self, requests: Iterable[ResolvedRun], reason: str = "submitted") -> Submitted:
-        """Take runs in. A known id with other settings is queued anew, unless a worker holds it just now."""
+        """Submit runs. A known id with other settings is queued again, unless a worker holds the run."""
         total = Submitted(0, 0, 0)
         with self._db.write() as connection:
             for chunk in chunks(requests):
@@ -30,10 +30,10 @@ class SqlRuns(Component):
         return total
 
     def accept(self, wanted: Sequence[Submission], reason: str = "submitted") -> list[SubmitResult]:
-        """Take runs in on somebody's behalf, all of them or none; what became of each, in the same order.
+        """Submit all runs or none. Returns the results in the same order.
 
-        A submission under a key that was used before makes no run: the same request gets the run of then.
-        Raises ConflictError where a key was used for another request, or an id is taken.
+        A submission under an idempotency key that was used before adds no run: its result names the earlier run.
+        Raises ConflictError if a key was used for another request or an id is taken.
         """
         with self._db.write() as connection:
             accepted: list[SubmitResult] = []
@@ -46,7 +46,7 @@ class SqlRuns(Component):
         accepted, fresh, now = [], [], self._db.clock()
         for each in wanted:
             if each.key in known:
-                accepted.append(SubmitResult(_same(each, *known[each.key]), new=False, at=now))
+                accepted.append(SubmitResult(_run_of_key(each, *known[each.key]), new=False, at=now))
                 continue
             if each.key:
                 known[each.key] = (each.run.id, digest_of(each))
@@ -55,7 +55,7 @@ class SqlRuns(Component):
         _refuse_taken(connection, [each.run.id for each in fresh])
         if fresh:
             connection.execute(insert(runs), [self._accepted_row(each, now) for each in fresh])
-            self._db.note(connection, [each.run.id for each in fresh], State.QUEUED, reason)
+            self._db.record(connection, [each.run.id for each in fresh], State.QUEUED, reason)
         if keyed := [self._key_row(each) for each in fresh if each.key]:
             connection.execute(insert(submissions), keyed)
         return accepted
@@ -64,7 +64,7 @@ class SqlRuns(Component):
         used = [each.key for each in wanted if each.key]
         if not used:
             return {}
-        rows = connection.execute(_KNOWN, {"used": used})
+        rows = connection.execute(_USED_KEYS, {"used": used})
         return {key: (run, digest) for key, run, digest in rows}
 
     def _accepted_row(self, wanted: Submission, now: float) -> dict[str, Any]:
@@ -94,11 +94,11 @@ class SqlRuns(Component):
         moved = [wanted[id_] for id_, (_, priority) in stored.items() if wanted[id_].priority != priority]
         if fresh:
             connection.execute(insert(runs), [self._request_row(run) for run in fresh])
-            self._db.note(connection, [run.id for run in fresh], State.QUEUED, reason)
+            self._db.record(connection, [run.id for run in fresh], State.QUEUED, reason)
         for run in moved:
             connection.execute(update(runs).where(runs.c.id == run.id).values(priority=run.priority))
             state = State(connection.execute(select(runs.c.state).where(runs.c.id == run.id)).scalar_one())
-            self._db.note(connection, [run.id], state, f"priority is now {run.priority}")
+            self._db.record(connection, [run.id], state, f"priority is now {run.priority}")
         for run in other:
             self._replace(connection, run)
         return Submitted(len(fresh), len(other), len(wanted) - len(fresh) - len(other))
@@ -120,22 +120,22 @@ class SqlRuns(Component):
 
     def _replace(self, connection: Connection, run: ResolvedRun) -> None:
         query = update(runs).where(runs.c.id == run.id, runs.c.state.not_in(HELD))
-        forgotten: dict[str, Any] = {"cause": "", "failures": 0, "facts": {}, **_NO_CRASHES}
-        if connection.execute(query.values(**self._request_row(run) | forgotten)).rowcount:
-            self._db.note(connection, [run.id], State.QUEUED, "asked for with other settings")
+        cleared: dict[str, Any] = {"cause": "", "failures": 0, "facts": {}, **_NO_CRASHES}
+        if connection.execute(query.values(**self._request_row(run) | cleared)).rowcount:
+            self._db.record(connection, [run.id], State.QUEUED, "asked for with other settings")
 
     def settle(self, ids: Sequence[str], state: State, reason: str) -> None:
-        """Put runs that nobody holds into a state; queued anew, their failures are forgotten."""
-        forgotten = {"failures": 0, **_NO_CRASHES} if state == State.QUEUED else {}
+        """Set the state of runs that no worker holds; QUEUED clears their failures."""
+        cleared = {"failures": 0, **_NO_CRASHES} if state == State.QUEUED else {}
         with self._db.write() as connection:
             for chunk in chunks(ids):
-                self._db.change(connection, chunk, state, reason, **forgotten)
+                self._db.change(connection, chunk, state, reason, **cleared)
 
     def cancel(self, ids: Iterable[str], reason: str = "cancelled") -> dict[str, State]:
-        """Cancel runs: one that waits at once, one that a worker has at that worker's next step.
+        """Cancel runs: a waiting run at once, a held run at the next step of its worker.
 
-        Returns the state of every run that is known, after this: HELD states mean that the worker will be told,
-        an ended state other than CANCELLED that the run had ended already.
+        Returns the new state of each known run: a HELD state means that the cancel request is stored, an ended
+        state other than CANCELLED that the run had ended already.
         """
         with self._db.write() as connection:
             states: dict[str, State] = {}
@@ -153,11 +153,11 @@ class SqlRuns(Component):
         if held:
             connection.execute(update(runs).where(runs.c.id.in_(held)).values(requested_action=CANCEL))
             for id_ in held:
-                self._db.note(connection, [id_], states[id_], "to be cancelled at the next step")
+                self._db.record(connection, [id_], states[id_], "to be cancelled at the next step")
         return states | dict.fromkeys(waiting, State.CANCELLED)
 
     def retry(self, ids: Iterable[str], reason: str = "asked for again") -> list[str]:
-        """Queue runs again that failed, were blocked or were cancelled, with a clean record; the ids of those."""
+        """Queue failed, blocked and cancelled runs again and clear their failures. Returns their ids."""
         again: list[str] = []
         with self._db.write() as connection:
             for chunk in chunks(ids):
@@ -168,39 +168,39 @@ class SqlRuns(Component):
         return again
 
     def reprioritise(self, ids: Iterable[str], priority: int) -> list[str]:
-        """Give runs that have not ended another priority; the ids of those."""
+        """Set the priority of runs that have not ended. Returns the ids of those runs."""
         moved: list[str] = []
         with self._db.write() as connection:
             for chunk in chunks(ids):
                 query = update(runs).where(runs.c.id.in_(chunk), runs.c.state.in_((*WAITING, *HELD)))
                 query = query.values(priority=priority, updated=self._db.clock())
                 for run_id, state in connection.execute(query.returning(runs.c.id, runs.c.state)).all():
-                    self._db.note(connection, [run_id], State(state), f"priority is now {priority}")
+                    self._db.record(connection, [run_id], State(state), f"priority is now {priority}")
                     moved.append(run_id)
         return moved
 
     def rate(self, run_id: str, rating: int | None) -> bool:
-        """Keep what somebody thinks of a run's video, 1 to 5, or None; False where there is no such run."""
+        """Store the rating of a run's video, 1 to 5, or None. Returns False for an unknown run."""
         with self._db.write() as connection:
             query = update(runs).where(runs.c.id == run_id).values(rating=rating)
             return connection.execute(query).rowcount > 0
 
     def delete(self, ids: Iterable[str]) -> list[str]:
-        """Delete runs that have ended, with their history; the ids of those. Their files are left alone."""
-        gone: list[str] = []
+        """Delete ended runs with their history. Returns the ids of those runs. Their files stay."""
+        deleted: list[str] = []
         with self._db.write() as connection:
             for chunk in chunks(ids):
                 query = select(runs.c.id).where(runs.c.id.in_(chunk), runs.c.state.in_(ENDED))
                 found = list(connection.scalars(query.with_for_update()))
                 connection.execute(delete(attempts).where(attempts.c.run.in_(found)))
-                connection.execute(delete(runs).where(runs.c.id.in_(found)))  # its events go with it
-                gone += found
-        return gone
+                connection.execute(delete(runs).where(runs.c.id.in_(found)))  # deletes its events, too
+                deleted += found
+        return deleted
 
 
-# Made once: what comes in hundreds of times in a second is not to be put together as often.
-_TAKEN = select(runs.c.id).where(runs.c.id.in_(bindparam("ids", expanding=True))).order_by(runs.c.id).limit(1)
-_KNOWN = select(submissions.c.key, submissions.c.run, submissions.c.digest).where(
+# Built once: statements that run hundreds of times a second.
+_USED_ID = select(runs.c.id).where(runs.c.id.in_(bindparam("ids", expanding=True))).order_by(runs.c.id).limit(1)
+_USED_KEYS = select(submissions.c.key, submissions.c.run, submissions.c.digest).where(
     submissions.c.key.in_(bindparam("used", expanding=True))
 )
 
@@ -208,12 +208,12 @@ _NO_CRASHES = {"not_before": 0.0, "crashes": 0, "lone_crashes": 0, "crash_step":
 
 
 def digest_of(wanted: Submission) -> str:
-    """What tells a submission's request from others."""
+    """Return the digest that identifies the request of a submission."""
     return wanted.digest or wanted.run.fingerprint
 
 
-def _same(wanted: Submission, run: str, digest: str) -> str:
-    """The run that the key stands for. Raises ConflictError where that was another request."""
+def _run_of_key(wanted: Submission, run: str, digest: str) -> str:
+    """Return the run of a known key. Raises ConflictError if the key was used for another request."""
     if digest != digest_of(wanted):
         raise ConflictError(
             f"this idempotency key was used for another request (run {run}); use a new key for a new request"
@@ -223,14 +223,14 @@ def _same(wanted: Submission, run: str, digest: str) -> str:
 
 def _refuse_taken(connection: Connection, ids: Sequence[str]) -> None:
     if len(set(ids)) < len(ids):
-        twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
-        raise ConflictError(f"the id {twice[0]} is given to two runs; give every run its own")
-    if ids and (taken := connection.scalar(_TAKEN, {"ids": ids})):
+        repeated = sorted({id_ for id_ in ids if ids.count(id_) > 1})
+        raise ConflictError(f"the id {repeated[0]} is given to two runs; give every run its own")
+    if ids and (taken := connection.scalar(_USED_ID, {"ids": ids})):
         raise ConflictError(f"there is a run {taken} already; choose another id, or leave it out")
 
 
 def shape_label(run: ResolvedRun) -> str:
-    """Controls and size in words, by which a queue is shown in groups: "depth + edge, 1280x720, 121 frames"."""
+    """Return controls and size in words, to group a queue by: "depth + edge, 1280x720, 121 frames"."""
     parts = [" + ".join(run.signature) or "no control", run.sampling.resolution or "the model's size"]
     if run.sampling.num_frames:
         parts.append(f"{run.sampling.num_frames} frames")

@@ -1,4 +1,4 @@
-"""What clients of a service ask the ledger, and what they get: frozen records."""
+"""Frozen records of a service: submissions, filters, pages, workers, batch jobs, files, keys, reports."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ _NO_FACTS: Mapping[str, VideoInfo] = {}
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A run to be taken in, and on whose behalf."""
+    """A run to submit, with its owner and its place in a batch job."""
 
     run: ResolvedRun
     facts: Mapping[str, VideoInfo] = field(default_factory=lambda: _NO_FACTS)  # of its videos, by path
-    owner: str = ""  # the API key, by name
-    key: str = ""  # idempotency key, made unique to the owner by the caller; "": none
-    digest: str = ""  # of the request as the client sent it, at most 64 characters; "": the run's fingerprint
-    batch_job_id: str = ""  # id of the order that it belongs to
-    custom_id: str = ""  # what the order's file calls it
-    line: int = 0  # where the order's file names it
+    owner: str = ""  # name of the API key; "": none
+    key: str = ""  # idempotency key, which the caller makes unique to the owner; "": none
+    digest: str = ""  # of the request as sent, at most 64 characters; "": the fingerprint of the run
+    batch_job_id: str = ""  # "": submitted alone
+    custom_id: str = ""  # its name in the file of the batch job
+    line: int = 0  # its line in that file
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitResult:
-    """A submission that was taken in."""
+    """The result of a submission."""
 
-    run: str  # its id; where the key was used before, the id of then
-    new: bool  # False: the key was used before, for the same request
-    at: float  # seconds since 1970; of one that is new, when it was created
+    run: str  # its id; of a key that was used before, the id of the earlier run
+    new: bool  # False: the key was used before for the same request
+    at: float  # seconds since 1970; of a new run, the time of its creation
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which runs are wanted. Every condition must hold; one left at its default always does."""
+    """Conditions on runs. All must hold; a condition at its default always holds."""
 
     states: Collection[State] = ()
-    text: str = ""  # part of the prompt, the id or the custom id, in capitals or not
+    text: str = ""  # part of the prompt, the id or the custom id, in upper or lower case
     control: str = ""  # an active control
     shape_label: str = ""
     batch_job_id: str = ""
@@ -54,7 +54,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class RunWithAttempt:
-    """A run with its latest attempt, as a list of runs shows it."""
+    """A run with its latest attempt."""
 
     record: RunRecord
     attempt: Attempt | None  # None: never attempted
@@ -62,45 +62,45 @@ class RunWithAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of the runs that were asked for."""
+    """A page of runs."""
 
     runs: tuple[RunWithAttempt, ...]
-    more: bool  # there are others after the last of these
+    more: bool  # there are runs after the last of these
 
 
 class WorkerState(StrEnum):
-    """What a worker does."""
+    """The state of a worker."""
 
-    STARTING = "starting"  # it loads its engine
+    STARTING = "starting"  # loads its engine
     IDLE = "idle"
     WORKING = "working"
-    TROUBLED = "troubled"  # something keeps it from working; it tries again
+    TROUBLED = "troubled"  # cannot work; tries again
     ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker as it last reported."""
+    """A worker, as of its latest report."""
 
     id: str
     engine: str
     device: str
     state: WorkerState
-    trouble: str  # what keeps it from working, where it is troubled
-    batch: int | None  # at work
-    forecast: Mapping[str, Any]  # what it means to do next; see `dispatch.outlook`
+    trouble: str  # why it cannot work; "": it can
+    batch: int | None  # that it executes
+    forecast: Mapping[str, Any]  # its planned launches; see `dispatch.scheduler.forecast`
     started: float  # seconds since 1970
     heartbeat: float
     ended: float | None
 
     @classmethod
     def from_row(cls, row: RowMapping) -> WorkerRecord:
-        """A record out of a row of `workers`."""
+        """Read a row of `workers`."""
         return cls(**dict(row) | {"state": WorkerState(row["state"])})
 
 
 class BatchJobState(StrEnum):
-    """Where an order is, in the words of the Batches API."""
+    """The state of a batch job, in the words of the Batches API."""
 
     VALIDATING = "validating"
     FAILED = "failed"
@@ -114,17 +114,17 @@ class BatchJobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BatchJobRecord:
-    """What the Batches API calls a batch: a file with a request in every line."""
+    """A batch job (a batch of the Batches API): a file with a request in each line."""
 
     id: str
     input_file: str
     endpoint: str
-    window: str  # as the client gave it
+    window: str  # as the client gave it: "24h"
     state: BatchJobState
-    details: Mapping[str, Any]  # the client's own metadata
+    details: Mapping[str, Any]  # metadata of the client
     owner: str
-    errors: Sequence[Mapping[str, Any]]  # of lines that became no run
-    output_file: str  # "" until there is one
+    errors: Sequence[Mapping[str, Any]]  # of lines that gave no run
+    output_file: str  # "": none yet
     error_file: str
     total: int  # lines of the input file
     created: float  # seconds since 1970
@@ -134,18 +134,18 @@ class BatchJobRecord:
 
     @classmethod
     def from_row(cls, row: RowMapping) -> BatchJobRecord:
-        """A record out of a row of `orders`."""
+        """Read a row of `batch_jobs`."""
         return cls(**dict(row) | {"state": BatchJobState(row["state"])})
 
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """A file that a client gave, or that was made for one."""
+    """A file that a client uploaded or that the service wrote for a client."""
 
     id: str
-    name: str  # as the client called it
+    name: str  # the client's name for it
     purpose: str
-    path: str  # where it lies
+    path: str  # on this machine
     bytes: int
     sha256: str
     owner: str
@@ -154,14 +154,14 @@ class FileRecord:
 
     @classmethod
     def from_row(cls, row: RowMapping) -> FileRecord:
-        """A record out of a row of `files`."""
+        """Read a row of `files`."""
         facts = VideoInfo(**row["facts"]) if row["facts"] else None
         return cls(**dict(row) | {"facts": facts})
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """An API key, which is itself kept nowhere."""
+    """An API key by name; the key itself is not stored."""
 
     name: str
     created: float  # seconds since 1970
@@ -170,29 +170,29 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class ShapeCount:
-    """Runs of one kind in one state."""
+    """The number of runs with one shape label in one state."""
 
     shape_label: str
     signature: str  # "depth+edge"
     state: State
     runs: int
-    oldest: float  # when the first of them was asked for, in seconds since 1970
-    predicted_seconds: float  # of those that were ever planned
+    oldest: float  # submission of the oldest, in seconds since 1970
+    predicted_seconds: float  # of the runs that were planned
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What ended within a stretch of time."""
+    """What ended in an interval of time."""
 
     start: float  # seconds since 1970
     ended: Mapping[State, int]
-    engine_seconds: float  # that engines were at work
-    alone_seconds: float  # predicted, had each of its succeeded runs been launched by itself
+    engine_seconds: float  # of all engines
+    alone_seconds: float  # predicted for a launch of each succeeded run alone
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A batch's predicted time, and what it took."""
+    """The predicted and the measured time of a batch."""
 
     batch: int
     runs: int
@@ -203,7 +203,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class RunTimes:
-    """How long a succeeded run waited and took, in seconds."""
+    """The waiting time and the duration of a succeeded run, in seconds."""
 
     waited: float  # from submission to its first attempt
     took: float  # its last attempt

@@ -14,21 +14,21 @@ class SqlSettings(Component):
     """Named settings of a service."""
 
     def mode(self) -> Mode:
-        """What workers are to do with the queue."""
+        """Return the mode of the queue."""
         return Mode(self.get(MODE, Mode.RUNNING))
 
     def set_mode(self, mode: Mode) -> None:
-        """Tell the workers what to do with the queue; they heed it at their next step."""
+        """Set the mode of the queue. Workers follow it at their next step."""
         self.set(MODE, mode)
 
     def get(self, name: str, default: str = "") -> str:
-        """A control's value."""
+        """Return the value of a setting."""
         with self._db.read() as connection:
             found = connection.scalar(select(settings.c.value).where(settings.c.name == name))
         return default if found is None else found
 
     def set(self, name: str, value: str) -> None:
-        """Set a control."""
+        """Set the value of a setting."""
         values = {"value": value, "updated": self._db.clock()}
         with self._db.write() as connection:
             if not connection.execute(update(settings).where(settings.c.name == name).values(values)).rowcount:

@@ -16,7 +16,7 @@ from cosmos_batch.ledger.service_models import (
 
 
 class SqlWorkers(Component):
-    """The workers of a service, as they last reported."""
+    """Records of workers."""
 
     def report(
         self,
@@ -27,7 +27,7 @@ class SqlWorkers(Component):
         batch: int | None = None,
         forecast: Mapping[str, Any] | None = None,
     ) -> None:
-        """Say how a worker is; an `outlook` of None stays as it was."""
+        """Store the state of a worker; a `forecast` of None keeps the stored one."""
         now = self._db.clock()
         values: dict[str, Any] = {"state": state, "trouble": trouble, "batch": batch, "heartbeat": now}
         values["ended"] = now if state is WorkerState.ENDED else None
@@ -39,25 +39,25 @@ class SqlWorkers(Component):
                 connection.execute(insert(workers).values(fresh | values))
 
     def register(self, worker: str, engine: str, device: str) -> None:
-        """A worker has loaded its engine."""
+        """Store the engine and the device of a worker."""
         with self._db.write() as connection:
             mine = update(workers).where(workers.c.id == worker)
             connection.execute(mine.values(engine=engine, device=device, heartbeat=self._db.clock()))
 
     def heartbeat(self, worker: str) -> None:
-        """A worker is alive."""
+        """Store that a worker is alive."""
         with self._db.write() as connection:
             connection.execute(update(workers).where(workers.c.id == worker).values(heartbeat=self._db.clock()))
 
     def all(self, *, ended: bool = False) -> list[WorkerRecord]:
-        """The workers, oldest first, without those that have ended, unless they are asked for too."""
+        """Return the workers, oldest first; with `ended`, ended workers too."""
         query = select(workers).order_by(workers.c.started, workers.c.id)
         with self._db.read() as connection:
             rows = connection.execute(query if ended else query.where(workers.c.ended.is_(None))).mappings()
             return [WorkerRecord.from_row(row) for row in rows]
 
     def close(self, ids: Sequence[str] | None = None) -> None:
-        """These workers (None: all) have ended, whether they said so or not."""
+        """Store that workers (None: all) have ended."""
         query = update(workers).where(workers.c.ended.is_(None))
         if ids is not None:
             query = query.where(workers.c.id.in_(ids))

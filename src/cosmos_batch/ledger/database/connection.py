@@ -1,4 +1,4 @@
-"""Opening the ledger's database: what SQLite needs said, migrations, and errors a user can read."""
+"""Connection to the ledger's database: SQLite settings, migrations, and readable errors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from cosmos_batch.errors import LedgerError
 
-BUSY_SECONDS = 15.0  # how long a writer waits for another to finish before it gives up
+BUSY_SECONDS = 15.0  # how long a writer waits for another writer
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0003"  # the latest migration
 
-# What SQLite and its drivers say, and what that means to whoever reads it.
+_OTHER_VERSION = "has been changed by another version of cosmos-batch; end this process and start that version"
+
+# Part of a driver's message -> what the user should know and do.
 _MEANINGS = (
     ("malformed", "is damaged; move it away: finished outputs are found again by their run.json"),
     ("not a database", "is not a ledger; move it away: finished outputs are found again by their run.json"),
@@ -29,6 +31,8 @@ _MEANINGS = (
     ),
     ("readonly", "cannot be written; make it and its folder writable"),
     ("read-only", "cannot be written; make it and its folder writable"),
+    ("no such table", _OTHER_VERSION),
+    ("no such column", _OTHER_VERSION),
     ("unable to open", "cannot be opened; make its folder exist and be writable"),
     ("full", "cannot grow: the disk is full; free some space"),
     ("disk i/o", "cannot be read or written: the disk reports an error, is full or is gone"),
@@ -36,13 +40,13 @@ _MEANINGS = (
 
 
 def sqlite_url(path: Path) -> URL:
-    """The URL of a ledger in a file."""
+    """Return the URL of a ledger in a file."""
     return URL.create("sqlite", database=str(path))
 
 
 @contextmanager
 def ledger_errors(name: str) -> Iterator[None]:
-    """Turn whatever the database raises into a LedgerError that says what would do."""
+    """Turn database errors into a LedgerError with a remedy."""
     try:
         yield
     except SQLAlchemyError as exc:
@@ -53,7 +57,7 @@ def ledger_errors(name: str) -> Iterator[None]:
 
 
 def locked(name: str) -> LedgerError:
-    """What a writer raises that waited for too long."""
+    """Return the error of a writer that waited too long."""
     return LedgerError(_explain(name, "database is locked"))
 
 
@@ -63,9 +67,9 @@ def _explain(name: str, origin: str) -> str:
 
 
 def connect(url: URL, busy: float = BUSY_SECONDS) -> Engine:
-    """An engine on the database, its schema brought up to date. Raises LedgerError.
+    """Open an engine on the database and migrate its schema. Raises LedgerError.
 
-    `busy`: how long, in seconds, a writer waits for SQLite's lock.
+    `busy`: seconds that a writer waits for the lock of SQLite.
     """
     engine = create_engine(url, connect_args=_arguments(url, busy))
     if engine.dialect.name == "sqlite":
@@ -81,7 +85,7 @@ def connect(url: URL, busy: float = BUSY_SECONDS) -> Engine:
 
 
 def readable(url: URL) -> str:
-    """How messages name the database: without a password."""
+    """Return the name of the database for messages, without a password."""
     return url.database or "" if url.drivername == "sqlite" else url.render_as_string(hide_password=True)
 
 
@@ -90,29 +94,29 @@ def _arguments(url: URL, busy: float) -> dict[str, Any]:
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # the driver begins no transaction by itself: _begin_sqlite does
+    connection.isolation_level = None  # the driver begins no transaction; _begin_sqlite does
     cursor = connection.cursor()
-    # FULL: what was committed is on the disk, so that a power cut takes back no run that was accepted
+    # FULL: a commit is on the disk, so that a power cut loses no accepted run
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later fails at once when another wrote in between; one that
-    # says from the start that it will write waits for its turn.
+    # A transaction that reads first and writes later fails at once if another wrote in between. With IMMEDIATE
+    # it waits for its turn to write before it reads.
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _migrate(engine: Engine, name: str) -> None:
-    """Bring the schema up to date, in one transaction, so that two processes cannot both do it."""
+    """Migrate the schema in one transaction: two processes cannot both do it, and an interruption undoes it."""
     with engine.connect() as connection:
         if inspect(connection).has_table("alembic_version"):
             current = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
             if current == HEAD:
                 return
-    # Imported only here, since few processes need it, and every one would wait for it
+    # imported here: it takes long, and few processes need it
     from alembic.command import upgrade
     from alembic.config import Config
     from alembic.util import CommandError

@@ -1,4 +1,4 @@
-"""What every part of the ledger stands on: transactions, and changes of state that leave a trace."""
+"""Transactions, and state changes that are recorded in the history of a run."""
 
 from __future__ import annotations
 
@@ -21,22 +21,21 @@ from cosmos_batch.ledger.database.connection import (
     sqlite_url,
 )
 from cosmos_batch.ledger.database.schema import events, runs
-from cosmos_batch.ledger.models import CANCEL, State
+from cosmos_batch.ledger.models import CANCEL, WAITING, State
 
 _T = TypeVar("_T")
-CHUNK = 500  # ids in one statement: databases bound the number of parameters
+CHUNK = 500  # ids in one statement; databases limit the number of parameters
 
 
 class Database:
-    """The ledger's database: read and write transactions, and the changes of state that every component makes."""
+    """Opens read and write transactions and changes the state of runs."""
 
     def __init__(
         self, place: Path | URL, clock: Callable[[], float] = time.time, busy: float = BUSY_SECONDS
     ) -> None:
-        """Open the ledger in a file or at a URL; a new one is made, an old one brought up to date.
+        """Open the database in a file or at a URL. A missing database is created, an old one is migrated.
 
-        `busy`: how long, in seconds, to wait for another process that writes. Raises LedgerError, as everything
-        that reads or writes does.
+        `busy`: seconds to wait for another process that writes. Raises LedgerError, as all transactions do.
         """
         url = sqlite_url(place) if isinstance(place, Path) else place
         self._name = readable(url)
@@ -47,18 +46,20 @@ class Database:
         self._turn = Lock() if self._reader.dialect.name == "sqlite" else None
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._reader.dispose()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
+        """Open a transaction that reads and writes."""
         with ledger_errors(self._name), self._in_turn(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
-        """One thread of this process after the other: SQLite lets one write, and has the others sleep and try
-        again, some of them for long.
+        """Let one thread of this process write at a time.
+
+        SQLite has one writer. Other writers sleep and try again, without an order, some for a long time.
         """
         if self._turn is None:
             yield
@@ -72,30 +73,33 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
+        """Open a transaction that only reads."""
         with ledger_errors(self._name), self._reader.connect() as connection:
             yield connection
 
     def change(
         self, connection: Connection, ids: Sequence[str], state: State, reason: str, **values: object
     ) -> None:
+        """Set the state of runs, with other columns, and record the change."""
         query = update(runs).where(runs.c.id.in_(ids))
         connection.execute(query.values(state=state, cause=reason, updated=self.clock(), **values))
-        self.note(connection, ids, state, reason)
+        self.record(connection, ids, state, reason)
 
     def release(
         self, connection: Connection, ids: Sequence[str], state: State, reason: str, **values: object
     ) -> None:
-        """Let runs go that a worker had: into `state`, but for those that wait again though nobody wants them."""
-        unwanted: set[str] = set()
-        if state in (State.QUEUED, State.PREEMPTED):
-            wished = select(runs.c.id).where(runs.c.id.in_(ids), runs.c.requested_action == CANCEL)
-            unwanted = set(connection.scalars(wished))
-        if rest := [id_ for id_ in ids if id_ not in unwanted]:
+        """Release claimed runs into `state`; of a waiting state, runs with a cancel request become CANCELLED."""
+        cancelled: set[str] = set()
+        if state in WAITING:
+            requested = select(runs.c.id).where(runs.c.id.in_(ids), runs.c.requested_action == CANCEL)
+            cancelled = set(connection.scalars(requested))
+        if rest := [id_ for id_ in ids if id_ not in cancelled]:
             self.change(connection, rest, state, reason, requested_action="", **values)
-        if unwanted:
-            self.change(connection, sorted(unwanted), State.CANCELLED, "cancelled", requested_action="", **values)
+        if cancelled:
+            self.change(connection, sorted(cancelled), State.CANCELLED, "cancelled", requested_action="", **values)
 
-    def note(self, connection: Connection, ids: Iterable[str], state: State, reason: str) -> None:
+    def record(self, connection: Connection, ids: Iterable[str], state: State, reason: str) -> None:
+        """Record a state of runs in their history."""
         now = self.clock()
         rows = [{"run": id_, "state": state, "reason": reason, "at": now} for id_ in ids]
         if rows:
@@ -103,22 +107,22 @@ class Database:
 
 
 def chunks(items: Iterable[_T]) -> Iterator[list[_T]]:
-    """The items, in lists that fit into one statement."""
+    """Split items into lists that fit into one statement."""
     iterator = iter(items)
     while chunk := list(islice(iterator, CHUNK)):
         yield chunk
 
 
 class Component:
-    """A part of the ledger. Every public method is one transaction and raises LedgerError."""
+    """A component of the ledger. Every public method is one transaction and raises LedgerError."""
 
     def __init__(self, database: Database) -> None:
-        """All components of a ledger share one database."""
+        """Use a database, which the components of a ledger share."""
         self._db = database
 
 
 def created_after(table: Table, mark: str, newest_first: bool) -> Any:
-    """The condition that a row comes after the row of that id, by the time at which it was made."""
+    """Return the condition that a row comes after the row with the id `mark`, by the time of its creation."""
     made = select(table.c.created).where(table.c.id == mark).scalar_subquery()
     if newest_first:
         return or_(table.c.created < made, and_(table.c.created == made, table.c.id < mark))

@@ -1,4 +1,4 @@
-"""Run by Alembic, inside the transaction of the connection that it is handed."""
+"""Alembic environment: migrate inside the transaction of the connection in the configuration."""
 
 from alembic import context
 

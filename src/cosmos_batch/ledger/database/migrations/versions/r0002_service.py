@@ -1,4 +1,4 @@
-"""What a service needs: who asked for what, orders, files, keys, controls, workers and tallies."""
+"""Tables and columns of a service: owners, orders, files, keys, controls, workers and tallies."""
 
 from typing import Any
 
