@@ -27,7 +27,8 @@ from cosmos_batch.ledger.workers import SqlWorkers
 class Ledger:
     """The components of one database.
 
-    Every public method of a component is one transaction and raises LedgerError. No component uses a feature that only SQLite has.
+    Every public method of a component is one transaction and raises LedgerError. No component uses a feature that
+    only SQLite has.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class SqlReports(Component):
             ]
 
     def throughput(self, since: float, until: float, interval: float) -> list[Throughput]:
-        """Return what ended in each interval of `interval` seconds, from `since` to before `until` (since 1970)."""
+        """Return what ended in each interval of so many seconds, from `since` to before `until` (since 1970)."""
         starts = [since + interval * index for index in range(max(0, int((until - since) / interval)))]
         ended: dict[int, dict[State, int]] = {}
         engine: dict[int, float] = {}
