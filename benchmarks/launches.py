@@ -132,8 +132,10 @@ def measured(way: Way, video: Path, folder: Path, scale: float) -> float:
     behaviour = folder / "behaviour.json"
     behaviour.write_text(json.dumps({"load": LOAD * scale, "each": EACH * scale, "templates": str(templates)}))
     script = {"folder": str(STANDINS), "python": sys.executable, "environment": {"STANDIN": str(behaviour)}}
-    config = Config.model_validate({"transfer1": script})
-    engine = ScriptEngine("transfer1", config, ControlCache(folder / "cache"), folder / "scratch", pause=0.02)
+    config = Config.model_validate({"script": script})
+    engine = ScriptEngine(
+        "transfer1", config, ControlCache(folder / "cache"), folder / "scratch", poll_seconds=0.02
+    )
     started = time.monotonic()
     carry_out(way, engine, video, folder / "out", check_output)
     return (time.monotonic() - started) / scale

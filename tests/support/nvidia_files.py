@@ -8,7 +8,7 @@ from dataclasses import replace
 from cosmos_batch.controls import segmentation_prompt
 from cosmos_batch.engines.catalogue import traits_of
 from cosmos_batch.engines.cost_profiles import profile
-from cosmos_batch.engines.nvidia.launch_files import Sample, Written
+from cosmos_batch.engines.nvidia.launch_files import LaunchFiles, Sample
 from cosmos_batch.formats import read_files
 from cosmos_batch.media.info import VideoInfo, videos_of
 from cosmos_batch.media.video import probe
@@ -35,7 +35,7 @@ def planned(runs: Sequence[Run], engine: str) -> Plan:
     return plan_runs([resolve(run, traits, facts) for run in runs], traits, cost, facts=facts)
 
 
-def read_back(written: Written, engine: str) -> list[Run]:
+def read_back(written: LaunchFiles, engine: str) -> list[Run]:
     """The runs that the written files say, resolved, without their ids."""
     reading = read_files(written.files)
     assert reading.problems == ()

@@ -70,7 +70,7 @@ class World:
             "environment": {"STANDIN": str(self.root / "behaviour.json")},
         }
         launcher = {"launcher": self.launcher} if self.launcher else {}
-        return Config.model_validate({self.engine: script, "silence": self.silence, **launcher})
+        return Config.model_validate({"script": script, "silence": self.silence, **launcher})
 
     @property
     def diary_file(self) -> Path:
@@ -85,7 +85,7 @@ class World:
     def script(self) -> ScriptEngine:
         """The engine."""
         cache = ControlCache(self.root / "cache")
-        return ScriptEngine(self.engine, self.config, cache, self.root / "scratch", pause=0.02)
+        return ScriptEngine(self.engine, self.config, cache, self.root / "scratch", poll_seconds=0.02)
 
     def make(
         self,

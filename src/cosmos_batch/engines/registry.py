@@ -133,7 +133,7 @@ def _costed_as(device: str, options: Options) -> str:
 
 def _script(choice: EngineChoice) -> Loaded:
     """One of NVIDIA's own scripts."""
-    from cosmos_batch.engines.nvidia.config import read_config
+    from cosmos_batch.engines.nvidia.config_file import read_config
     from cosmos_batch.engines.nvidia.engine import ScriptEngine
     from cosmos_batch.media.controls.cache import ControlCache
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosmos_batch.engines.nvidia.rebatch import equal_batches, first, without
+from cosmos_batch.engines.nvidia.rebatch import equal_batches, moved_first, without
 from cosmos_batch.planning.plan import Batch
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Control, Run
@@ -57,6 +57,6 @@ def test_counting_off_never_mixes_groups_and_loses_nobody(sizes: list[int], most
 
 
 def test_some_runs_go_first_and_others_are_left_out() -> None:
-    ids = [run.id for batch in first(groups([2, 2]), {"g1-1"}) for run in batch.runs]
+    ids = [run.id for batch in moved_first(groups([2, 2]), {"g1-1"}) for run in batch.runs]
     assert ids == ["g1-1", "g0-0", "g0-1", "g1-0"]
     assert [len(batch.runs) for batch in without(groups([2, 1]), {"g0-0", "g1-0"})] == [1]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosmos_batch.engines.nvidia.output_matching import attribute
+from cosmos_batch.engines.nvidia.output_matching import match_outputs
 
 TABLE = [
     # prompts  outputs  owners of the outputs           runs in doubt
@@ -23,19 +23,19 @@ TABLE = [
 
 @pytest.mark.parametrize(("prompts", "outputs", "owners", "doubtful"), TABLE)
 def test_a_complete_tensor_batch(prompts: str, outputs: str, owners: dict[int, int], doubtful: set[int]) -> None:
-    found = attribute(list(prompts), list(outputs), complete=True)
+    found = match_outputs(list(prompts), list(outputs), complete=True)
 
     assert (found.owners, found.ambiguous, found.fits) == (owners, doubtful, True)
 
 
 def test_outputs_of_other_prompts_fit_nobody() -> None:
-    assert not attribute(["a", "b"], ["c"], complete=True).fits
-    assert not attribute(["a", "b"], ["b", "a"], complete=True).fits
+    assert not match_outputs(["a", "b"], ["c"], complete=True).fits
+    assert not match_outputs(["a", "b"], ["b", "a"], complete=True).fits
 
 
 def test_a_prompt_that_may_still_be_growing_in_its_file_waits() -> None:
-    assert attribute(["a car", "a"], ["a"], complete=False).owners == {}
-    assert attribute(["a car", "a"], ["a"], complete=True).owners == {0: 1}
+    assert match_outputs(["a car", "a"], ["a"], complete=False).owners == {}
+    assert match_outputs(["a car", "a"], ["a"], complete=True).owners == {0: 1}
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), min_size=1, max_size=8), st.data())
@@ -44,7 +44,7 @@ def test_what_is_proven_is_true_whatever_was_dropped(batch: list[tuple[str, bool
     seen = data.draw(st.integers(0, len(kept)))
 
     for outputs, complete in ((kept, True), (kept[:seen], False)):
-        found = attribute([p for p, _ in batch], [batch[place][0] for place in outputs], complete=complete)
+        found = match_outputs([p for p, _ in batch], [batch[place][0] for place in outputs], complete=complete)
         assert found.fits
         assert all(outputs[i] == owner for i, owner in found.owners.items())
-        assert found.spoken_for.issuperset(outputs if complete else ())
+        assert found.claimed.issuperset(outputs if complete else ())

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.engines.nvidia.config import Docker, Local, Ssh, read_config
+from cosmos_batch.engines.nvidia.config import DockerConfig, LocalConfig, SshConfig
+from cosmos_batch.engines.nvidia.config_file import read_config
 from cosmos_batch.errors import InputError
 
 WHOLE = """
@@ -62,9 +63,9 @@ def problems(tmp_path: Path, text: str, engine: str = "transfer1") -> dict[str, 
 def test_a_whole_file(tmp_path: Path) -> None:
     config = read_config(write(tmp_path, WHOLE), "transfer1")
 
-    assert isinstance(config.launcher, Ssh)
+    assert isinstance(config.launcher, SshConfig)
     assert (config.launcher.host, config.launcher.user, config.silence) == ("gpu1", "render", 600.0)
-    script = config.script("transfer1")
+    script = config.script
     assert (script.gpus, script.options) == (2, ("--offload_guardrail_models",))
     assert script.environment == {"CUDA_HOME": "/usr/local/cuda"}
 
@@ -72,15 +73,15 @@ def test_a_whole_file(tmp_path: Path) -> None:
 def test_what_is_left_out(tmp_path: Path) -> None:
     config = read_config(write(tmp_path, '[transfer25]\nfolder = "/opt/cosmos-transfer2.5"\n'), "transfer25")
 
-    assert config.launcher == Local()
-    assert config.script("transfer25").python == "python"
+    assert config.launcher == LocalConfig()
+    assert config.script.python == "python"
 
 
 def test_a_container(tmp_path: Path) -> None:
     text = '[launcher]\nkind = "docker"\nimage = "cosmos:1"\n[launcher.mounts]\n"/models" = "/models"\n'
     config = read_config(write(tmp_path, text + '[cosmos3]\nfolder = "/opt/c3"\n'), "cosmos3")
 
-    assert isinstance(config.launcher, Docker)
+    assert isinstance(config.launcher, DockerConfig)
     assert config.launcher.mounts == {"/models": "/models"}
 
 

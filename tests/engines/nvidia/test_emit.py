@@ -12,7 +12,7 @@ import pytest
 
 from cosmos_batch.engines.nvidia.cosmos3.write import write_cosmos3
 from cosmos_batch.engines.nvidia.emit import emit
-from cosmos_batch.engines.nvidia.launch_files import Written
+from cosmos_batch.engines.nvidia.launch_files import LaunchFiles
 from cosmos_batch.engines.nvidia.transfer25.write import write_transfer25
 from cosmos_batch.errors import InputError, PlanError
 from cosmos_batch.media.controls.cache import ControlCache
@@ -33,7 +33,7 @@ def run_of(id_: str, video: str, **weights: float) -> Run:
     return Run(id=id_, prompt=f"prompt {id_}", video=video, controls=controls, sampling=Sampling(seed=3))
 
 
-def records(written: Written) -> list[dict[str, Any]]:
+def records(written: LaunchFiles) -> list[dict[str, Any]]:
     return [json.loads(line) for line in written.files[0].read_text().splitlines()]
 
 
@@ -64,7 +64,7 @@ def test_transfer25_has_a_file_for_each_control_set(tmp_path: Path, street: str)
         }
     ]
     (sample,) = second.samples
-    assert sample.facts == VideoInfo(64, 48, 6, 29.0)  # even sides, and whole frames per second
+    assert sample.expected == VideoInfo(64, 48, 6, 29.0)  # even sides, and whole frames per second
     assert second.arguments == ("-i", str(second.files[0]), "-o", str(second.outputs))
     assert sample.video == tmp_path / "outputs" / "batch_0002" / "b.mp4"
     assert sample.controls["seg"] == tmp_path / "outputs" / "batch_0002" / "b_control_seg.mp4"
@@ -108,7 +108,7 @@ def test_cosmos3_is_told_the_aspect_ratio(tmp_path: Path) -> None:
     (sample,) = written.samples
     assert sample.video == written.outputs / "a" / "vision.mp4"
     assert sample.controls["vis"] == written.outputs / "a" / "control_blur.mp4"
-    assert sample.facts == VideoInfo(720, 1280, 6, 8.0)
+    assert sample.expected == VideoInfo(720, 1280, 6, 8.0)
 
 
 def test_cosmos3_without_an_input_video_is_told_the_rate(tmp_path: Path, street: str) -> None:

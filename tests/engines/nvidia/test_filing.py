@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.nvidia.collect import file_output
+from cosmos_batch.engines.nvidia.collect import collect_output
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.verify import check_video
 from cosmos_batch.media.video import read_frames
@@ -28,7 +28,7 @@ def test_no_picture_changes_and_the_fingerprint_is_added(tmp_path: Path) -> None
     made, control = clip(tmp_path / "made.mp4"), clip(tmp_path / "edge.mp4", frames=3)
     place = job(tmp_path)
 
-    file_output(made, {"edge": control}, place)
+    collect_output(made, {"edge": control}, place)
 
     output = place.folder / "output.mp4"
     check_video(output, frames=6, width=64, height=48, fps=8, fingerprint=RUN.fingerprint)
@@ -42,6 +42,6 @@ def test_what_is_no_video_says_so(tmp_path: Path, contents: bytes) -> None:
     place = job(tmp_path)
 
     with pytest.raises(MediaError, match=r"made\.mp4"):
-        file_output(tmp_path / "made.mp4", {}, place)
+        collect_output(tmp_path / "made.mp4", {}, place)
 
     assert list(place.folder.iterdir()) == []

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.engines.nvidia.launchers.base import SUPERVISOR, Launcher, Process, ScriptCommand, killed
+from cosmos_batch.engines.nvidia.launchers.base import WATCHDOG, Launcher, Process, ScriptCommand, killed
 from cosmos_batch.engines.nvidia.launchers.docker import DockerLauncher
 from cosmos_batch.engines.nvidia.launchers.local import LocalLauncher
 from cosmos_batch.engines.nvidia.launchers.ssh import SshLauncher
@@ -85,7 +85,7 @@ def start(launcher: Launcher, tmp_path: Path, *argv: str) -> Process:
     cwd = tmp_path / "it's $(here)"
     cwd.mkdir(exist_ok=True)
     words = (sys.executable, *argv)
-    there = launcher.there(outputs)
+    there = launcher.stage(outputs)
     words = tuple(there if word == "OUTPUTS" else word for word in words)
     env = {"ODD": "a 'b' $(c)"}
     return launcher.start(ScriptCommand(sys.executable, words, env, str(cwd), outputs, there, tmp_path / "log"))
@@ -191,22 +191,22 @@ def quick_end(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Lets scripts that do not want to end be made to after a moment."""
 
     def shorten() -> None:
-        source = SUPERVISOR.replace("GRACE_SECONDS = 5.0", "GRACE_SECONDS = 0.2")
-        assert source != SUPERVISOR
-        monkeypatch.setattr("cosmos_batch.engines.nvidia.launchers.base.SUPERVISOR", source)
+        source = WATCHDOG.replace("GRACE_SECONDS = 5.0", "GRACE_SECONDS = 0.2")
+        assert source != WATCHDOG
+        monkeypatch.setattr("cosmos_batch.engines.nvidia.launchers.base.WATCHDOG", source)
 
     return shorten
 
 
 def test_a_script_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
-    supervisor = SUPERVISOR.replace("GRACE_SECONDS = 5.0", "GRACE_SECONDS = 0.2")
+    watchdog = WATCHDOG.replace("GRACE_SECONDS = 5.0", "GRACE_SECONDS = 0.2")
     starter = (
         "import subprocess, sys, time\n"
         "subprocess.Popen([sys.executable, '-I', '-c', sys.argv[1], '0', sys.executable, '-c', sys.argv[2]],\n"
         "    stdin=subprocess.PIPE, stdout=open(sys.argv[3], 'w'), start_new_session=True)\n"
         "time.sleep(600)\n"
     )
-    own = subprocess.Popen([sys.executable, "-c", starter, supervisor, LINGER, str(tmp_path / "log")])
+    own = subprocess.Popen([sys.executable, "-c", starter, watchdog, LINGER, str(tmp_path / "log")])
     pids = lingering(tmp_path)
 
     own.send_signal(signal.SIGKILL)
@@ -216,9 +216,9 @@ def test_a_script_ends_when_the_process_that_started_it_is_killed(tmp_path: Path
 
 
 def test_a_script_ends_when_its_starter_gives_no_sign_of_life(tmp_path: Path) -> None:
-    supervisor = SUPERVISOR.replace("GRACE_SECONDS = 5.0", "GRACE_SECONDS = 0.2")
+    watchdog = WATCHDOG.replace("GRACE_SECONDS = 5.0", "GRACE_SECONDS = 0.2")
     with (tmp_path / "log").open("w") as log:
-        words = (sys.executable, "-I", "-c", supervisor, "0.6", sys.executable, "-c", LINGER)
+        words = (sys.executable, "-I", "-c", watchdog, "0.6", sys.executable, "-c", LINGER)
         process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log)
     assert process.stdin is not None
     for _ in range(6):
@@ -260,7 +260,7 @@ def test_a_host_with_another_key_is_refused(server: Server, tmp_path: Path) -> N
         launcher = SshLauncher(server.host(tmp_path / "remote", known_hosts=str(known_hosts)))
 
         with pytest.raises(EngineError, match=r"[Hh]ost key"):
-            launcher.there(video)
+            launcher.stage(video)
 
         launcher.close()
 
@@ -270,12 +270,12 @@ def test_an_input_goes_up_once_by_content(server: Server, tmp_path: Path) -> Non
     for name in ("-a 'b'.MP4", "copy.mp4"):
         (tmp_path / name).write_bytes(b"the same")
 
-    first, second = launcher.there(tmp_path / "-a 'b'.MP4"), launcher.there(tmp_path / "copy.mp4")
+    first, second = launcher.stage(tmp_path / "-a 'b'.MP4"), launcher.stage(tmp_path / "copy.mp4")
     brought = Path(first).stat().st_mtime_ns
     launcher.close()
     again = SshLauncher(server.host(tmp_path / "remote"))
 
-    assert first == second == again.there(tmp_path / "copy.mp4")
+    assert first == second == again.stage(tmp_path / "copy.mp4")
     assert Path(first).read_bytes() == b"the same"
     assert Path(first).stat().st_mtime_ns == brought
     again.close()
@@ -290,7 +290,7 @@ def test_docker_gets_mounts_that_may_hold_commas_and_colons(tmp_path: Path) -> N
         "python", ("python", "x.py"), {"A": "b c"}, "/opt/it", scratch, str(scratch), tmp_path / "log"
     )
 
-    command = launcher.command(order, "a-name")
+    command = launcher.command_line(order, "a-name")
 
     assert command[:7] == ("docker", "run", "--rm", "--interactive", "--init", "--name=a-name", "--gpus=device=1")
     quoted = str(scratch).replace('"', '""')
@@ -305,11 +305,11 @@ def test_docker_brings_inputs_below_its_folder_once_by_content(tmp_path: Path) -
     for name in ("a.mp4", "b.MP4"):
         (tmp_path / name).write_bytes(b"the same")
 
-    names = {launcher.there(tmp_path / "a.mp4"), launcher.there(tmp_path / "b.MP4")}
+    names = {launcher.stage(tmp_path / "a.mp4"), launcher.stage(tmp_path / "b.MP4")}
 
     assert len(names) == 1
     assert Path(names.pop()).parent == tmp_path / "scratch" / "inputs"
-    assert launcher.there(tmp_path / "scratch" / "x" / "outputs") == str(tmp_path / "scratch" / "x" / "outputs")
+    assert launcher.stage(tmp_path / "scratch" / "x" / "outputs") == str(tmp_path / "scratch" / "x" / "outputs")
 
 
 def test_what_cannot_be_started_says_so(tmp_path: Path) -> None:

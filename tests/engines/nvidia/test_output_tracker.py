@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cosmos_batch.engines.nvidia.output_tracker import ByName, Expected, Found
+from cosmos_batch.engines.nvidia.output_tracker import ExpectedSample, NameTracker, SampleEnd
 
 
 class Listings:
@@ -19,19 +19,19 @@ class Listings:
         raise AssertionError(f"{name} holds nothing to be read")
 
 
-def follower() -> ByName:
+def follower() -> NameTracker:
     """Of two samples of a script that may pass one over."""
-    samples = [Expected(name, name, None, f"{name}.mp4") for name in ("a", "b")]
-    return ByName(samples, first_sign="{}.json", last_sign="{}.txt", skips=True)
+    samples = [ExpectedSample(name, name, None, f"{name}.mp4") for name in ("a", "b")]
+    return NameTracker(samples, start_file="{}.json", end_file="{}.txt", skips=True)
 
 
 def test_a_listing_that_missed_a_file_passes_no_sample_over() -> None:
     """Of names that come while a folder is listed, the later one can be in the list without the other."""
     torn = {"a.json", "a.mp4", "b.json"}
 
-    assert follower().look(Listings(torn, torn | {"a.txt"}), done=False) == [Found(0, "a.mp4")]
+    assert follower().poll(Listings(torn, torn | {"a.txt"}), done=False) == [SampleEnd(0, "a.mp4")]
 
 
 def test_a_sample_without_its_last_sign_is_passed_over_once_the_next_has_begun() -> None:
-    assert follower().look(Listings({"a.json", "b.json"}), done=False) == [Found(0, None)]
-    assert follower().look(Listings({"a.json"}), done=False) == []
+    assert follower().poll(Listings({"a.json", "b.json"}), done=False) == [SampleEnd(0, None)]
+    assert follower().poll(Listings({"a.json"}), done=False) == []

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cosmos_batch.engines.nvidia.cosmos3.write import write_cosmos3
-from cosmos_batch.engines.nvidia.launch_files import Written
+from cosmos_batch.engines.nvidia.launch_files import LaunchFiles
 from cosmos_batch.engines.nvidia.transfer1.write import write_transfer1
 from cosmos_batch.engines.nvidia.transfer25.write import write_transfer25
 from cosmos_batch.formats.weight_maps import constant_of
@@ -111,14 +111,14 @@ def test_transfer1_files_never_mix_and_read_back_as_the_same_runs(
         assert fingerprints(read_back(each, "transfer1")) == fingerprints(expected)
 
 
-def _tensor_batches_are_uniform(written: Written) -> None:
+def _tensor_batches_are_uniform(written: LaunchFiles) -> None:
     """As the script cuts its file, every tensor batch has what it must have equal, and weights that count."""
     spec = json.loads(written.files[0].read_text())
     lines = [json.loads(line) for line in written.files[1].read_text().splitlines()]
     controls = [name for name, value in spec.items() if isinstance(value, dict)]
     for start in range(0, len(lines), written.batch_size):
         samples = written.samples[start : start + written.batch_size]
-        assert len({sample.facts for sample in samples}) == 1
+        assert len({sample.expected for sample in samples}) == 1
         overrides = [line["control_overrides"] for line in lines[start : start + written.batch_size]]
         assert all(sorted(override) == controls for override in overrides)
         weights = [[override[name]["control_weight"] for name in controls] for override in overrides]

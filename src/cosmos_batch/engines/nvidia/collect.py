@@ -1,4 +1,4 @@
-"""An output that is proven to be a run's, put where the dispatcher looks for it."""
+"""Copies the output of a script, once it is proven to be a run's, to the folder of the run's job."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cosmos_batch.media.verify import FINGERPRINT
 from cosmos_batch.media.video import frames_of, probe
 
 
-def file_output(video: Path, controls: Mapping[str, Path], job: Job) -> None:
-    """Leave output.mp4, with the run's fingerprint in its metadata, and control_<name>.mp4 in the job's folder.
+def collect_output(video: Path, controls: Mapping[str, Path], job: Job) -> None:
+    """Write output.mp4, with the run's fingerprint in its metadata, and control_<name>.mp4 to the job's folder.
 
-    No frame is encoded anew, but for controls in other containers than MP4. Raises MediaError.
+    No frame is encoded again, except of controls in another container than MP4. Raises MediaError.
     """
     tag_video(video, job.folder / "output.mp4", {FINGERPRINT: job.run.fingerprint})
     for name, control in controls.items():

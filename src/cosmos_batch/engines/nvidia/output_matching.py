@@ -1,8 +1,8 @@
-"""Whose output is whose in a tensor batch from which the guardrail may have dropped some.
+"""Matches outputs to runs in a tensor batch from which the guardrail may have dropped samples.
 
 Outputs keep the order of the runs and move up into the gaps, each with the prompt that it was made from. So the
-outputs' prompts are a subsequence of the runs' prompts, and an output is proven to be a run's if it is that run's
-in every way in which the one can be laid into the other.
+outputs' prompts are a subsequence of the runs' prompts. An output is proven to be a run's if it belongs to that
+run in every possible embedding of the subsequence.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Attribution:
-    """What is proven of a tensor batch. Places count from 0, within the batch."""
+class OutputMatch:
+    """The proven owners of a tensor batch's outputs. Indices count from 0, within the batch."""
 
-    owners: dict[int, int]  # by output: the run that it was made for
-    ambiguous: frozenset[int]  # runs that may own an output, or not
-    fits: bool = True  # False: the outputs cannot be these runs' at all
+    owners: dict[int, int]  # by output: its run
+    ambiguous: frozenset[int]  # runs that own an output in some embeddings only
+    fits: bool = True  # False: the outputs cannot belong to these runs
 
     @property
-    def spoken_for(self) -> frozenset[int]:
+    def claimed(self) -> frozenset[int]:
         """Runs that have an output, or may have one."""
         return self.ambiguous.union(self.owners.values())
 
 
-def attribute(prompts: Sequence[str], outputs: Sequence[str], *, complete: bool) -> Attribution:
-    """Lay the outputs' prompts into the runs'. `complete`: no further output will come from this batch.
+def match_outputs(prompts: Sequence[str], outputs: Sequence[str], *, complete: bool) -> OutputMatch:
+    """Match outputs to runs by prompt. `complete`: no further output will come from this batch.
 
-    Until then, more outputs may follow those that are there, which leaves the same possibilities open: a run
-    that is passed over by every way of laying them is one that was dropped only once the batch is complete.
-    An output whose prompt could still be growing in its file into another run's waits too.
+    Until then more outputs may follow: a run that every embedding skips counts as dropped only once the batch is
+    complete. The last output waits too while its prompt, still being written, could grow into another run's.
     """
     known = list(outputs)
     if not complete and known and any(p != known[-1] and p.startswith(known[-1]) for p in prompts):
@@ -38,27 +37,27 @@ def attribute(prompts: Sequence[str], outputs: Sequence[str], *, complete: bool)
     first = _leftmost(prompts, known)
     last = _leftmost(prompts[::-1], known[::-1])
     if first is None or last is None:
-        return Attribution({}, frozenset(), fits=False)
-    last = [len(prompts) - 1 - place for place in reversed(last)]
+        return OutputMatch({}, frozenset(), fits=False)
+    last = [len(prompts) - 1 - index for index in reversed(last)]
     owners = {i: low for i, (low, high) in enumerate(zip(first, last, strict=True)) if low == high}
-    doubtful = {
-        place
+    ambiguous = {
+        index
         for low, high, prompt in zip(first, last, known, strict=True)
         if low != high
-        for place in range(low, high + 1)
-        if prompts[place] == prompt
+        for index in range(low, high + 1)
+        if prompts[index] == prompt
     }
-    return Attribution(owners, frozenset(doubtful))
+    return OutputMatch(owners, frozenset(ambiguous))
 
 
 def _leftmost(prompts: Sequence[str], outputs: Sequence[str]) -> list[int] | None:
-    """The places of the outputs as far to the left as they go; None where they do not fit."""
-    places: list[int] = []
-    place = -1
+    """The leftmost embedding of the outputs, as indices of prompts; None where there is none."""
+    indices: list[int] = []
+    index = -1
     for output in outputs:
         try:
-            place = prompts.index(output, place + 1)
+            index = prompts.index(output, index + 1)
         except ValueError:
             return None
-        places.append(place)
-    return places
+        indices.append(index)
+    return indices

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from cosmos_batch.engines.nvidia.launch_files import Written
+from cosmos_batch.engines.nvidia.launch_files import LaunchFiles
 from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1_DRIVEN
 from cosmos_batch.engines.nvidia.transfer1.write import write_transfer1
 from cosmos_batch.errors import PlanError
@@ -46,12 +46,12 @@ def run_of(id_: str, video: str, *, prompt: str = "", seed: int = 1, **weights: 
     return Run(id=id_, prompt=prompt or f"prompt {id_}", video=video, controls=controls, sampling=sampling)
 
 
-def spec_and_lines(written: Written) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def spec_and_lines(written: LaunchFiles) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     spec, lines = written.files
     return json.loads(spec.read_text()), [json.loads(line) for line in lines.read_text().splitlines()]
 
 
-def tensor_batches(written: Written) -> list[list[dict[str, Any]]]:
+def tensor_batches(written: LaunchFiles) -> list[list[dict[str, Any]]]:
     """The lines as the script cuts them: by number alone."""
     _, lines = spec_and_lines(written)
     size = int(written.arguments[written.arguments.index("--batch_size") + 1])
@@ -104,7 +104,7 @@ def test_a_launch_is_a_minimal_spec_and_a_line_for_each_run(
     assert set(written.inputs) == {Path(street), Path(made)}
     first = written.samples[0]
     assert (first.name, first.video) == ("video_0", written.outputs / "video_0" / "output.mp4")
-    assert first.facts == VideoInfo(960, 704, 6, 24.0)
+    assert first.expected == VideoInfo(960, 704, 6, 24.0)
 
 
 def test_edge_and_vis_videos_are_made_at_the_inputs_own_size(
@@ -144,7 +144,7 @@ def test_what_the_script_makes_by_itself_is_null_and_upscale_is_not_named(
     assert spec_and_lines(up_written)[1][0]["control_overrides"] == {"upscale": {"control_weight": 0.5}}
     assert up_written.batch_size == 1
     # three tiles of 960x704, which share 256 pixels across and 192 down
-    assert up_written.samples[0].facts == VideoInfo(2624, 1920, 6, 24.0)
+    assert up_written.samples[0].expected == VideoInfo(2624, 1920, 6, 24.0)
 
 
 def test_runs_of_different_weights_share_a_tensor_batch_as_maps(
@@ -224,7 +224,7 @@ def test_files_are_named_as_the_script_finds_them(tmp_path: Path, street: str, c
         assert path.exists() or path == tmp_path / "out" / "outputs" / "batch_0001"
         return f"/remote/{len(asked)}{path.suffix}"
 
-    written = write_transfer1(launch, tmp_path / "out", cache=cache, there=there)
+    written = write_transfer1(launch, tmp_path / "out", cache=cache, stage=there)
 
     assert all(argument.startswith(("--", "/remote/", "1")) for argument in written.arguments)
     (line,) = spec_and_lines(written)[1]

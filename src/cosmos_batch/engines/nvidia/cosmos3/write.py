@@ -1,4 +1,4 @@
-"""The JSONL of Cosmos 3's transfer samples, every setting spelled out."""
+"""Writes the JSONL of Cosmos 3's transfer samples, every setting written out."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_batch.controls import CONTROLS
-from cosmos_batch.engines.nvidia.launch_files import Sample, There, Written
-from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, name_of, number
+from cosmos_batch.engines.nvidia.launch_files import (
+    LaunchFiles,
+    LaunchFolder,
+    Sample,
+    Stage,
+    launch_name,
+    number,
+)
 from cosmos_batch.engines.resolutions import COSMOS3_SIZES, nearest, parsed, place_of
 from cosmos_batch.errors import PlanError
 from cosmos_batch.formats.cosmos3 import SHIFT, chunk_frames, control_guidance
@@ -16,34 +22,34 @@ from cosmos_batch.planning.plan import Launch
 from cosmos_batch.run import Control, ResolvedRun
 
 
-def write_cosmos3(launch: Launch, folder: Path, *, there: There = str) -> Written:
+def write_cosmos3(launch: Launch, folder: Path, *, stage: Stage = str) -> LaunchFiles:
     """Write a launch into `folder` as `batch_0001.jsonl`.
 
-    Edge and blur videos that no run brings are left to the script, which makes them by
-    preset, always the same. The aspect ratio is written, because the script takes 16:9 where it is left out.
+    Edge and blur videos that no run gives are left to the script, which makes them by
+    preset, deterministically. The aspect ratio is written, because the script's default is 16:9.
 
-    Raises PlanError for a launch that the script would not make as asked, MediaError if a video cannot be looked
-    into, and StorageError if something cannot be written.
+    Raises PlanError for a launch that the script would not make as asked, MediaError if a video cannot be
+    probed, and StorageError if something cannot be written.
     """
-    place = SampleFiles(folder.absolute(), name_of(launch), there)
-    records = [_record(run, place) for run in launch.runs]
-    lines = place.write_lines(".jsonl", records)
-    named = there(lines)
-    if "*" in named:
-        raise PlanError(f"{named}: Cosmos 3 takes '*' in a file's name for a pattern; choose another folder")
-    return Written(
+    target = LaunchFolder(folder.absolute(), launch_name(launch), stage)
+    records = [_record(run, target) for run in launch.runs]
+    lines = target.write_lines(".jsonl", records)
+    staged = stage(lines)
+    if "*" in staged:
+        raise PlanError(f"{staged}: Cosmos 3 takes '*' in a file's name for a pattern; choose another folder")
+    return LaunchFiles(
         files=(lines,),
-        arguments=("-i", named, "-o", there(place.outputs)),
-        samples=tuple(_sample(run, place) for run in launch.runs),
+        arguments=("-i", staged, "-o", stage(target.outputs)),
+        samples=tuple(_sample(run, target) for run in launch.runs),
         batch_size=1,
-        inputs=tuple(place.inputs),
-        outputs=place.outputs,
+        inputs=tuple(target.inputs),
+        outputs=target.outputs,
     )
 
 
-def _record(run: ResolvedRun, place: SampleFiles) -> dict[str, Any]:
+def _record(run: ResolvedRun, target: LaunchFolder) -> dict[str, Any]:
     sampling = run.sampling
-    resolution, aspect = _size(run, place)
+    resolution, aspect = _size(run, target)
     record: dict[str, Any] = {
         "name": run.id,
         "prompt": run.prompt,
@@ -66,19 +72,19 @@ def _record(run: ResolvedRun, place: SampleFiles) -> dict[str, Any]:
         "show_input": False,
     }
     if run.video is not None:
-        record["vision_path"] = place.input(run.video)
+        record["vision_path"] = target.input(run.video)
     else:
         record["fps"] = number(sampling.fps)
-    return record | {_name(control): _control(control, place) for control in run.active}
+    return record | {_name(control): _control(control, target) for control in run.active}
 
 
-def _size(run: ResolvedRun, place: SampleFiles) -> tuple[str, tuple[int, int]]:
-    """The script's name of a size, and its aspect ratio."""
+def _size(run: ResolvedRun, target: LaunchFolder) -> tuple[str, tuple[int, int]]:
+    """The script's name of the run's size, and its aspect ratio."""
     wanted = run.sampling.resolution
     size = parsed(wanted)
     if size is None and wanted in COSMOS3_SIZES:
         first = run.video or next(control.video for control in run.active if control.video)
-        size = nearest(COSMOS3_SIZES[wanted], place.facts(first))
+        size = nearest(COSMOS3_SIZES[wanted], target.info(first))
     found = place_of(size, COSMOS3_SIZES) if size else None
     if found is None:
         raise PlanError(f"run {run.id}: resolution {wanted!r} is none of Cosmos 3's")
@@ -90,20 +96,20 @@ def _name(control: Control) -> str:
     return CONTROLS[control.name].cosmos3 or control.name
 
 
-def _control(control: Control, place: SampleFiles) -> dict[str, Any]:
+def _control(control: Control, target: LaunchFolder) -> dict[str, Any]:
     record: dict[str, Any] = {"weight": control.weight}
     if control.video is not None:
-        record["control_path"] = place.input(control.video)
+        record["control_path"] = target.input(control.video)
     elif preset := CONTROLS[control.name].script_preset:
         record[preset] = control.preset
     return record
 
 
-def _sample(run: ResolvedRun, place: SampleFiles) -> Sample:
-    own = place.outputs / run.id
-    resolution, aspect = _size(run, place)
+def _sample(run: ResolvedRun, target: LaunchFolder) -> Sample:
+    own = target.outputs / run.id
+    resolution, aspect = _size(run, target)
     width, height = COSMOS3_SIZES[resolution][aspect]
-    fps = place.facts(run.video).fps if run.video else run.sampling.fps
+    fps = target.info(run.video).fps if run.video else run.sampling.fps
     controls: dict[str, Path] = {control.name: own / f"control_{_name(control)}.mp4" for control in run.active}
-    facts = VideoInfo(width, height, run.sampling.num_frames, fps)
-    return Sample(run, run.id, own / "vision.mp4", None, controls, facts)
+    expected = VideoInfo(width, height, run.sampling.num_frames, fps)
+    return Sample(run, run.id, own / "vision.mp4", None, controls, expected)

@@ -1,1 +1,1 @@
-"""Starting NVIDIA's scripts: as a process here, in a container, or on another host over ssh."""
+"""Launchers of NVIDIA's scripts: local processes, containers, another host over ssh."""

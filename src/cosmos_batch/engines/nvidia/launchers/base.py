@@ -1,4 +1,4 @@
-"""What starts a script: on this machine, in a container, on another host."""
+"""Protocols of a launcher and its processes, and the command that they start."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-SUPERVISOR = Path(__file__).with_name("watchdog.py").read_text(encoding="utf-8")
+WATCHDOG = Path(__file__).with_name("watchdog.py").read_text(encoding="utf-8")
 LOST = 128 + 9
-"""The exit status of a process of which nothing is known but that it is gone: as if it had been killed."""
+"""The exit status of a process that was lost: as if it had been killed."""
 
 
-def supervised(python: str, argv: tuple[str, ...], patience: float = 0) -> tuple[str, ...]:
-    """The command line that runs `argv` and ends with whoever started it, and holds its stdin.
+def with_watchdog(python: str, argv: tuple[str, ...], timeout: float = 0) -> tuple[str, ...]:
+    """The command line that runs `argv` under the watchdog, which ends it when its starter is gone.
 
-    `patience`: seconds without a byte on stdin after which the starter counts as gone; 0: only when stdin ends.
+    `timeout`: seconds without a byte on stdin after which the starter counts as gone; 0: only when stdin ends.
     """
-    return (python, "-I", "-S", "-c", SUPERVISOR, f"{patience:g}", *argv)
+    return (python, "-I", "-S", "-c", WATCHDOG, f"{timeout:g}", *argv)
 
 
 def killed(status: int) -> bool:
@@ -27,43 +27,43 @@ def killed(status: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ScriptCommand:
-    """A script to be started."""
+    """A script to start."""
 
     python: str  # the interpreter, where the script runs
-    argv: tuple[str, ...]  # the whole command line, as data: nothing in it is ever read by a shell
-    env: Mapping[str, str]  # over the environment that is there
+    argv: tuple[str, ...]  # the whole command line, as data: no shell reads any of it
+    env: Mapping[str, str]  # added to the environment there
     cwd: str  # where the script runs
-    outputs: Path  # its output folder, by its local name
-    outputs_there: str  # the same, as the launcher's `there` named it
-    log: Path  # the local file that gets all that it says, as it says it
+    outputs: Path  # its output folder on this machine
+    staged_outputs: str  # the same folder where the script runs, as `stage` returned it
+    log: Path  # the local file that its output is appended to
 
 
 class Process(Protocol):
-    """A script that was started. Names of outputs are relative to the output folder. All raise EngineError."""
+    """A started script. Names of outputs are relative to the output folder. All methods raise EngineError."""
 
     def poll(self) -> int | None:
         """Its exit status, 128 + n where a signal n ended it; None while it runs."""
 
     def listing(self, folder: str = "") -> frozenset[str]:
-        """Names in a folder of its outputs; none where there is no such folder."""
+        """Names in a folder of its outputs; empty where there is no such folder."""
 
     def read(self, name: str) -> bytes | None:
         """The contents of a small output; None where there is none."""
 
     def fetch(self, name: str) -> Path | None:
-        """Bring a finished output here, under its local name; None where there is none."""
+        """Copy a finished output to this machine, and return its path; None where there is none."""
 
     def close(self) -> None:
-        """End it with all that it started, if it still runs, and forget its outputs that were not fetched."""
+        """End it with all processes that it started, and delete the outputs that were not fetched."""
 
 
 class Launcher(Protocol):
-    """Where scripts run. All raise EngineError, and MediaError for an input that cannot be read."""
+    """A place where scripts run. All methods raise EngineError, and MediaError for an unreadable input."""
 
-    def there(self, path: Path) -> str:
-        """What a local file or folder is called where scripts run; a file is brought there, once per content."""
+    def stage(self, path: Path) -> str:
+        """The path of a local file or folder where scripts run; a file is copied there, once per content."""
 
-    def start(self, order: ScriptCommand) -> Process:
+    def start(self, command: ScriptCommand) -> Process:
         """Start a script."""
 
     def close(self) -> None:

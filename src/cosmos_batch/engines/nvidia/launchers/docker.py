@@ -1,4 +1,4 @@
-"""Scripts in a container: `docker run`, with the folder of the launches at its own path inside."""
+"""Starts scripts in containers: `docker run`, with the folder of the launches at its own path inside."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from cosmos_batch.engines.nvidia.launchers.base import ScriptCommand, supervised
+from cosmos_batch.engines.nvidia.launchers.base import ScriptCommand, with_watchdog
 from cosmos_batch.engines.nvidia.launchers.local import LocalProcess
-from cosmos_batch.engines.nvidia.launchers.remote_files import ContentNames, stage
+from cosmos_batch.engines.nvidia.launchers.remote_files import ContentNames, copy_once
 from cosmos_batch.errors import EngineError
 
-_DOCKER_SECONDS = 60  # for docker to say that a container is gone
+_DOCKER_SECONDS = 60  # limit for `docker rm`
 
 
 class DockerProcess(LocalProcess):
     """A `docker run` in the foreground, and its container."""
 
-    def __init__(self, docker: str, name: str, argv: tuple[str, ...], order: ScriptCommand) -> None:
+    def __init__(self, docker: str, name: str, argv: tuple[str, ...], command: ScriptCommand) -> None:
         self._remove = (docker, "rm", "--force", name)
-        super().__init__(argv, order, cwd=None, env=None)
+        super().__init__(argv, command, cwd=None, env=None)
 
     def close(self) -> None:
         """End the container."""
         running = self.poll() is None
         super().close()
-        if running:  # a client that is gone says nothing of its container
+        if running:  # the client's exit does not end its container
             with suppress(OSError, subprocess.TimeoutExpired):
                 subprocess.run(
                     self._remove,
@@ -66,31 +66,31 @@ class DockerLauncher:
         self._options = options
         self._names = ContentNames()
 
-    def there(self, path: Path) -> str:
-        """The path itself below the folder of the launches; any other file is brought there, once per content."""
+    def stage(self, path: Path) -> str:
+        """The path itself below the folder of the launches; any other file is copied there, once per content."""
         if path.is_relative_to(self._scratch):
             return str(path)
         if not path.is_file():
             raise EngineError(f"{path}: not a file, and not below {self._scratch}")
-        return str(stage(path, self._scratch / "inputs", self._names.name(path)))
+        return str(copy_once(path, self._scratch / "inputs", self._names.name(path)))
 
-    def start(self, order: ScriptCommand) -> DockerProcess:
-        """Start a script in a container of its own, which goes when the script ends."""
+    def start(self, command: ScriptCommand) -> DockerProcess:
+        """Start a script in a new container, which is removed when the script ends."""
         name = f"cosmos-batch-{secrets.token_hex(6)}"
-        return DockerProcess(self._docker, name, self.command(order, name), order)
+        return DockerProcess(self._docker, name, self.command_line(command, name), command)
 
-    def command(self, order: ScriptCommand, name: str) -> tuple[str, ...]:
-        """The whole command line of an order, in a container of that name."""
+    def command_line(self, command: ScriptCommand, name: str) -> tuple[str, ...]:
+        """The whole command line that runs a script in a container of this name."""
         mounts = [f"--mount={_mount(source, target)}" for source, target in self._mounts.items()]
-        env = [f"--env={key}={value}" for key, value in order.env.items()]
+        env = [f"--env={key}={value}" for key, value in command.env.items()]
         return (
             *(self._docker, "run", "--rm", "--interactive", "--init", f"--name={name}", f"--gpus={self._gpus}"),
-            *(*mounts, *env, f"--workdir={order.cwd}", *self._options, self._image),
-            *supervised(order.python, order.argv),
+            *(*mounts, *env, f"--workdir={command.cwd}", *self._options, self._image),
+            *with_watchdog(command.python, command.argv),
         )
 
     def close(self) -> None:
-        """There is nothing to free."""
+        """Do nothing: the launcher holds nothing."""
 
 
 def _mount(source: str, target: str) -> str:

@@ -1,4 +1,4 @@
-"""Scripts as processes of this machine."""
+"""Starts scripts as processes of this machine."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cosmos_batch.engines.nvidia.launchers.base import ScriptCommand, supervised
+from cosmos_batch.engines.nvidia.launchers.base import ScriptCommand, with_watchdog
 from cosmos_batch.engines.nvidia.launchers.watchdog import GRACE_SECONDS
 from cosmos_batch.errors import EngineError
 
 
 class LocalProcess:
-    """A supervised process of this machine, whose outputs lie where they are looked for."""
+    """A process of this machine, under the watchdog."""
 
     def __init__(
-        self, argv: Sequence[str], order: ScriptCommand, *, cwd: str | None, env: Mapping[str, str] | None
+        self, argv: Sequence[str], command: ScriptCommand, *, cwd: str | None, env: Mapping[str, str] | None
     ) -> None:
-        """Start `argv`, which supervises the order's command line. Raises EngineError."""
-        self._outputs = order.outputs
+        """Start `argv`, which runs the command under the watchdog. Raises EngineError."""
+        self._outputs = command.outputs
         try:
-            with order.log.open("ab") as log:
+            with command.log.open("ab") as log:
                 self._child = subprocess.Popen(
                     argv,
                     stdin=subprocess.PIPE,
@@ -42,7 +42,7 @@ class LocalProcess:
         return 128 - status if status is not None and status < 0 else status
 
     def listing(self, folder: str = "") -> frozenset[str]:
-        """Names in a folder of its outputs; none where there is no such folder."""
+        """Names in a folder of its outputs; empty where there is no such folder."""
         try:
             return frozenset(os.listdir(self._outputs / folder))  # noqa: PTH208 - names, and many of them
         except (FileNotFoundError, NotADirectoryError):
@@ -60,15 +60,15 @@ class LocalProcess:
             raise EngineError(f"{self._outputs / name} cannot be read: {exc.strerror}") from exc
 
     def fetch(self, name: str) -> Path | None:
-        """The output itself; None where there is none."""
+        """The path of an output; None where there is none."""
         path = self._outputs / name
         return path if path.is_file() else None
 
     def close(self) -> None:
-        """End it with all that it started, if it still runs."""
+        """End it with all processes that it started, and delete its outputs."""
         if self._child.stdin is not None:
             with suppress(OSError):
-                self._child.stdin.close()  # upon which the supervisor ends the script's group
+                self._child.stdin.close()  # the watchdog then ends the script's process group
         try:
             self._child.wait(2 * GRACE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -80,14 +80,14 @@ class LocalProcess:
 class LocalLauncher:
     """Starts scripts on this machine, under this user."""
 
-    def there(self, path: Path) -> str:
+    def stage(self, path: Path) -> str:
         """The path itself."""
         return str(path)
 
-    def start(self, order: ScriptCommand) -> LocalProcess:
+    def start(self, command: ScriptCommand) -> LocalProcess:
         """Start a script."""
-        env = {**os.environ, **order.env}
-        return LocalProcess(supervised(order.python, order.argv), order, cwd=order.cwd, env=env)
+        env = {**os.environ, **command.env}
+        return LocalProcess(with_watchdog(command.python, command.argv), command, cwd=command.cwd, env=env)
 
     def close(self) -> None:
-        """There is nothing to free."""
+        """Do nothing: the launcher holds nothing."""

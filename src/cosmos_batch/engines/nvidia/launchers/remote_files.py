@@ -1,4 +1,4 @@
-"""Names by content: the same bytes under many names are brought to the scripts once."""
+"""Names by content, so that equal files under many names are copied to the scripts once."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _SAFE_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 
 
 class ContentNames:
-    """A name for a file that says what is in it: SHA-256 and a harmless form of the suffix."""
+    """Names files by their content: SHA-256 and a sanitised suffix."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int, int, int], str] = {}
 
     def name(self, path: Path) -> str:
-        """The name. A file is read again only if it has changed. Raises MediaError if it cannot be read."""
+        """The name of a file, which is read again only if it has changed. Raises MediaError if unreadable."""
         try:
-            facts = path.stat()
-            identity = (str(path), facts.st_size, facts.st_mtime_ns, facts.st_ino)
+            stat = path.stat()
+            identity = (str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
             if identity not in self._known:
                 with path.open("rb") as stream:
                     self._known[identity] = hashlib.file_digest(stream, "sha256").hexdigest() + _suffix(path)
@@ -37,10 +37,10 @@ def _suffix(path: Path) -> str:
     return suffix if _SAFE_SUFFIX.fullmatch(suffix) else ""
 
 
-def stage(path: Path, folder: Path, name: str) -> Path:
-    """Have a copy of a file lie in a folder under that name, whole or not at all. Raises StorageError.
+def copy_once(path: Path, folder: Path, name: str) -> Path:
+    """Copy a file to a folder under this name, whole or not at all, unless it is there. Raises StorageError.
 
-    No link: a file that is changed in place would change under a name that says what was in it.
+    A link would not do: a file that is changed in place would change under a name that states its content.
     """
     target = folder / name
     if target.exists():
@@ -52,5 +52,5 @@ def stage(path: Path, folder: Path, name: str) -> Path:
         part.replace(target)
     except OSError as exc:
         part.unlink(missing_ok=True)
-        raise StorageError(f"{path}: cannot be brought into {folder} ({exc.strerror})") from exc
+        raise StorageError(f"{path}: cannot be copied to {folder} ({exc.strerror})") from exc
     return target

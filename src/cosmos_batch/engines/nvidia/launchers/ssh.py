@@ -1,7 +1,7 @@
-"""Scripts on a GPU host: ssh to run them, SFTP to bring inputs there and outputs back.
+"""Starts scripts on a GPU host: ssh to run them, SFTP to copy inputs there and outputs back.
 
-The host's key must be in a known-hosts file; it is never accepted unseen. The remote user's shell must be a POSIX
-shell: it is given one quoted command line, in which every word is data.
+The host's key must be in a known-hosts file; an unknown key is never accepted. The remote user's shell must be a
+POSIX shell: it gets one quoted command line, in which every word is data.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from typing import Any, TypeVar
 
 import asyncssh
 
-from cosmos_batch.engines.nvidia.launchers.base import LOST, ScriptCommand, supervised
+from cosmos_batch.engines.nvidia.launchers.base import LOST, ScriptCommand, with_watchdog
 from cosmos_batch.engines.nvidia.launchers.remote_files import ContentNames
 from cosmos_batch.engines.nvidia.launchers.watchdog import GRACE_SECONDS
 from cosmos_batch.errors import EngineError
 
 _T = TypeVar("_T")
-_PAUSES = (0.5, 1, 2, 4, 8, 16, 32)  # seconds between tries to reach a host again that was lost
-_ALIVE_SECONDS = 15  # between two signs of life asked of the host; after three without answer it is lost
-_BEAT_SECONDS = 10  # between two signs of life given to the supervisor there
-PATIENCE_SECONDS = 40  # without one, until the supervisor ends the script: before the host counts as lost here
+_RECONNECT_PAUSES = (0.5, 1, 2, 4, 8, 16, 32)  # seconds between attempts to reconnect to a host
+_KEEPALIVE_SECONDS = 15  # between two keepalive requests to the host; after three without answer it is lost
+_HEARTBEAT_SECONDS = 10  # between two bytes to the watchdog there
+WATCHDOG_TIMEOUT = 40  # without a byte, until the watchdog ends the script: before the host counts as lost here
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Host:
     """A GPU host, and how to log in there."""
 
     name: str
-    folder: str  # absolute; for the files of the launches, made if need be
+    folder: str  # absolute; for the files of the launches, made if missing
     user: str | None = None  # None: as ~/.ssh/config says, else this user
     port: int | None = None
     # File of a private key; None: as ~/.ssh/config says, else the agent and the usual files
@@ -45,7 +45,7 @@ class Host:
 
 
 class _Loop:
-    """An event loop in a thread of its own, for callers who wait."""
+    """An event loop in its own thread, for synchronous callers."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -53,7 +53,7 @@ class _Loop:
         self._thread.start()
 
     def wait(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """The result of the work. Whatever ssh, SFTP or the network raise becomes an EngineError."""
+        """Run a coroutine and return its result. Errors of ssh, SFTP and the network become EngineError."""
         if self._loop.is_closed():
             work.close()
             raise EngineError("ssh: the connection was closed")
@@ -63,14 +63,14 @@ class _Loop:
             raise EngineError(f"ssh: {type(exc).__name__}: {exc}") from exc
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the loop and its thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
 
 class SshProcess:
-    """A supervised process of the host. It ends when the connection does."""
+    """A process of the host, under the watchdog. It ends when the connection does."""
 
     def __init__(
         self,
@@ -93,12 +93,12 @@ class SshProcess:
     async def _status(self) -> int | None:
         if not self._process.is_closing():
             return None
-        await self._process.wait_closed()  # all that it said has been written down
+        await self._process.wait_closed()  # the log is complete then
         status = self._process.returncode
         return LOST if status is None else 128 - status if status < 0 else status
 
     def listing(self, folder: str = "") -> frozenset[str]:
-        """Names in a folder of its outputs; none where there is no such folder."""
+        """Names in a folder of its outputs; empty where there is no such folder."""
         return self._loop.wait(self._listing(f"{self._remote}/{folder}"))
 
     async def _listing(self, path: str) -> frozenset[str]:
@@ -117,11 +117,11 @@ class SshProcess:
                 contents = await stream.read()
         except asyncssh.SFTPNoSuchFile:
             return None
-        assert isinstance(contents, bytes)  # for want of an encoding
+        assert isinstance(contents, bytes)  # as no encoding is given
         return contents
 
     def fetch(self, name: str) -> Path | None:
-        """Bring a finished output here, under its local name; None where there is none."""
+        """Copy a finished output to this machine, and return its path; None where there is none."""
         target = self._outputs / name
         target.parent.mkdir(parents=True, exist_ok=True)
         return target if self._loop.wait(self._fetch(f"{self._remote}/{name}", target)) else None
@@ -134,13 +134,13 @@ class SshProcess:
         return True
 
     def close(self) -> None:
-        """End it with all that it started, if it still runs, and remove its outputs there."""
-        with suppress(EngineError):  # the host is out of reach: its supervisor sees the connection end
+        """End it with all processes that it started, and delete its outputs there."""
+        with suppress(EngineError):  # the host is out of reach: its watchdog sees the connection end
             self._loop.wait(self._close())
 
     async def _close(self) -> None:
         if not self._process.is_closing():
-            self._process.stdin.write_eof()  # upon which the supervisor ends the script's group
+            self._process.stdin.write_eof()  # the watchdog then ends the script's process group
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._process.wait_closed(), 2 * GRACE_SECONDS)
         self._process.close()
@@ -149,35 +149,35 @@ class SshProcess:
 
 
 @dataclass(slots=True)
-class _Line:
-    """A connection that is up."""
+class _Connection:
+    """An open connection with its SFTP client."""
 
-    connection: asyncssh.SSHClientConnection
+    ssh: asyncssh.SSHClientConnection
     sftp: asyncssh.SFTPClient
 
 
 class SshLauncher:
-    """Starts scripts on one GPU host, over one connection, which is made anew when it was lost."""
+    """Starts scripts on one GPU host, over one connection, which is reopened when it is lost."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._names = ContentNames()
-        self._there: set[str] = set()  # inputs that were seen there over this connection
+        self._staged: set[str] = set()  # inputs known to be there since the connection was opened
         self._loop = _Loop()
-        self._line: _Line | None = None
-        self._beats: asyncio.Task[None] | None = None  # of the latest process
+        self._connection: _Connection | None = None
+        self._heartbeat: asyncio.Task[None] | None = None  # of the latest process
 
-    def there(self, path: Path) -> str:
-        """A file's name on the host, under which it now lies there; of a folder to be, a name for it there."""
+    def stage(self, path: Path) -> str:
+        """Copy a file to the host unless it is there, and return its path; for a folder, a new path there."""
         if not path.is_file():
             return f"{self._host.folder}/{path.name}-{secrets.token_hex(6)}"
         name = f"{self._host.folder}/inputs/{self._names.name(path)}"
-        if name not in self._there:
-            self._loop.wait(self._bring(path, name))
-            self._there.add(name)
+        if name not in self._staged:
+            self._loop.wait(self._upload(path, name))
+            self._staged.add(name)
         return name
 
-    async def _bring(self, path: Path, name: str) -> None:
+    async def _upload(self, path: Path, name: str) -> None:
         sftp = (await self._connected()).sftp
         if await sftp.exists(name) and await sftp.getsize(name) == path.stat().st_size:
             return
@@ -186,22 +186,22 @@ class SshLauncher:
         await sftp.put(path, part)
         await sftp.posix_rename(part, name)
 
-    async def _connected(self) -> _Line:
-        """The line; where it was lost, a new one, as soon as the host answers."""
-        if self._line is not None and not self._line.connection.is_closed():
-            return self._line
-        self._there.clear()
-        for pause in _PAUSES if self._line is not None else ():
+    async def _connected(self) -> _Connection:
+        """The connection; after a loss a new one, as soon as the host answers."""
+        if self._connection is not None and not self._connection.ssh.is_closed():
+            return self._connection
+        self._staged.clear()
+        for pause in _RECONNECT_PAUSES if self._connection is not None else ():
             try:
-                self._line = await self._connect()
+                self._connection = await self._connect()
             except (OSError, asyncssh.ConnectionLost):
                 await asyncio.sleep(pause)
             else:
-                return self._line
-        self._line = await self._connect()
-        return self._line
+                return self._connection
+        self._connection = await self._connect()
+        return self._connection
 
-    async def _connect(self) -> _Line:
+    async def _connect(self) -> _Connection:
         host = self._host
         options = {
             "port": host.port,
@@ -212,51 +212,51 @@ class SshLauncher:
         connection = await asyncssh.connect(
             host.name,
             **{name: value for name, value in options.items() if value is not None},
-            keepalive_interval=_ALIVE_SECONDS,
+            keepalive_interval=_KEEPALIVE_SECONDS,
         )
-        return _Line(connection, await connection.start_sftp_client())
+        return _Connection(connection, await connection.start_sftp_client())
 
-    def start(self, order: ScriptCommand) -> SshProcess:
+    def start(self, command: ScriptCommand) -> SshProcess:
         """Start a script."""
-        return self._loop.wait(self._start(order))
+        return self._loop.wait(self._start(command))
 
-    async def _start(self, order: ScriptCommand) -> SshProcess:
-        line = await self._connected()
-        await line.sftp.makedirs(order.outputs_there, exist_ok=True)
-        process = await line.connection.create_process(
-            command_line(order),
-            stdout=order.log.open("ab", buffering=0),
+    async def _start(self, command: ScriptCommand) -> SshProcess:
+        connection = await self._connected()
+        await connection.sftp.makedirs(command.staged_outputs, exist_ok=True)
+        process = await connection.ssh.create_process(
+            command_line(command),
+            stdout=command.log.open("ab", buffering=0),
             stderr=asyncssh.STDOUT,
             encoding=None,
         )
-        self._beats = asyncio.create_task(_beat(process))
-        return SshProcess(self._loop, process, line.sftp, order.outputs, order.outputs_there)
+        self._heartbeat = asyncio.create_task(_send_heartbeat(process))
+        return SshProcess(self._loop, process, connection.sftp, command.outputs, command.staged_outputs)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         with suppress(EngineError):
-            self._loop.wait(self._hang_up())
+            self._loop.wait(self._disconnect())
         self._loop.close()
 
-    async def _hang_up(self) -> None:
-        if self._beats is not None:
-            self._beats.cancel()
-        if self._line is not None:
-            self._line.sftp.exit()
-            self._line.connection.close()
-            await self._line.connection.wait_closed()
+    async def _disconnect(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+        if self._connection is not None:
+            self._connection.sftp.exit()
+            self._connection.ssh.close()
+            await self._connection.ssh.wait_closed()
 
 
-async def _beat(process: asyncssh.SSHClientProcess[bytes]) -> None:
-    """Tell the supervisor that we are there, as long as the process runs."""
+async def _send_heartbeat(process: asyncssh.SSHClientProcess[bytes]) -> None:
+    """Send a byte to the watchdog at intervals, as long as the process runs."""
     with suppress(OSError, asyncssh.Error):
         while not process.is_closing():
             process.stdin.write(b".")
-            await asyncio.sleep(_BEAT_SECONDS)
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
 
 
-def command_line(order: ScriptCommand) -> str:
-    """An order as one line for a POSIX shell, every word of it quoted."""
-    env = [f"{key}={value}" for key, value in order.env.items()]
-    words = ["env", *env, *supervised(order.python, order.argv, PATIENCE_SECONDS)]
-    return f"cd -- {shlex.quote(order.cwd)} && exec {shlex.join(words)}"
+def command_line(command: ScriptCommand) -> str:
+    """A command as one line for a POSIX shell, every word quoted."""
+    env = [f"{key}={value}" for key, value in command.env.items()]
+    words = ["env", *env, *with_watchdog(command.python, command.argv, WATCHDOG_TIMEOUT)]
+    return f"cd -- {shlex.quote(command.cwd)} && exec {shlex.join(words)}"

@@ -1,8 +1,7 @@
 """The order of the runs in a Transfer1 batch file.
 
-When the guardrail drops a sample of a tensor batch, those after it move up, and only the prompt beside an output
-says whose it is. So runs of equal prompts go to different tensor batches wherever that can be
-had by changing places.
+When the guardrail drops a sample of a tensor batch, the samples after it move up, and only the prompt beside an
+output identifies its run. So runs of equal prompts are moved to different tensor batches where an exchange allows.
 """
 
 from __future__ import annotations
@@ -17,35 +16,35 @@ from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.run import ResolvedRun, Run, Sampling
 
 weights_of = key_of(("weights", "input"), Sampling())
-"""What a tensor batch of numbers must have equal, beside its shape."""
+"""The values that runs of a tensor batch without maps must have equal, beside the shape."""
 
 
 def mixes_weights(runs: Iterable[Run]) -> bool:
-    """Whether the runs of a tensor batch differ in weights, or in whether these are maps."""
+    """Whether the runs of a tensor batch differ in weights, or in which of them are maps."""
     return len({weights_of(run, None)[0] for run in runs}) > 1
 
 
-def spread(launch: Launch) -> Launch:
-    """The launch with equal prompts in different tensor batches, as far as that goes; else as it is."""
+def spread_prompts(launch: Launch) -> Launch:
+    """The launch with equal prompts in different tensor batches, as far as exchanges of runs allow."""
     batches: list[Batch] = []
-    for _, alike in groupby(launch.batches, key=_kind):
-        batches += _apart(list(alike))
+    for _, alike in groupby(launch.batches, key=_exchange_key):
+        batches += _separate(list(alike))
     return replace(launch, batches=tuple(batches))
 
 
-def _kind(batch: Batch) -> object:
-    """Equal for batches whose runs may change places."""
+def _exchange_key(batch: Batch) -> object:
+    """A key that is equal for batches whose runs may be exchanged."""
     return (batch.shape, weights_of(batch.runs[0], None)) if not mixes_weights(batch.runs) else id(batch)
 
 
-def _apart(batches: Sequence[Batch]) -> Sequence[Batch]:
+def _separate(batches: Sequence[Batch]) -> Sequence[Batch]:
     if not any(_repeats(batch) for batch in batches):
         return batches
     runs = [run for batch in batches for run in batch.runs]
-    often = Counter(run.prompt for run in runs)
-    runs.sort(key=lambda run: (-often[run.prompt], run.prompt))
+    counts = Counter(run.prompt for run in runs)
+    runs.sort(key=lambda run: (-counts[run.prompt], run.prompt))
     dealt = _deal(runs, [len(batch.runs) for batch in batches])
-    return [replace(batch, runs=tuple(hand)) for batch, hand in zip(batches, dealt, strict=True)]
+    return [replace(batch, runs=tuple(share)) for batch, share in zip(batches, dealt, strict=True)]
 
 
 def _repeats(batch: Batch) -> bool:
@@ -53,12 +52,12 @@ def _repeats(batch: Batch) -> bool:
 
 
 def _deal(runs: Sequence[ResolvedRun], sizes: Sequence[int]) -> list[list[ResolvedRun]]:
-    """One run to each hand in turn, until every hand has its size; so neighbours end up in different hands."""
-    hands: list[list[ResolvedRun]] = [[] for _ in sizes]
+    """Deal one run to each share in turn, until each has its size; so neighbours come to different shares."""
+    shares: list[list[ResolvedRun]] = [[] for _ in sizes]
     turn = 0
     for run in runs:
-        while len(hands[turn % len(sizes)]) == sizes[turn % len(sizes)]:
+        while len(shares[turn % len(sizes)]) == sizes[turn % len(sizes)]:
             turn += 1
-        hands[turn % len(sizes)].append(run)
+        shares[turn % len(sizes)].append(run)
         turn += 1
-    return hands
+    return shares

@@ -1,4 +1,4 @@
-"""The two files of Transfer1's batch mode: a base spec, and a line of overrides per run."""
+"""Contents of the two files of Transfer1's batch mode: a base spec, and a line of overrides per run."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ PROCESS_SETTINGS = ("negative_prompt", "num_steps", "guidance", "sigma_max", "se
 def create_minimal_base_spec(runs: Sequence[RunLike]) -> dict[str, Any]:
     """The base spec of a Transfer1 launch: every setting that holds for the process, and only controls in use.
 
-    Controls stand at weight 0, since every line of the batch file overrides them. `input_video_path` is the first
-    run's: Transfer1 demands one and does not open it in batch mode. Raises PlanError, naming the setting and both
-    values, if the runs differ in what holds for the process, and if there are no runs.
+    Controls have weight 0, since every line of the batch file overrides them. `input_video_path` is the first
+    run's: Transfer1 requires one and does not open it in batch mode. Raises PlanError if there are no runs, or
+    if they differ in a setting of the process, naming the setting and both values.
     """
-    given = as_runs(runs)
-    if not given:
+    checked = as_runs(runs)
+    if not checked:
         raise PlanError("a base spec needs at least one run")
-    each = [process_settings(run, TRANSFER1) for run in given]
-    for settings, run in zip(each, given, strict=True):
+    each = [process_settings(run, TRANSFER1) for run in checked]
+    for settings, run in zip(each, checked, strict=True):
         for name, value in settings.items():
             if value != each[0][name]:
                 raise PlanError(
                     f"{name} must be equal in a Transfer1 launch: "
-                    f"{each[0][name]!r} in run {given[0].id}, {value!r} in run {run.id}"
+                    f"{each[0][name]!r} in run {checked[0].id}, {value!r} in run {run.id}"
                 )
-    return base_spec(given, each[0])
+    return base_spec(checked, each[0])
 
 
 def base_spec(runs: Sequence[Run], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,21 +45,21 @@ def base_spec(runs: Sequence[Run], settings: Mapping[str, Any]) -> dict[str, Any
     """
     if settings.get("fps") == "input":
         raise PlanError("fps = 'input': a base spec needs a number")
-    names = sorted({control.name for run in runs for control in _written(run)})
+    names = sorted({control.name for run in runs for control in _active(run)})
     videos = [path for run in runs for path in (run.video, *(c.video for c in run.active)) if path is not None]
     spec: dict[str, Any] = {**settings, "input_video_path": videos[0] if videos else ""}
     return spec | {name: {"control_weight": 0} for name in names}
 
 
 def process_settings(run: Run, traits: Traits) -> dict[str, Any]:
-    """What a base spec says for a run, beside its controls."""
+    """The settings of a base spec for a run, without its controls."""
     defaults = resolved_defaults(traits)
     settings = {name: setting(run, name, defaults) for name in PROCESS_SETTINGS}
     return settings | {name: preset(run, control) for name, control in PRESETS.items()}
 
 
 def shared_settings(runs: Sequence[Run], traits: Traits) -> dict[str, Any]:
-    """Those settings of a base spec that all runs agree on, and that mean the same for every input."""
+    """The settings of a base spec that are equal for all runs, and that mean the same for every input."""
     each = [process_settings(run, traits) for run in runs]
     if traits.ragged:
         each = [{name: value for name, value in one.items() if value != "input"} for one in each]
@@ -69,20 +69,20 @@ def shared_settings(runs: Sequence[Run], traits: Traits) -> dict[str, Any]:
 def to_cosmos_batch_inference_jsonl(runs: Sequence[RunLike]) -> list[dict[str, Any]]:
     """The lines of a Transfer1 batch file, one dict per run.
 
-    Every active control is overridden with the run's own weight and video; a video of null has Transfer1 make it
-    from the run's input, so nothing is inherited from the base spec. upscale takes the input itself, and fails on
-    a null.
+    Every active control is overridden with the run's own weight and video, so that nothing is inherited from the
+    base spec; for a video of null Transfer1 makes it from the run's input. upscale takes the input itself, and
+    fails on a null.
     """
     return [_line(as_run(run)) for run in runs]
 
 
 def _line(run: Run) -> dict[str, Any]:
-    overrides = {control.name: _override(control) for control in _written(run)}
+    overrides = {control.name: _override(control) for control in _active(run)}
     return {"visual_input": run.video, "prompt": run.prompt, "control_overrides": overrides}
 
 
 def _override(control: Control) -> dict[str, Any]:
-    """A weight map (a .pt file) stands in the weight's place, as Transfer1 reads it."""
+    """The overrides of a control; a weight map (a .pt file) is given in place of the weight."""
     weight = control.weight if control.mask is None else control.mask
     override: dict[str, Any] = {"control_weight": weight}
     if control.name != "upscale":
@@ -94,8 +94,8 @@ def _override(control: Control) -> dict[str, Any]:
     return override
 
 
-def _written(run: Run) -> tuple[Control, ...]:
-    """The active controls; an upscaling job has the control "upscale" even where it was not spelt out."""
+def _active(run: Run) -> tuple[Control, ...]:
+    """The active controls; those of an upscaling job include "upscale" even where the run does not name it."""
     active = run.active
     if run.job_type == "upscale" and all(control.name != "upscale" for control in active):
         active += (Control(name="upscale", weight=UPSCALE_WEIGHT),)

@@ -1,4 +1,4 @@
-"""NVIDIA's `transfer.py` of Cosmos-Transfer1 as the planner sees it, by itself and as cosmos-batch drives it."""
+"""Traits of NVIDIA's Transfer1 script: alone, and as cosmos-batch drives it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import Control, Run
 
 _CHUNK_FRAMES = 121
-_SEEDS = 2**32  # numpy takes no seed from here on; chunk k is seeded with seed + k
+_SEEDS = 2**32  # numpy's seeds are below this; chunk k is seeded with seed + k
 _UPSCALE_OVERLAP = 256  # pixels that the upscaler's three tiles of a side share, along the longer side
 _ASPECTS = {bucket: (max(aspect), min(aspect)) for aspect, bucket in TRANSFER1_BUCKETS.items()}
 
@@ -28,7 +28,7 @@ def _output(run: Run, facts: VideoInfo | None) -> Shape:
 
 
 def _tokens(shape: Shape) -> int:
-    """Every chunk is padded to 121 frames, which an autoencoder of 8 x 8 x 8 makes 16 latent frames."""
+    """Tokens of a chunk: it is padded to 121 frames, which an autoencoder of 8 x 8 x 8 makes 16 latent frames."""
     return 16 * (shape.height // PATCH) * (shape.width // PATCH)
 
 
@@ -105,11 +105,11 @@ TRANSFER1 = Traits(
     objections=_objections,
 )
 """NVIDIA's `transfer.py` with a base spec and a batch file: every setting but prompts, videos and weights holds
-for the whole process, and a tensor batch of several gets its first run's weights."""
+for the whole process, and a tensor batch of several runs gets its first run's weights."""
 
 
 def upscaled(size: Size) -> Size:
-    """The size that Transfer1's upscaler makes of one of its buckets: three tiles each way, which overlap.
+    """The size to which Transfer1 upscales one of its buckets: three overlapping tiles each way.
 
     After `get_upscale_size` of cosmos_transfer1/diffusion/inference/inference_utils.py.
     """
@@ -127,5 +127,5 @@ TRANSFER1_DRIVEN = replace(
     frame_size=lambda facts: nearest(TRANSFER1_BUCKETS, facts),
     output=_output,
 )
-"""Transfer1 as cosmos-batch drives it: edge and vis videos are made beforehand, so their presets hold no launch
-apart; and a tensor batch may mix weights, each given as a map that is the same all over the picture."""
+"""Transfer1 as cosmos-batch drives it: edge and vis videos are made beforehand, so that runs of different presets
+share a launch; and a tensor batch may mix weights, each given as a map that is constant over the picture."""

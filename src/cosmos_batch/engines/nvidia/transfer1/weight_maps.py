@@ -1,7 +1,7 @@
-"""Weights as maps: what Transfer1 needs where the runs of a tensor batch differ in their weights.
+"""Weights as maps, which Transfer1 needs where the runs of a tensor batch differ in their weights.
 
-It multiplies the control features of a whole tensor batch by the first sample's numbers. Of maps it takes each
-sample's own.
+It multiplies the control features of a whole tensor batch by the first sample's numbers, but uses each sample's
+own maps.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SIDE = 2  # pixels: the script stretches a map to the picture's size
 
 
 def write_constant_map(folder: Path, weight: float) -> Path:
-    """A map [2, 2] of one weight, in double precision, so that it reads back as the very same number.
+    """Write a map [2, 2] of one weight, in double precision, so that it reads back as the same number.
 
     Raises StorageError if it cannot be written.
     """

@@ -1,4 +1,4 @@
-"""The JSONL of Transfer2.5's `examples/inference.py`: one call per control set, every setting spelled out."""
+"""Writes the JSONL of Transfer2.5's `examples/inference.py`: a call per control set, every setting written out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_batch.controls import CONTROLS, segmentation_prompt
-from cosmos_batch.engines.nvidia.launch_files import Sample, There, Written
-from cosmos_batch.engines.nvidia.launch_writers import SampleFiles, name_of
+from cosmos_batch.engines.nvidia.launch_files import LaunchFiles, LaunchFolder, Sample, Stage, launch_name
 from cosmos_batch.engines.resolutions import TRANSFER25_SIZES, parsed, place_of
 from cosmos_batch.errors import PlanError
 from cosmos_batch.media.info import VideoInfo
@@ -16,14 +15,14 @@ from cosmos_batch.planning.plan import Launch
 from cosmos_batch.run import Control, ResolvedRun
 
 
-def write_transfer25(launch: Launch, folder: Path, *, there: There = str) -> Written:
+def write_transfer25(launch: Launch, folder: Path, *, stage: Stage = str) -> LaunchFiles:
     """Write a launch into `folder` as `batch_0001.jsonl`.
 
-    The runs must have one control set. Control videos that no run brings are left to the script,
-    which makes edge and vis by preset, always the same. Outputs keep the size of their input, to even numbers.
+    The runs must have one control set. Control videos that no run gives are left to the script,
+    which makes edge and vis by preset, deterministically. Outputs keep the size of their input, to even numbers.
 
-    Raises PlanError for a launch that the script would not make as asked, MediaError if an input cannot be looked
-    into, and StorageError if something cannot be written.
+    Raises PlanError for a launch that the script would not make as asked, MediaError if an input cannot be
+    probed, and StorageError if something cannot be written.
     """
     runs = launch.runs
     if len(sets := {run.signature for run in runs}) > 1:
@@ -31,34 +30,34 @@ def write_transfer25(launch: Launch, folder: Path, *, there: There = str) -> Wri
             f"launch {launch.index}: {len(sets)} control sets; Transfer2.5 can lose controls where samples of "
             "different sets share a call"
         )
-    place = SampleFiles(folder.absolute(), name_of(launch), there)
+    target = LaunchFolder(folder.absolute(), launch_name(launch), stage)
     names = _names(runs)
-    records = [_record(run, name, place) for run, name in zip(runs, names, strict=True)]
-    lines = place.write_lines(".jsonl", records)
-    return Written(
+    records = [_record(run, name, target) for run, name in zip(runs, names, strict=True)]
+    lines = target.write_lines(".jsonl", records)
+    return LaunchFiles(
         files=(lines,),
-        arguments=("-i", there(lines), "-o", there(place.outputs)),
-        samples=tuple(_sample(run, name, place) for run, name in zip(runs, names, strict=True)),
+        arguments=("-i", stage(lines), "-o", stage(target.outputs)),
+        samples=tuple(_sample(run, name, target) for run, name in zip(runs, names, strict=True)),
         batch_size=1,
-        inputs=tuple(place.inputs),
-        outputs=place.outputs,
+        inputs=tuple(target.inputs),
+        outputs=target.outputs,
     )
 
 
 def _names(runs: Sequence[ResolvedRun]) -> list[str]:
-    """The runs' ids, but for those whose outputs would fall upon the control or mask videos of another run."""
+    """The runs' ids, but other names where an output would overwrite a control or mask video of another run."""
     ids = {run.id for run in runs}
-    return [_unlike(run.id, ids) for run in runs]
+    return [_unique_name(run.id, ids) for run in runs]
 
 
-def _unlike(own: str, ids: set[str]) -> str:
+def _unique_name(own: str, ids: set[str]) -> str:
     name = own
     while any(own != other and name.startswith((f"{other}_control_", f"{other}_mask_")) for other in ids):
         name = f"run-{name}"
-    return name if name == own or name not in ids else _unlike(f"run-{name}", ids)
+    return name if name == own or name not in ids else _unique_name(f"run-{name}", ids)
 
 
-def _record(run: ResolvedRun, name: str, place: SampleFiles) -> dict[str, Any]:
+def _record(run: ResolvedRun, name: str, target: LaunchFolder) -> dict[str, Any]:
     sampling = run.sampling
     if run.video is None:
         raise PlanError(f"run {run.id}: Transfer2.5 needs an input video")
@@ -66,7 +65,7 @@ def _record(run: ResolvedRun, name: str, place: SampleFiles) -> dict[str, Any]:
         "name": name,
         "prompt": run.prompt,
         "negative_prompt": sampling.negative_prompt,
-        "video_path": place.input(run.video),
+        "video_path": target.input(run.video),
         "seed": sampling.seed,
         "guidance": int(sampling.guidance),
         "resolution": _resolution(run),
@@ -77,7 +76,7 @@ def _record(run: ResolvedRun, name: str, place: SampleFiles) -> dict[str, Any]:
         "show_control_condition": False,
         "show_input": False,
         "keep_input_resolution": True,
-        **{control.name: _control(control, run, place) for control in run.active},
+        **{control.name: _control(control, run, target) for control in run.active},
     }
 
 
@@ -91,25 +90,25 @@ def _resolution(run: ResolvedRun) -> str:
     return found[0] if found else wanted
 
 
-def _control(control: Control, run: ResolvedRun, place: SampleFiles) -> dict[str, Any]:
+def _control(control: Control, run: ResolvedRun, target: LaunchFolder) -> dict[str, Any]:
     record: dict[str, Any] = {"control_weight": control.weight}
     if control.video is not None:
-        record["control_path"] = place.input(control.video)
+        record["control_path"] = target.input(control.video)
     elif preset := CONTROLS[control.name].script_preset:
         record[preset] = control.preset
     elif control.name == "seg":
         record["control_prompt"] = control.prompt or segmentation_prompt(run.prompt)
     if control.mask is not None:
-        record["mask_path"] = place.input(control.mask)
+        record["mask_path"] = target.input(control.mask)
     elif control.mask_prompt is not None:
         record["mask_prompt"] = control.mask_prompt
     return record
 
 
-def _sample(run: ResolvedRun, name: str, place: SampleFiles) -> Sample:
-    out = place.outputs
-    facts = place.facts(run.video or "")
-    whole = VideoInfo(facts.width // 2 * 2, facts.height // 2 * 2, run.sampling.num_frames, float(int(facts.fps)))
+def _sample(run: ResolvedRun, name: str, target: LaunchFolder) -> Sample:
+    out = target.outputs
+    info = target.info(run.video or "")
+    whole = VideoInfo(info.width // 2 * 2, info.height // 2 * 2, run.sampling.num_frames, float(int(info.fps)))
     controls: dict[str, Path] = {
         control.name: out / f"{name}_control_{control.name}.mp4" for control in run.active
     }
