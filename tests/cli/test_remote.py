@@ -14,8 +14,8 @@ import pytest
 from cosmos_batch.cli.commands.remote import request_of
 from cosmos_batch.errors import InputError
 from cosmos_batch.run import Control, Run, Sampling
-from tests.service.conftest import request, server
 from tests.support.dispatch_world import make_input
+from tests.support.http_server import request, server
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Server-sent events: none is lost, whatever the burst, and nobody holds the others up."""
+"""Server-sent events: no event is lost in a burst, and a slow client does not delay others."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tests.support.dispatch_world import make_run
 
 
 def submit(ledger: Ledger, count: int, first: int = 0) -> None:
-    """Take so many runs in."""
+    """Submit runs."""
     runs = [make_run(f"r{first + number}", Path("/in.mp4")) for number in range(count)]
     ledger.runs.accept([Submission(run) for run in runs])
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """An event's fields."""
+    """Parse the fields of an event."""
     fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
     return fields | {"data": json.loads(fields.get("data", "null"))}
 
 
 async def changes(stream: AsyncIterator[str], count: int) -> list[dict[str, Any]]:
-    """The next changes of a stream, or all until it ends."""
+    """Read the next state changes of a stream, or all until it ends."""
     found: list[dict[str, Any]] = []
     async for text in stream:
         event = parsed(text)
@@ -40,7 +40,7 @@ async def changes(stream: AsyncIterator[str], count: int) -> list[dict[str, Any]
     return found
 
 
-def test_a_burst_comes_whole_and_in_order(ledger: Ledger) -> None:
+def test_burst_of_changes_is_complete_and_in_order(ledger: Ledger) -> None:
     async def watch() -> list[dict[str, Any]]:
         streams = EventStreams(ledger, 1)
         stream = await streams.subscribe("", None)
@@ -53,7 +53,7 @@ def test_a_burst_comes_whole_and_in_order(ledger: Ledger) -> None:
     assert [event["data"]["video"] for event in seen] == [f"r{number}" for number in range(1700)]
 
 
-def test_a_stream_goes_on_where_another_broke_off(ledger: Ledger) -> None:
+def test_stream_resumes_after_an_event_id(ledger: Ledger) -> None:
     submit(ledger, 1200)
 
     async def watch() -> list[dict[str, Any]]:
@@ -67,7 +67,7 @@ def test_a_stream_goes_on_where_another_broke_off(ledger: Ledger) -> None:
     assert [int(event["id"]) for event in asyncio.run(watch())] == list(range(101, 1206))
 
 
-def test_who_does_not_read_is_let_go_and_the_others_go_on(ledger: Ledger) -> None:
+def test_stream_of_a_slow_client_is_closed_and_others_continue(ledger: Ledger) -> None:
     async def watch() -> tuple[int, int]:
         streams = EventStreams(ledger, 2)
         idle, eager = [await streams.subscribe("", None) for _ in range(2)]
@@ -81,7 +81,7 @@ def test_who_does_not_read_is_let_go_and_the_others_go_on(ledger: Ledger) -> Non
     assert asyncio.run(watch()) == (2500, 0)
 
 
-def test_streams_are_bounded(ledger: Ledger) -> None:
+def test_number_of_streams_is_limited(ledger: Ledger) -> None:
     async def open_two() -> None:
         streams = EventStreams(ledger, 1)
         await streams.subscribe("", None)

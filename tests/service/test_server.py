@@ -1,8 +1,10 @@
-"""A real server with a worker on a loopback port: OpenAI's own client, events, metrics, and the end of it all."""
+"""A real server with a worker: OpenAI's client, events, metrics, restart."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,8 @@ import httpx
 import pytest
 from openai import BadRequestError, ConflictError, NotFoundError, OpenAI
 
-from tests.service.conftest import events_of, request, server, until
 from tests.support.dispatch_world import make_input
+from tests.support.http_server import events_of, request, server, until
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 
@@ -26,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
-    """A server whose worker takes a moment for each step; the run `bad` fails, the run `rude` is blocked."""
+    """A server with a slow worker; the run `bad` fails, the run `rude` is blocked."""
     options = ("--root", str(folder), "--flush-seconds", "0.1", "--max-failures", "1")
     with server(folder / "home", *options, REPLAY_STEP="0.02", REPLAY_FAULTS="bad=FAIL rude=BLOCK") as address:
         yield address
@@ -38,7 +40,7 @@ def openai(address: str) -> Iterator[OpenAI]:
         yield client
 
 
-def test_the_official_client_makes_and_fetches_a_video(openai: OpenAI, folder: Path) -> None:
+def test_openai_client_creates_and_downloads_a_video(openai: OpenAI, folder: Path) -> None:
     weights = {"execution_config": {"weights": {"edge": 0.5}, "num_steps": 3}}
     with (folder / "dock.mp4").open("rb") as clip:
         video = openai.videos.create(prompt="a dock", input_reference=clip, extra_body=weights)
@@ -54,7 +56,7 @@ def test_the_official_client_makes_and_fetches_a_video(openai: OpenAI, folder: P
         openai.videos.create(prompt="a dock", extra_body={"inputs": {"video": "dock.mp4"}})
 
 
-def test_the_official_client_polls_and_sees_failures(openai: OpenAI) -> None:
+def test_openai_client_polls_until_a_failure(openai: OpenAI) -> None:
     for run_id, code in (("bad", "failed"), ("rude", "blocked")):
         body = {key: value for key, value in request(id=run_id).items() if key != "prompt"}
         video = openai.videos.create_and_poll(prompt="a dock", poll_interval_ms=100, extra_body=body)
@@ -65,7 +67,7 @@ def test_the_official_client_polls_and_sees_failures(openai: OpenAI) -> None:
             openai.videos.create(prompt="another", extra_body=body)
 
 
-def test_the_official_client_runs_a_batch(openai: OpenAI) -> None:
+def test_openai_client_runs_a_batch(openai: OpenAI) -> None:
     lines = [
         {"custom_id": f"c{n}", "method": "POST", "url": "/v1/videos", "body": request(id=f"batched-{n}")}
         for n in range(3)
@@ -85,7 +87,7 @@ def test_the_official_client_runs_a_batch(openai: OpenAI) -> None:
     assert openai.files.delete(file.id).deleted
 
 
-def test_events_tell_every_change_and_go_on_after_a_break(address: str) -> None:
+def test_event_stream_has_every_change_and_resumes(address: str) -> None:
     httpx.post(f"{address}/v1/queue/pause")
     made = httpx.post(f"{address}/v1/videos", json=request(id="watched")).json()
     latest = httpx.get(f"{address}/v1/videos/watched/history").json()["data"][-1]["id"]
@@ -105,7 +107,7 @@ def test_events_tell_every_change_and_go_on_after_a_break(address: str) -> None:
     assert name == "queue"
 
 
-def test_the_result_is_there_to_be_looked_at(address: str) -> None:
+def test_content_of_a_finished_run_is_served(address: str) -> None:
     httpx.post(f"{address}/v1/videos", json=request(id="seen"))
     video = until(lambda: httpx.get(f"{address}/v1/videos/seen").json(), lambda v: v["status"] == "completed")
     assert {"input", "video", "thumbnail", "run"} <= set(video["variants"])
@@ -117,7 +119,7 @@ def test_the_result_is_there_to_be_looked_at(address: str) -> None:
     assert [attempt["outcome"] for attempt in history["attempts"]] == ["succeeded"]
 
 
-def test_what_happened_is_counted(address: str) -> None:
+def test_stats_and_metrics_count_finished_runs(address: str) -> None:
     def ready(stats: Any) -> bool:
         return bool(stats["predictions"])
 
@@ -136,13 +138,13 @@ def test_what_happened_is_counted(address: str) -> None:
         assert f"cosmos_batch_{name}" in metrics, name
 
 
-def test_the_queue_shows_a_worker_and_health_is_good(address: str) -> None:
+def test_queue_shows_the_worker_and_health_is_ok(address: str) -> None:
     queue = until(lambda: httpx.get(f"{address}/v1/queue").json(), lambda found: found["trouble"] is None)
     assert [worker["engine"] for worker in queue["workers"]] == ["replay"]
     assert httpx.get(f"{address}/healthz").json()["status"] == "ok"
 
 
-def test_a_server_that_was_stopped_goes_on_with_what_it_had(tmp_path: Path) -> None:
+def test_restarted_server_continues_with_its_queue(tmp_path: Path) -> None:
     make_input(tmp_path / "dock.mp4")
     options = ("--root", str(tmp_path), "--flush-seconds", "0.1")
     with server(tmp_path / "home", *options, "--on-start", "pause") as address:
@@ -151,3 +153,18 @@ def test_a_server_that_was_stopped_goes_on_with_what_it_had(tmp_path: Path) -> N
         assert httpx.get(f"{address}/v1/queue").json()["mode"] == "paused"
         httpx.post(f"{address}/v1/queue/resume")
         until(lambda: httpx.get(f"{address}/v1/videos/r").json(), lambda video: video["status"] == "completed")
+
+
+def test_public_address_without_keys_is_refused(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.cli_launcher",
+        "serve",
+        str(tmp_path / "home"),
+        "--host",
+        "0.0.0.0",
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "there is no API key; make one with: cosmos-batch keys add" in ended.stderr

@@ -1,4 +1,4 @@
-"""What browsers do not play is shown to them as a copy that they do."""
+"""Previews of videos that browsers cannot play."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from starlette.testclient import TestClient
 
 from cosmos_batch.media.video import coding_of, probe
 from cosmos_batch.service.runs.previews import Previews
-from tests.service.conftest import request
 from tests.support.dispatch_world import make_input
+from tests.support.http_server import request
 
 
 @pytest.fixture
 def odd(videos: Path) -> Path:
-    """An MPEG-4 video of 33x47 pixels, as no browser plays it."""
+    """An MPEG-4 video of 33x47 pixels, which no browser plays."""
     path = videos / "odd.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=8)
@@ -29,7 +29,7 @@ def odd(videos: Path) -> Path:
     return path
 
 
-def test_what_no_browser_plays_is_copied_once(tmp_path: Path, odd: Path) -> None:
+def test_unplayable_video_is_copied_once(tmp_path: Path, odd: Path) -> None:
     previews = Previews(tmp_path / "previews")
     copy = previews.of(odd)
     assert (coding_of(copy), coding_of(odd)) == (("h264", "yuv420p"), ("mpeg4", "yuv420p"))
@@ -38,16 +38,14 @@ def test_what_no_browser_plays_is_copied_once(tmp_path: Path, odd: Path) -> None
     made = copy.stat().st_mtime_ns
     assert (previews.of(odd), copy.stat().st_mtime_ns) == (copy, made)
     odd.write_bytes(make_input(tmp_path / "other.mp4").read_bytes())
-    assert previews.of(odd) == odd  # it is another video now
+    assert previews.of(odd) == odd  # another video now
 
 
-def test_what_browsers_play_is_shown_as_it_is(tmp_path: Path, videos: Path) -> None:
+def test_playable_video_is_not_copied(tmp_path: Path, videos: Path) -> None:
     assert Previews(tmp_path / "previews").of(videos / "dock.mp4") == videos / "dock.mp4"
 
 
-def test_the_first_copies_make_room_for_the_last(
-    tmp_path: Path, odd: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_oldest_copy_is_deleted_first(tmp_path: Path, odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cosmos_batch.service.runs.previews.KEPT", 1)
     previews = Previews(tmp_path / "previews")
     previews.of(odd)
@@ -57,7 +55,7 @@ def test_the_first_copies_make_room_for_the_last(
     assert list((tmp_path / "previews").iterdir()) == [last]
 
 
-def test_inputs_and_uploads_are_asked_for_as_copies(client: TestClient, odd: Path) -> None:
+def test_inputs_and_uploads_are_served_as_copies(client: TestClient, odd: Path) -> None:
     weights = {"weights": {"edge": 1}, "resolution": "32"}
     made = client.post("/v1/videos", json=request("odd.mp4", id="r", execution_config=weights))
     assert made.json()["variants"] == ["input", "thumbnail"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.service.conftest import server
 from tests.service.web.conftest import ON_BOTH_SIZES
+from tests.support.http_server import server
 
 pytestmark = pytest.mark.browser
 

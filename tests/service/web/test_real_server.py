@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.service.conftest import server
 from tests.service.web.conftest import ON_BOTH_SIZES, wait_for
 from tests.support.dispatch_world import make_input
+from tests.support.http_server import server
 
 pytestmark = pytest.mark.browser
 

@@ -1,4 +1,4 @@
-"""/v1/batches: every good line of a file becomes a run, every bad one a line of the error file."""
+"""Batch jobs: every valid line of a file becomes a run, every invalid one a line of the error file."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from cosmos_batch.ledger import Ledger, State
+from cosmos_batch.ledger import BatchJobState, Ledger, State
 from cosmos_batch.service.state import AppState
-from tests.service.conftest import request
+from tests.support.http_server import request
 
 
 def line(custom_id: str, body: dict[str, Any] | None = None, **fields: Any) -> str:
-    wanted = {"custom_id": custom_id, "method": "POST", "url": "/v1/videos", "body": body or request()}
-    return json.dumps(wanted | fields)
+    record = {"custom_id": custom_id, "method": "POST", "url": "/v1/videos", "body": body or request()}
+    return json.dumps(record | fields)
 
 
-def order(client: TestClient, lines: Sequence[str | bytes], **fields: Any) -> Any:
-    """Upload a batch file and ask for it."""
+def create(client: TestClient, lines: Sequence[str | bytes], **fields: Any) -> Any:
+    """Upload a batch file and create a batch of it."""
     text = b"\n".join(each.encode() if isinstance(each, str) else each for each in lines)
     sent = client.post("/v1/files", files={"file": ("b.jsonl", text)}, data={"purpose": "batch"}).json()
-    asked = {"input_file_id": sent["id"], "endpoint": "/v1/videos", "completion_window": "24h"}
-    return client.post("/v1/batches", json=asked | fields)
+    body = {"input_file_id": sent["id"], "endpoint": "/v1/videos", "completion_window": "24h"}
+    return client.post("/v1/batches", json=body | fields)
 
 
 def state_of(client: TestClient) -> AppState:
@@ -33,23 +33,23 @@ def state_of(client: TestClient) -> AppState:
 
 
 def advanced(client: TestClient, batch_id: str) -> dict[str, Any]:
-    """The batch, after the server has looked after it."""
+    """Get the batch after a round of the server over its open batches."""
     state_of(client).batch_jobs.advance()
     found: dict[str, Any] = client.get(f"/v1/batches/{batch_id}").json()
     return found
 
 
 def finish(ledger: Ledger, outcomes: dict[str, State]) -> None:
-    """Bring runs to their ends without a worker."""
+    """End runs without a worker."""
     for run, state in outcomes.items():
-        ledger.runs.settle([run], state, "it went so")
+        ledger.runs.settle([run], state, "ended by the test")
 
 
-def answers(client: TestClient, file_id: str) -> list[dict[str, Any]]:
+def result_lines(client: TestClient, file_id: str) -> list[dict[str, Any]]:
     return [json.loads(each) for each in client.get(f"/v1/files/{file_id}/content").text.splitlines()]
 
 
-def test_ten_thousand_lines_with_bad_ones_in_between(client: TestClient, ledger: Ledger) -> None:
+def test_ten_thousand_lines_of_which_most_are_invalid(client: TestClient, ledger: Ledger) -> None:
     bad: tuple[str | bytes, ...] = (
         "not json",
         b"\xff\xfe",
@@ -62,7 +62,7 @@ def test_ten_thousand_lines_with_bad_ones_in_between(client: TestClient, ledger:
         line("no prompt", {"prompt": ""}),
     )
     lines = [line(f"c{n}") if n % 10 == 0 else bad[n % 10 - 1] for n in range(10, 10_010)]
-    batch = order(client, lines, metadata={"a": "b"}).json()
+    batch = create(client, lines, metadata={"a": "b"}).json()
     assert (batch["status"], batch["metadata"]) == ("validating", {"a": "b"})
     batch = advanced(client, batch["id"])
     assert batch["status"] == "in_progress"
@@ -73,13 +73,13 @@ def test_ten_thousand_lines_with_bad_ones_in_between(client: TestClient, ledger:
     client.post(f"/v1/batches/{batch['id']}/cancel")
     batch = advanced(client, batch["id"])
     assert (batch["status"], batch["request_counts"]["failed"]) == ("cancelled", 10_000)
-    errors = answers(client, batch["error_file_id"])
+    errors = result_lines(client, batch["error_file_id"])
     assert [each["response"]["status_code"] for each in errors] == [400] * 9_000 + [200] * 1_000
     assert {each["error"]["code"] for each in errors[9_000:]} == {"cancelled"}
 
 
-def test_answers_are_filed_by_how_their_runs_ended(client: TestClient, ledger: Ledger) -> None:
-    batch_id = order(client, [line("a"), line("b"), "", line("c"), "oops"]).json()["id"]
+def test_results_are_written_by_outcome(client: TestClient, ledger: Ledger) -> None:
+    batch_id = create(client, [line("a"), line("b"), "", line("c"), "oops"]).json()["id"]
     advanced(client, batch_id)
     finish(ledger, {f"{batch_id}-1": State.SUCCEEDED, f"{batch_id}-2": State.BLOCKED})
     assert advanced(client, batch_id)["status"] == "in_progress"
@@ -87,9 +87,9 @@ def test_answers_are_filed_by_how_their_runs_ended(client: TestClient, ledger: L
     batch = advanced(client, batch_id)
     assert batch["status"] == "completed"
     assert batch["request_counts"] == {"total": 4, "completed": 1, "failed": 3}
-    [done] = answers(client, batch["output_file_id"])
+    [done] = result_lines(client, batch["output_file_id"])
     assert (done["custom_id"], done["error"], done["response"]["body"]["status"]) == ("a", None, "completed")
-    failed = answers(client, batch["error_file_id"])
+    failed = result_lines(client, batch["error_file_id"])
     assert [(each["custom_id"], each["error"]["code"]) for each in failed] == [
         (None, "invalid_value"),
         ("b", "blocked"),
@@ -97,19 +97,18 @@ def test_answers_are_filed_by_how_their_runs_ended(client: TestClient, ledger: L
     ]
 
 
-def test_a_batch_taken_in_twice_makes_no_run_twice(client: TestClient, ledger: Ledger) -> None:
-    batch_id = order(client, [line("a"), line("b", request(id="mine"))]).json()["id"]
-    jobs = state_of(client).batch_jobs
-    record = jobs.get(batch_id)
-    for _ in range(2):  # as after a crash before the state was written
-        jobs._submit_lines(record)
+def test_lines_submitted_twice_make_no_run_twice(client: TestClient, ledger: Ledger) -> None:
+    batch_id = create(client, [line("a"), line("b", request(id="mine"))]).json()["id"]
+    advanced(client, batch_id)
+    ledger.batch_jobs.change(batch_id, state=BatchJobState.VALIDATING)  # as after a crash before the state was set
+    assert advanced(client, batch_id)["status"] == "in_progress"
     assert ledger.queries.states() == {State.QUEUED: 2}
     assert client.get(f"/v1/batches/{batch_id}").json()["errors"] is None
 
 
-def test_an_id_that_is_taken_spoils_its_own_line_alone(client: TestClient, ledger: Ledger) -> None:
+def test_taken_id_fails_only_its_own_line(client: TestClient, ledger: Ledger) -> None:
     client.post("/v1/videos", json=request(id="mine"))
-    batch_id = order(client, [line("a"), line("b", request(id="mine")), line("c")]).json()["id"]
+    batch_id = create(client, [line("a"), line("b", request(id="mine")), line("c")]).json()["id"]
     batch = advanced(client, batch_id)
     assert [(each["line"], each["code"]) for each in batch["errors"]["data"]] == [(2, "conflict")]
     assert ledger.queries.states() == {State.QUEUED: 3}
@@ -119,34 +118,34 @@ def test_an_id_that_is_taken_spoils_its_own_line_alone(client: TestClient, ledge
     ("fields", "status"),
     [({"endpoint": "/v1/embeddings"}, 400), ({"input_file_id": "file-none"}, 404), ({"metadata": {"k": 1}}, 400)],
 )
-def test_what_is_no_order_is_refused(client: TestClient, fields: dict[str, Any], status: int) -> None:
-    assert order(client, [line("a")], **fields).status_code == status
+def test_invalid_batch_is_refused(client: TestClient, fields: dict[str, Any], status: int) -> None:
+    assert create(client, [line("a")], **fields).status_code == status
 
 
-def test_a_file_without_one_good_line_fails(client: TestClient) -> None:
-    batch = advanced(client, order(client, ["x", "y"]).json()["id"])
+def test_file_without_a_valid_line_fails(client: TestClient) -> None:
+    batch = advanced(client, create(client, ["x", "y"]).json()["id"])
     assert (batch["status"], batch["output_file_id"]) == ("failed", None)
     assert batch["errors"]["data"][0]["code"] == "no_valid_line"
-    assert len(answers(client, batch["error_file_id"])) == 2
+    assert len(result_lines(client, batch["error_file_id"])) == 2
 
 
 def test_too_many_lines_fail(make_client: Callable[..., TestClient], ledger: Ledger) -> None:
     client = make_client(batch_lines=2)
-    batch = advanced(client, order(client, [line("a"), line("b"), line("c")]).json()["id"])
+    batch = advanced(client, create(client, [line("a"), line("b"), line("c")]).json()["id"])
     assert (batch["status"], batch["errors"]["data"][0]["code"]) == ("failed", "too_many_lines")
     assert State.QUEUED not in ledger.queries.states()
 
 
-def test_a_batch_waits_for_room_in_the_queue(make_client: Callable[..., TestClient], ledger: Ledger) -> None:
+def test_batch_waits_for_room_in_the_queue(make_client: Callable[..., TestClient], ledger: Ledger) -> None:
     client = make_client(queue_runs=2)
     client.post("/v1/videos", json=request(id="r"))
-    batch_id = order(client, [line("a"), line("b")]).json()["id"]
+    batch_id = create(client, [line("a"), line("b")]).json()["id"]
     assert advanced(client, batch_id)["status"] == "validating"
     assert ledger.queries.states() == {State.QUEUED: 1}
 
 
 def test_batches_are_listed_newest_first(client: TestClient) -> None:
-    ids = [order(client, [line(f"a{n}")]).json()["id"] for n in range(3)]
+    ids = [create(client, [line(f"a{n}")]).json()["id"] for n in range(3)]
     first = client.get("/v1/batches", params={"limit": 2}).json()
     rest = client.get("/v1/batches", params={"after": first["last_id"]}).json()
     assert [each["id"] for each in first["data"] + rest["data"]] == ids[::-1]
@@ -154,6 +153,18 @@ def test_batches_are_listed_newest_first(client: TestClient) -> None:
     assert client.get("/v1/batches/none").status_code == 404
 
 
-def test_a_batch_that_has_ended_is_not_cancelled(client: TestClient) -> None:
-    batch_id = advanced(client, order(client, ["x"]).json()["id"])["id"]
+def test_ended_batch_is_not_cancelled(client: TestClient) -> None:
+    batch_id = advanced(client, create(client, ["x"]).json()["id"])["id"]
     assert client.post(f"/v1/batches/{batch_id}/cancel").status_code == 409
+
+
+def test_deleted_input_file_fails_the_batch(client: TestClient) -> None:
+    made = create(client, [line("a")]).json()
+    client.delete(f"/v1/files/{made['input_file_id']}")
+    batch = advanced(client, made["id"])
+    error = batch["errors"]["data"][0]
+    assert (batch["status"], error["code"], error["message"]) == (
+        "failed",
+        "file_lost",
+        "the input file was deleted",
+    )

@@ -1,4 +1,4 @@
-"""/v1/videos: asking, listing, changing, deleting; and what is refused, with every problem."""
+"""/v1/videos: submit, list, change and delete; refused requests have every problem."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from cosmos_batch.ledger import Ledger, State
-from tests.service.conftest import request
+from tests.support.http_server import request
 
 
 def problems_of(answer: Any) -> list[tuple[str, str]]:
@@ -19,7 +19,7 @@ def problems_of(answer: Any) -> list[tuple[str, str]]:
     return [(each["field"], each["message"]) for each in answer.json()["error"]["problems"]]
 
 
-def test_a_video_is_asked_for_and_shown_with_every_setting(client: TestClient, videos: Path) -> None:
+def test_submitted_video_is_shown_with_every_setting(client: TestClient, videos: Path) -> None:
     made = client.post("/v1/videos", json=request(priority="high", id="dock_1", size="32x32")).json()
     assert made == client.get("/v1/videos/dock_1").json() | {"updated_at": made["updated_at"]}
     assert (made["object"], made["status"], made["state"], made["progress"]) == ("video", "queued", "queued", 0)
@@ -29,7 +29,7 @@ def test_a_video_is_asked_for_and_shown_with_every_setting(client: TestClient, v
     assert made["reason"] == "no worker is alive"
 
 
-def test_a_form_carries_the_videos_and_nested_fields(client: TestClient, videos: Path) -> None:
+def test_form_carries_videos_and_nested_fields(client: TestClient, videos: Path) -> None:
     clip = (videos / "dock.mp4").read_bytes()
     made = client.post(
         "/v1/videos",
@@ -40,10 +40,10 @@ def test_a_form_carries_the_videos_and_nested_fields(client: TestClient, videos:
     assert made["execution_config"]["weights"] == {"edge": 0.5}
     assert made["execution_config"]["num_steps"] == 3
     assert made["inputs"]["video"].startswith("file-")
-    assert made["inputs"]["edge"] == made["inputs"]["video"]  # the same contents lie on the disk once
+    assert made["inputs"]["edge"] == made["inputs"]["video"]  # equal content is stored once
 
 
-def test_every_problem_of_a_request_is_told_at_once(client: TestClient) -> None:
+def test_every_problem_of_a_request_is_reported_at_once(client: TestClient) -> None:
     asked = request(inputs={"video": "nowhere.mp4"}, model="sora-2", seconds="soon", colour="red")
     asked["execution_config"]["weights"] = {"edge": 2, "lava": 1}
     answer = client.post("/v1/videos", json=asked)
@@ -78,9 +78,7 @@ def test_every_problem_of_a_request_is_told_at_once(client: TestClient) -> None:
         ({"execution_config": {"weights": {"edge": 1}, "num_frames": 50}}, "", "asks for 50 frames"),
     ],
 )
-def test_what_cannot_be_made_is_refused(
-    client: TestClient, asked: dict[str, Any], field: str, message: str
-) -> None:
+def test_invalid_request_is_refused(client: TestClient, asked: dict[str, Any], field: str, message: str) -> None:
     answer = client.post("/v1/videos", content=json.dumps(request(**asked)))
     assert answer.status_code == 400
     assert [(f, message in m) for f, m in problems_of(answer)] == [(field, True)]
@@ -98,13 +96,13 @@ def test_what_cannot_be_made_is_refused(
         (b"--x\r\nno form", "multipart/form-data; boundary=x", 400),
     ],
 )
-def test_bodies_that_are_none_are_refused(client: TestClient, content: bytes, kind: str, status: int) -> None:
+def test_malformed_body_is_refused(client: TestClient, content: bytes, kind: str, status: int) -> None:
     answer = client.post("/v1/videos", content=content, headers={"Content-Type": kind})
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
 
 
-def test_an_idempotency_key_makes_one_run(client: TestClient, ledger: Ledger) -> None:
+def test_idempotency_key_makes_one_run(client: TestClient, ledger: Ledger) -> None:
     first, second = (
         client.post("/v1/videos", json=request(), headers={"Idempotency-Key": "k1"}).json() for _ in range(2)
     )
@@ -115,12 +113,12 @@ def test_an_idempotency_key_makes_one_run(client: TestClient, ledger: Ledger) ->
     assert "used for another request" in other.json()["error"]["message"]
 
 
-def test_an_id_is_given_once(client: TestClient) -> None:
+def test_id_is_unique(client: TestClient) -> None:
     assert client.post("/v1/videos", json=request(id="mine")).status_code == 200
     assert client.post("/v1/videos", json=request(id="mine")).status_code == 409
 
 
-def test_pages_follow_each_other_without_gap_or_repetition(client: TestClient) -> None:
+def test_pages_have_every_video_once(client: TestClient) -> None:
     made = [client.post("/v1/videos", json=request(id=f"r{n}")).json()["id"] for n in range(5)]
     seen: list[str] = []
     after = ""
@@ -133,7 +131,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(client: TestClient) -
     assert seen == made
 
 
-def test_lists_are_filtered(client: TestClient) -> None:
+def test_list_is_filtered(client: TestClient) -> None:
     client.post("/v1/videos", json=request(id="a", prompt="a red 100% dock"))
     client.post("/v1/videos", json=request(id="b", execution_config={"weights": {"vis": 1}}))
     client.post("/v1/videos/b/cancel")
@@ -148,7 +146,7 @@ def test_lists_are_filtered(client: TestClient) -> None:
     assert client.get("/v1/videos", params={"state": "odd"}).status_code == 400
 
 
-def test_a_run_is_cancelled_retried_moved_and_deleted(client: TestClient) -> None:
+def test_run_is_cancelled_retried_reprioritised_and_deleted(client: TestClient) -> None:
     client.post("/v1/videos", json=request(id="r"))
     assert client.delete("/v1/videos/r").status_code == 409
     moved = client.post("/v1/videos/r/priority", json={"priority": "urgent"}).json()
@@ -176,7 +174,7 @@ def test_a_run_is_cancelled_retried_moved_and_deleted(client: TestClient) -> Non
         ("rating", {"rating": 3, "more": 1}),
     ],
 )
-def test_bad_changes_are_refused(client: TestClient, verb: str, body: dict[str, Any]) -> None:
+def test_invalid_change_is_refused(client: TestClient, verb: str, body: dict[str, Any]) -> None:
     client.post("/v1/videos", json=request(id="r"))
     answer = client.post(f"/v1/videos/r/{verb}", json=body)
     assert answer.status_code == 400
@@ -184,21 +182,21 @@ def test_bad_changes_are_refused(client: TestClient, verb: str, body: dict[str, 
 
 
 @pytest.mark.parametrize("verb", ["cancel", "retry"])
-def test_what_is_not_there_is_not_found(client: TestClient, verb: str) -> None:
-    assert client.post(f"/v1/videos/nobody/{verb}").status_code == 404
+def test_unknown_id_is_not_found(client: TestClient, verb: str) -> None:
+    assert client.post(f"/v1/videos/unknown/{verb}").status_code == 404
     assert client.get("/v1/nothing").json()["error"]["code"] == "not_found"
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/v1/videos/r/remix"), ("GET", "/nowhere.html"), ("PUT", "/v1/videos")]
 )
-def test_what_no_route_takes_is_said(client: TestClient, method: str, path: str) -> None:
+def test_request_without_a_route_is_not_found(client: TestClient, method: str, path: str) -> None:
     answer = client.request(method, path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
     assert answer.json()["error"]["message"].startswith(f"there is no {method} {path} here; /docs lists")
 
 
-def test_a_file_is_looked_at_without_being_sent(client: TestClient, videos: Path) -> None:
+def test_head_answers_without_content(client: TestClient, videos: Path) -> None:
     client.post("/v1/videos", json=request(id="r"))
     found = client.head("/v1/videos/r/content?variant=input")
     assert (found.status_code, found.content) == (200, b"")
@@ -206,7 +204,7 @@ def test_a_file_is_looked_at_without_being_sent(client: TestClient, videos: Path
     assert client.head("/healthz").status_code == 200
 
 
-def test_an_idempotency_key_is_bounded_and_requests_are_counted(client: TestClient) -> None:
+def test_idempotency_key_has_a_maximum_length(client: TestClient) -> None:
     key = {"Idempotency-Key": "k" * 255}
     made = client.post("/v1/videos", json=request(), headers=key).json()
     assert client.post("/v1/videos", json=request(), headers=key).json()["id"] == made["id"]
@@ -227,12 +225,12 @@ def test_an_idempotency_key_is_bounded_and_requests_are_counted(client: TestClie
         "/%2e%2e/%2e%2e/app.py",
     ],
 )
-def test_no_path_leads_out(client: TestClient, path: str) -> None:
+def test_no_path_leads_out_of_the_folders(client: TestClient, path: str) -> None:
     client.post("/v1/videos", json=request(id="r"))
     assert client.get(path).status_code in (400, 404)
 
 
-def test_the_input_is_served_and_not_what_replaced_it(client: TestClient, videos: Path, tmp_path: Path) -> None:
+def test_link_that_replaced_an_input_is_not_served(client: TestClient, videos: Path, tmp_path: Path) -> None:
     client.post("/v1/videos", json=request(id="r"))
     clip = (videos / "dock.mp4").read_bytes()
     found = client.get("/v1/videos/r/content?variant=input", headers={"Range": "bytes=4-7"})
@@ -243,7 +241,7 @@ def test_the_input_is_served_and_not_what_replaced_it(client: TestClient, videos
     assert client.get("/v1/videos/r/content?variant=input").status_code == 404
 
 
-def test_text_of_users_goes_out_as_data_and_never_as_a_page(client: TestClient) -> None:
+def test_text_of_clients_is_sent_as_json_only(client: TestClient) -> None:
     prompt = "<script>alert(1)</script>\x1b[31m"
     made = client.post("/v1/videos", json=request(id="r", prompt=prompt))
     assert made.json()["prompt"] == prompt
@@ -253,27 +251,9 @@ def test_text_of_users_goes_out_as_data_and_never_as_a_page(client: TestClient) 
         assert "sandbox" in answer.headers["content-security-policy"]
 
 
-def test_the_queue_is_bounded(make_client: Callable[..., TestClient]) -> None:
+def test_full_queue_gets_429(make_client: Callable[..., TestClient]) -> None:
     client = make_client(queue_runs=1)
     assert client.post("/v1/videos", json=request()).status_code == 200
     full = client.post("/v1/videos", json=request())
     assert (full.status_code, full.json()["error"]["code"]) == (429, "queue_full")
     assert int(full.headers["retry-after"]) > 0
-
-
-def test_a_plan_costs_without_submitting(client: TestClient, ledger: Ledger) -> None:
-    plan = client.post("/v1/plan", json={"runs": [request(), request()]}).json()
-    assert (plan["runs"], plan["batches"]) == (2, 1)
-    assert plan["seconds"] < plan["one_by_one_seconds"]
-    assert ledger.queries.states() == {}
-    bad = client.post("/v1/plan", json={"runs": [request(), request("gone.mp4")]}).json()
-    assert [(each["line"], each["field"]) for each in bad["error"]["problems"]] == [(2, "inputs.video")]
-
-
-def test_the_queue_is_paused_and_resumed(client: TestClient) -> None:
-    client.post("/v1/videos", json=request(id="r"))
-    assert client.post("/v1/queue/pause").json()["mode"] == "paused"
-    assert client.get("/v1/videos/r").json()["reason"] == "the queue is paused"
-    assert client.post("/v1/queue/drain").json()["mode"] == "draining"
-    queue = client.post("/v1/queue/resume").json()
-    assert (queue["mode"], queue["counts"], queue["trouble"]) == ("running", {"queued": 1}, "no worker is alive")

@@ -1,4 +1,4 @@
-"""Schemathesis asks whatever the OpenAPI document allows, and some of what it does not: no answer is a 5xx."""
+"""The application as a whole, fuzzed by schemathesis from its OpenAPI document: no response is a 5xx."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, Phase, given, reject, settings
 from schemathesis import Case, GenerationMode
 from starlette.testclient import TestClient
 
-from tests.service.conftest import request as good_request
+from tests.support.http_server import request as good_request
 
-ENDLESS = "/v1/events"  # a stream that goes on for ever
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "6"))  # of each operation and way
+ENDLESS = "/v1/events"  # a stream without end
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "6"))  # of each operation and mode
 
 quick = settings(
     max_examples=EXAMPLES,
@@ -29,7 +29,7 @@ quick = settings(
 
 @pytest.fixture
 def client(make_client: Callable[..., TestClient]) -> TestClient:
-    """A service with a run and a file in it."""
+    """A client of a service with one run and one file."""
     client = make_client(requests_per_second=1e9)
     client.post("/v1/videos", json=good_request(id="r"))
     client.post("/v1/files", files={"file": b"x"}, data={"purpose": "batch"})
@@ -40,22 +40,22 @@ def client(make_client: Callable[..., TestClient]) -> TestClient:
 def test_no_request_breaks_the_server(client: TestClient, mode: GenerationMode) -> None:
     document = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
     operations = [each.ok() for each in document.exclude(path=ENDLESS).get_all_operations()]
-    asked = [answers(client, each, mode) for each in operations if mode.is_positive or takes_anything(each)]
-    assert sum(asked) > len(asked)
+    counts = [send_examples(client, each, mode) for each in operations if mode.is_positive or takes_input(each)]
+    assert sum(counts) > len(counts)
 
 
-def takes_anything(operation: Any) -> bool:
-    """Whether there is something in a request for this that could be wrong."""
+def takes_input(operation: Any) -> bool:
+    """Tell whether a request for the operation has anything that can be invalid."""
     return bool(operation.body) or any(True for _ in operation.iter_parameters())
 
 
-def answers(client: TestClient, operation: Any, mode: GenerationMode) -> int:
-    """Ask for one operation in many ways; how many of them could be asked."""
+def send_examples(client: TestClient, operation: Any, mode: GenerationMode) -> int:
+    """Send many requests for one operation; return how many could be sent."""
     count = 0
 
     @quick
     @given(case=operation.as_strategy(generation_mode=mode))
-    def ask(case: Case) -> None:
+    def send(case: Case) -> None:
         nonlocal count
         arguments = case.as_transport_kwargs(base_url="http://127.0.0.1:8000")
         if isinstance(arguments.get("data"), bytes | str):
@@ -64,12 +64,12 @@ def answers(client: TestClient, operation: Any, mode: GenerationMode) -> int:
             request = client.build_request(**arguments)
             request.read()
         except (AttributeError, TypeError, ValueError):
-            reject()  # not even a client could send it
-        answer = client.send(request)
+            reject()  # no client can send it
+        response = client.send(request)
         count += 1
-        assert answer.status_code < 500, (arguments, answer.text)
-        if answer.status_code >= 400:
-            assert answer.json()["error"]["message"]
+        assert response.status_code < 500, (arguments, response.text)
+        if response.status_code >= 400:
+            assert response.json()["error"]["message"]
 
-    ask()
+    send()
     return count

@@ -1,0 +1,77 @@
+"""Limits on the size and the speed of request bodies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+
+from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
+
+from cosmos_batch.service.http.body_limits import BodyLimits
+from cosmos_batch.service.settings import Limits
+from tests.support.http_server import request
+
+
+async def _echo(_scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the length of the body."""
+    length, more = 0, True
+    while more:
+        message = await receive()
+        length += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(length).encode()})
+
+
+def respond(chunks: Iterable[bytes], limits: Limits, *, stalls: bool = False) -> tuple[int, bytes]:
+    """Status and body of the response to a chunked body, which never ends if it `stalls`."""
+    parts = iter(chunks)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        part = next(parts, None)
+        if part is None and stalls:
+            await asyncio.sleep(3600)
+        return {"type": "http.request", "body": part or b"", "more_body": part is not None}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {"type": "http", "method": "POST", "path": "/v1/videos", "headers": []}
+    asyncio.run(BodyLimits(_echo, limits)(scope, receive, send))
+    return sent[0]["status"], sent[1]["body"]
+
+
+def test_body_within_the_limit_passes() -> None:
+    assert respond([b"ab", b"c"], Limits(body_bytes=3)) == (200, b"3")
+
+
+def test_too_large_body_is_refused_while_it_is_received() -> None:
+    status, body = respond([b"abc"] * 100, Limits(body_bytes=10))
+    assert status == 413
+    assert "larger than the limit of 10 bytes" in json.loads(body)["error"]["message"]
+
+
+def test_stalling_body_is_refused() -> None:
+    status, body = respond([b"ab"], Limits(stall_seconds=0.01), stalls=True)
+    assert status == 408
+    assert "too slowly: 2 bytes so far" in json.loads(body)["error"]["message"]
+
+
+def test_slow_body_is_refused() -> None:
+    def drops() -> Iterable[bytes]:
+        while True:
+            yield b"x"
+
+    limits = Limits(body_seconds=0.05, least_rate=10**9, body_bytes=10**9)
+    assert respond(drops(), limits)[0] == 408
+
+
+def test_too_large_content_length_is_refused_before_the_body(make_client: Callable[..., TestClient]) -> None:
+    client = make_client(body_bytes=100, upload_bytes=2000)
+    response = client.post("/v1/videos", json=request(prompt="x" * 100))
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "too_large")
+    assert client.post("/v1/files", files={"file": b"x" * 3000}).status_code == 413
+    assert client.post("/v1/batches", files={"file": b"x" * 300}).status_code == 413
