@@ -1,10 +1,10 @@
-"""How fast the service is: submissions over HTTP while it dispatches, the queue itself, and two others beside it.
+"""Benchmark of the service: submissions over HTTP during dispatch, the ledger alone, and two other job queues.
 
     python -m benchmarks.service [--clients 8] [--seconds 10] [--waiting 100000]
 
-Everything on SQLite with the replay engine, which takes real time for its steps and none for a model. A submission
-is over when the run is on record. A claim is one run taken, worked on for no time, and finished. The rivals get
-the same requests from as many processes, without HTTP: so the ledger gets them that way, too.
+SQLite and the simulated engine, whose steps take real time and which loads no model. A submission ends when its
+run is in the ledger. A claim is one run claimed and finished without work in between. The other queues get equal
+requests from as many processes, without HTTP; so does the ledger alone.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from benchmarks.service_rivals import RIVALS, MissingProgramError
 from benchmarks.stage import make_run
 from cosmos_batch.ledger import Ledger, Submission
 
-JOBS = 2000  # that are claimed
+JOBS = 2000  # claimed of each queue
 
 
 def measure_ledger(clients: int, seconds: float, place: Path) -> Load:
-    """Let so many processes hand runs to a ledger, one in each transaction."""
+    """Measure processes that submit runs to a ledger, one in each transaction."""
     place.mkdir()
     Ledger(place / "ledger.sqlite").close()
 
@@ -43,39 +43,39 @@ def measure_ledger(clients: int, seconds: float, place: Path) -> Load:
     return load(clients, seconds, connect)
 
 
-def said(found: Load) -> str:
-    """A load in words."""
+def described(found: Load) -> str:
+    """Describe a load in words."""
     p50, p99, most = (1e3 * found.percentile(share) for share in (0.5, 0.99, 1.0))
     return f"{found.rate:,.0f} submissions/s; p50 {p50:.1f} ms, p99 {p99:.1f} ms, at most {most:.0f} ms"
 
 
 def show(figures: Mapping[str, float]) -> None:
-    """Print figures, each in a line."""
+    """Print figures, one per line."""
     for name, value in figures.items():
         print(f"{name}: {value:,.4g}", flush=True)
 
 
 def show_service(clients: int, seconds: float, place: Path) -> None:
-    """Measure a server."""
+    """Measure submissions to a server, and print them."""
     found = measure_http(clients, seconds, place)
-    print(f"HTTP, {clients} clients, while dispatching: {said(found.load)}")
-    print(f"  meanwhile {found.made:,} videos were made, and {found.waiting:,} runs wait", flush=True)
+    print(f"HTTP, {clients} clients, while dispatching: {described(found.load)}")
+    print(f"  {found.succeeded:,} runs succeeded meanwhile, and {found.waiting:,} runs wait", flush=True)
 
 
 def show_rival(
     name: str, measure: Callable[[int, float, int, Path], tuple[Load, float]], place: Path, options: Any
 ) -> None:
-    """Measure another queue, where it is installed."""
+    """Measure another queue if it is installed, and print the figures."""
     try:
         found, claims = measure(options.clients, options.seconds, JOBS, place)
     except (ImportError, MissingProgramError) as exc:
-        print(f"{name}: left out, since {exc}; pip install --group bench, and the database", flush=True)
+        print(f"{name}: left out: {exc}; pip install --group bench, and the database", flush=True)
         return
-    print(f"{name}, {options.clients} processes: {said(found)}; {claims:,.0f} claims/s", flush=True)
+    print(f"{name}, {options.clients} processes: {described(found)}; {claims:,.0f} claims/s", flush=True)
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure everything, and print it."""
     parser = argparse.ArgumentParser(description="How fast the service is.")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=10.0)
@@ -86,7 +86,7 @@ def main() -> None:
         place = Path(folder)
         show_service(options.clients, options.seconds, place / "home")
         ledger = measure_ledger(options.clients, options.seconds, place / "ledger")
-        print(f"ledger on SQLite, {options.clients} processes: {said(ledger)}", flush=True)
+        print(f"ledger on SQLite, {options.clients} processes: {described(ledger)}", flush=True)
         show(measure_claiming(place))
         for name, measure in RIVALS:
             show_rival(name, measure, place / name.split()[0], options)

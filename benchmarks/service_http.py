@@ -1,7 +1,7 @@
-"""How fast a server takes runs in over HTTP, while its worker dispatches them.
+"""Benchmark of submissions over HTTP while the worker dispatches runs.
 
-A real server on a loopback port, SQLite, and the replay engine, whose steps take a twentieth of a second. A client
-has one connection, and sends the next submission when the last was answered: the run is in the ledger then.
+A real server on a loopback port, SQLite, and the simulated engine, whose steps take `STEP_SECONDS`. A client has
+one connection and sends a submission when the previous one was answered, at which time its run is in the ledger.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from benchmarks.service_load import Load, Submit, load, request
 from cosmos_batch.media.encode import write_video
 
 STEP_SECONDS = 0.05
-BACKLOG = 64  # runs that wait before the first client begins
+BACKLOG = 64  # runs that wait before the first client starts
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """What came of a load on a server."""
+class ServerLoad:
+    """The result of a load on a server."""
 
     load: Load
-    made: int  # videos that the worker made until the last client ended
+    succeeded: int  # runs that the worker finished until the last client ended
     waiting: int  # runs that were still in the queue
 
 
-def measure_http(clients: int, seconds: float, home: Path) -> Served:
-    """Let so many clients submit for so long, to a server in that folder."""
+def measure_http(clients: int, seconds: float, home: Path) -> ServerLoad:
+    """Measure clients that submit for some seconds to a server with this home."""
     home.mkdir()
     video = home / "input.mp4"
     write_video(video, np.full((2, 32, 32, 3), 128, np.uint8), 8.0)
@@ -50,7 +50,7 @@ def measure_http(clients: int, seconds: float, home: Path) -> Served:
         process.send_signal(signal.SIGTERM)
         process.wait()
         process.stdout.close() if process.stdout else None
-    return Served(found, counts.get("succeeded", 0), counts.get("queued", 0))
+    return ServerLoad(found, counts.get("succeeded", 0), counts.get("queued", 0))
 
 
 def _serve(home: Path) -> subprocess.Popen[str]:
@@ -86,18 +86,18 @@ def _connect(port: int, video: Path) -> Submit:
     connection = http.client.HTTPConnection("127.0.0.1", port)
 
     def submit(run: dict[str, Any]) -> None:
-        asked = run | {"inputs": dict.fromkeys(run["inputs"], str(video))}
-        connection.request("POST", "/v1/videos", json.dumps(asked), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        text = answer.read()
-        if answer.status != 200:
-            raise SystemExit(f"the server answered {answer.status}: {text[:500]!r}")
+        body = run | {"inputs": dict.fromkeys(run["inputs"], str(video))}
+        connection.request("POST", "/v1/videos", json.dumps(body), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        text = response.read()
+        if response.status != 200:
+            raise SystemExit(f"the server answered {response.status}: {text[:500]!r}")
 
     return submit
 
 
 def _wait_for_first(port: int, video: Path) -> None:
-    """Until the worker is at work."""
+    """Submit the backlog, and wait until the worker has finished a run."""
     submit = _connect(port, video)
     for count in range(BACKLOG):
         submit(request(-1, count))

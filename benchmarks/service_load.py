@@ -1,4 +1,4 @@
-"""Clients that submit one run after the other, each in a process of its own, and what they saw."""
+"""Load of several client processes, each of which submits one run after the other."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-WARM_SECONDS = 1.0  # before anything is counted
+WARM_SECONDS = 1.0  # not counted, at the start
 Submit = Callable[[dict[str, Any]], object]
-"""Hands one job over, and returns when the queue has it."""
+"""Submits one job; returns when the queue has stored it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What clients saw who submitted one job after the other."""
+    """Latencies of the submissions of all clients."""
 
     seconds: float  # of wall time
     latencies: tuple[float, ...]  # seconds, sorted
@@ -27,18 +27,18 @@ class Load:
         return len(self.latencies) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """The latency, in seconds, that this share of the submissions stayed within."""
+        """Return the latency, in seconds, that this share of the submissions did not exceed."""
         return self.latencies[min(len(self.latencies) - 1, int(len(self.latencies) * share))]
 
 
 def load(clients: int, seconds: float, connect: Callable[[], Submit]) -> Load:
-    """Let so many processes, each connected by `connect`, submit for so long."""
+    """Run client processes, each connected by `connect`, for some seconds."""
     fork = multiprocessing.get_context("fork")
     pipes = []
     for number in range(clients):
-        ours, theirs = fork.Pipe()
-        fork.Process(target=_client, args=(number, seconds, connect, theirs), daemon=True).start()
-        pipes.append(ours)
+        reader, writer = fork.Pipe()
+        fork.Process(target=_client, args=(number, seconds, connect, writer), daemon=True).start()
+        pipes.append(reader)
     return Load(seconds, tuple(sorted(latency for pipe in pipes for latency in pipe.recv())))
 
 
@@ -63,7 +63,7 @@ MIXES: tuple[dict[str, float], ...] = (
 
 
 def request(client: int, count: int, video: str = "/videos/dock.mp4") -> dict[str, Any]:
-    """What is submitted, everywhere."""
+    """Make the request that every queue gets."""
     weights = MIXES[count % len(MIXES)]
     config = {"weights": weights, "seed": (client + 1) * 1_000_000 + count}
     inputs = dict.fromkeys(("video", *weights), video)

@@ -1,8 +1,8 @@
-"""Two job queues that others use, under the same load: procrastinate on Postgres, dramatiq on Redis.
+"""Two other job queues under the same load: procrastinate on Postgres, dramatiq on Redis.
 
-Each has a database of its own in a temporary folder. Postgres waits at every commit until its log is on the disk,
-as it does unless told otherwise; Redis is told to append to a file, which it syncs once a second. Needs the group
-`bench` of pyproject.toml, and the programs initdb, postgres and redis-server.
+Each has a database of its own in a temporary folder. Postgres syncs its log at every commit, which is its default;
+Redis appends to a file that it syncs once a second. Needs the group `bench` of pyproject.toml, and the programs
+initdb, postgres and redis-server.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import Any
 
 from benchmarks.service_load import Load, Submit, load
 
-PATIENCE = 30.0  # seconds for a database to come up
+PATIENCE = 30.0  # seconds for a database to start
 
 
 def measure_procrastinate(clients: int, seconds: float, jobs: int, place: Path) -> tuple[Load, float]:
-    """Submissions, and jobs fetched and finished per second by one worker, of so many."""
+    """Measure submissions, and the jobs per second that one worker fetches and finishes."""
     import procrastinate
 
     with _postgres(place) as dsn:
@@ -59,15 +59,15 @@ async def _fetched(dsn: str, jobs: int) -> float:
 
 @contextlib.contextmanager
 def _postgres(place: Path) -> Iterator[str]:
-    """A Postgres with its own folder and socket; it does not run as root, so then as the user postgres."""
+    """Run Postgres with its own folder and socket; as the user postgres if this process is root."""
     user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     place.mkdir()
     if os.geteuid() == 0:
         shutil.chown(place, user)
         place.parent.chmod(0o755)
     data = place / "data"
-    who: dict[str, Any] = {"user": user} if os.geteuid() == 0 else {}
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": place, **who}
+    owner: dict[str, Any] = {"user": user} if os.geteuid() == 0 else {}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": place, **owner}
     subprocess.run([_program("initdb"), "-D", data, "-A", "trust", "-U", "queue"], check=True, **quiet)
     command = [_program("postgres"), "-D", data, "-k", place, "-c", "listen_addresses="]
     process = subprocess.Popen(command, **quiet)
@@ -80,7 +80,7 @@ def _postgres(place: Path) -> Iterator[str]:
 
 
 def measure_dramatiq(clients: int, seconds: float, jobs: int, place: Path) -> tuple[Load, float]:
-    """Submissions, and jobs fetched and acknowledged per second by one worker, of so many."""
+    """Measure submissions, and the jobs per second that one worker fetches and acknowledges."""
     import dramatiq
     from dramatiq.brokers.redis import RedisBroker
 
@@ -129,12 +129,12 @@ def _program(name: str) -> str:
     return found
 
 
-def _wait_until(there: Callable[[], bool]) -> None:
+def _wait_until(exists: Callable[[], bool]) -> None:
     until = time.monotonic() + PATIENCE
-    while not there():
-        assert time.monotonic() < until, "the database does not come up"
+    while not exists():
+        assert time.monotonic() < until, "the database does not start"
         time.sleep(0.05)
-    time.sleep(0.5)  # the socket is there a moment before it is listened on
+    time.sleep(0.5)  # the socket exists shortly before the database listens on it
 
 
 RIVALS: Sequence[tuple[str, Callable[[int, float, int, Path], tuple[Load, float]]]] = (

@@ -89,7 +89,7 @@ class Monitoring:
 class AppState:
     """The objects that the routes of one server share.
 
-    `Submitter.submit` and `EventStreams` belong to the event loop; all else may be used in any thread.
+    `Submitter.submit`, `RateLimiter` and `EventStreams` belong to the event loop; the rest is safe in any thread.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class BatchLine:
         body = record.get("body")
         if not isinstance(body, dict):
             problems.append(
-                self._problem("body", body, "is not a JSON object", "write what POST /v1/videos takes")
+                self._problem("body", body, "is not a JSON object", "write a request body of POST /v1/videos")
             )
         for key in record.keys() - _KEYS:
             problems.append(self._problem(str(key)[:80], None, "is not a known key", "leave it out"))

@@ -28,7 +28,7 @@ def list_models(app: AppStateDep) -> ModelList:
 
 @router.get("/v1/server", response_model=ServerInfo)
 def get_server(request: Request, app: AppStateDep) -> ServerInfo:
-    """Get what a client needs to know before any other request. Needs no key."""
+    """Get the settings of the server that a client needs first. Needs no key."""
     signed_in = app.access.authenticator.key_name(request) is not None
     limits = app.settings.limits
     return ServerInfo(

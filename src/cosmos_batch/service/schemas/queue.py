@@ -10,7 +10,7 @@ from cosmos_batch.service.schemas.videos import VideoRequest
 
 
 class PlanRequest(BaseModel):
-    """Runs whose cost is to be predicted."""
+    """A request for the predicted cost of runs."""
 
     model_config = ConfigDict(extra="forbid")
 
