@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cosmos_batch.cli.commands.remote import request_of
+from cosmos_batch.cli.client import ServerError
+from cosmos_batch.cli.commands.remote import request_of, watch_command
 from cosmos_batch.errors import InputError
 from cosmos_batch.run import Control, Run, Sampling
 from tests.support.dispatch_world import make_input
@@ -114,3 +116,31 @@ def test_what_a_request_cannot_say_is_refused() -> None:
     masked = Run(id="r", prompt="p", controls=(Control(name="edge", weight=1, mask="/m.mp4"),), video="/v.mp4")
     with pytest.raises(InputError, match="masks and prompts of controls"):
         request_of(masked, {"/v.mp4": "file-v"})
+
+
+class FlakyClient:
+    """A client of a server that is away for the given number of connections, then sends one stream per call."""
+
+    def __init__(self, away: int, *streams: list[tuple[str, dict[str, Any]]]) -> None:
+        self.away = away
+        self.streams = list(streams)
+
+    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        if self.away:
+            self.away -= 1
+            raise ServerError("no server answers")
+        yield from self.streams.pop(0)
+
+    def get(self, _path: str) -> dict[str, Any]:
+        return {"id": "a", "state": "queued", "status": "queued"}
+
+
+def test_watching_goes_on_after_breaks(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = {"video": "a", "state": "succeeded", "status": "completed", "reason": ""}
+    client = FlakyClient(2, [("queue", {})], [("queue", {}), ("video.state", ended)])
+
+    assert watch_command(client, ["a"]) == 0
+
+    printed = capsys.readouterr()
+    assert printed.out == "a: succeeded\n"
+    assert printed.err.count("no server answers; trying again") == 2

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.text import Text
 from cosmos_batch.cli.client import Client, ServerError, in_path
 from cosmos_batch.cli.render.console import complain, console, print_problems
 from cosmos_batch.cli.render.text import duration, safe, times
+from cosmos_batch.dispatch.worker.retry import FIRST_WAIT, retry_policy
 from cosmos_batch.errors import CosmosBatchError, InputError, Problem
 from cosmos_batch.formats import read_files
 from cosmos_batch.media.info import videos_of
@@ -142,19 +144,26 @@ def watch_command(client: Client, ids: Sequence[str]) -> int:
 
 
 def _events(client: Client) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Events, also over a break of the connection or of the server."""
-    misses = 0
+    """Yield the server's events; reconnect when the stream ends. Raises ServerError after 6 failures in a row."""
+
+    def report(error: BaseException, _tries: int = 1) -> None:
+        complain(f"{error}; trying again")
+
+    reconnecting = retry_policy((ServerError,), report, attempts=6)
     while True:
+        events = reconnecting(_open_events, client)
         try:
-            for event in client.events():
-                misses = 0
-                yield event
+            yield from events
         except ServerError as exc:
-            misses += 1
-            if misses > 5:
-                raise
-            complain(f"{exc}; trying again")
-        time.sleep(min(5.0, 0.2 * 2.0**misses))
+            report(exc)
+        time.sleep(FIRST_WAIT)
+
+
+def _open_events(client: Client) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Open the stream and wait for its first event. Raises ServerError."""
+    events = client.events()
+    first = next(events, None)
+    return events if first is None else chain([first], events)
 
 
 def _line(name: str, data: dict[str, Any]) -> str:
