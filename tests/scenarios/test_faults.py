@@ -27,7 +27,7 @@ def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}:{ROOT}")
 
 
-def test_killed_again_and_again_nothing_is_lost_doubled_or_mixed_up(tmp_path: Path) -> None:
+def test_repeated_kills_lose_double_and_mix_up_no_run(tmp_path: Path) -> None:
     report = attack(tmp_path, kills=4, seed=3, workers=1, disturb=0.3)
 
     assert report.clean, str(report)
@@ -67,7 +67,7 @@ def _words(pid: int) -> bytes:
         return b""
 
 
-def test_a_run_that_kills_its_worker_is_set_aside_and_the_others_are_made(
+def test_run_that_kills_its_worker_is_quarantined_and_the_others_succeed(
     home: ServiceHome, tmp_path: Path
 ) -> None:
     video = make_input(tmp_path / "in.mp4")

@@ -52,7 +52,7 @@ def kill_once_saved(file: Path, out: Path) -> None:
     process.communicate()
 
 
-def test_a_killed_command_goes_on_and_ends_with_the_same_videos(tmp_path: Path) -> None:
+def test_killed_command_continues_to_the_same_videos(tmp_path: Path) -> None:
     make_input(tmp_path / "in.mp4")
     file = write_runs(tmp_path / "runs.jsonl", RUNS)
     finish(file, tmp_path / "undisturbed")
@@ -81,7 +81,7 @@ def test_a_killed_command_goes_on_and_ends_with_the_same_videos(tmp_path: Path) 
     assert any(resumed)
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_writes_checkpoints_and_names_the_command_to_continue(tmp_path: Path) -> None:
     make_input(tmp_path / "in.mp4")
     file = write_runs(tmp_path / "runs.jsonl", RUNS)
     out = tmp_path / "out"

@@ -26,7 +26,7 @@ def work_left(world: World) -> list[Path]:
     return list((world.home.videos / HOME / "work").iterdir())
 
 
-def test_a_worker_that_dies_loses_no_step_that_was_saved(world: World) -> None:
+def test_crash_of_a_worker_loses_no_step_of_a_checkpoint(world: World) -> None:
     def die() -> None:
         raise Death
 
@@ -45,7 +45,7 @@ def test_a_worker_that_dies_loses_no_step_that_was_saved(world: World) -> None:
     assert (record.crashes, record.lone_crashes, record.failures) == (1, 0, 0)
 
 
-def test_a_silent_workers_runs_are_taken_over_when_their_leases_run_out(world: World) -> None:
+def test_runs_of_a_silent_worker_are_requeued_when_their_leases_expire(world: World) -> None:
     world.submit(world.run("a"), world.run("b"))
     silent = world.ledger.queue.claim(["a"], FACTS, "silent", lease=30)
     assert silent is not None
@@ -59,7 +59,7 @@ def test_a_silent_workers_runs_are_taken_over_when_their_leases_run_out(world: W
     assert not world.ledger.attempts.finish(silent.attempts["a"], State.FAILED)
 
 
-def test_a_step_that_takes_longer_than_the_lease_costs_no_run_its_lease(world: World) -> None:
+def test_step_longer_than_the_lease_loses_no_lease(world: World) -> None:
     world.settings = replace(world.settings, lease=0.2)
     world.submit(world.run("a", steps=2))
 
@@ -81,7 +81,7 @@ def test_a_step_that_takes_longer_than_the_lease_costs_no_run_its_lease(world: W
     assert world.states() == {"a": State.SUCCEEDED}
 
 
-def test_a_full_disk_is_waited_for_and_no_run_is_blamed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_waited_for_and_counts_no_failure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     full, probe = False, OutputDirectory.probe
 
     def fill(now: bool) -> None:
@@ -116,7 +116,7 @@ def test_a_full_disk_is_waited_for_and_no_run_is_blamed(world: World, monkeypatc
     assert work_left(world) == []
 
 
-def test_a_failed_run_that_is_asked_for_again_is_made(world: World) -> None:
+def test_retried_run_succeeds(world: World) -> None:
     world.faults = {"a": Fault(Trouble.FAIL, 2, times=1)}
     world.submit(world.run("a"))
     world.clock.at(10, lambda: world.ledger.runs.retry(["a"]))
@@ -128,7 +128,7 @@ def test_a_failed_run_that_is_asked_for_again_is_made(world: World) -> None:
     assert world.finished("a") == pytest.approx(14, abs=0.5)
 
 
-def test_a_planned_run_at_which_another_worker_failed_is_made_when_it_may_be(world: World) -> None:
+def test_planned_run_that_failed_elsewhere_starts_after_its_wait(world: World) -> None:
     world.submit(*[world.run(f"r{index:02}", steps=10) for index in range(12)])
 
     def elsewhere() -> None:

@@ -25,12 +25,12 @@ from cosmos_batch.errors import OutputError, StorageError
         (errno.EMFILE, "cannot be used"),
     ],
 )
-def test_a_disks_error_says_what_would_do(number: int, message: str) -> None:
+def test_error_of_the_disk_names_the_remedy(number: int, message: str) -> None:
     with pytest.raises(StorageError, match=message), folder_errors(Path("out")):
         raise OSError(number, os.strerror(number))
 
 
-def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("x")
 
     with pytest.raises(StorageError, match="not a folder"):
@@ -42,14 +42,14 @@ def test_folder_that_never_existed_is_not_said_to_be_gone(tmp_path: Path) -> Non
         OutputDirectory(tmp_path / "out", shared=True)
 
 
-def test_a_folder_is_in_use_as_long_as_its_process_has_it(tmp_path: Path) -> None:
+def test_folder_is_in_use_while_it_is_open(tmp_path: Path) -> None:
     assert not in_use(tmp_path / "out")
     with OutputDirectory(tmp_path / "out"):
         assert in_use(tmp_path / "out")
     assert not in_use(tmp_path / "out")
 
 
-def test_a_finished_run_appears_whole_and_replaces_what_an_older_request_left(tmp_path: Path) -> None:
+def test_published_run_replaces_the_output_of_an_older_request(tmp_path: Path) -> None:
     with OutputDirectory(tmp_path / "out") as folder:
         for attempt, text in ((1, "old"), (2, "new")):
             work = folder.work(attempt)
@@ -63,7 +63,7 @@ def test_a_finished_run_appears_whole_and_replaces_what_an_older_request_left(tm
 
 
 @pytest.mark.parametrize("run_id", ["manifest.jsonl", "contact_sheet.png", "contact_sheet_12.png"])
-def test_the_names_of_the_folders_own_files_are_no_run_ids(tmp_path: Path, run_id: str) -> None:
+def test_names_of_the_folders_own_files_are_refused_as_run_ids(tmp_path: Path, run_id: str) -> None:
     with OutputDirectory(tmp_path / "out") as folder:
         assert "is the name of a file" in folder.obstacle(run_id)
         assert folder.obstacle("manifest") == ""
@@ -71,7 +71,7 @@ def test_the_names_of_the_folders_own_files_are_no_run_ids(tmp_path: Path, run_i
             folder.publish(folder.work(1), run_id)
 
 
-def test_what_a_dead_process_left_unfinished_goes(tmp_path: Path) -> None:
+def test_leftovers_of_a_dead_process_are_deleted(tmp_path: Path) -> None:
     with OutputDirectory(tmp_path / "out") as folder:
         (folder.work(1) / "half.mp4").write_text("half a vid")
 

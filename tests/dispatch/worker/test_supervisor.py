@@ -83,7 +83,7 @@ def until(condition: Callable[[], object]) -> None:
         (OnStart.KEEP, Mode.DRAINING, Mode.DRAINING),
     ],
 )
-def test_a_restart_runs_stays_paused_or_keeps_the_last_state(
+def test_start_sets_or_keeps_the_mode_of_the_queue(
     scene: Scene, on_start: OnStart, left: Mode, found: Mode
 ) -> None:
     scene.ledger.settings.set_mode(left)
@@ -92,7 +92,7 @@ def test_a_restart_runs_stays_paused_or_keeps_the_last_state(
         assert scene.ledger.settings.mode() is found
 
 
-def test_workers_are_at_work_only_while_the_queue_runs(scene: Scene) -> None:
+def test_workers_run_only_while_the_queue_runs(scene: Scene) -> None:
     with scene.supervisor(on_start=OnStart.PAUSE) as supervisor:
         scene.submit("a")
         assert supervisor.running == []
@@ -103,7 +103,7 @@ def test_workers_are_at_work_only_while_the_queue_runs(scene: Scene) -> None:
     assert scene.happened("worker_ended")[0]["how"] == "killed by SIGTERM"
 
 
-def test_what_workers_of_a_killed_service_had_waits_again(scene: Scene) -> None:
+def test_start_requeues_the_runs_of_a_killed_service(scene: Scene) -> None:
     scene.submit("a", "b")
     scene.hold("a")
     with OutputDirectory(scene.home.videos) as folder:
@@ -116,12 +116,12 @@ def test_what_workers_of_a_killed_service_had_waits_again(scene: Scene) -> None:
     assert scene.ledger.queries.history("a")[-1].reason == "the service was started anew"
 
 
-def test_a_folder_is_served_once(scene: Scene) -> None:
+def test_folder_is_served_by_one_supervisor(scene: Scene) -> None:
     with scene.supervisor(), pytest.raises(StorageError, match="is served by process"):
         scene.supervisor().__enter__()
 
 
-def test_a_run_alone_aboard_two_workers_that_died_is_set_aside_with_the_evidence(scene: Scene) -> None:
+def test_run_that_crashes_two_workers_alone_is_quarantined_with_the_evidence(scene: Scene) -> None:
     last_words = json.dumps({"worker": "w", "phase": "engine", "aboard": {"bad": 3}})
     dying = f"import os; open({str(scene.home.marker(0))!r}, 'w').write({last_words!r}); os.kill(os.getpid(), 11)"
     scene.submit("bad", "held", "waits")
@@ -141,7 +141,7 @@ def test_a_run_alone_aboard_two_workers_that_died_is_set_aside_with_the_evidence
     assert scene.ledger.measurements.counters()["poisoned", ""] == 1
 
 
-def test_a_worker_that_does_not_heed_is_killed_and_its_runs_wait_again(scene: Scene) -> None:
+def test_worker_that_ignores_sigterm_is_killed_and_its_runs_are_requeued(scene: Scene) -> None:
     deaf = scene.home.root / "deaf"
     with scene.supervisor(DEAF.format(str(deaf)), grace=0.1):
         until(deaf.exists)
@@ -153,7 +153,7 @@ def test_a_worker_that_does_not_heed_is_killed_and_its_runs_wait_again(scene: Sc
     assert scene.states() == {"a": State.QUEUED}
 
 
-def test_the_saved_states_of_runs_that_ended_while_they_waited_go(scene: Scene) -> None:
+def test_sweep_deletes_checkpoints_of_runs_that_ended_while_they_waited(scene: Scene) -> None:
     scene.submit("cancelled", "waits-on")
     scene.ledger.runs.cancel(["cancelled"])
     with OutputDirectory(scene.home.videos) as folder:
@@ -166,7 +166,7 @@ def test_the_saved_states_of_runs_that_ended_while_they_waited_go(scene: Scene) 
     assert [path.name for path in (scene.home.videos / HOME / "state").iterdir()] == ["waits-on-0123.safetensors"]
 
 
-def test_what_an_attempt_left_that_ended_while_the_folder_was_gone_goes(scene: Scene) -> None:
+def test_sweep_deletes_leftovers_of_attempts_that_ended_while_the_folder_was_gone(scene: Scene) -> None:
     with scene.supervisor(on_start=OnStart.PAUSE):
         scene.submit("ended", "goes-on")
         scene.hold("ended", "goes-on")
