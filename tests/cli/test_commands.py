@@ -11,6 +11,7 @@ from cosmos_batch.cli.app import main
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from tests.support.cli_launcher import ReplayEngines
 from tests.support.dispatch_world import make_input
+from tests.support.run_files import write_runs
 
 
 @pytest.fixture
@@ -18,13 +19,6 @@ def runs_file(tmp_path: Path) -> Path:
     """Three good runs."""
     make_input(tmp_path / "in.mp4")
     return write_runs(tmp_path / "runs.jsonl", ["a", "b", "c"])
-
-
-def write_runs(path: Path, ids: list[str], **fields: object) -> Path:
-    weights = {"execution_config": {"weights": {"edge": 0.5}}}
-    records = [{"id": id_, "prompt": f"street {id_}", "inputs": {"video": "in.mp4"}, **weights} for id_ in ids]
-    path.write_text("".join(json.dumps(record | fields) + "\n" for record in records))
-    return path
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:

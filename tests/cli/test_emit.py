@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cosmos_batch.cli.app import main
-from tests.cli.test_commands import write_runs
 from tests.support.clips import clip
+from tests.support.run_files import write_runs
 
 
 @pytest.fixture

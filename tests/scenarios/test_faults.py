@@ -1,4 +1,4 @@
-"""A short version of `python -m benchmarks.faults`: real processes, killed at moments drawn with a fixed seed."""
+"""Real processes, killed at moments drawn with a fixed seed: a short `python -m benchmarks.faults`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,13 +15,14 @@ from benchmarks.faults import all_processes, attack, is_worker
 from benchmarks.stage import make_input, make_run
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
 def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stage's processes import the benchmarks from here."""
+    """Let the processes of the benchmark import it from here."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}:{ROOT}")
 
@@ -37,7 +37,7 @@ def test_repeated_kills_lose_double_and_mix_up_no_run(tmp_path: Path) -> None:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[ServiceHome]:
-    """A service that runs."""
+    """The folder of a running service."""
     made = ServiceHome(tmp_path / "home")
     made.make()
     command = [sys.executable, "-m", "benchmarks.stage", "serve", str(made.root)]
@@ -47,20 +47,11 @@ def home(tmp_path: Path) -> Iterator[ServiceHome]:
     server.wait()
 
 
-def until(condition: object) -> None:
-    """Wait until it holds."""
-    assert callable(condition)
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def workers_of(home: ServiceHome) -> list[int]:
-    return [pid for pid in all_processes() if is_worker(pid, home) and b"\0worker\0" in _words(pid)]
+    return [pid for pid in all_processes() if is_worker(pid, home) and b"\0worker\0" in _command_line(pid)]
 
 
-def _words(pid: int) -> bytes:
+def _command_line(pid: int) -> bytes:
     try:
         return (Path("/proc") / str(pid) / "cmdline").read_bytes()
     except OSError:
@@ -76,9 +67,9 @@ def test_run_that_kills_its_worker_is_quarantined_and_the_others_succeed(
     ledger.runs.accept([Submission(make_run(name, video)) for name in names])
     ledger.runs.accept([Submission(make_run("poison", video, prompt="poison"))])
 
-    until(lambda: set(ledger.queries.states()) <= set(ENDED))
+    wait_until(lambda: set(ledger.queries.states()) <= set(ENDED))
 
-    states = {standing.id: standing.state for standing in ledger.queries.statuses()}
+    states = {status.id: status.state for status in ledger.queries.statuses()}
     assert states == dict.fromkeys(names, State.SUCCEEDED) | {"poison": State.FAILED}
     record = ledger.queries.get("poison")
     assert record is not None
@@ -88,10 +79,10 @@ def test_run_that_kills_its_worker_is_quarantined_and_the_others_succeed(
 
 
 def test_no_worker_outlives_its_server(home: ServiceHome) -> None:
-    until(lambda: workers_of(home))
+    wait_until(lambda: workers_of(home))
     (worker,) = workers_of(home)
     server = int((home.root / "lock").read_text())
 
     os.kill(server, signal.SIGKILL)
 
-    until(lambda: not is_worker(worker))
+    wait_until(lambda: not is_worker(worker))

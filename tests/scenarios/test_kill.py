@@ -1,4 +1,4 @@
-"""`kill -9` and Ctrl-C of a real process, at moments drawn with a fixed seed, then the same command again."""
+"""A real command that is killed or interrupted at moments drawn with a fixed seed, then given again."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import sys
 import time
 from pathlib import Path
 
-from tests.cli.test_commands import write_runs
 from tests.support.dispatch_world import make_input
+from tests.support.run_files import write_runs
 
 ROOT = Path(__file__).parents[2]
 RUNS = [f"r{index}" for index in range(6)]
 
 
-def start(file: Path, out: Path, step: float) -> subprocess.Popen[str]:
+def start_command(file: Path, out: Path, step: float) -> subprocess.Popen[str]:
     command = ["run", str(file), "-o", str(out), "--plain", "--save-every", "0", "--max-batch", "3"]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.support.cli_launcher", *command],
@@ -31,8 +31,8 @@ def start(file: Path, out: Path, step: float) -> subprocess.Popen[str]:
     )
 
 
-def finish(file: Path, out: Path) -> str:
-    process = start(file, out, 0)
+def run_command(file: Path, out: Path) -> str:
+    process = start_command(file, out, 0)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0, printed
     return printed
@@ -43,8 +43,8 @@ def videos(out: Path) -> dict[str, str]:
 
 
 def kill_once_saved(file: Path, out: Path) -> None:
-    """Kill a command that has just saved its first states, and has three long steps before it."""
-    process = start(file, out, 0.5)
+    """Kill a command that has just written its first checkpoints, with three long steps to go."""
+    process = start_command(file, out, 0.5)
     while not any((out / ".cosmos-batch" / "state").glob("*.safetensors")):
         assert process.poll() is None
         time.sleep(0.01)
@@ -55,13 +55,13 @@ def kill_once_saved(file: Path, out: Path) -> None:
 def test_killed_command_continues_to_the_same_videos(tmp_path: Path) -> None:
     make_input(tmp_path / "in.mp4")
     file = write_runs(tmp_path / "runs.jsonl", RUNS)
-    finish(file, tmp_path / "undisturbed")
+    run_command(file, tmp_path / "undisturbed")
     draw = random.Random(7)
     out = tmp_path / "killed"
 
     kill_once_saved(file, out)
     for _ in range(2):
-        process = start(file, out, 0.03)
+        process = start_command(file, out, 0.03)
         assert process.stdout is not None
         for _ in range(draw.randrange(2, 8)):
             process.stdout.readline()
@@ -70,10 +70,10 @@ def test_killed_command_continues_to_the_same_videos(tmp_path: Path) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
         process.communicate()
-        for published in out.glob("*/run.json"):  # whatever has its final name is whole
+        for published in out.glob("*/run.json"):  # what has its final name is whole
             described = json.loads(published.read_text())["outputs"]["output.mp4"]["sha256"]
             assert described == videos(out)[published.parent.name]
-    finish(file, out)
+    run_command(file, out)
 
     assert videos(out) == videos(tmp_path / "undisturbed")
     assert sorted(videos(out)) == RUNS
@@ -85,7 +85,7 @@ def test_ctrl_c_writes_checkpoints_and_names_the_command_to_continue(tmp_path: P
     make_input(tmp_path / "in.mp4")
     file = write_runs(tmp_path / "runs.jsonl", RUNS)
     out = tmp_path / "out"
-    process = start(file, out, 0.2)
+    process = start_command(file, out, 0.2)
     assert process.stdout is not None
     while not process.stdout.readline().startswith("batch 1"):
         pass
@@ -96,4 +96,4 @@ def test_ctrl_c_writes_checkpoints_and_names_the_command_to_continue(tmp_path: P
     assert process.returncode == 130, printed
     assert "the same command goes on" in printed
     assert any((out / ".cosmos-batch" / "state").iterdir())
-    assert "6 succeeded" in finish(file, out)
+    assert "6 succeeded" in run_command(file, out)

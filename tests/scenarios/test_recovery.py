@@ -1,4 +1,4 @@
-"""What a service recovers from, on a virtual clock: deaths, silence, full disks, and other workers' doings."""
+"""Recovery of a service on a virtual clock: crashes, silent workers, full disks, failures of other workers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedE
 from cosmos_batch.errors import StorageError
 from cosmos_batch.ledger import BatchFacts, State
 from cosmos_batch.planning.traits import Shape
-from tests.scenarios.test_service_properties import Death
 from tests.support.service_world import World, stamp
 
 FACTS = BatchFacts("replay", Shape(32, 32, 2), 1.0, 0)
+
+
+class WorkerKilled(BaseException):
+    """The worker's process is killed."""
 
 
 def work_left(world: World) -> list[Path]:
@@ -28,17 +31,17 @@ def work_left(world: World) -> list[Path]:
 
 def test_crash_of_a_worker_loses_no_step_of_a_checkpoint(world: World) -> None:
     def die() -> None:
-        raise Death
+        raise WorkerKilled
 
     world.submit(world.run("a", steps=10), world.run("b", steps=8))
     world.clock.at(5.5, die)
 
-    with pytest.raises(Death):
+    with pytest.raises(WorkerKilled):
         world.serve()
     world.ledger.crashes.requeue_dead_worker("worker1", "killed by SIGKILL", {"a": 5, "b": 5})
     world.serve()
 
-    # five steps were saved; the sixth was being taken. Then each goes alone, the first to ask for it first
+    # Five steps were saved, and the sixth was being executed. Then each run goes alone, the first submitted first
     assert (world.finished("a"), world.finished("b")) == (5.5 + 5, 5.5 + 5 + 3)
     record = world.ledger.queries.get("a")
     assert record is not None

@@ -1,4 +1,4 @@
-"""The output folder: what it refuses, and what its errors say."""
+"""The output folder: refusals, messages of errors, publication."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from cosmos_batch.dispatch.worker.inflight import STARTING, Inflight
 from cosmos_batch.dispatch.worker.launcher import LocalWorkerLauncher, WorkerExit, describe_exit
 from cosmos_batch.dispatch.worker.process import PARENT
 from cosmos_batch.dispatch.worker.worker import ExitCode
+from tests.support.waiting import wait_until
 
 NO_MARKER = Inflight("", STARTING)
 
@@ -24,11 +24,15 @@ def launcher(tmp_path: Path, script: str, grace: float = 60.0) -> LocalWorkerLau
 
 
 def end_of(workers: LocalWorkerLauncher, number: int) -> WorkerExit:
-    deadline = time.monotonic() + 60
-    while (end := workers.poll(number)) is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return end
+    ends: list[WorkerExit] = []
+
+    def ended() -> bool:
+        if (end := workers.poll(number)) is not None:
+            ends.append(end)
+        return bool(ends)
+
+    wait_until(ended)
+    return ends[0]
 
 
 @pytest.mark.parametrize(("code", "expected"), [(0, True), (10, True), (11, True), (1, False)])
@@ -71,10 +75,7 @@ def test_stop_ends_every_worker_and_kills_those_that_ignore_it(tmp_path: Path) -
     workers = launcher(tmp_path, script, grace=0.2)
     for number in (0, 1):
         workers.start(number)
-    deadline = time.monotonic() + 60
-    while not all(Path(f"{ready}{number}").exists() for number in (0, 1)):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: all(Path(f"{ready}{number}").exists() for number in (0, 1)))
 
     ends = workers.stop()
 
