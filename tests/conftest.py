@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 import pytest
 
 from cosmos_batch.run import Control, Run, Sampling
+from tests.support.runs import MakeRun
 
 # Before anything imports Triton: kernels run in its interpreter, on the CPU
 os.environ["TRITON_INTERPRET"] = "1"
-
-MakeRun = Callable[..., Run]
 
 
 @pytest.fixture

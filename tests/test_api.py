@@ -1,4 +1,4 @@
-"""The functions that users of Cosmos batch generation know by name."""
+"""The public functions of Cosmos batch generation."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cosmos_batch import (
     Control,
     InputError,
     PlanError,
+    Run,
     create_minimal_base_spec,
     determine_batch_size,
     get_control_signature,
@@ -20,16 +21,17 @@ from cosmos_batch import (
     to_cosmos_batch_inference_jsonl,
 )
 from cosmos_batch.media.info import VideoInfo
+from tests.support.runs import MakeRun
 
 
-def test_every_exported_name_is_there():
+def test_every_exported_name_exists() -> None:
     assert all(getattr(cosmos_batch, name) for name in cosmos_batch.__all__)
     assert set(dir(cosmos_batch)) == set(cosmos_batch.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = cosmos_batch.nonsense
 
 
-def test_importing_the_package_loads_no_heavy_library():
+def test_importing_the_package_loads_no_heavy_library() -> None:
     code = (
         "import sys, cosmos_batch; cosmos_batch.smart_batch_generation; "
         "print(sorted({'torch', 'av', 'cv2', 'sqlalchemy', 'numpy'} & set(sys.modules)))"
@@ -38,7 +40,7 @@ def test_importing_the_package_loads_no_heavy_library():
     assert printed.strip() == "[]"
 
 
-def test_a_signature_is_the_sorted_controls_that_count(make_run):
+def test_signature_is_the_sorted_active_controls(make_run: MakeRun) -> None:
     run = make_run(
         controls=(Control(name="vis", weight=1), Control(name="seg", weight=0), Control(name="edge", weight=0.1))
     )
@@ -46,7 +48,7 @@ def test_a_signature_is_the_sorted_controls_that_count(make_run):
     assert get_control_signature(make_run()) == ()
 
 
-def test_run_dicts_are_taken_as_well_and_come_back_as_given():
+def test_run_dicts_are_accepted_and_returned_as_given() -> None:
     given = {
         "id": "a",
         "prompt": "rain",
@@ -60,13 +62,13 @@ def test_run_dicts_are_taken_as_well_and_come_back_as_given():
         get_control_signature({"id": "a", "prompt": "rain", "execution_config": {"weights": {"edge": -1}}})
 
 
-def test_groups_are_by_signature_simplest_first(standard):
+def test_groups_are_by_signature_simplest_first(standard: list[Run]) -> None:
     groups = group_runs_for_batching(list(reversed(standard)))
     assert list(groups) == [("edge",), ("depth", "edge"), ("depth", "edge", "seg", "vis")]
     assert [len(runs) for runs in groups.values()] == [6, 3, 1]
 
 
-def test_only_settings_that_differ_enter_a_groups_key(make_run):
+def test_group_key_names_only_settings_that_differ(make_run: MakeRun) -> None:
     runs = [
         make_run("edge", seed=42),
         make_run("edge"),
@@ -82,7 +84,7 @@ def test_only_settings_that_differ_enter_a_groups_key(make_run):
     }
 
 
-def test_presets_part_runs_only_where_the_control_is_to_be_made(make_run):
+def test_presets_separate_runs_only_where_the_control_video_is_made(make_run: MakeRun) -> None:
     low, medium = Control(name="vis", weight=1, preset="low"), Control(name="vis", weight=1)
     given = Control(name="vis", weight=1, preset="high", video="/in/blurred.mp4")
     groups = group_runs_for_batching([make_run(controls=(c,)) for c in (low, medium, given)])
@@ -92,13 +94,13 @@ def test_presets_part_runs_only_where_the_control_is_to_be_made(make_run):
     }
 
 
-def test_an_engine_that_takes_mixed_control_sets_has_one_group(standard):
+def test_engine_with_mixed_control_sets_has_one_group(standard: list[Run]) -> None:
     assert list(group_runs_for_batching(standard, "transfer")) == [("depth", "edge", "seg", "vis")]
     with pytest.raises(PlanError, match="'transfer9' is not known; known are transfer1, transfer"):
         group_runs_for_batching(standard, "transfer9")
 
 
-def test_a_base_spec_spells_out_every_process_setting(make_run):
+def test_base_spec_has_every_process_setting(make_run: MakeRun) -> None:
     unused = (Control(name="edge", weight=0.4), Control(name="depth", weight=0))
     assert create_minimal_base_spec([make_run(controls=unused), make_run("seg", video="/in/b.mp4")]) == {
         "negative_prompt": "low quality, blurry",
@@ -115,7 +117,7 @@ def test_a_base_spec_spells_out_every_process_setting(make_run):
     }
 
 
-def test_a_base_spec_refuses_settings_that_differ(make_run):
+def test_base_spec_refuses_settings_that_differ(make_run: MakeRun) -> None:
     with pytest.raises(PlanError, match=r"guidance must be equal .* 7.0 in run r1, 5.0 in run r2"):
         create_minimal_base_spec([make_run("edge"), make_run("edge", guidance=5)])
     with pytest.raises(PlanError, match="fps = 'input': a base spec needs a number"):
@@ -125,19 +127,19 @@ def test_a_base_spec_refuses_settings_that_differ(make_run):
 
 
 @pytest.mark.parametrize(("controls", "size"), [(0, 1), (1, 8), (2, 4), (3, 2), (4, 2), (5, 1), (9, 1)])
-def test_batch_sizes_by_control_count(controls, size):
+def test_batch_sizes_by_control_count(controls: int, size: int) -> None:
     assert determine_batch_size(controls) == size
     assert determine_batch_size(controls, job_type="upscale") == 1
 
 
-def test_batch_sizes_of_signatures_and_runs(make_run):
+def test_batch_sizes_of_signatures_and_runs(make_run: MakeRun) -> None:
     assert determine_batch_size(("depth", "edge")) == 4
     assert determine_batch_size(("upscale",)) == 1
     assert determine_batch_size(make_run("edge")) == 8
     assert determine_batch_size(make_run("edge", job_type="upscale")) == 1
 
 
-def test_a_line_overrides_every_control_so_nothing_is_inherited(make_run):
+def test_line_overrides_every_control_so_nothing_is_inherited(make_run: MakeRun) -> None:
     controls = (
         Control(name="edge", weight=0.7, video="/in/edge.mp4"),
         Control(name="seg", weight=0.2, prompt="the robot arm", mask_prompt="the cup"),
@@ -160,7 +162,7 @@ def test_a_line_overrides_every_control_so_nothing_is_inherited(make_run):
     ]
 
 
-def test_smart_batches_of_the_standard_scenario(standard):
+def test_smart_batches_of_the_standard_scenario(standard: list[Run]) -> None:
     batches = smart_batch_generation(standard)
     assert [(b.signature, b.batch_size, b.control_count, b.launch) for b in batches] == [
         (("edge",), 6, 1, 0),
@@ -175,14 +177,14 @@ def test_smart_batches_of_the_standard_scenario(standard):
         first["nonsense"]
 
 
-def test_smart_batches_keep_to_the_size_limits_and_share_a_base_spec(make_run):
+def test_smart_batches_are_within_the_size_limits_and_share_a_base_spec(make_run: MakeRun) -> None:
     batches = smart_batch_generation([make_run("edge") for _ in range(19)])
     assert [b.batch_size for b in batches] == [8, 8, 3]
     assert {b.launch for b in batches} == {0}
     assert batches[0].base_spec is batches[2].base_spec
 
 
-def test_a_transfer1_batch_has_one_set_of_weights(make_run):
+def test_transfer1_batch_has_one_set_of_weights(make_run: MakeRun) -> None:
     # Transfer1 gives every video of a tensor batch the first one's weights
     batches = smart_batch_generation([make_run("edge", weight=w) for w in (0.5, 0.9, 0.5, 0.9, 0.5)])
     assert [[line["control_overrides"]["edge"]["control_weight"] for line in b.batch_jsonl] for b in batches] == [
@@ -192,20 +194,20 @@ def test_a_transfer1_batch_has_one_set_of_weights(make_run):
     assert {b.launch for b in batches} == {0}
 
 
-def test_a_transfer1_batch_has_one_video_size_and_length(make_run):
+def test_transfer1_batch_has_one_video_size_and_length(make_run: MakeRun) -> None:
     facts = {"/in/a.mp4": VideoInfo(1280, 720, 121, 24), "/in/b.mp4": VideoInfo(720, 1280, 121, 24)}
     runs = [make_run("edge", video=f"/in/{name}.mp4") for name in "aabb"]
     assert [b.batch_size for b in smart_batch_generation(runs)] == [4]
     assert [b.batch_size for b in smart_batch_generation(runs, facts=facts)] == [2, 2]
 
 
-def test_urgent_runs_come_first_and_alone(make_run):
+def test_urgent_runs_are_first_and_in_a_launch_of_their_own(make_run: MakeRun) -> None:
     runs = [make_run("edge"), make_run("edge"), make_run("edge", "seg", id="now", priority=100)]
     batches = smart_batch_generation(runs)
     assert [[run.id for run in b.runs] for b in batches] == [["now"], ["r1", "r2"]]
 
 
-def test_upscaling_goes_one_by_one_in_a_launch_of_its_own(make_run):
+def test_upscaling_is_one_by_one_in_a_launch_of_its_own(make_run: MakeRun) -> None:
     runs = [
         make_run("edge"),
         make_run(job_type="upscale"),
@@ -219,7 +221,7 @@ def test_upscaling_goes_one_by_one_in_a_launch_of_its_own(make_run):
     assert all("upscale" in b.base_spec and "upscale" in b.batch_jsonl[0]["control_overrides"] for b in upscaled)
 
 
-def test_an_engine_that_takes_mixed_settings_gets_the_shared_ones_as_base(make_run):
+def test_base_spec_for_mixed_settings_has_the_shared_ones(make_run: MakeRun) -> None:
     runs = [make_run("edge", seed=1), make_run("vis", seed=2)]
     (batch,) = smart_batch_generation(runs, "transfer")
     assert batch.signature == ("edge", "vis")
@@ -229,7 +231,7 @@ def test_an_engine_that_takes_mixed_settings_gets_the_shared_ones_as_base(make_r
     assert [sorted(line["control_overrides"]) for line in batch.batch_jsonl] == [["edge"], ["vis"]]
 
 
-def test_what_an_engine_cannot_do_is_refused_with_every_reason(make_run):
+def test_runs_that_an_engine_cannot_execute_are_refused_with_every_reason(make_run: MakeRun) -> None:
     runs = [make_run("wsm", id="a"), make_run("edge", id="b", num_frames=10), make_run("edge", id="c")]
     with pytest.raises(PlanError) as refused:
         smart_batch_generation(runs)
@@ -237,7 +239,7 @@ def test_what_an_engine_cannot_do_is_refused_with_every_reason(make_run):
     assert "b: num_frames = 10" in str(refused.value)
 
 
-def test_nothing_in_is_nothing_out():
+def test_no_runs_give_no_batches() -> None:
     assert smart_batch_generation([]) == []
     assert group_runs_for_batching([]) == {}
     assert to_cosmos_batch_inference_jsonl([]) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cosmos_batch.planning.equivalence import RunClass, groups_of
+from cosmos_batch.planning.plan import Plan
 from cosmos_batch.run import Control, ResolvedRun, Run, Sampling
 from tests.support.dispatch_world import TRAITS
 from tests.support.runs import resolved
@@ -18,3 +19,8 @@ def a_run(run_id: str, controls: str = "edge", resolution: str = "32x32", priori
 def class_of(controls: str = "edge", resolution: str = "32x32") -> RunClass:
     """The class of such a run for the simulated engine."""
     return groups_of([a_run("any", controls, resolution)], TRAITS, {})[0].run_class
+
+
+def sizes(plan: Plan) -> list[list[int]]:
+    """The number of runs of each batch, by launch."""
+    return [[len(batch.runs) for batch in launch.batches] for launch in plan.launches]

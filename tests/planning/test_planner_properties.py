@@ -1,4 +1,4 @@
-"""What holds of every plan, whatever the runs."""
+"""Properties of every plan, whatever the runs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from itertools import combinations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
 
 from cosmos_batch.engines.catalogue import TRANSFER1, TRANSFER25
 from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.batch_size import limit
-from cosmos_batch.planning.plan import plan_to_dict
+from cosmos_batch.planning.cost.model import CostModel
+from cosmos_batch.planning.plan import Batch, Plan, plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.run import Control, Priority, Run, Sampling
+from cosmos_batch.planning.traits import Traits
+from cosmos_batch.run import Control, Priority, Run, Sampling, Signature
 
 FACTS = {
     "/in/a.mp4": VideoInfo(1280, 720, 93, 24),
@@ -29,8 +32,8 @@ SETS = [names for count in range(5) for names in combinations(("depth", "edge", 
 
 
 @st.composite
-def run_lists(draw, resolution):
-    """Up to forty runs out of few values, so that many have something in common."""
+def run_lists(draw: DrawFn, resolution: st.SearchStrategy[str | None]) -> list[Run]:
+    """Up to forty runs with settings from few values, so that many are equal in some of them."""
     runs = []
     for index in range(draw(st.integers(0, 40))):
         names = draw(st.sampled_from(SETS[:8]))
@@ -54,45 +57,46 @@ def run_lists(draw, resolution):
     return runs
 
 
-# Table only: no knee and no memory limit; and a device on which batches pay, so that splits are worth while
+# The table alone, with no knee and no memory limit; and a device on which batches pay, so that splits gain
 TABLE_ONLY = replace(profile("transfer1", "h100"), knee_tokens=None, memory_bytes=None)
 BATCHES_PAY = replace(TABLE_ONLY, load=1.0, load_branch=0.0, batch=10.0)
 TRANSFER1_COSTS = st.sampled_from((profile("transfer1", "h100"), TABLE_ONLY, BATCHES_PAY))
 MEASURED = replace(profile("transfer", "h100"), measured=9, memory_bytes=30 * 2**30)
 TRANSFER_COSTS = st.sampled_from((profile("transfer", "h100"), MEASURED))
 SMALL = st.sampled_from(("256", "256", "128x64"))
-CASES = st.one_of(
+Case = tuple[Traits, CostModel, list[Run]]
+CASES: st.SearchStrategy[Case] = st.one_of(
     st.tuples(st.just(TRANSFER1), TRANSFER1_COSTS, run_lists(st.none())),
     st.tuples(st.just(TRANSFER25), TRANSFER_COSTS, run_lists(SMALL)),
 )
 
 
-def planned(case):
+def planned(case: Case) -> Plan:
     traits, cost, runs = case
     return plan_runs(runs, traits, cost, facts=FACTS)
 
 
-def batches_of(plan):
+def batches_of(plan: Plan) -> list[Batch]:
     return [batch for launch in plan.launches for batch in launch.batches]
 
 
 @given(CASES)
 @FEW
-def test_every_run_is_planned_once(case):
+def test_every_run_is_planned_once(case: Case) -> None:
     ids = [run.id for batch in batches_of(planned(case)) for run in batch.runs]
     assert Counter(ids) == Counter(run.id for run in case[2])
 
 
 @given(CASES)
 @FEW
-def test_no_launch_loads_a_branch_that_none_of_its_runs_uses(case):
+def test_launch_loads_only_branches_that_its_runs_use(case: Case) -> None:
     for launch in planned(case).launches:
         assert launch.controls == tuple(sorted({name for run in launch.runs for name in run.signature}))
 
 
 @given(CASES)
 @FEW
-def test_no_batch_mixes_what_its_engine_needs_equal(case):
+def test_batch_does_not_mix_what_its_engine_needs_equal(case: Case) -> None:
     traits, _, _ = case
     for launch in planned(case).launches:
         if traits is TRANSFER1:
@@ -107,7 +111,7 @@ def test_no_batch_mixes_what_its_engine_needs_equal(case):
 
 @given(CASES)
 @FEW
-def test_batches_keep_to_the_bounds(case):
+def test_batches_are_within_the_bounds(case: Case) -> None:
     traits, cost, _ = case
     for batch in batches_of(planned(case)):
         rows = sum(1 if run.sampling.guidance == 0 else 2 for run in batch.runs)
@@ -119,14 +123,14 @@ def test_batches_keep_to_the_bounds(case):
 
 @given(CASES)
 @FEW
-def test_no_urgent_run_comes_after_one_that_is_not(case):
+def test_urgent_runs_precede_all_others(case: Case) -> None:
     urgent = [run.priority >= Priority.URGENT for batch in batches_of(planned(case)) for run in batch.runs]
     assert urgent == sorted(urgent, reverse=True)
 
 
 @given(CASES)
 @FEW
-def test_transfer1_cuts_a_launch_into_the_planned_batches(case):
+def test_transfer1_cuts_a_launch_into_the_planned_batches(case: Case) -> None:
     if case[0].ragged:
         return
     for launch in planned(case).launches:
@@ -135,9 +139,11 @@ def test_transfer1_cuts_a_launch_into_the_planned_batches(case):
         assert cut == tuple(batch.runs for batch in launch.batches)
 
 
-def parts_of(plan):
-    """How many urgent and how many other runs each launch has: which of equal urgent launches comes last, and so
-    takes others of its kind along, is between equals, too."""
+def parts_of(plan: Plan) -> tuple[Counter[tuple[Signature, int]], Counter[tuple[Signature, int]]]:
+    """The numbers of urgent and of other runs of each launch.
+
+    Which of equal urgent launches is last, and so takes other runs of its key, is a choice between equals, too.
+    """
     urgent = [(x.controls, sum(run.priority >= Priority.URGENT for run in x.runs)) for x in plan.launches]
     others = [(x.controls, sum(run.priority < Priority.URGENT for run in x.runs)) for x in plan.launches]
     return Counter(part for part in urgent if part[1]), Counter(part for part in others if part[1])
@@ -145,7 +151,7 @@ def parts_of(plan):
 
 @given(CASES, st.randoms(use_true_random=False))
 @FEW
-def test_the_order_of_the_runs_decides_only_between_equals(case, rng: random.Random):
+def test_order_of_the_runs_decides_only_between_equals(case: Case, rng: random.Random) -> None:
     traits, cost, runs = case
     plan, again = planned(case), planned(case)
     shuffled = plan_runs(rng.sample(runs, len(runs)), traits, cost, facts=dict(reversed(FACTS.items())))
@@ -156,7 +162,7 @@ def test_the_order_of_the_runs_decides_only_between_equals(case, rng: random.Ran
 
 @given(CASES)
 @FEW
-def test_the_predicted_sums_agree(case):
+def test_predicted_sums_agree(case: Case) -> None:
     plan = planned(case)
     parts = [launch.load_seconds + sum(batch.seconds for batch in launch.batches) for launch in plan.launches]
     assert plan.seconds == pytest.approx(sum(parts))

@@ -1,0 +1,84 @@
+"""Groups of runs that are equal to the planner, and runs that an engine refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from cosmos_batch.engines.catalogue import (
+    TRANSFER1,
+    TRANSFER25,
+)
+from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.errors import PlanError
+from cosmos_batch.media.info import VideoInfo
+from cosmos_batch.planning.equivalence import groups_of, refusals, refusals_by_run
+from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.run import Control
+from tests.support.runs import MakeRun
+
+TRANSFER_COST = profile("transfer", "h100")
+
+
+def test_runs_that_differ_in_nothing_the_planner_uses_are_one_group(make_run: MakeRun) -> None:
+    runs = [
+        make_run("edge"),
+        make_run("edge", prompt="another", video="/in/b.mp4", seed=42),
+        make_run("vis"),
+        make_run("edge", priority=100),
+        make_run("edge"),
+    ]
+    groups = groups_of(runs, TRANSFER25, {})
+
+    assert [(group.places, group.priority) for group in groups] == [([0, 1, 4], 0), ([2], 0), ([3], 100)]
+    assert groups[0].run_class is groups[2].run_class
+    assert [group.first for group in groups] == [0, 2, 3]
+
+
+def test_all_refusals_are_given_at_once(make_run: MakeRun) -> None:
+    runs = [
+        make_run("keypoint", id="a", resolution="100x64"),
+        make_run("edge", id="b", job_type="upscale", resolution="721"),
+        make_run("edge", id="c", resolution="64x96"),
+    ]
+    assert [str(problem).split(":")[:2] for problem in refusals(runs, TRANSFER25)] == [
+        ["a", " controls.keypoint"],
+        ["a", " resolution"],
+        ["b", " job_type = upscale"],
+        ["b", " resolution"],
+    ]
+    assert list(refusals_by_run(runs, TRANSFER25)) == ["a", "b"]
+    with pytest.raises(PlanError, match="96x64 would do"):
+        plan_runs(runs, TRANSFER25, TRANSFER_COST)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"resolution": "480p"}, "resolution"),
+        ({"num_frames": 50}, "num_frames"),
+        ({"fps": "input"}, "fps"),
+        ({"negative_prompt": ""}, "negative_prompt"),
+        ({"controls": (Control(name="lidar", weight=1),)}, "controls.lidar"),
+        ({"controls": (Control(name="edge", weight=0.5, mask="/in/mask.mp4"),)}, "controls.edge"),
+        ({"controls": (Control(name="edge", weight=0.5, mask_prompt="cup"),)}, "controls.edge"),
+    ],
+)
+def test_settings_that_transfer1_would_drop_or_fail_on_are_refused(
+    make_run: MakeRun, fields: dict[str, object], field: str
+) -> None:
+    fields = {"controls": (Control(name="edge", weight=1),)} | fields
+    (problem,) = refusals([make_run(id="a", **fields)], TRANSFER1)
+    assert problem.field == f"a: {field}"
+
+
+def test_transfer1_takes_settings_equal_to_what_it_does_itself(make_run: MakeRun) -> None:
+    facts = {"/in/a.mp4": VideoInfo(640, 480, 50, 24)}
+    run = make_run("edge", resolution="960x704", num_frames=50, fps="input")
+    assert refusals([run], TRANSFER1, facts) == ()
+    assert (
+        refusals([make_run("edge", resolution="1280x704", id="a")], TRANSFER1, facts)[0].field == "a: resolution"
+    )
+
+
+def test_transfer1_refuses_a_single_image(make_run: MakeRun) -> None:
+    assert refusals([make_run("edge")], TRANSFER1, {"/in/a.mp4": VideoInfo(640, 480, 1, 24)})
