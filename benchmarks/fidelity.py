@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.screening import Screening
+from benchmarks.recording_guardrail import RecordingGuardrail
 from cosmos_batch.cli.load_runs import gather
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.base import Job, Outcome, Result
@@ -39,7 +39,7 @@ class Studio:
     """Makes runs in given ways, and gives back what came out of each, decoded and compressed."""
 
     engine: TransferEngine
-    screening: Screening
+    screening: RecordingGuardrail
     folder: Path
     made: int = 0
 
@@ -52,9 +52,9 @@ class Studio:
         ]
         batch = Batch(tuple(runs), Shape(0, 0, 0), 0.0, 0)
         session = self.engine.open(Launch(0, batch.signature, (batch,), 0.0, ""))
-        self.screening.seen.clear()
+        self.screening.videos.clear()
         ended = [result.run_id for result in conduct(session, jobs) if result.outcome is Outcome.SUCCEEDED]
-        frames = dict(zip(ended, self.screening.seen, strict=True))
+        frames = dict(zip(ended, self.screening.videos, strict=True))
         return {job.run.id: (frames[job.run.id], read_frames(job.folder / "output.mp4")) for job in jobs}
 
 
@@ -122,7 +122,7 @@ def main() -> int:
         table.add_column(heading, justify="left" if heading == "company" else "right")
     worst = 0
     with tempfile.TemporaryDirectory() as scratch:
-        folder, screening = Path(scratch), Screening()
+        folder, screening = Path(scratch), RecordingGuardrail()
         cache = ControlCache(folder / "controls")
         engine = load_engine(str(pocket.MODEL), TRANSFER_CONTROLS, cache, guardrail=screening)
         runs = gather([write_scenario(folder / "inputs")], engine.traits).resolved(engine.traits)

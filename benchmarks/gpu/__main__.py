@@ -17,21 +17,20 @@ The second table says what the device is busy with during a step, in millisecond
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.gpu.measuring import error, seconds_of, versions
-from benchmarks.gpu.models import DEVICE, Case, Ours, Reference, Size, flops
+from benchmarks.gpu.measuring import added_peak_bytes, error, seconds_of, synchronize, versions
+from benchmarks.gpu.models import Ours, Reference, Setup
+from benchmarks.gpu.size import Size
 
 SIZES = (("320x192x29", 1), ("320x192x29", 8), ("320x192x93", 1), ("832x480x93", 1), ("1280x704x93", 1))
 FLOAT32 = ("320x192x29", "320x192x93", "832x480x93", "1280x704x93")
@@ -42,20 +41,21 @@ KINDS = (
 OTHERS = "normalisation, modulation and the rest"
 
 
-def ceiling(side: int = 8192) -> float:
-    """TFLOP/s of a bf16 product of square matrices of random numbers."""
-    one, other = (torch.randn(side, side, device=DEVICE, dtype=torch.bfloat16) for _ in range(2))
+def ceiling(device: torch.device, side: int) -> float:
+    """TFLOP/s of a bf16 product of square matrices of random numbers, `side` x `side`."""
+    one, other = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
     out = torch.empty_like(one)
     taken = median(seconds_of(lambda: [torch.mm(one, other, out=out) for _ in range(10)], 5)) / 10
     return 2 * side**3 / taken / 1e12
 
 
 def busy_with(call: Callable[[], object]) -> dict[str, float]:
-    """Milliseconds of the device's time by kind of work, and the wall time of the same call."""
-    torch.cuda.synchronize()
-    with profile(activities=[ProfilerActivity.CUDA]) as record:
+    """Milliseconds of the device's time by kind of work, and the number of kernels."""
+    synchronize()
+    activity = ProfilerActivity.CUDA if torch.cuda.is_available() else ProfilerActivity.CPU
+    with profile(activities=[activity]) as record:
         call()
-        torch.cuda.synchronize()
+        synchronize()
     times = dict.fromkeys((*(name for name, _ in KINDS), OTHERS), 0.0)
     count = 0
     for event in record.key_averages():
@@ -65,39 +65,19 @@ def busy_with(call: Callable[[], object]) -> dict[str, float]:
     return times | {"kernels": count}
 
 
-def peak_of(call: Callable[[], object]) -> int:
-    """Bytes of the device's memory that a call needs beside what is taken already."""
-    gc.collect()
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    call()
-    torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated() - before
-
-
-def our_velocity(ours: Ours, case: Case) -> tuple[Tensor, float]:
-    """Guided velocity of a case at its first step, and the noise level there."""
-    batch = ours.batch([case])
-    sigma = float(case.conditions().schedule.sigmas[0])
-    batch.step()
-    memory, _ = batch.state("0")
-    return (case.noise - memory.newer) / sigma, sigma
-
-
 def measure_ours(ours: Ours, size: Size, count: int, repeats: int) -> dict[str, Any]:
-    """Our batch of so many videos."""
-    cases = [Case(size, {"edge": 1.0}, seed=1 + index) for index in range(count)]
+    """Measure a step of our batch of `count` videos."""
+    cases = [ours.setup.case(size, {"edge": 1.0}, seed=1 + index) for index in range(count)]
     batch = ours.batch(cases)
     begin = time.perf_counter()
     batch.step()
-    torch.cuda.synchronize()
+    synchronize()
     first = time.perf_counter() - begin
     batch.step()
     taken = seconds_of(batch.step, repeats)
-    held = sum(t.nelement() * t.element_size() for text in ours.texts.values() for t in (text.keys, text.values))
-    peak = peak_of(lambda: ours.batch(cases).step())
-    work = flops(size.tokens, count, 1, shared=True)
+    held = ours.text_bytes
+    peak = added_peak_bytes(lambda: ours.batch(cases).step())
+    work = ours.setup.flops(size.tokens, count, 1, shared=True)
     return {
         "seconds": median(taken),
         "spread": max(taken) - min(taken),
@@ -109,53 +89,51 @@ def measure_ours(ours: Ours, size: Size, count: int, repeats: int) -> dict[str, 
 
 
 def measure_reference(reference: Reference, size: Size, repeats: int) -> dict[str, Any]:
-    """The diffusers classes, one video."""
-    case = Case(size, {"edge": 1.0})
-    weights = sum(
-        p.numel() * p.element_size()
-        for model in (reference.base, *reference.branches.values())
-        for p in model.parameters()
-    )
-    _ = case.noise, case.texts, case.controls
-    peak = peak_of(lambda: reference.velocity(case, 0.995))
+    """Measure a step of the diffusers classes, for one video."""
+    case = reference.setup.case(size, {"edge": 1.0})
+    _ = case.noise, case.texts, case.controls  # made before the memory is measured
+    peak = added_peak_bytes(lambda: reference.velocity(case, 0.995))
     taken = seconds_of(lambda: reference.velocity(case, 0.995), repeats, warm=0)
     return {
         "seconds": median(taken),
         "spread": max(taken) - min(taken),
-        "tflops": flops(size.tokens, 1, 1, shared=False) / median(taken) / 1e12,
-        "gib": (weights + peak) / 2**30,
+        "tflops": reference.setup.flops(size.tokens, 1, 1, shared=False) / median(taken) / 1e12,
+        "gib": (reference.weight_bytes + peak) / 2**30,
         "busy": busy_with(lambda: reference.velocity(case, 0.995)),
     }
 
 
 def measure_errors(ours: Ours, reference: Reference, sizes: list[Size]) -> dict[str, dict[str, float]]:
-    """Of both against float32; `reference` is in float32 afterwards."""
+    """Errors of both velocities against float32; `reference` is in float32 afterwards."""
     found = {}
     for size in sizes:
-        case = Case(size, {"edge": 1.0})
-        velocity, sigma = our_velocity(ours, case)
+        case = ours.setup.case(size, {"edge": 1.0})
+        velocity, sigma = ours.first_velocity(case)
         found[size] = (velocity, reference.velocity(case, sigma).cpu(), sigma)
     reference.to(torch.float32)
     errors = {}
-    for size, (velocity, theirs, sigma) in found.items():
-        exact = reference.velocity(Case(size, {"edge": 1.0}), sigma).cpu()
-        errors[str(size)] = {"ours": error(velocity, exact), "diffusers": error(theirs, exact)}
+    for size, (velocity, of_reference, sigma) in found.items():
+        exact = reference.velocity(ours.setup.case(size, {"edge": 1.0}), sigma)
+        errors[str(size)] = {"ours": error(velocity, exact), "diffusers": error(of_reference, exact)}
         print(f"error at {size}: {errors[str(size)]}", flush=True)
     return errors
 
 
-def main() -> None:
-    """Measure and print."""
+def main(arguments: Sequence[str] | None = None, setup: Setup | None = None) -> None:
+    """Measure and print both tables."""
     parser = argparse.ArgumentParser(description="Our engine against the diffusers classes.")
     parser.add_argument("--sizes", default=",".join(f"{size}:{count}" for size, count in SIZES))
+    parser.add_argument("--float32", default=",".join(FLOAT32), help="sizes at which errors are measured")
     parser.add_argument("--json", type=Path, help="also write everything here")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--ours-only", action="store_true")
-    options = parser.parse_args()
+    parser.add_argument("--side", type=int, default=8192, help="of the matrices of the ceiling")
+    options = parser.parse_args(arguments)
+    setup = setup or Setup.published()
     torch.backends.cuda.matmul.allow_tf32 = False
-    result: dict[str, Any] = {"versions": versions(), "ceiling": ceiling(), "rows": []}
+    result: dict[str, Any] = {"versions": versions(), "ceiling": ceiling(setup.device, options.side), "rows": []}
     print(result["versions"], f"ceiling {result['ceiling']:.0f} TFLOP/s", flush=True)
-    reference = Reference(("edge",))
+    reference = Reference(("edge",), setup)
     ours = Ours.like(reference)
     alone: dict[str, dict[str, Any]] = {}
     for text in options.sizes.split(","):
@@ -173,7 +151,7 @@ def main() -> None:
         ours.texts.clear()
     if not options.ours_only:
         named = {row["size"] for row in result["rows"]}
-        sizes = [Size.parse(name) for name in FLOAT32 if name in named]
+        sizes = [Size.parse(name) for name in options.float32.split(",") if name in named]
         result["errors"] = measure_errors(ours, reference, sizes)
     if options.json:
         options.json.write_text(json.dumps(result, indent=1))
@@ -181,7 +159,7 @@ def main() -> None:
 
 
 def print_tables(result: dict[str, Any]) -> None:
-    """Both tables."""
+    """Print the table of steps and the table of what the device is busy with."""
     print("| size | batch | side | s/step | ratio | TFLOP/s | ceiling | GiB | error |")
     print("| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for row in result["rows"]:

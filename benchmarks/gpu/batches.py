@@ -1,7 +1,7 @@
-"""What the batch itself costs on a CUDA device: `python -m benchmarks.gpu.batches`.
+"""Costs of batching on a CUDA device: `python -m benchmarks.gpu.batches`.
 
 Random weights of the published configuration. Mixed control sets against the sum of their parts, joining and
-leaving a running batch, replayed steps against plain ones, and setting a video aside to disk and taking it back.
+leaving a running batch, replayed steps against plain ones, and writing a checkpoint and restoring it.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ import numpy as np
 import torch
 
 from benchmarks.gpu.measuring import error, seconds_of, versions
-from benchmarks.gpu.models import DEVICE, Case, Ours, Reference, Size
-from benchmarks.gpu.tasks import ALL
+from benchmarks.gpu.models import Case, Ours, Reference, Setup
+from benchmarks.gpu.size import Size
+from benchmarks.gpu.standard_scenario import ALL
 from cosmos_batch.engines.inprocess.checkpoint import SavedState, load_state, save_state
 from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.transfer25.forward import Forward
 
+SIZES = "320x192x29,832x480x93,1280x704x93"
 MIX = (*[("edge",)] * 4, *[("depth", "edge")] * 2, ALL, ("edge", "seg", "vis"))
 """Control sets of a batch of eight."""
 
 
-def case(size: Size, names: Sequence[str], seed: int) -> Case:
-    """A video with these controls."""
-    return Case(size, {name: 1.0 / len(names) for name in names}, seed)
+def case(ours: Ours, size: Size, names: Sequence[str], seed: int) -> Case:
+    """Inputs of a video with these controls, equally weighted."""
+    return ours.setup.case(size, {name: 1.0 / len(names) for name in names}, seed)
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -39,14 +41,14 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def ragged(ours: Ours, size: Size, mix: Sequence[Sequence[str]], repeats: int) -> dict[str, float]:
-    """A step of a mixed batch, and what its parts cost in batches as large whose videos are all alike."""
+    """Seconds of a step of a mixed batch, and of its parts in uniform batches of the same number of videos."""
     warm = 3 if repeats > 1 else 1
     alike = {}
     for names in sorted(set(mix)):
-        batch = ours.batch([case(size, names, seed) for seed in range(1, len(mix) + 1)])
+        batch = ours.batch([case(ours, size, names, seed) for seed in range(1, len(mix) + 1)])
         alike[names] = median(seconds_of(batch.step, repeats, warm)) / len(mix)
         ours.texts.clear()
-    batch = ours.batch([case(size, names, seed) for seed, names in enumerate(mix, start=1)])
+    batch = ours.batch([case(ours, size, names, seed) for seed, names in enumerate(mix, start=1)])
     mixed = median(seconds_of(batch.step, repeats, warm))
     ours.texts.clear()
     parts = sum(alike[names] for names in mix)
@@ -54,8 +56,8 @@ def ragged(ours: Ours, size: Size, mix: Sequence[Sequence[str]], repeats: int) -
 
 
 def joining(ours: Ours, size: Size, count: int) -> dict[str, float]:
-    """What a video adds to the time of a running batch by joining or leaving, beside its own steps."""
-    videos = [case(size, ("edge",), seed) for seed in range(1, count + 2)]
+    """Seconds that joining and leaving add to a running batch, beyond the steps themselves."""
+    videos = [case(ours, size, ("edge",), seed) for seed in range(1, count + 2)]
     newcomer = videos.pop()
     ours.batch([*videos, newcomer]).step()  # compiles
     batch = ours.batch(videos)
@@ -74,11 +76,14 @@ def joining(ours: Ours, size: Size, count: int) -> dict[str, float]:
 
 
 def replaying(ours: Ours, size: Size, count: int, steps: int) -> dict[str, float]:
-    """Latents after some steps, launched one by one and replayed from recordings; and again with other videos."""
-    plain = Forward(ours.base, ours.branches.__getitem__, ours.read, DEVICE, record=False)
+    """Differences of the latents after some steps, launched one by one and replayed from recordings.
+
+    Measured twice, the second time with other videos in the recorded steps.
+    """
+    plain = Forward(ours.base, ours.branches.__getitem__, ours.read, ours.setup.device, record=False)
     found = {}
     for name, first in {"recorded": 1, "other videos": 50}.items():
-        videos = [case(size, ("edge",), seed) for seed in range(first, first + count)]
+        videos = [case(ours, size, ("edge",), seed) for seed in range(first, first + count)]
         latents = []
         for passes in (ours.forward, plain, plain):
             batch = DenoisingBatch(passes)
@@ -94,9 +99,9 @@ def replaying(ours: Ours, size: Size, count: int, steps: int) -> dict[str, float
     return found
 
 
-def setting_aside(ours: Ours, size: Size) -> dict[str, float]:
-    """Seconds from a running batch to a file that is safe on disk, and from that file to a running batch."""
-    video = case(size, ("edge",), 1)
+def checkpointing(ours: Ours, size: Size) -> dict[str, float]:
+    """Seconds to write a checkpoint of a run and drop the run, and to restore it into the batch."""
+    video = case(ours, size, ("edge",), 1)
     batch = ours.batch([video])
     batch.step()
     with tempfile.TemporaryDirectory() as folder:
@@ -104,8 +109,8 @@ def setting_aside(ours: Ours, size: Size) -> dict[str, float]:
         nothing = np.zeros((0, size.height, size.width, 3), dtype=np.uint8)
 
         def save() -> None:
-            memory, step = batch.state("0")
-            save_state(path, SavedState(0, step, memory, nothing, None), "owner")
+            solver, step = batch.state("0")
+            save_state(path, SavedState(0, step, solver, nothing, None), "owner")
             batch.leave("0")
 
         def restore() -> None:
@@ -119,26 +124,27 @@ def setting_aside(ours: Ours, size: Size) -> dict[str, float]:
     return result
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None, setup: Setup | None = None) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="What the batch itself costs.")
+    parser = argparse.ArgumentParser(description="Costs of batching.")
     parser.add_argument("--only", default="", help="a word in the names of the parts to measure")
     parser.add_argument("--json", type=Path, help="also write everything here")
-    options = parser.parse_args()
-    reference = Reference(ALL)
+    parser.add_argument("--sizes", default=SIZES, help="small, middle and large")
+    options = parser.parse_args(arguments)
+    reference = Reference(ALL, setup or Setup.published())
     ours = Ours.like(reference)
     del reference
-    small, middle, large = (Size.parse(s) for s in ("320x192x29", "832x480x93", "1280x704x93"))
+    small, middle, large = (Size.parse(text) for text in options.sizes.split(","))
     found: dict[str, Any] = {"versions": versions()}
     for name, measure in {
-        "ragged 320x192x29": lambda: ragged(ours, small, MIX, 5),
-        "ragged 832x480x93": lambda: ragged(ours, middle, (("edge",), ("depth", "edge")), 1),
-        "replaying 320x192x29, 1": lambda: replaying(ours, small, 1, 12),
-        "replaying 320x192x29, 8": lambda: replaying(ours, small, 8, 12),
-        "joining 320x192x29, 1 running": lambda: joining(ours, small, 1),
-        "joining 320x192x29, 7 running": lambda: joining(ours, small, 7),
-        "joining 832x480x93, 1 running": lambda: joining(ours, middle, 1),
-        "setting aside 1280x704x93": lambda: setting_aside(ours, large),
+        f"ragged {small}": lambda: ragged(ours, small, MIX, 5),
+        f"ragged {middle}": lambda: ragged(ours, middle, (("edge",), ("depth", "edge")), 1),
+        f"replaying {small}, 1": lambda: replaying(ours, small, 1, 12),
+        f"replaying {small}, 8": lambda: replaying(ours, small, 8, 12),
+        f"joining {small}, 1 running": lambda: joining(ours, small, 1),
+        f"joining {small}, 7 running": lambda: joining(ours, small, 7),
+        f"joining {middle}, 1 running": lambda: joining(ours, middle, 1),
+        f"checkpointing {large}": lambda: checkpointing(ours, large),
     }.items():
         if options.only not in name:
             continue

@@ -1,4 +1,4 @@
-"""Videos tried on a card that is made smaller: what `small_cards` measures."""
+"""Tries videos on a card whose memory is limited, for `small_cards`."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from cosmos_batch.run import Control, ResolvedRun, ResolvedSampling
 
 GIB = 2**30
 SHARED = ("depth", "seg")
-"""Controls that have to be given: the input video will do."""
+"""Controls that need a video; the input video is used."""
 
 PARTS = {"text": "_features", "encode": "latents_of", "decode": "decode"}
 """The methods of a model that are timed."""
 
 
 @dataclass(frozen=True)
-class Case:
-    """One video."""
+class VideoCase:
+    """Size, controls and steps of one video."""
 
     width: int
     height: int
@@ -48,7 +48,7 @@ class Case:
     steps: int
 
     def run(self, clip: Path, name: str) -> ResolvedRun:
-        """The run, with every setting filled in."""
+        """A run with every setting filled in."""
         video = str(clip)
         controls = tuple(
             Control(name=control, weight=1 / len(self.controls), video=video if control in SHARED else None)  # type: ignore[arg-type]
@@ -61,8 +61,8 @@ class Case:
         prompt = f"a street at dusk, {name}"
         return ResolvedRun(id=name, prompt=prompt, controls=controls, video=video, sampling=sampling)
 
-    def believed(self, options: Options) -> float:
-        """Bytes that a step takes, by the profile that ships."""
+    def predicted_bytes(self, options: Options) -> float:
+        """Peak bytes of a step, by the shipped profile."""
         tokens = (1 + (self.frames - 1) // 4) * (self.width // 16) * (self.height // 16)
         cost = offloaded(profile("transfer", "h100"), options.offload)
         return cost.peak_bytes(2 * tokens, len(self.controls), rows=2)
@@ -72,49 +72,51 @@ class Case:
 
 
 @dataclass
-class Found:
-    """What a video took that went well."""
+class VideoCost:
+    """Memory and time of a video that succeeded."""
 
     peak: int = 0  # bytes
     step: float = 0.0  # seconds
     parts: dict[str, float] = field(default_factory=dict)  # seconds
 
 
-class Device:
-    """The GPU, made smaller; or the CPU, which is as it is."""
+class LimitedDevice:
+    """The GPU with less memory, or the CPU, which has no limit."""
 
     def __init__(self) -> None:
         self.on_gpu = torch.cuda.is_available()
 
-    def play(self, card: int) -> None:
-        """Be a card of so many GiB, with nothing of PyTorch's left from before but what is in use."""
+    def limit(self, card: int) -> None:
+        """Limit PyTorch to the memory of a card of `card` GiB, after freeing what is not in use."""
         gc.collect()
         if not self.on_gpu:
             return
         torch.cuda.empty_cache()
         free, total = torch.cuda.mem_get_info()
-        taken = total - free - torch.cuda.memory_reserved()  # by CUDA: its context, and the kernels loaded so far
+        taken = (
+            total - free - torch.cuda.memory_reserved()
+        )  # by CUDA itself: its context and the kernels loaded so far
         torch.cuda.set_per_process_memory_fraction((card * GIB - taken) / total)
         torch.cuda.reset_peak_memory_stats()
 
     def now(self) -> float:
-        """Seconds, when the device has done all that it was given."""
+        """Seconds at the end of all work given to the device."""
         if self.on_gpu:
             torch.cuda.synchronize()
         return time.perf_counter()
 
     def held(self) -> int:
-        """Bytes that PyTorch holds now."""
+        """Bytes allocated by PyTorch."""
         return torch.cuda.memory_allocated() if self.on_gpu else 0
 
     def peak(self) -> int:
-        """Bytes that PyTorch held at most since it began to play."""
+        """Peak of the bytes allocated by PyTorch since `limit`."""
         return torch.cuda.max_memory_allocated() if self.on_gpu else 0
 
 
 @contextmanager
-def timed(device: Device) -> Iterator[Counter[str]]:
-    """Seconds of the parts of a model, within."""
+def timed(device: LimitedDevice) -> Iterator[Counter[str]]:
+    """Time the parts of a model; yields seconds by part."""
     taken: Counter[str] = Counter()
     plain = {name: getattr(Model, method) for name, method in PARTS.items()}
 
@@ -134,21 +136,21 @@ def timed(device: Device) -> Iterator[Counter[str]]:
 
 
 @dataclass
-class Stage:
-    """Where videos are tried."""
+class CardTrial:
+    """Makes videos on a limited device."""
 
     model: str
     folder: Path
-    device: Device = field(default_factory=Device)
+    device: LimitedDevice = field(default_factory=LimitedDevice)
     attempts: int = 0
 
     def load(self, options: Options, cards: Sequence[int]) -> tuple[TransferEngine, int] | None:
-        """The engine, and the smallest card on which it loads; None: on none of them."""
+        """The engine and the smallest card on which it loads; None: it loads on none."""
         least = offloaded(profile("transfer", "h100"), options.offload).model_bytes
         for card in cards:
             if self.device.on_gpu and card * GIB < least:
                 continue
-            self.device.play(card)
+            self.device.limit(card)
             try:
                 return self._engine(options), card
             except torch.OutOfMemoryError:
@@ -162,8 +164,8 @@ class Stage:
             self.model, TRANSFER_CONTROLS, cache, guardrail=NoGuardrail(), compiled=compiled, options=options
         )
 
-    def clip(self, case: Case) -> Path:
-        """A video of that size, in which something moves."""
+    def clip(self, case: VideoCase) -> Path:
+        """A video of the case's size with moving bars; written once."""
         path = self.folder / f"{case.width}x{case.height}x{case.frames}.mp4"
         if not path.exists():
             across = np.arange(case.width)[None, None, :] + 4 * np.arange(case.frames)[:, None, None]
@@ -172,22 +174,22 @@ class Stage:
             write_video(path, np.ascontiguousarray(video), 24.0)
         return path
 
-    def attempt(self, engine: TransferEngine, case: Case, card: int) -> Found | None:
-        """One video on a card of so many GiB; None: its memory does not suffice."""
+    def attempt(self, engine: TransferEngine, case: VideoCase, card: int) -> VideoCost | None:
+        """Make one video on a card of `card` GiB; None: it ran out of memory."""
         self.attempts += 1
         run = case.run(self.clip(case), f"try-{self.attempts}")
         engine.model.forget()
-        self.device.play(card)
-        found: Found | None
+        self.device.limit(card)
+        cost: VideoCost | None
         try:
-            found = self._made(engine, run, case)
+            cost = self._make(engine, run, case)
         except OutOfMemoryError:
-            found = None
-        said = f"peak {found.peak / GIB:.1f} GiB" if found else "out of memory"
-        print(f"{case} on {card} GiB: {said}", flush=True)
-        return found
+            cost = None
+        outcome = f"peak {cost.peak / GIB:.1f} GiB" if cost else "out of memory"
+        print(f"{case} on {card} GiB: {outcome}", flush=True)
+        return cost
 
-    def _made(self, engine: TransferEngine, run: ResolvedRun, case: Case) -> Found:
+    def _make(self, engine: TransferEngine, run: ResolvedRun, case: VideoCase) -> VideoCost:
         shape = Shape(case.width, case.height, case.frames)
         launch = Launch(0, case.controls, (Batch((run,), shape, 0.0, 0),), 0.0, "a card's size")
         job = Job(run, self.folder / run.id, self.folder / f"{run.id}.safetensors")
@@ -205,11 +207,11 @@ class Stage:
             finally:
                 session.close()
         _check(events)
-        return Found(self.device.peak(), step, dict(parts))
+        return VideoCost(self.device.peak(), step, dict(parts))
 
 
 def _check(events: Sequence[object]) -> None:
-    """Raise EngineError unless the video was made."""
+    """Raise EngineError unless the video succeeded."""
     results = [event for event in events if isinstance(event, Result)]
     if [result.outcome for result in results] != [Outcome.SUCCEEDED]:
         raise EngineError(f"not made: {results}")

@@ -1,9 +1,9 @@
-"""What calibration learns of a CUDA device, and how well it predicts: `python -m benchmarks.gpu.costs MODEL`.
+"""Error of calibrated and of shipped cost models on a CUDA device: `python -m benchmarks.gpu.costs MODEL`.
 
 MODEL is a folder of `benchmarks.gpu.folder`. Calibrates as `cosmos-batch calibrate` does; then measures cases that
-it has not seen, and compares seconds per step, seconds to decode a video and encode its controls, and the peaks of
-memory in both, with what the calibrated cost model says, and with what the profile that ships says: this one
-counts for a video what the GPU waits for, too, which is not measured here.
+were not part of the calibration, and compares seconds per step, seconds to decode a video and encode its controls,
+and the peaks of memory of both, with the predictions of the calibrated cost model and of the shipped profile. The
+shipped profile also counts the time in which the GPU waits for a video, which is not measured here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,11 @@ COLUMNS = (
     ("GiB", "gib", ".1f", "memory_error"),
     ("coding, GiB", "coding_gib", ".1f", "coding_memory_error"),
 )
-"""Of the table: what was measured, its key and format, and the key of what the models miss it by."""
+"""Columns of the table: heading, key and format of the measurement, and key of the models' error."""
 
 
 def compare(probe: Probe, meter: Meter, models: dict[str, CostModel]) -> dict[str, Any]:
-    """One case: measured, and as each model has it."""
+    """Measure one case, and compare it with the prediction of each model."""
     measured = meter.steps(probe)
     each = measured.seconds / measured.steps
     decoding, encoding = meter.code(probe)
@@ -52,9 +53,9 @@ def compare(probe: Probe, meter: Meter, models: dict[str, CostModel]) -> dict[st
     row: dict[str, Any] = asdict(probe) | {"seconds": each, "coding": coding}
     row |= {"gib": (measured.bytes or 0) / 2**30, "coding_gib": (decoding.bytes or 0) / 2**30}
     for name, model in models.items():
-        said = (model.batch_seconds(measured) - model.batch) / measured.steps
+        predicted = (model.batch_seconds(measured) - model.batch) / measured.steps
         peak = model.peak_bytes(measured.tokens, measured.branches, measured.rows)
-        row[name] = {"seconds": said, "gib": peak / 2**30, "error": said / each - 1}
+        row[name] = {"seconds": predicted, "gib": peak / 2**30, "error": predicted / each - 1}
         beside = model.pixel * decoding.pixels + model.control_pixel * probe.controls * encoding.control_pixels
         row[name]["coding_error"] = beside / coding - 1
         row[name]["memory_error"] = peak / measured.bytes - 1 if measured.bytes else 0.0
@@ -63,40 +64,42 @@ def compare(probe: Probe, meter: Meter, models: dict[str, CostModel]) -> dict[st
     return row
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None, held_out: Sequence[Probe] = HELD_OUT) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="What calibration learns, and how well it predicts.")
+    parser = argparse.ArgumentParser(description="Error of calibrated and of shipped cost models.")
     parser.add_argument("model", type=Path)
     parser.add_argument("--seconds", type=float, default=150.0)
     parser.add_argument("--json", type=Path, help="also write everything here")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     begin = time.perf_counter()
     cache = ControlCache(options.model / "controls")
     engine = load_engine(str(options.model), TRANSFER_CONTROLS, cache, compiled=cache_folder() / "compiled")
     print(f"loaded in {time.perf_counter() - begin:.0f} s", flush=True)
     shipped, begin = profile("transfer", "h100"), time.perf_counter()
     video = options.model / "calibration.mp4"
-    learnt = engine.calibrated(
+    calibrated = engine.calibrated(
         shipped,
         seconds=options.seconds,
         write=lambda frames: write_video(video, frames, 24.0),
         say=lambda line: print(line, flush=True),
     )
-    print(f"calibrated in {time.perf_counter() - begin:.0f} s: {learnt}", flush=True)
+    print(f"calibrated in {time.perf_counter() - begin:.0f} s: {calibrated}", flush=True)
     meter = Meter(engine.model, shipped, lambda _frames: None)
     rows = []
-    for probe in HELD_OUT:
-        rows.append(compare(probe, meter, {"calibrated": learnt, "shipped": shipped}))
+    for probe in held_out:
+        rows.append(compare(probe, meter, {"calibrated": calibrated, "shipped": shipped}))
         print(rows[-1], flush=True)
     if options.json:
-        everything = {"versions": versions(), "calibrated": asdict(learnt), "held_out": rows}
+        everything = {"versions": versions(), "calibrated": asdict(calibrated), "held_out": rows}
         options.json.write_text(json.dumps(everything, indent=1))
     print_table(rows)
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """Cases that calibration has not seen."""
-    print(f"| size | runs | controls |{''.join(f' {what} | calibrated | shipped |' for what, *_ in COLUMNS)}")
+    """Print the cases that were not part of the calibration."""
+    print(
+        f"| size | runs | controls |{''.join(f' {heading} | calibrated | shipped |' for heading, *_ in COLUMNS)}"
+    )
     print("| --- | ---: | ---: |" + 3 * len(COLUMNS) * " ---: |")
     for row in rows:
         cells = [f"{row['width']}x{row['height']}x{row['frames']}", row["runs"], row["controls"]]

@@ -1,16 +1,16 @@
-"""A card that another process fills while a command is at work: `python -m benchmarks.gpu.crowded MODEL`.
+"""A card whose memory another process fills while a command runs: `python -m benchmarks.gpu.crowded MODEL`.
 
 MODEL is a folder of `benchmarks.gpu.folder`. The real `cosmos-batch run` makes the same runs, of one size, three
 times, each in a process and an output folder of its own:
 
 - alone: one run to a batch;
 - together: all runs in one batch;
-- crowded: all in one batch again, but as soon as it has begun, this process takes so much of the card's memory
-  that what is left holds one run at a time with a little to spare, and not all (from the peaks of the other two).
+- crowded: all in one batch again, but as soon as it has begun, this process allocates so much of the card's
+  memory that the rest holds one run at a time with a small reserve, but not all (from the peaks of the other two).
 
-Expected: out of memory is caught, the batch is halved, every run succeeds, what fits is written down in the
-ledger, and every video is the one that was made alone. The size of a batch may change roundings, which steps
-enlarge; so videos made together are compared with those made alone as well.
+Expected: out of memory is caught, the batch is halved, every run succeeds, the limit is recorded in the ledger,
+and every video equals the one that was made alone. The size of a batch may change roundings, which steps enlarge;
+so videos made together are compared with those made alone as well.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -32,8 +31,9 @@ from typing import Any
 import cv2
 import torch
 
-from benchmarks.gpu.sizes import Size
-from benchmarks.gpu.videos import Wish, write_runs
+from benchmarks.gpu.measuring import COMMAND
+from benchmarks.gpu.size import Size
+from benchmarks.gpu.videos import RunSpec, write_runs
 from cosmos_batch.dispatch.output.directory import HOME, LEDGER, MANIFEST, OUTPUT
 from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.inprocess.loader import pick_device
@@ -42,45 +42,53 @@ from cosmos_batch.engines.registry import cache_folder
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.media.video import Frames, read_frames
 
-LOOK = 0.02  # seconds between two looks at the card
+POLL = 0.02  # seconds between two readings of the card's memory
 SPARE = 0.3  # of what the batch takes beyond one run, left to the crowded command
-COMMAND = (sys.executable, "-c", "from cosmos_batch.cli.app import main; main()")
 _HALVED = re.compile(r"a batch of (\d+) is halved")
 
 
-class Card:
-    """The memory of a device that several processes share; on the CPU, none is counted and none taken."""
+class SharedCard:
+    """The memory of a device that several processes share. On the CPU, nothing is counted or allocated."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._taken: torch.Tensor | None = None
         if device.type == "cuda":
-            torch.zeros(1, device=device)  # this process's own share, before anything is counted
+            torch.zeros(1, device=device)  # creates this process's context, which is not counted
         self._begin = self.free()
 
     def free(self) -> int:
-        """Bytes."""
+        """Free bytes."""
         return torch.cuda.mem_get_info(self._device)[0] if self._device.type == "cuda" else 0
 
     def used(self) -> int:
-        """Bytes that others have taken since the beginning."""
+        """Bytes that other processes have allocated since the start."""
         return self._begin - self.free() - (0 if self._taken is None else self._taken.numel())
 
     def take(self, count: int) -> None:
-        """So many bytes, away from everybody else."""
+        """Allocate `count` bytes, which other processes then lack."""
         if self._device.type == "cuda":
             self._taken = torch.empty(count, dtype=torch.uint8, device=self._device)
 
     def give_back(self) -> None:
-        """All that was taken."""
+        """Free what was allocated."""
         self._taken = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
 
 def filling(free: int, used: int, alone: int, together: int, spare: float = SPARE) -> int:
-    """Bytes to take of those that are free, so that a process which has `used` may grow to what it needs for one
-    run and a share of what the batch takes beyond. Raises ValueError where the two can hardly be told apart.
+    """Bytes to allocate of those that are free, so that a process which uses `used` can still grow to the peak of
+    one run and a share of what the batch needs beyond.
+
+    Args:
+        free: free bytes of the card.
+        used: bytes that the process uses now.
+        alone: peak bytes of the process with one run to a batch.
+        together: its peak bytes with all runs in one batch.
+        spare: the share of the difference that is left to it.
+
+    Raises ValueError where the two peaks differ by less than 2 %.
     """
     if together < 1.02 * alone:
         raise ValueError(
@@ -91,7 +99,7 @@ def filling(free: int, used: int, alone: int, together: int, spare: float = SPAR
 
 
 def halvings(lines: Iterable[str]) -> list[int]:
-    """The sizes of the batches that a command halved."""
+    """Sizes of the batches that a command halved, from its lines."""
     return [int(found[1]) for line in lines if (found := _HALVED.search(line))]
 
 
@@ -102,57 +110,58 @@ def apart(one: Mapping[str, Frames], other: Mapping[str, Frames]) -> dict[str, t
 
 
 @dataclass
-class Command:
-    """A command that was run to its end."""
+class CommandResult:
+    """Exit code, time, peak memory and output of a command."""
 
     name: str
     code: int | None = None
     seconds: float = 0.0
-    peak: int = 0  # bytes of the card that it took at most
+    peak: int = 0  # bytes of the card
     lines: list[str] = field(default_factory=list)
 
     @property
     def begun(self) -> bool:
-        """Whether its first batch has begun."""
+        """Whether the command has begun its first batch."""
         return any(line.startswith("batch 1:") for line in list(self.lines))
 
 
 @dataclass(frozen=True)
-class Trial:
-    """The runs, and where commands make them."""
+class CrowdingTrial:
+    """The runs, the model and the folders of the commands."""
 
     model: Path
     work: Path
-    wishes: Sequence[Wish]
-    card: Card
-    limit: float  # seconds that a command may take
+    specs: Sequence[RunSpec]
+    card: SharedCard
+    limit: float  # seconds after which a command is killed
+    program: Sequence[str] = COMMAND
 
-    def run(self, name: str, most: int, crowd: Callable[[], None] | None = None) -> Command:
-        """`cosmos-batch run` with batches of so many at most; `crowd` is called once the first has begun."""
-        made = Command(name)
+    def run(self, name: str, max_batch: int, crowd: Callable[[], None] | None = None) -> CommandResult:
+        """Execute `cosmos-batch run`; `crowd` is called once its first batch has begun."""
+        made = CommandResult(name)
         shutil.rmtree(self.work / name, ignore_errors=True)
         arguments = ["run", self.work / "runs.jsonl", "--engine", "transfer", "--model", self.model, "--plain"]
-        arguments += ["-o", self.work / name, "--max-batch", most]
+        arguments += ["-o", self.work / name, "--max-batch", max_batch]
         begin = time.perf_counter()
-        process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)],
+        with subprocess.Popen(
+            [*self.program, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env=os.environ | self._environment(),
-        )
-        assert process.stdout is not None
-        listener = Thread(target=lambda lines: made.lines.extend(map(str.rstrip, lines)), args=(process.stdout,))
-        listener.start()
-        while process.poll() is None:
-            if crowd is not None and made.begun:
-                crowd()
-                crowd = None
-            made.peak = max(made.peak, self.card.used())
-            if time.perf_counter() - begin > self.limit:
-                process.kill()
-            time.sleep(LOOK)
-        listener.join()
+        ) as process:
+            assert process.stdout is not None
+            reader = Thread(target=lambda lines: made.lines.extend(map(str.rstrip, lines)), args=(process.stdout,))
+            reader.start()
+            while process.poll() is None:
+                if crowd is not None and made.begun:
+                    crowd()
+                    crowd = None
+                made.peak = max(made.peak, self.card.used())
+                if time.perf_counter() - begin > self.limit:
+                    process.kill()
+                time.sleep(POLL)
+            reader.join()
         made.code, made.seconds = process.returncode, time.perf_counter() - begin
         print(
             f"{name}: exit code {made.code} after {made.seconds:.0f} s, peak {made.peak / 2**30:.1f} GiB",
@@ -161,50 +170,50 @@ class Trial:
         return made
 
     def frames(self, name: str) -> dict[str, Frames]:
-        """The videos that a command made, by run; those that it did not make are missing."""
-        files = {wish.id: self.work / name / wish.id / OUTPUT for wish in self.wishes}
+        """The frames of a command's videos, by run; runs without a video are missing."""
+        files = {spec.id: self.work / name / spec.id / OUTPUT for spec in self.specs}
         return {run: read_frames(file) for run, file in files.items() if file.exists()}
 
     def states(self, name: str) -> dict[str, str]:
-        """How a command's runs stand, by its manifest."""
+        """States of a command's runs, from its manifest."""
         lines = (self.work / name / MANIFEST).read_text().splitlines()
         return {line["id"]: line["state"] for line in map(json.loads, lines)}
 
     def limits(self, name: str, device: str) -> dict[str, int]:
-        """The runs of a batch at most that a command has learnt, by size."""
+        """Limits of the batch size that a command has recorded, by size."""
         ledger = Ledger(self.work / name / HOME / LEDGER)
         try:
-            learnt = ledger.measurements.limits("transfer", device)
-            return {str(Size(shape.width, shape.height, shape.frames)): runs for shape, runs in learnt.items()}
+            limits = ledger.measurements.limits("transfer", device)
+            return {str(Size(shape.width, shape.height, shape.frames)): runs for shape, runs in limits.items()}
         finally:
             ledger.close()
 
     def _environment(self) -> dict[str, str]:
-        """With a profile of its own, and the compiled kernels of all other commands."""
+        """Environment with a cost profile of its own, and the shared cache of compiled kernels."""
         compiled = os.environ.get("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
         return {"XDG_CACHE_HOME": str((self.work / "cache").absolute()), "TORCHINDUCTOR_CACHE_DIR": compiled}
 
 
 def device_name(device: torch.device) -> str:
-    """As the cost profiles have it."""
+    """The device's name in the cost profiles."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return "h100" if "H100" in name else name
 
 
-def prepare(options: argparse.Namespace, device: torch.device) -> Trial:
-    """The runs with their videos, and a profile in which a batch is worth it at any size."""
+def prepare(options: argparse.Namespace, device: torch.device) -> CrowdingTrial:
+    """Write the runs with their videos, and a profile in which a batch of any size pays."""
     size = Size.parse(options.size)
-    wishes = [Wish(f"run{i}", ("edge",), size, options.steps, 1 + i) for i in range(options.runs)]
-    write_runs(options.work, "runs", wishes)
-    trial = Trial(options.model, options.work, wishes, Card(device), options.limit)
+    specs = [RunSpec(f"run{i}", ("edge",), size, options.steps, 1 + i) for i in range(options.runs)]
+    write_runs(options.work, "runs", specs)
+    trial = CrowdingTrial(options.model, options.work, specs, SharedCard(device), options.limit)
     prior = replace(profile("transfer", device_name(device)), knee_tokens=10_000_000, measured=1)
     keep_profile(options.work.absolute() / "cache" / "cosmos-batch" / "profiles", prior)
     return trial
 
 
-def main() -> None:
-    """Run all three, compare, and print."""
-    parser = argparse.ArgumentParser(description="A card that another process fills meanwhile.")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run all three commands, compare the videos, and print."""
+    parser = argparse.ArgumentParser(description="A card whose memory another process fills.")
     parser.add_argument("model", type=Path)
     parser.add_argument("--size", default="320x192x93")
     parser.add_argument("--runs", type=int, default=8)
@@ -212,7 +221,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=180.0, help="seconds that a command may take")
     parser.add_argument("--work", type=Path, default=Path("crowded"))
     parser.add_argument("--json", type=Path, help="also write everything here")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     device = pick_device()
     trial = prepare(options, device)
     alone = trial.run("alone", 1)
@@ -229,9 +238,9 @@ def main() -> None:
     trial.card.give_back()
     frames = {command.name: trial.frames(command.name) for command in (alone, together, crowded)}
     found: dict[str, Any] = {
-        "taken by the other process": taken,
+        "bytes of the other process": taken,
         "halved batches of": halvings(crowded.lines),
-        "learnt": trial.limits("crowded", device_name(device)),
+        "recorded limits": trial.limits("crowded", device_name(device)),
         "states": trial.states("crowded"),
         "crowded against alone": apart(frames["crowded"], frames["alone"]),
         "together against alone": apart(frames["together"], frames["alone"]),
@@ -240,9 +249,9 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))
     print("\n".join(crowded.lines[-40:]))
-    for name, what in found.items():
+    for name, value in found.items():
         if name != "commands":
-            print(f"{name}: {what}", flush=True)
+            print(f"{name}: {value}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A whole model with random weights, in the published layout: `python -m benchmarks.gpu.folder DIR`.
 
-What loads it takes it for Cosmos-Transfer2.5-2B: transformer/, controlnet_<control>/ of all four, vae/,
+It loads as Cosmos-Transfer2.5-2B does: transformer/, controlnet_<control>/ of all four, vae/,
 text_encoder/ (Qwen2.5-VL-7B's language model with a stub of a vision tower), tokenizer/, scheduler/, and
 cosmos_batch.json without a guardrail. About 23 GB in bfloat16, made on the GPU where there is one. `--tiny` writes
 the same with a few numbers in each, for the CPU. Needs transformers and tokenizers, but not diffusers.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,13 +45,13 @@ VAE: dict[str, Any] = {
 
 
 QUIET = {"vae/decoder.conv_out.weight": 0.05}
-"""Weights that are so much smaller. What random weights decode is noise, on which an encoder of video files spends
-several times what it does on pictures, unless it is faint."""
+"""Factors of weights that are made smaller. Random weights decode to noise, on which a video encoder spends
+several times as long as on pictures, unless the noise is faint."""
 
 
 @dataclass(frozen=True)
 class ImageContext:
-    """What the published network attends to beside the text; its pipeline leaves it at zero."""
+    """Size of the image context of the published network; its pipeline sets the context to zero."""
 
     tokens: int
     width: int
@@ -59,7 +59,7 @@ class ImageContext:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a model's networks."""
+    """Sizes of a model's networks."""
 
     network: NetworkConfig
     image: ImageContext | None
@@ -93,11 +93,11 @@ TINY = Sizes(
         defaults=replace(TRANSFER25.defaults, num_steps=3, resolution="32"),
     ),
 )
-"""The same in all but numbers."""
+"""The same layout with small numbers."""
 
 
 def random_tensor(name: str, shape: Shape, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """A weight that keeps the size of what goes through it; the same for the same name, device and number format.
+    """A weight that keeps the scale of its input; equal for equal name, device and number format.
 
     Norms are ones, biases zeros.
     """
@@ -111,14 +111,14 @@ def random_tensor(name: str, shape: Shape, device: torch.device, dtype: torch.dt
 
 
 def write_weights(file: Path, shapes: Mapping[str, Shape], device: torch.device, dtype: torch.dtype) -> None:
-    """Random tensors of these shapes, as a safetensors file. Equal names in other folders give other weights."""
+    """Write random tensors of these shapes as a safetensors file. The weights depend on folder and name."""
     named = {name: f"{file.parent.name}/{name}" for name in shapes}
     tensors = {name: random_tensor(named[name], shape, device, dtype).cpu() for name, shape in shapes.items()}
     save_file(tensors, file, metadata={"format": "pt"})
 
 
 def base_shapes(sizes: Sizes) -> Shapes:
-    """Of diffusers' CosmosTransformer3DModel."""
+    """Shapes of diffusers' CosmosTransformer3DModel."""
     with torch.device("meta"):
         state = Transformer(sizes.network).state_dict()
     shapes = _shapes(base_to_diffusers(state, sizes.network))
@@ -126,7 +126,7 @@ def base_shapes(sizes: Sizes) -> Shapes:
 
 
 def branch_shapes(sizes: Sizes) -> Shapes:
-    """Of diffusers' CosmosControlNetModel."""
+    """Shapes of diffusers' CosmosControlNetModel."""
     with torch.device("meta"):
         state = ControlBranch(sizes.network).state_dict()
     shapes = _shapes(branch_to_diffusers(state, sizes.network))
@@ -167,13 +167,13 @@ def network_configs(sizes: Sizes) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def vae_shapes(sizes: Sizes) -> Shapes:
-    """Of diffusers' AutoencoderKLWan, whose names ours shares."""
+    """Shapes of diffusers' AutoencoderKLWan, which has the same names as ours."""
     with torch.device("meta"):
         return _shapes(WanVae.from_config(sizes.vae).state_dict())
 
 
 def write_settings(root: Path, settings: ModelSettings) -> None:
-    """cosmos_batch.json."""
+    """Write cosmos_batch.json."""
     values = TypeAdapter(ModelSettings).dump_python(settings, mode="json", exclude_none=True)
     (root / SETTINGS_FILE).write_text(json.dumps(values, indent=1))
 
@@ -186,11 +186,11 @@ def _folder(root: Path, name: str, config: Mapping[str, Any]) -> Path:
 
 
 TextWriter = Callable[[Path, Sizes], Mapping[Path, Shapes]]
-"""Writes what belongs to the text encoder but its weights, and says which these are, by file."""
+"""Writes the files of the text encoder without its weights; returns the shapes of these by file."""
 
 
 def write_model(root: Path, sizes: Sizes, write_text: TextWriter, device: torch.device) -> Path:
-    """All folders of a model; returns its root, which must not exist.
+    """Write all folders of a model; returns its root, which must not exist.
 
     The autoencoder is in float32, as published, all else in bfloat16.
     """
@@ -216,18 +216,19 @@ def write_model(root: Path, sizes: Sizes, write_text: TextWriter, device: torch.
     return root
 
 
-def main() -> None:
-    """Write, and say how long it took."""
+def _write_qwen(root: Path, sizes: Sizes) -> Mapping[Path, Shapes]:
+    return write_qwen(root, sizes.text)
 
-    def write_text(root: Path, sizes: Sizes) -> Mapping[Path, Shapes]:
-        return write_qwen(root, sizes.text)
+
+def main(arguments: Sequence[str] | None = None, write_text: TextWriter | None = None) -> None:
+    """Write the model and print its size and the time. `write_text`: Qwen2.5-VL unless given."""
 
     parser = argparse.ArgumentParser(description="A whole model with random weights, in the published layout.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tiny", action="store_true", help="a few numbers in place of 23 GB")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     begin = time.perf_counter()
-    write_model(options.folder, TINY if options.tiny else PUBLISHED, write_text, pick_device())
+    write_model(options.folder, TINY if options.tiny else PUBLISHED, write_text or _write_qwen, pick_device())
     written = sum(file.stat().st_size for file in options.folder.rglob("*.safetensors"))
     print(f"{options.folder}: {written / 1e9:.1f} GB in {time.perf_counter() - begin:.1f} s")
 

@@ -1,52 +1,79 @@
-"""Networks of the published Transfer2.5-2B configuration with random weights: the diffusers classes, and ours.
+"""Networks of one configuration with random weights: the diffusers classes, and ours.
 
-Both hold the same weights. The speed of a forward pass does not depend on their values. Needs diffusers 0.42 and a
-CUDA device.
+Both hold the same weights. The speed of a forward pass does not depend on their values. The published
+configuration needs a CUDA device; the diffusers classes need diffusers 0.42.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from importlib import import_module
 from typing import Any
 
 import torch
-from diffusers import CosmosControlNetModel, CosmosTransformer3DModel
 from torch import Tensor, nn
 
-from benchmarks.gpu.folder import PUBLISHED, network_configs
+from benchmarks.gpu.folder import PUBLISHED, Sizes, network_configs
 from benchmarks.gpu.pipeline import GUIDANCE, Networks
-from benchmarks.gpu.sizes import CONFIG, Size
+from benchmarks.gpu.size import Size
 from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate
 from cosmos_batch.engines.inprocess.options import Approximation
 from cosmos_batch.engines.inprocess.sampling.batch import Conditioning, ControlInput, DenoisingBatch
 from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
 from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, normalised
+from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_from_diffusers, branch_from_diffusers
 from cosmos_batch.engines.inprocess.transfer25.forward import Forward
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Stem, Text, Transformer
 
-DEVICE = torch.device("cuda")
-TEXT_TOKENS = 512
 STEPS = 50
-BASE, CONTROL = network_configs(PUBLISHED)
 
 
-def flops(tokens: int, samples: int, branches: int, *, shared: bool) -> float:
-    """Matrix operations of one step, guided and unguided, of samples that go through `branches` each.
+@dataclass(frozen=True)
+class Setup:
+    """Sizes of the networks, the device, and the library that they are compared with."""
 
-    With `shared`, the first self-attention of each network counts once per sample, as we compute it; without, once
-    per row, as the architecture has it.
-    """
-    width, config = CONFIG.width, CONFIG
-    attend = 8 * width**2 + 4 * tokens * width  # a token's self-attention with its projections
-    rest = 4 * width**2 + 4 * TEXT_TOKENS * width + int(4 * config.mlp_ratio) * width**2
-    blocks = config.blocks + config.control_blocks * branches
-    networks = 1 + branches
-    after = 2 * width**2 * config.control_blocks * branches
-    per_token = 2 * (blocks * (attend + rest) + after) - (networks * attend if shared else 0)
-    return float(samples * tokens * per_token)
+    sizes: Sizes
+    device: torch.device
+    diffusers: Callable[[], Any]  # imports the library
+    text_tokens: int = 512
+
+    @classmethod
+    def published(cls) -> Setup:
+        """The published configuration on a CUDA device, against diffusers."""
+        return cls(PUBLISHED, torch.device("cuda"), partial(import_module, "diffusers"))
+
+    @property
+    def config(self) -> NetworkConfig:
+        """Configuration of the networks."""
+        return self.sizes.network
+
+    def features(self, seed: int) -> Tensor:
+        """Random features of a prompt, [L, text_dim]."""
+        generator = torch.Generator(self.device).manual_seed(seed)
+        shape = (self.text_tokens, self.config.text_dim)
+        return torch.randn(*shape, generator=generator, device=self.device, dtype=torch.bfloat16)
+
+    def case(self, size: Size, weights: dict[str, float], seed: int = 1, steps: int = STEPS) -> Case:
+        """Random inputs of one video."""
+        return Case(self, size, weights, seed, steps)
+
+    def flops(self, tokens: int, samples: int, branches: int, *, shared: bool) -> float:
+        """Matrix operations of one step, guided and unguided, of samples that go through `branches` each.
+
+        With `shared`, the first self-attention of each network counts once per sample, as we compute it; without,
+        once per row, as the architecture has it.
+        """
+        width, config = self.config.width, self.config
+        attend = 8 * width**2 + 4 * tokens * width  # a token's self-attention with its projections
+        rest = 4 * width**2 + 4 * self.text_tokens * width + int(4 * config.mlp_ratio) * width**2
+        blocks = config.blocks + config.control_blocks * branches
+        networks = 1 + branches
+        after = 2 * width**2 * config.control_blocks * branches
+        per_token = 2 * (blocks * (attend + rest) + after) - (networks * attend if shared else 0)
+        return float(samples * tokens * per_token)
 
 
 @torch.no_grad()
@@ -57,11 +84,11 @@ def _randomise(model: nn.Module) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def _made(kind: Any, config: dict[str, Any], dtype: torch.dtype) -> nn.Module:
+def _new_network(kind: Any, config: dict[str, Any], dtype: torch.dtype, device: torch.device) -> nn.Module:
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        with DEVICE:
+        with device:
             return _randomise(kind.from_config(config))
     finally:
         torch.set_default_dtype(before)
@@ -72,17 +99,28 @@ class Reference:
     """The diffusers classes with random weights, one video at a time."""
 
     controls: Sequence[str]
+    setup: Setup
     dtype: torch.dtype = torch.bfloat16
     base: nn.Module = field(init=False)
     branches: dict[str, nn.Module] = field(init=False)
 
     def __post_init__(self) -> None:
         torch.manual_seed(0)
-        self.base = _made(CosmosTransformer3DModel, BASE, self.dtype)
-        self.branches = {name: _made(CosmosControlNetModel, CONTROL, self.dtype) for name in self.controls}
+        library, device = self.setup.diffusers(), self.setup.device
+        base, control = network_configs(self.setup.sizes)
+        self.base = _new_network(library.CosmosTransformer3DModel, base, self.dtype, device)
+        self.branches = {
+            name: _new_network(library.CosmosControlNetModel, control, self.dtype, device)
+            for name in self.controls
+        }
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the weights of base and branches."""
+        return _weight_bytes((self.base, *self.branches.values()))
 
     def to(self, dtype: torch.dtype) -> None:
-        """Compute in another number format from now on."""
+        """Convert the weights to another number format, in which later passes are computed."""
         self.dtype = dtype
         for model in (self.base, *self.branches.values()):
             model.to(dtype)
@@ -91,39 +129,40 @@ class Reference:
     def velocity(self, case: Case, sigma: float) -> Tensor:
         """Guided velocity [1, C, T, H, W] of a case's noise."""
         networks = Networks(self.base, self.branches, self.dtype)
-        return networks.velocity(case.noise.to(DEVICE), sigma, case.texts, case.controls, case.weights)
+        return networks.velocity(case.noise.to(self.setup.device), sigma, case.texts, case.controls, case.weights)
 
 
 @dataclass
 class Case:
-    """One video's inputs, random."""
+    """Random inputs of one video."""
 
+    setup: Setup
     size: Size
     weights: dict[str, float]
-    seed: int = 1
-    steps: int = STEPS
+    seed: int
+    steps: int
 
     @cached_property
     def noise(self) -> Tensor:
-        """What it starts from, on the CPU [1, C, T, H, W]."""
+        """Initial noise, on the CPU [1, C, T, H, W]."""
         return noise(self.seed, 0, self.size.latent)
 
     @cached_property
     def texts(self) -> tuple[Tensor, Tensor]:
-        """Features of the prompt and of the negative prompt, [512, 100352]."""
-        prompt, negative = (_features(seed) for seed in (self.seed, 0))
+        """Features of the prompt and of the negative prompt, [L, text_dim]."""
+        prompt, negative = (self.setup.features(seed) for seed in (self.seed, 0))
         return prompt, negative
 
     @cached_property
     def controls(self) -> dict[str, Tensor]:
         """Latents of the control videos [1, C, T, H, W]."""
         return {
-            name: noise(1000 + self.seed, index, self.size.latent).to(DEVICE, torch.bfloat16)
+            name: noise(1000 + self.seed, index, self.size.latent).to(self.setup.device, torch.bfloat16)
             for index, name in enumerate(sorted(self.weights))
         }
 
     def conditions(self) -> Conditioning:
-        """The same, as our batch takes it; the prompts are the seeds."""
+        """The inputs as our batch takes them; the seeds stand for the prompts."""
         weights = normalised({name: torch.tensor(weight) for name, weight in self.weights.items()})
         shape = self.size.latent
         return Conditioning(
@@ -138,9 +177,8 @@ class Case:
         )
 
 
-def _features(seed: int) -> Tensor:
-    generator = torch.Generator(DEVICE).manual_seed(seed)
-    return torch.randn(TEXT_TOKENS, 100_352, generator=generator, device=DEVICE, dtype=torch.bfloat16)
+def _weight_bytes(networks: Sequence[nn.Module]) -> int:
+    return sum(p.numel() * p.element_size() for network in networks for p in network.parameters())
 
 
 def _loaded(network: Stem, state: dict[str, Tensor]) -> Stem:
@@ -152,13 +190,14 @@ def _loaded(network: Stem, state: dict[str, Tensor]) -> Stem:
 class Ours:
     """Our networks with the weights of the diffusers classes, as the engine runs them."""
 
+    setup: Setup
     base: Transformer
     branches: dict[str, ControlBranch]
     texts: dict[tuple[str, str], Text] = field(default_factory=dict)
     forward: Forward = field(init=False)  # one for all batches, so that they share what was recorded
 
     def __post_init__(self) -> None:
-        self.forward = Forward(self.base, self.branches.__getitem__, self.read, DEVICE)
+        self.forward = Forward(self.base, self.branches.__getitem__, self.read, self.setup.device)
 
     @classmethod
     @torch.no_grad()
@@ -166,38 +205,51 @@ class Ours:
         cls, reference: Reference, *, fast: bool = True, approximations: Collection[Approximation] = ()
     ) -> Ours:
         """The same weights, in the same number format."""
+        setup, config = reference.setup, reference.setup.config
         with torch.device("meta"):
-            base = Transformer(CONFIG)
-            branches = {name: ControlBranch(CONFIG) for name in reference.branches}
-        _loaded(base, base_from_diffusers(reference.base.state_dict(), CONFIG))
+            base = Transformer(config)
+            branches = {name: ControlBranch(config) for name in reference.branches}
+        _loaded(base, base_from_diffusers(reference.base.state_dict(), config))
         for name, branch in branches.items():
-            state = branch_from_diffusers(reference.branches[name].state_dict(), CONFIG)
-            _loaded(branch, {key: tensor.to(DEVICE) for key, tensor in state.items()})
-        base.to(DEVICE, reference.dtype)
+            state = branch_from_diffusers(reference.branches[name].state_dict(), config)
+            _loaded(branch, {key: tensor.to(setup.device) for key, tensor in state.items()})
         for network in (base, *branches.values()):
-            network.to(DEVICE, reference.dtype)
+            network.to(setup.device, reference.dtype)
             if fast:
                 accelerate(network, approximations)
-        return cls(base, branches)
+        return cls(setup, base, branches)
 
     @property
     def weight_bytes(self) -> int:
-        """Of base and branches."""
-        networks = (self.base, *self.branches.values())
-        return sum(p.numel() * p.element_size() for network in networks for p in network.parameters())
+        """Bytes of the weights of base and branches."""
+        return _weight_bytes((self.base, *self.branches.values()))
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of the prompts' keys and values that are kept."""
+        tensors = [tensor for text in self.texts.values() for tensor in (text.keys, text.values)]
+        return sum(tensor.nelement() * tensor.element_size() for tensor in tensors)
 
     @torch.no_grad()
     def read(self, network: str, prompt: str) -> Text:
-        """A prompt's keys and values; the prompt is a seed."""
+        """Keys and values of a prompt, which is a seed."""
         if (network, prompt) not in self.texts:
             stem = self.base if network == "base" else self.branches[network]
-            features = _features(int(prompt)).to(stem.patch.weight.dtype)
+            features = self.setup.features(int(prompt)).to(stem.patch.weight.dtype)
             self.texts[network, prompt] = stem.read(features.unsqueeze(0))
         return self.texts[network, prompt]
 
     def batch(self, cases: Sequence[Case]) -> DenoisingBatch:
-        """A batch of the cases, each at its first step."""
+        """A batch of the cases, each before its first step."""
         batch = DenoisingBatch(self.forward)
         for index, case in enumerate(cases):
             batch.join(str(index), case.conditions())
         return batch
+
+    def first_velocity(self, case: Case) -> tuple[Tensor, float]:
+        """Guided velocity of a case at its first step, on the CPU [1, C, T, H, W], and the noise level there."""
+        batch = self.batch([case])
+        sigma = float(case.conditions().schedule.sigmas[0])
+        batch.step()
+        solver, _ = batch.state("0")
+        return (case.noise - solver.newer.cpu()) / sigma, sigma

@@ -1,14 +1,15 @@
-"""A whole run with the diffusers classes, from prompt and control videos to frames, as diffusers' pipeline goes.
+"""A whole run with the diffusers classes, from prompt and control videos to frames, as diffusers' pipeline.
 
 That pipeline takes one control; here the outputs of several branches are added up, which it leaves to its callers.
-What it does on the host, scaling pixels to numbers and back, is done on the device here, which is faster.
+Pixels are scaled to numbers and back on the device, which is faster than on the host, where that pipeline does it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -16,18 +17,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import (
-    AutoencoderKLWan,
-    CosmosControlNetModel,
-    CosmosTransformer3DModel,
-    UniPCMultistepScheduler,
-)
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.inprocess.gpu.host_device import to_frames
-from cosmos_batch.engines.inprocess.model_files import resolve
+from cosmos_batch.engines.inprocess.model_files import ModelFolders, resolve
+from cosmos_batch.engines.inprocess.text.base import TextEncoder
 from cosmos_batch.engines.inprocess.text.qwen import QwenEncoder
 from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, to_video
 from cosmos_batch.media.video import Frames
@@ -94,8 +90,8 @@ class Networks:
 
 
 @dataclass(frozen=True)
-class Take:
-    """What making one video took, in seconds."""
+class VideoTimes:
+    """Seconds of the parts of one video, and its frames."""
 
     text: float
     encoding: float  # a video of zeros, and the control videos
@@ -105,29 +101,47 @@ class Take:
 
     @property
     def step(self) -> float:
-        """Of a denoising step: the median."""
+        """Median seconds of a denoising step."""
         return median(self.steps)
 
     @property
     def beside(self) -> float:
-        """Of all but so many such steps."""
+        """Seconds without the steps, of which each is counted as the median."""
         return self.text + self.encoding + sum(self.steps) + self.decoding - len(self.steps) * self.step
 
 
-class Pipeline:
-    """All parts of a model in the published layout, with the diffusers classes for all but the text encoder, which
-    is transformers' on either side."""
+ReadText = Callable[[ModelFolders, torch.device, torch.dtype], TextEncoder]
+"""Loads a model's text encoder."""
 
-    def __init__(self, model: Path, device: torch.device) -> None:
+
+def read_qwen(files: ModelFolders, device: torch.device, dtype: torch.dtype) -> QwenEncoder:
+    """Load the text encoder of the published model."""
+    return QwenEncoder.load(files.tokenizer, files.text_encoder, device, dtype)
+
+
+class Pipeline:
+    """A model in the published layout, with the diffusers classes. Both sides use the same text encoder."""
+
+    def __init__(
+        self,
+        model: Path,
+        device: torch.device,
+        read_text: ReadText = read_qwen,
+        diffusers: Any = None,
+    ) -> None:
+        """`diffusers`: the library; imported unless given."""
+        library = diffusers or import_module("diffusers")
         folders = resolve(str(model), TRANSFER_CONTROLS)
         self.device = device
         self._dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-        base = self._load(CosmosTransformer3DModel, folders.transformer)
-        branches = {name: self._load(CosmosControlNetModel, place) for name, place in folders.controls.items()}
+        base = self._load(library.CosmosTransformer3DModel, folders.transformer)
+        branches = {
+            name: self._load(library.CosmosControlNetModel, place) for name, place in folders.controls.items()
+        }
         self._networks = Networks(base, branches, self._dtype)
-        self._vae = self._load(AutoencoderKLWan, folders.vae)
-        self._text = QwenEncoder.load(folders.tokenizer, folders.text_encoder, device, self._dtype)
-        self._scheduler = UniPCMultistepScheduler.from_pretrained(model / "scheduler")
+        self._vae = self._load(library.AutoencoderKLWan, folders.vae)
+        self._text = read_text(folders, device, self._dtype)
+        self._scheduler = library.UniPCMultistepScheduler.from_pretrained(model / "scheduler")
 
     def _load(self, kind: Any, folder: Path) -> Any:
         before = torch.get_default_dtype()
@@ -143,7 +157,7 @@ class Pipeline:
 
     @torch.no_grad()
     def warm_up(self, frames: Frames) -> None:
-        """The first use of every kernel for videos of this size: autoencoder, and one pass of the networks."""
+        """Use every kernel once for videos of this size: the autoencoder, and one pass of the networks."""
         self._decode(self._encode(frames[:9]))
         latents = self._encode(frames)
         self._networks.velocity(latents, 0.5, [self._text.encode("warm")] * 2, {"edge": latents}, {"edge": 1.0})
@@ -157,8 +171,8 @@ class Pipeline:
         weights: Mapping[str, float],
         steps: int,
         seed: int,
-    ) -> Take:
-        """One video.
+    ) -> VideoTimes:
+        """Make one video.
 
         Args:
             prompts: the prompt and the negative prompt.
@@ -182,7 +196,7 @@ class Pipeline:
             clock.append(self._now())
         frames = self._decode(latents)
         text, encoding, *taken, decoding = (end - begin for begin, end in pairwise([*clock, self._now()]))
-        return Take(text, encoding, tuple(taken), decoding, frames)
+        return VideoTimes(text, encoding, tuple(taken), decoding, frames)
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
         config = self._vae.config

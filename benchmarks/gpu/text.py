@@ -1,4 +1,4 @@
-"""The text encoder of `folder`: Qwen2.5-VL with random weights, and a tokenizer whose words are bytes."""
+"""The text encoder of `folder`: Qwen2.5-VL with random weights, and a tokenizer of bytes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CHAT = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
     "{% for part in message['content'] %}{{ part['text'] }}{% endfor %}<|im_end|>\n{% endfor %}"
 )
-"""Qwen's form of a conversation, as far as text goes."""
+"""Qwen's chat template, for text alone."""
 
 
 def configuration(text: Mapping[str, Any]) -> dict[str, Any]:
-    """config.json of the whole Qwen2.5-VL. Its vision tower is a stub, for it is dropped after loading."""
+    """config.json of the whole Qwen2.5-VL. Its vision tower is a stub, because it is dropped after loading."""
     head = text["width"] // text["heads"]
     part = head // 16
     language = {
@@ -50,7 +50,7 @@ def configuration(text: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_qwen(root: Path, sizes: Mapping[str, Any]) -> Mapping[Path, Shapes]:
-    """text_encoder/ without its weights, and tokenizer/. Returns the shapes of the weights by file."""
+    """Write text_encoder/ without its weights, and tokenizer/. Returns the shapes of the weights by file."""
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
 
     folder = root / "text_encoder"
@@ -68,21 +68,21 @@ def write_qwen(root: Path, sizes: Mapping[str, Any]) -> Mapping[Path, Shapes]:
 
 
 def _shards(shapes: Shapes) -> list[Shapes]:
-    """In parts of a few gigabytes, which are written at the same time."""
+    """Split the tensors into files of a few gigabytes, which are written at the same time."""
     shards: list[Shapes] = [{}]
-    room = BYTES_OF_A_SHARD
+    capacity = BYTES_OF_A_SHARD
     for name, shape in shapes.items():
         size = 2 * torch.Size(shape).numel()
-        if shards[-1] and size > room:
+        if shards[-1] and size > capacity:
             shards.append({})
-            room = BYTES_OF_A_SHARD
+            capacity = BYTES_OF_A_SHARD
         shards[-1][name] = shape
-        room -= size
+        capacity -= size
     return shards
 
 
 def write_tokenizer(folder: Path) -> None:
-    """A tokenizer whose words are bytes, with Qwen's marks of a conversation."""
+    """Write a tokenizer of bytes with Qwen's chat markers."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 

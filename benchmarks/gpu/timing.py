@@ -1,7 +1,7 @@
-"""Where the seconds of a command go: an engine and a watcher that note when the device comes to every part.
+"""Times of the parts of a command: an engine and an event sink that record when the device begins and ends each.
 
-Nothing waits for that: on a GPU an event is left in its queue, and read when all is over. So a batch's files are
-written while the next one is denoised, as ever.
+Recording does not wait: on a GPU an event is put in the device's queue and read when the command has ended, so
+that a batch's files are written while the next batch is denoised, as without timing.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import Run
 
 Mark = Callable[[], float]
-"""A moment of the device; its seconds, from any beginning, once the device has come to it."""
+"""A point in the device's queue. Returns its seconds, from any origin, after the device has reached it."""
 
 
 @dataclass
 class BatchTime:
-    """What the device took for one batch, in seconds of its own."""
+    """Seconds of the device for one batch."""
 
     runs: tuple[str, ...]
     joining: float = 0.0  # waiting for control videos, encoding them
     steps: list[float] = field(default_factory=list)  # each of them; the first also reads prompts
-    finishing: float = 0.0  # decoding, and handing over what is written
+    finishing: float = 0.0  # decoding, and copying the frames to the writer
 
     @property
     def step(self) -> float:
-        """Of a denoising step: the median, for a small batch's third step is also recorded as a graph."""
+        """Median seconds of a denoising step; the third step of a small batch is also recorded as a graph."""
         return median(self.steps)
 
 
 @dataclass
 class _Times:
-    """The same while it is measured."""
+    """The marks of one batch while it is measured."""
 
     runs: tuple[str, ...]
     joining: list[tuple[Mark, Mark]] = field(default_factory=list)
@@ -48,7 +48,7 @@ class _Times:
     finishing: list[tuple[Mark, Mark]] = field(default_factory=list)
 
     def read(self) -> BatchTime:
-        """In seconds."""
+        """Convert the marks to seconds."""
         joining, steps, finishing = (
             [end() - begin() for begin, end in spans] for spans in (self.joining, self.steps, self.finishing)
         )
@@ -56,7 +56,7 @@ class _Times:
 
 
 class Stopwatch:
-    """The watcher of a command; see `dispatch.watching.Watcher`."""
+    """Event sink of a command that records the times of its batches; see `dispatch.settings.EventSink`."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -66,7 +66,7 @@ class Stopwatch:
         self.notes: list[str] = []
 
     def mark(self) -> Mark:
-        """When the device is done with what it was given until now."""
+        """The point at which the device has done all work queued until now."""
         if self._device.type != "cuda":
             now = time.perf_counter()
             return lambda: now
@@ -76,38 +76,38 @@ class Stopwatch:
         return lambda: first.elapsed_time(event) / 1000
 
     @property
-    def at_work(self) -> _Times:
-        """The batch in the air."""
+    def current(self) -> _Times:
+        """The batch that began last."""
         return self._times[-1]
 
     def batches(self) -> list[BatchTime]:
-        """Each batch's times, once all is over."""
+        """The times of every batch, after the command has ended."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return [times.read() for times in self._times]
 
     def planned(self, plan: Plan) -> None:
-        """Nothing that the device does."""
+        """Ignore the plan."""
 
     def launched(self, reason: str, runs: int) -> None:
-        """Branches are loaded, in no batch's time."""
+        """Ignore the launch: loading branches is in no batch's time."""
 
     def began(self, batch: int, run_ids: Sequence[str]) -> None:  # noqa: ARG002 - the protocol's name
-        """What comes now is the batch's."""
+        """Begin a batch."""
         self._times.append(_Times(tuple(run_ids)))
 
     def stepped(self, run_id: str, step: int, steps: int) -> None:
-        """Steps are timed in the session."""
+        """Ignore the step: steps are timed in the session."""
 
     def changed(self, run_id: str, state: State, cause: str) -> None:
-        """Note how it ended."""
+        """Record the end of a run."""
         if state is State.SUCCEEDED:
             self.order.append(run_id)
         else:
             self.notes.append(f"{run_id}: {state}: {cause}")
 
     def noted(self, message: str) -> None:
-        """Keep it."""
+        """Keep a message."""
         self.notes.append(message)
 
 
@@ -125,27 +125,27 @@ class TimedSession:
 
     @property
     def finishing(self) -> tuple[str, ...]:
-        """Those of them that need nothing of the device any more."""
+        """Ids of the joined runs that are denoised and whose outputs are being written."""
         return self._session.finishing
 
     def switch_launch(self, launch: Launch) -> None:
-        """Go on with another launch."""
+        """Switch to another launch."""
         self._session.switch_launch(launch)
 
     def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
-        """These runs join next."""
+        """Prefetch the inputs of these runs."""
         self._session.prefetch(runs, certain=certain)
 
     def join(self, job: Job) -> Iterable[Event]:
-        """Take a run in."""
+        """VideoTimes a run in."""
         begin = self._watch.mark()
         events = list(self._session.join(job))
-        self._watch.at_work.joining.append((begin, self._watch.mark()))
+        self._watch.current.joining.append((begin, self._watch.mark()))
         return events
 
     def advance(self) -> Iterator[Event]:
-        """One step further. What comes before the first run's progress is the step, what comes after is not."""
-        times, stepping = self._watch.at_work, True
+        """Advance one step. The step is timed until the first progress event, finishing from there on."""
+        times, stepping = self._watch.current, True
         begin = self._watch.mark()
         for event in self._session.advance():
             if stepping and isinstance(event, Progress):
@@ -154,20 +154,20 @@ class TimedSession:
                 begin = self._watch.mark()
             yield event
             if stepping:
-                begin = self._watch.mark()  # a run of an earlier batch has landed
+                begin = self._watch.mark()  # a run of an earlier batch has ended
         if not stepping:
             times.finishing.append((begin, self._watch.mark()))
 
     def save(self, run_id: str) -> None:
-        """Write the run's state."""
+        """Write the run's checkpoint."""
         self._session.save(run_id)
 
     def leave(self, run_id: str) -> None:
-        """Take the run out."""
+        """VideoTimes the run out."""
         self._session.leave(run_id)
 
     def close(self) -> None:
-        """Free what the session holds."""
+        """Close the session."""
         self._session.close()
 
 
@@ -180,14 +180,14 @@ class TimedEngine:
 
     @property
     def traits(self) -> Traits:
-        """What it needs equal and what it can do."""
+        """Traits of the engine."""
         return self._engine.traits
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """What makes the videos."""
+        """Names and versions of what makes the videos."""
         return self._engine.identity
 
     def open(self, launch: Launch) -> TimedSession:
-        """Start on a launch."""
+        """Open a timed session for a launch."""
         return TimedSession(self._engine.open(launch), self._watch)

@@ -1,4 +1,4 @@
-"""Input videos and a file of runs for the GPU benchmarks, as a user has them."""
+"""Files of runs and their input videos for the GPU benchmarks, in the form in which a user has them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gpu.sizes import Size
+from benchmarks.gpu.size import Size
 from cosmos_batch.media.encode import write_video
 
 FPS = 24.0
@@ -22,8 +22,8 @@ Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A run to be written down."""
+class RunSpec:
+    """A run to be written to a file."""
 
     id: str
     controls: Sequence[str]
@@ -33,21 +33,21 @@ class Wish:
 
     @property
     def prompt(self) -> str:
-        """Another for every run."""
+        """A prompt that differs for every run."""
         return f"a street at dusk, seen from a slowly moving car, take {self.seed}"
 
     @property
     def weights(self) -> dict[str, float]:
-        """Of its controls: together 1."""
+        """Weights of its controls, with the sum 1."""
         return {name: 1.0 / len(self.controls) for name in self.controls}
 
     def video(self, kind: str) -> str:
-        """The name of its input video or of a control's."""
+        """The name of its input video, or of the video of a control."""
         return f"{self.id}_{kind}.mp4"
 
 
 def pictures(size: Size, seed: int) -> Iterator[Picture]:
-    """A pattern of waves that moves, with a block that moves otherwise; another for every seed."""
+    """A moving pattern of waves, and a block that moves differently; they depend on the seed."""
     dice = np.random.default_rng(seed)
     y, x = np.mgrid[: size.height, : size.width].astype(np.float32)
     rates = dice.uniform(0.02, 0.1, (3, 2))
@@ -61,30 +61,30 @@ def pictures(size: Size, seed: int) -> Iterator[Picture]:
         yield picture
 
 
-def write_runs(folder: Path, name: str, wishes: Sequence[Wish]) -> Path:
-    """The runs' file and all its videos, of which every run has its own: no cache knows them."""
+def write_runs(folder: Path, name: str, specs: Sequence[RunSpec]) -> Path:
+    """Write the file of runs and all its videos. Every run has videos of its own, so that no cache holds them."""
     folder.mkdir(parents=True, exist_ok=True)
     videos = {
-        folder / wish.video(kind): (wish.size, 100 * wish.seed + index)
-        for wish in wishes
-        for index, kind in enumerate(("video", *wish.controls))
+        folder / spec.video(kind): (spec.size, 100 * spec.seed + index)
+        for spec in specs
+        for index, kind in enumerate(("video", *spec.controls))
     }
     with ThreadPoolExecutor(ENCODERS) as pool:
         list(pool.map(lambda item: write_video(item[0], pictures(*item[1]), FPS), videos.items()))
     file = folder / f"{name}.jsonl"
-    file.write_text("".join(json.dumps(_line(wish)) + "\n" for wish in wishes))
+    file.write_text("".join(json.dumps(_line(spec)) + "\n" for spec in specs))
     return file
 
 
-def _line(wish: Wish) -> dict[str, Any]:
+def _line(spec: RunSpec) -> dict[str, Any]:
     return {
-        "id": wish.id,
-        "prompt": wish.prompt,
-        "inputs": {kind: wish.video(kind) for kind in ("video", *wish.controls)},
+        "id": spec.id,
+        "prompt": spec.prompt,
+        "inputs": {kind: spec.video(kind) for kind in ("video", *spec.controls)},
         "execution_config": {
-            "weights": wish.weights,
-            "num_steps": wish.steps,
-            "seed": wish.seed,
-            "resolution": f"{wish.size.width}x{wish.size.height}",
+            "weights": spec.weights,
+            "num_steps": spec.steps,
+            "seed": spec.seed,
+            "resolution": f"{spec.size.width}x{spec.size.height}",
         },
     }

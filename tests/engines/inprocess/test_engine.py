@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.screening import Screening
+from benchmarks.recording_guardrail import RecordingGuardrail
 from cosmos_batch.engines.base import Event, Outcome, Progress
 from cosmos_batch.engines.inprocess.engine import TransferEngine
 from cosmos_batch.engines.inprocess.loader import load_engine
@@ -35,12 +35,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def screening() -> Screening:
-    return Screening()
+def screening() -> RecordingGuardrail:
+    return RecordingGuardrail()
 
 
 @pytest.fixture
-def engine(model: Path, tmp_path: Path, screening: Screening) -> TransferEngine:
+def engine(model: Path, tmp_path: Path, screening: RecordingGuardrail) -> TransferEngine:
     return load_engine(str(model), CONTROLS, ControlCache(tmp_path / "controls"), guardrail=screening)
 
 
@@ -50,14 +50,14 @@ def clip(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def alone(engine: TransferEngine, tmp_path: Path, screening: Screening) -> Callable[[Run], Frames]:
+def alone(engine: TransferEngine, tmp_path: Path, screening: RecordingGuardrail) -> Callable[[Run], Frames]:
     """Makes a run by itself; its frames as they are before they are compressed."""
 
     def make(run: Run) -> Frames:
         session = engine.open(launch_of(run))
         session.join(job_of(run, tmp_path / "alone"))
         assert drive(session)[run.id].outcome is Outcome.SUCCEEDED
-        return screening.seen[-1]
+        return screening.videos[-1]
 
     return make
 
@@ -118,7 +118,11 @@ def test_a_video_that_the_guardrail_blocks_is_not_written(
 
 
 def test_a_mixed_batch_gives_each_run_the_video_that_it_gets_alone(
-    engine: TransferEngine, tmp_path: Path, clip: str, alone: Callable[[Run], Frames], screening: Screening
+    engine: TransferEngine,
+    tmp_path: Path,
+    clip: str,
+    alone: Callable[[Run], Frames],
+    screening: RecordingGuardrail,
 ) -> None:
     """Other control sets, steps, guidance, prompts of other lengths, more chunks; one joins late."""
     runs = [
@@ -134,7 +138,7 @@ def test_a_mixed_batch_gives_each_run_the_video_that_it_gets_alone(
     session.join(job_of(runs[3], tmp_path))
     results = drive(session)
     assert {r.outcome for r in results.values()} == {Outcome.SUCCEEDED}
-    in_company = dict(zip(results, screening.seen, strict=True))
+    in_company = dict(zip(results, screening.videos, strict=True))
     for run in runs:
         assert difference(in_company[run.id], alone(run)) <= LIMIT
 
@@ -145,7 +149,7 @@ def test_a_run_goes_on_from_its_saved_state_in_a_new_session(
     tmp_path: Path,
     clip: str,
     alone: Callable[[Run], Frames],
-    screening: Screening,
+    screening: RecordingGuardrail,
     stop_after: int,
 ) -> None:
     """Three chunks of three steps, stopped within the first, between two, and within a later one."""
@@ -162,7 +166,7 @@ def test_a_run_goes_on_from_its_saved_state_in_a_new_session(
     second.join(job_of(run, tmp_path))
     drive(second, events)
     assert [e.step for e in events if isinstance(e, Progress)] == list(range(stop_after + 1, 10))
-    assert difference(screening.seen[-1], alone(run)) <= LIMIT
+    assert difference(screening.videos[-1], alone(run)) <= LIMIT
 
 
 def test_a_chunk_without_memory_for_the_next_is_decoded_once_all_the_same(
@@ -170,7 +174,7 @@ def test_a_chunk_without_memory_for_the_next_is_decoded_once_all_the_same(
     tmp_path: Path,
     clip: str,
     alone: Callable[[Run], Frames],
-    screening: Screening,
+    screening: RecordingGuardrail,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = make_run("long", clip, {"edge": 0.7}, frames=20, seed=5)
@@ -191,7 +195,7 @@ def test_a_chunk_without_memory_for_the_next_is_decoded_once_all_the_same(
 
     assert drive(session)["long"].outcome is Outcome.SUCCEEDED
     session.close()
-    assert difference(screening.seen[-1], expected) <= LIMIT
+    assert difference(screening.videos[-1], expected) <= LIMIT
 
 
 def test_a_state_of_other_work_or_a_damaged_one_is_not_resumed(

@@ -7,7 +7,6 @@ autoencoder. The text encoder alone is another, for the published one needs pack
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,26 +14,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks.gpu.folder import PUBLISHED, TINY, WEIGHTS, Sizes, base_shapes, write_model, write_settings
-from benchmarks.gpu.text import Shapes
+from benchmarks.gpu.folder import PUBLISHED, TINY, WEIGHTS, base_shapes, write_model, write_settings
 from cosmos_batch.cli.app import main
 from cosmos_batch.engines.base import Outcome
 from cosmos_batch.engines.inprocess.loader import load_engine
-from cosmos_batch.engines.inprocess.text.trigram import TrigramConfig, TrigramText
 from cosmos_batch.media.controls.cache import ControlCache
+from tests.support.published_model import write_trigram
 from tests.support.tiny_model import CONTROLS, drive, job_of, launch_of, make_run, write_clip
 
 CPU = torch.device("cpu")
-
-
-def write_trigram(root: Path, sizes: Sizes) -> Mapping[Path, Shapes]:
-    """The pocket model's kind of text encoder, with as wide features."""
-    assert sizes.network.text_dim is not None
-    text = TrigramText(TrigramConfig(buckets=64, bucket_dim=8, features=sizes.network.text_dim, hidden=8))
-    folder = root / "text_encoder"
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(text.config))
-    return {folder / WEIGHTS: {name: tuple(tensor.shape) for name, tensor in text.state_dict().items()}}
 
 
 @pytest.fixture(scope="module")

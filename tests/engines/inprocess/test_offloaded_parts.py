@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.screening import Screening
+from benchmarks.recording_guardrail import RecordingGuardrail
 from cosmos_batch.engines.base import Outcome
 from cosmos_batch.engines.inprocess.engine import TransferEngine
 from cosmos_batch.engines.inprocess.gpu.offload import OffloadedModule
@@ -52,13 +52,13 @@ def loaded(model: Path, folder: Path, guardrail: NoGuardrail, options: Options) 
 
 def videos(model: Path, folder: Path, runs: list[Run], offload: frozenset[Part]) -> list[Frames]:
     """All the runs in one batch; their videos, in the order in which they came to an end."""
-    keeping = Screening()
+    keeping = RecordingGuardrail()
     session = loaded(model, folder, keeping, Options(offload)).open(launch_of(*runs))
     for run in runs:
         session.join(job_of(run, folder))
     results = drive(session)
     assert {result.outcome for result in results.values()} == {Outcome.SUCCEEDED}
-    return keeping.seen
+    return keeping.videos
 
 
 @pytest.mark.parametrize("offload", [EVERYTHING, *({part} for part in Part)], ids=["everything", *Part])

@@ -11,7 +11,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from benchmarks.screening import Screening
+from benchmarks.recording_guardrail import RecordingGuardrail
 from cosmos_batch.engines.base import Event, Job, Outcome, Progress
 from cosmos_batch.engines.inprocess.engine import TransferEngine, TransferSession
 from cosmos_batch.engines.inprocess.io import output_writer
@@ -59,12 +59,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def screening() -> Screening:
-    return Screening()
+def screening() -> RecordingGuardrail:
+    return RecordingGuardrail()
 
 
 @pytest.fixture
-def engine(model: Path, tmp_path: Path, screening: Screening) -> TransferEngine:
+def engine(model: Path, tmp_path: Path, screening: RecordingGuardrail) -> TransferEngine:
     return load_engine(str(model), ("edge",), ControlCache(tmp_path / "controls"), guardrail=screening)
 
 
@@ -84,7 +84,7 @@ def denoised(engine: TransferEngine, run: Run, folder: Path) -> TransferSession:
 
 
 def test_the_next_run_goes_further_while_an_output_is_written(
-    engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen, screening: Screening
+    engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen, screening: RecordingGuardrail
 ) -> None:
     first, second = (make_run(name, clip, {"edge": 1.0}, seed=seed) for seed, name in enumerate(("one", "two")))
     pen.may.clear()
@@ -103,13 +103,13 @@ def test_the_next_run_goes_further_while_an_output_is_written(
         "one": Outcome.SUCCEEDED,
         "two": Outcome.SUCCEEDED,
     }
-    for name, frames in zip(("one", "two"), screening.seen, strict=True):
+    for name, frames in zip(("one", "two"), screening.videos, strict=True):
         assert len(read_frames(tmp_path / name / "output.mp4")) == len(frames)
 
 
 @pytest.mark.parametrize("frames", [9, 25])  # of one chunk, and of three
 def test_what_is_being_written_may_be_saved_and_loses_no_step(
-    engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen, screening: Screening, frames: int
+    engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen, screening: RecordingGuardrail, frames: int
 ) -> None:
     run = make_run("long", clip, {"edge": 0.7}, frames=frames, seed=5)
     pen.may.clear()
@@ -128,8 +128,8 @@ def test_what_is_being_written_may_be_saved_and_loses_no_step(
     second.close()
 
     assert [event for event in events if isinstance(event, Progress)] == []
-    assert len(screening.seen) == 2
-    assert np.abs(screening.seen[1].astype(int) - screening.seen[0].astype(int)).max() <= LIMIT
+    assert len(screening.videos) == 2
+    assert np.abs(screening.videos[1].astype(int) - screening.videos[0].astype(int)).max() <= LIMIT
     assert len(read_frames(tmp_path / "long" / "output.mp4")) == frames
 
 

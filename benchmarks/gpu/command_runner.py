@@ -1,4 +1,4 @@
-"""Runs made as `cosmos-batch run` makes them, in this process, with the time of every part."""
+"""Executes runs as `cosmos-batch run` does, in this process, with the time of every part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu.timing import BatchTime, Stopwatch, TimedEngine
-from benchmarks.screening import Screening
+from benchmarks.recording_guardrail import RecordingGuardrail
 from cosmos_batch.cli.load_runs import Requests, gather
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.dispatch.command import Command, execute
@@ -29,26 +29,26 @@ from cosmos_batch.planning.cost.model import CostModel
 
 
 @dataclass(frozen=True)
-class Made:
-    """What came of a command."""
+class CommandTimes:
+    """Times and frames of a command."""
 
-    seconds: float  # from the runs as they were read to the last that is checked and in its place
+    seconds: float  # from the runs as read until the last output is verified and published
     batches: list[BatchTime]
-    frames: Mapping[str, Frames]  # by run, as they were before they were compressed
+    frames: Mapping[str, Frames]  # by run, before compression
 
     @property
     def step(self) -> float:
-        """Seconds of a denoising step of every batch."""
+        """Seconds of one denoising step, summed over the batches."""
         return sum(batch.step for batch in self.batches)
 
     @property
     def beside(self) -> float:
-        """Seconds of all but so many such steps as were taken."""
+        """Seconds without the steps, of which each is counted as the median of its batch."""
         return self.seconds - sum(len(batch.steps) * batch.step for batch in self.batches)
 
     @property
     def parts(self) -> dict[str, float]:
-        """Of those. The device waits while nothing is asked of it."""
+        """Seconds of the parts of `beside`. While it waits, the device has no work."""
         batches = self.batches
         steps = sum(len(batch.steps) * batch.step for batch in batches)
         known = {
@@ -59,33 +59,33 @@ class Made:
         return known | {"waiting": self.beside - sum(known.values())}
 
 
-class Maker:
-    """An engine on a model, and the dispatcher."""
+class CommandRunner:
+    """Executes files of runs with the in-process engine and the dispatcher."""
 
     def __init__(self, model: Path, controls: Path, device: torch.device, options: Options | None = None) -> None:
-        """`controls`: where control videos are kept that are made from input videos."""
+        """`controls`: the folder for control videos that are made from input videos."""
         self.device = device
-        self._seen = Screening()
+        self._guardrail = RecordingGuardrail()
         self._engine: TransferEngine = load_engine(
             str(model),
             TRANSFER_CONTROLS,
             ControlCache(controls),
             device=device,
-            guardrail=self._seen,
+            guardrail=self._guardrail,
             compiled=cache_folder() / "compiled",
             options=options,
         )
 
     def requests(self, file: Path) -> Requests:
-        """The runs of a file as the command line reads them."""
+        """Read the runs of a file as the command line does."""
         requests = gather([file], self._engine.traits)
         assert not requests.problems, requests.problems
         return requests
 
-    def make(self, requests: Requests, out: Path) -> Made:
-        """Make the runs, into a folder that is emptied before. Raises AssertionError if one did not succeed."""
+    def make(self, requests: Requests, out: Path) -> CommandTimes:
+        """Execute the runs into a folder that is emptied before. Raises AssertionError unless all succeed."""
         shutil.rmtree(out, ignore_errors=True)
-        self._seen.seen.clear()
+        self._guardrail.videos.clear()
         watch = Stopwatch(self.device)
         begin = time.perf_counter()
         runs = requests.resolved(self._engine.traits)
@@ -94,7 +94,7 @@ class Maker:
             standings = execute(command, folder, watch, StopToken())
         seconds = time.perf_counter() - begin
         assert all(standing.state is State.SUCCEEDED for standing in standings), (standings, watch.notes)
-        return Made(seconds, watch.batches(), dict(zip(watch.order, self._seen.seen, strict=True)))
+        return CommandTimes(seconds, watch.batches(), dict(zip(watch.order, self._guardrail.videos, strict=True)))
 
     def _prior(self) -> CostModel:
         return replace(profile("transfer", "h100"), memory_bytes=self._engine.memory_bytes)

@@ -1,4 +1,4 @@
-"""What a video's size is for the network."""
+"""A chunk's size in pixels and frames, in latents and in tokens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONFIG = NetworkConfig()
 
 @dataclass(frozen=True)
 class Size:
-    """Pixels and frames of one chunk, and what they are for the network."""
+    """Pixels and frames of one chunk."""
 
     width: int
     height: int
@@ -19,17 +19,17 @@ class Size:
 
     @classmethod
     def parse(cls, text: str) -> Size:
-        """From "832x480x93"."""
+        """Parse a size such as "832x480x93"."""
         return cls(*map(int, text.split("x")))
 
     @property
     def latent(self) -> tuple[int, int, int, int]:
-        """C, T, H, W."""
+        """Shape of the latents: C, T, H, W."""
         return CONFIG.latent_channels, (self.frames - 1) // 4 + 1, self.height // 8, self.width // 8
 
     @property
     def tokens(self) -> int:
-        """Of one row."""
+        """Tokens of one row."""
         _, frames, height, width = self.latent
         return frames * height * width // CONFIG.patch**2
 
