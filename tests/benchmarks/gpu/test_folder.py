@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu.folder import main
+from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.inprocess.model_files import resolve
-from cosmos_batch.run import TRANSFER_CONTROLS
 from tests.support.published_model import write_trigram
 
 
