@@ -1,49 +1,63 @@
-"""A ledger on a clock that is set by hand, and runs for it."""
+"""A ledger on a clock that is set by hand, on SQLite and, if TEST_POSTGRES_URL is set, on Postgres.
+
+TEST_POSTGRES_URL is a URL of SQLAlchemy with the right to create databases:
+postgresql+psycopg://user@127.0.0.1:5432/postgres. Every test gets a database of its own.
+"""
 
 from __future__ import annotations
 
+import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL, create_engine, make_url, text
 
-from cosmos_batch.ledger import BatchFacts, Claim, Ledger
-from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Control, Priority, ResolvedRun, Run, Sampling
-from tests.support.runs import resolved
+from cosmos_batch.ledger import Ledger
+from tests.support.ledger import Clock, OpenLedger
 
-SHAPE = Shape(160, 96, 17)
-FACTS = BatchFacts("pocket", SHAPE, predicted_seconds=6.0, predicted_bytes=1 << 33)
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+POSTGRES = os.environ.get("TEST_POSTGRES_URL", "")
 
 
 @pytest.fixture
 def clock() -> Clock:
+    """A clock at 1000 seconds."""
     return Clock()
 
 
+@pytest.fixture(params=["sqlite", "postgres"] if POSTGRES else ["sqlite"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | URL]:
+    """The place of a database of this test."""
+    if request.param == "sqlite":
+        yield tmp_path / "ledger.sqlite"
+        return
+    server = make_url(POSTGRES)
+    name = f"test_{uuid.uuid4().hex}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield server.set(database=name)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
 @pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "ledger.sqlite", clock)
-    yield opened
-    opened.close()
+def open_ledger(place: Path | URL, clock: Clock) -> Iterator[OpenLedger]:
+    """Opens a ledger on the database; a second call opens it as another process would."""
+    opened: list[Ledger] = []
+
+    def open_() -> Ledger:
+        opened.append(Ledger(place, clock))
+        return opened[-1]
+
+    yield open_
+    for ledger in opened:
+        ledger.close()
 
 
-def a_run(run_id: str, *, prompt: str = "a street", priority: int = Priority.NORMAL) -> ResolvedRun:
-    control = Control(name="edge", weight=0.5, video="/in/edge.mp4")
-    run = Run(id=run_id, prompt=prompt, controls=(control,), priority=priority, sampling=Sampling(seed=2**62))
-    return resolved(run)
-
-
-def claim(ledger: Ledger, *ids: str, worker: str = "w1") -> Claim:
-    claimed = ledger.queue.claim(ids, FACTS, worker, lease=60)
-    assert claimed is not None
-    return claimed
+@pytest.fixture
+def ledger(open_ledger: OpenLedger) -> Ledger:
+    """The ledger."""
+    return open_ledger()

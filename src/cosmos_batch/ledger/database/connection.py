@@ -33,6 +33,7 @@ _MEANINGS = (
     ("read-only", "cannot be written; make it and its folder writable"),
     ("no such table", _OTHER_VERSION),
     ("no such column", _OTHER_VERSION),
+    ("no column named", _OTHER_VERSION),
     ("unable to open", "cannot be opened; make its folder exist and be writable"),
     ("full", "cannot grow: the disk is full; free some space"),
     ("disk i/o", "cannot be read or written: the disk reports an error, is full or is gone"),

@@ -1,0 +1,59 @@
+"""Crashes of workers and quarantine."""
+
+from __future__ import annotations
+
+from cosmos_batch.ledger import (
+    Ledger,
+    State,
+)
+from tests.support.ledger import claim, make_run, run_states
+
+
+def test_run_that_crashes_its_worker_twice_alone_is_quarantined(ledger: Ledger) -> None:
+    ledger.runs.submit([make_run("a"), make_run("b"), make_run("c")])
+    claim(ledger, "a", "b")
+    claim(ledger, "c", worker="w2")
+
+    assert ledger.crashes.requeue_dead_worker("w1", "killed by SIGKILL", {"a": 3, "b": 3}) == {}
+    for round_ in (1, 2):
+        claim(ledger, "a")
+        poisoned = ledger.crashes.requeue_dead_worker("w1", "killed by SIGSEGV", {"a": 3})
+        assert set(poisoned) == ({"a"} if round_ == 2 else set())
+
+    record = ledger.queries.get("a")
+    assert record is not None
+    assert record.state is State.FAILED
+    assert record.cause == (
+        "quarantined: 3 workers crashed while executing it, 2 of them with no other run, the last two times "
+        "after step 3 "
+        "(killed by SIGSEGV)"
+    )
+    assert run_states(ledger)["b"] is State.QUEUED
+    assert run_states(ledger)["c"] is State.LEASED
+    assert ledger.runs.retry(["a"]) == ["a"]
+    assert [entry.crashes for entry in ledger.queue.changes_since().waiting if entry.id == "a"] == [0]
+
+
+def test_run_is_quarantined_later_where_workers_crash_without_it(ledger: Ledger) -> None:
+    ledger.runs.submit([make_run("a"), make_run("b")])
+    poisoned = []
+    for round_ in range(4):
+        claim(ledger, "a", worker=f"w{round_}")
+        claim(ledger, "b", worker=f"x{round_}")
+        poisoned.append(ledger.crashes.requeue_dead_worker(f"w{round_}", "killed by SIGKILL", {"a": 0}))
+        ledger.crashes.requeue_dead_worker(f"x{round_}", "killed by SIGKILL", {})
+
+    assert [list(found) for found in poisoned] == [[], [], [], ["a"]]
+
+
+def test_crash_of_the_engine_counts_for_waiting_runs_only(ledger: Ledger) -> None:
+    ledger.runs.submit([make_run("a"), make_run("b")])
+    claim(ledger, "b")
+
+    assert ledger.crashes.record_crash({"a": 2, "b": 2}, "the engine failed") == {}
+
+    records = ledger.queries.records(["a", "b"])
+    assert {id_: (record.crashes, record.lone_crashes) for id_, record in records.items()} == {
+        "a": (1, 0),
+        "b": (0, 0),
+    }
