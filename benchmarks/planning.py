@@ -1,4 +1,4 @@
-"""How long planning takes, and how much memory, by the number of runs.
+"""Seconds and memory of planning by the number of runs.
 
     python -m benchmarks.planning [--sizes 10000,100000,1000000]
 
@@ -29,7 +29,7 @@ LINES = 100_000
 
 
 def drawn(rng: random.Random, index: int, engine: str) -> dict[str, Any]:
-    """A native run dict of the mix."""
+    """Draw a native run dict of the mix."""
     weights = {name: rng.choice((0.3, 0.5, 1.0)) for name in rng.choice(CONTROL_SETS)}
     config: dict[str, Any] = {
         "weights": weights,
@@ -49,7 +49,7 @@ def drawn(rng: random.Random, index: int, engine: str) -> dict[str, Any]:
 
 
 def measure_planning(engine: str, size: int) -> dict[str, float]:
-    """Seconds to plan so many runs, and this process's peak memory in MiB."""
+    """Seconds to plan `size` runs, and this process's peak memory in MiB."""
     from cosmos_batch.engines.catalogue import traits_of
     from cosmos_batch.engines.cost_profiles import profile
     from cosmos_batch.media.info import VideoInfo
@@ -99,7 +99,7 @@ def measure_reading() -> dict[str, float]:
         with path.open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(drawn(rng, index, "transfer")) + "\n" for index in range(LINES))
         begin = time.perf_counter()
-        reading = read_files([path], check_inputs=False)  # there are no such videos
+        reading = read_files([path], check_inputs=False)  # the videos do not exist
         seconds = time.perf_counter() - begin
     if len(reading.runs) != LINES:
         raise SystemExit(f"{len(reading.runs)} of {LINES} lines were read")
@@ -107,7 +107,7 @@ def measure_reading() -> dict[str, float]:
 
 
 def in_child(*arguments: str) -> dict[str, float]:
-    """The figures that a process of its own prints."""
+    """Measure in a process of its own and return the figures it prints."""
     command = [sys.executable, "-m", "benchmarks.planning", "--child", *arguments]
     result: dict[str, float] = json.loads(
         subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -116,7 +116,7 @@ def in_child(*arguments: str) -> dict[str, float]:
 
 
 def print_table(sizes: list[int]) -> None:
-    """Measure every size on every engine and print what came out."""
+    """Measure every size on every engine and print the results."""
     reading = in_child("reading")
     print(
         f"reading {LINES:,} native JSONL lines: {reading['seconds']:.2f} s, peak {reading['peak_mib']:.0f} MiB\n"
@@ -139,7 +139,7 @@ def print_table(sizes: list[int]) -> None:
 
 
 def main() -> None:
-    """Print the table; `--child` is how a measuring process is started."""
+    """Print the table; `--child` starts a measuring process."""
     parser = argparse.ArgumentParser(description="How long planning takes, by the number of runs.")
     parser.add_argument("--sizes", default="10000,100000,1000000", help="numbers of runs, with commas between")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)

@@ -1,9 +1,9 @@
 """How evenly several workers share a short queue: `python -m benchmarks.sharing [--step 0.5]`.
 
-A service on SQLite whose engine acts, with a run to a batch, makes the same runs with one worker, and then with
-several. Runs are submitted once every worker has made one, and the time ends with the last of them. The standard
-scenario is ten runs whose lengths, in steps, are to one another as those of its videos at 832x480. No order brings
-several workers below the longest run, or below their share of all steps: the bound.
+A service on SQLite with a simulated engine and one run a batch executes the same runs with one worker, and then
+with several. The runs are submitted once every worker has executed one, and the time ends with the last of them.
+The standard scenario is ten runs whose lengths in steps have the ratios of its videos at 832x480. The bound is the
+longest run, or the workers' share of all steps if that is more: no order is faster.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CASES = (("the standard scenario", SCENARIO, 2), ("16 runs of 8 to 30 steps", MI
 
 @contextmanager
 def service(place: Path, workers: int, step: float) -> Iterator[Ledger]:
-    """A service with so many workers, by its ledger."""
+    """Start a service with `workers` workers; yields its ledger."""
     home = ServiceHome(place / "home")
     home.make()
     environment = os.environ | {
@@ -54,7 +54,7 @@ def service(place: Path, workers: int, step: float) -> Iterator[Ledger]:
 
 
 def made(ledger: Ledger, runs: Sequence[Run]) -> float:
-    """Seconds until all of the runs, which are submitted now, have succeeded."""
+    """Submit the runs and return the seconds until all have succeeded."""
     begin = time.perf_counter()
     ledger.runs.accept([Submission(run) for run in runs])
     while any(ledger.queries.states().get(state, 0) for state in State if state not in ENDED):
@@ -69,7 +69,7 @@ def made(ledger: Ledger, runs: Sequence[Run]) -> float:
 
 
 def measure(steps: Sequence[int], workers: int, step: float) -> float:
-    """Seconds in which so many workers make runs of so many steps."""
+    """Seconds in which `workers` workers execute runs of these numbers of steps."""
     with tempfile.TemporaryDirectory() as folder, service(Path(folder), workers, step) as ledger:
         video = make_input(Path(folder) / "in.mp4")
         made(ledger, [make_run(f"warm{index}", video, steps=4) for index in range(2 * workers)])

@@ -1,6 +1,6 @@
-"""Controlled videos out of NVIDIA Cosmos Transfer, in bulk: planned, batched, checked.
+"""Run NVIDIA Cosmos Transfer in bulk: plan runs, batch them, verify the videos.
 
-The names below are loaded when they are first used, so that `import cosmos_batch` costs next to nothing.
+The names below are loaded at their first use, so that `import cosmos_batch` is fast.
 """
 
 from __future__ import annotations

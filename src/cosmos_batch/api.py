@@ -1,4 +1,4 @@
-"""Batching by the names that users of Cosmos batch generation know: groups, sizes, and files ready to write."""
+"""The public functions of Cosmos batch generation: groups, batch sizes, and the contents of batch files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cosmos_batch.run import Run, Signature
 Given = TypeVar("Given", bound=RunLike)
 _NO_FACTS: Mapping[str, VideoInfo] = {}
 
-# Nothing is known but that a batch costs something of its own: batches are as large as the table allows.
+# Only the overhead of a batch has a cost, so that batches are as large as the table allows.
 _UNMEASURED = CostModel(
     engine="any",
     device="any",
@@ -40,18 +40,18 @@ _UNMEASURED = CostModel(
 
 @dataclass(frozen=True, slots=True)
 class SmartBatch:
-    """A batch with the files that describe it; read by attribute, by key, or as `dict(batch)`."""
+    """A batch with the contents of its files; read by attribute, by key, or as `dict(batch)`."""
 
-    runs: tuple[RunLike, ...]  # as they were given
+    runs: tuple[RunLike, ...]  # as given
     base_spec: dict[str, Any]  # one and the same for all batches of a launch
-    batch_jsonl: list[dict[str, Any]]  # a line per run
-    batch_size: int  # how many runs
+    batch_jsonl: list[dict[str, Any]]  # one line for each run
+    batch_size: int  # number of runs
     control_count: int
     signature: Signature  # the controls that some run of the batch uses
-    launch: int  # batches of one launch can be run, in order, by one process
+    launch: int  # index of the launch; one process executes the batches of a launch, in order
 
     def __getitem__(self, name: str) -> Any:
-        """A field by its name. Raises KeyError where there is no such field."""
+        """Return a field by its name. Raises KeyError where there is no such field."""
         if name not in self.keys():
             raise KeyError(name)
         return getattr(self, name)
@@ -66,33 +66,34 @@ class SmartBatch:
 
 
 def get_control_signature(run: RunLike) -> Signature:
-    """The sorted names of the controls whose weight is above 0. Raises InputError for a dict that is no run."""
+    """Return the sorted names of controls of weight above 0. Raises InputError for a dict that is no run."""
     return as_run(run).signature
 
 
 def group_runs_for_batching(
     runs: Sequence[Given], engine: str | Traits = "transfer1"
 ) -> dict[tuple[Any, ...], list[Given]]:
-    """The runs by what the engine needs equal in a launch, simplest control set first.
+    """Group the runs by what the engine needs equal in a launch, simplest control set first.
 
-    A group's key is its control signature, ("edge",). Where settings part runs of one signature, the fields that
-    differ follow: ("edge", ("seed", 7)). An engine that takes mixed control sets has them in one group, under the
-    sorted names of all its controls. Raises InputError for a dict that is no run, PlanError for an unknown engine.
+    A group's key is its control signature, ("edge",). Where runs of one signature differ in settings that a launch
+    needs equal, pairs of name and value follow: ("edge", ("seed", 7)). An engine that takes mixed control sets has
+    one group, under the sorted names of all controls. Raises InputError for a dict that is no run, PlanError for
+    an unknown engine.
     """
-    traits = _undriven(engine)
+    traits = _script_traits(engine)
     key = key_of(traits.launch_keys, resolved_defaults(traits))
     groups: dict[tuple[Any, ...], list[tuple[Run, Given]]] = {}
     for given in runs:
         run = as_run(given)
         groups.setdefault(key(run, None), []).append((run, given))
-    apart = distinguishing_values(traits.launch_keys, groups)
+    distinct = distinguishing_values(traits.launch_keys, groups)
     signatures = {name: _union(run for run, _ in members) for name, members in groups.items()}
     order = sorted(groups, key=lambda name: (len(signatures[name]), signatures[name]))
-    return {(*signatures[name], *apart[name]): [given for _, given in groups[name]] for name in order}
+    return {(*signatures[name], *distinct[name]): [given for _, given in groups[name]] for name in order}
 
 
-def _undriven(engine: str | Traits) -> Traits:
-    """The engine's traits; of Transfer1 as it is by itself, since here it may make edge and vis videos."""
+def _script_traits(engine: str | Traits) -> Traits:
+    """The engine's traits; for Transfer1 those of the script alone, which makes edge and vis videos itself."""
     return TRANSFER1 if engine == TRANSFER1.name else traits_of(engine)
 
 
@@ -103,9 +104,9 @@ def _union(runs: Iterable[Run]) -> Signature:
 def determine_batch_size(
     num_controls: int | Signature | list[str] | RunLike, *, job_type: str = "inference"
 ) -> int:
-    """How many runs a batch may hold before anything was measured: 8, 4, 2, 2 for 1 to 4 controls, else 1.
+    """Return the size of a batch before anything is measured: 8, 4, 2, 2 for 1 to 4 controls, else 1.
 
-    Takes a number of controls, a signature, or a run. Upscaling always goes alone.
+    Takes a number of controls, a signature, or a run. Upscaling runs are never batched.
     """
     if isinstance(num_controls, int):
         return 1 if job_type == "upscale" else limit(num_controls)
@@ -118,23 +119,23 @@ def determine_batch_size(
 def smart_batch_generation(
     runs: Sequence[RunLike], engine: str | Traits = "transfer1", *, facts: Mapping[str, VideoInfo] = _NO_FACTS
 ) -> list[SmartBatch]:
-    """The runs in batches of at most `determine_batch_size`, with their files; urgent first, then the simplest.
+    """Divide the runs into batches of at most `determine_batch_size`, with the contents of their files.
 
-    For Transfer1, weights and video sizes are equal within a batch, since it gives every video of a tensor batch
-    the weights of the first; `facts` says what is known of the videos, by path, and videos of which nothing is
-    known count as equal. For an engine that takes mixed settings, the base spec holds those that all runs of the
-    launch agree on. Raises InputError for a dict that is no run, and PlanError for an unknown engine or runs that
-    the engine cannot do.
+    Urgent runs are first, then the simplest control sets. For Transfer1, weights and video sizes are equal within
+    a batch, since it gives every video of a tensor batch the weights of the first; `facts` holds what is known of
+    each video, by path, and videos without an entry count as equal. For an engine that takes mixed settings, the
+    base spec holds those that are equal in all runs of the launch. Raises InputError for a dict that is no run,
+    and PlanError for an unknown engine or runs that the engine cannot execute.
     """
-    traits = _undriven(engine)
+    traits = _script_traits(engine)
     valid = as_runs(runs)
-    made = []
+    found: list[SmartBatch] = []
     for index, launch in enumerate(draft_plan(valid, traits, _UNMEASURED, facts=facts)):
         batches = [places_of(batch) for batch in launch.batches]
         members = [valid[place] for batch in batches for place in batch]
         spec = base_spec(members, shared_settings(members, traits))
-        made += [_smart_batch(batch, index, spec, valid, runs) for batch in batches]
-    return made
+        found += [_smart_batch(batch, index, spec, valid, runs) for batch in batches]
+    return found
 
 
 def _smart_batch(

@@ -23,9 +23,9 @@ Signature = tuple[str, ...]
 Strength = Literal["very_low", "low", "medium", "high", "very_high"]
 """NVIDIA's five presets for the Canny thresholds of edge and the blur of vis."""
 
-# The rules of the fields, once: reading applies them to files, and puts into words which one was broken.
+# The rules of the fields: `formats` applies them to files and describes each violation.
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-# A run's id becomes a folder name and a part of file names, so it is held to what is safe everywhere.
+# A run's id becomes a folder name and a part of file names, so it has only characters that are safe everywhere.
 RunId = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"),
@@ -48,7 +48,7 @@ _FROZEN = ConfigDict(extra="forbid")
 
 
 class Priority(IntEnum):
-    """Named places on the priority scale; any integer is a priority, higher goes first."""
+    """Names of some priorities; any integer is a priority, and the higher goes first."""
 
     LOW = -10
     NORMAL = 0
@@ -61,17 +61,17 @@ class Control:
     """One conditioning branch of a run."""
 
     name: ControlName
-    weight: Weight  # strength; 0 means that the branch is not used at all
+    weight: Weight  # strength; 0: the branch is not used at all
     video: str | None = None  # a given control video; None: made from the input video
     preset: Strength = "medium"  # edge: Canny thresholds; vis: blur
-    prompt: str | None = None  # seg: the things to segment, when its control video is to be made
-    mask: str | None = None  # a video whose white shows where the control counts
-    mask_prompt: str | None = None  # the things where the control counts, to be segmented
+    prompt: str | None = None  # seg: the objects to segment, where its control video is made
+    mask: str | None = None  # a video that is white where the control applies
+    mask_prompt: str | None = None  # the objects where the control applies, which are segmented
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class Sampling:
-    """How a video is sampled. None means: as the chosen model says, else as `DEFAULTS` says."""
+    """How a video is sampled. None: the value of the chosen model, else that of `DEFAULTS`."""
 
     num_steps: Steps | None = None
     guidance: Guidance | None = None
@@ -83,9 +83,9 @@ class Sampling:
     negative_prompt: str | None = None
 
     def over(self, defaults: Sampling) -> Sampling:
-        """These settings, with what is unset taken from `defaults`."""
-        own, theirs = _SAMPLING.dump_python(self), _SAMPLING.dump_python(defaults)
-        unset = {name: value for name, value in theirs.items() if own[name] is None and value is not None}
+        """Return these settings, with each open one taken from `defaults`."""
+        own, others = _SAMPLING.dump_python(self), _SAMPLING.dump_python(defaults)
+        unset = {name: value for name, value in others.items() if own[name] is None and value is not None}
         return replace(self, **unset) if unset else self
 
 
@@ -115,15 +115,15 @@ class Run:
 
     id: RunId
     prompt: Prompt
-    controls: tuple[Control, ...]  # as given; those of weight 0 are kept, and never paid for
-    video: str | None = None  # None only where every active control brings its own video
+    controls: tuple[Control, ...]  # as given; those of weight 0 are kept, and not loaded
+    video: str | None = None  # None only where every active control has a video of its own
     sampling: Sampling = Sampling()
     priority: int = Priority.NORMAL
     job_type: Literal["inference", "upscale"] = "inference"
 
     @property
     def active(self) -> tuple[Control, ...]:
-        """The controls that count, sorted by name."""
+        """The controls of weight above 0, sorted by name."""
         return tuple(sorted((c for c in self.controls if c.weight > 0), key=lambda control: control.name))
 
     @property
@@ -139,7 +139,7 @@ class Run:
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest over all that shapes the video (id, priority and inactive controls do not)."""
+        """Hex digest of everything that determines the video; id, priority and inactive controls do not."""
         request = as_dict(self)
         for name in ("id", "priority"):
             del request[name]
