@@ -12,7 +12,7 @@ from cosmos_batch.controls import (
     Derivation,
     segmentation_prompt,
 )
-from cosmos_batch.formats.transfer1_schema import BRANCHES
+from cosmos_batch.formats.nvidia.transfer1_schema import BRANCHES
 from cosmos_batch.run import Control, Run
 
 

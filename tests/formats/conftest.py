@@ -1,17 +1,14 @@
-"""Files of runs, as a person would write them, beside small input files."""
+"""Fixtures: a writer of input files, and small files in place of videos."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cosmos_batch.errors import Problem
-
-Write = Callable[..., Path]
+from tests.support.format_files import Write
 
 
 @pytest.fixture
@@ -36,13 +33,8 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture(autouse=True)
 def videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two files that pass for videos (nobody opens them here), and a working directory apart from them."""
+    """Two files that pass for videos (no test opens them), and a working directory apart from them."""
     for name in ("street.mp4", "depth.mp4"):
         (tmp_path / name).write_bytes(b"not empty")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-
-
-def said(problems: tuple[Problem, ...]) -> list[tuple[int | None, str]]:
-    """Line and field of each problem."""
-    return [(problem.line, problem.field) for problem in problems]

@@ -11,6 +11,7 @@ import pytest
 from cosmos_batch.errors import InputError
 from cosmos_batch.formats import read_files, run_from_dict
 from cosmos_batch.run import Control, Priority, Run, Sampling
+from tests.support.format_files import Write, minimal
 
 FULL: dict[str, Any] = {
     "id": "snow-1",
@@ -34,17 +35,7 @@ FULL: dict[str, Any] = {
 }
 
 
-def minimal(**changes: Any) -> dict[str, Any]:
-    """The least that a run can say."""
-    least = {
-        "prompt": "the street at night",
-        "inputs": {"video": "street.mp4"},
-        "execution_config": {"weights": {"edge": 0.5}},
-    }
-    return {**least, **changes}
-
-
-def test_a_full_record_arrives_field_by_field(write: Any, tmp_path: Path) -> None:
+def test_full_record_is_read_field_by_field(write: Write, tmp_path: Path) -> None:
     reading = read_files([write("runs.jsonl", [FULL])])
 
     assert reading.problems == ()
@@ -74,7 +65,7 @@ def test_a_full_record_arrives_field_by_field(write: Any, tmp_path: Path) -> Non
     )
 
 
-def test_what_a_record_leaves_out_stays_unset(write: Any) -> None:
+def test_missing_settings_stay_unset(write: Write) -> None:
     (run,) = read_files([write("runs.jsonl", [minimal()])]).runs
 
     assert run.sampling == Sampling()
@@ -101,14 +92,14 @@ def test_what_a_record_leaves_out_stays_unset(write: Any) -> None:
         ("../straße 1.json", json.dumps(minimal(inputs={"edge": "/dev/null"})), ["stra-e-1"]),
     ],
 )
-def test_every_shape_of_file_gives_its_runs(write: Any, name: str, content: str, ids: list[str]) -> None:
+def test_every_file_layout_gives_its_runs(write: Write, name: str, content: str, ids: list[str]) -> None:
     reading = read_files([write(name, content)], check_inputs=False)
 
     assert reading.problems == ()
     assert [run.id for run in reading.runs] == ids
 
 
-def test_a_control_that_brings_its_video_needs_no_input_video(write: Any, tmp_path: Path) -> None:
+def test_control_with_a_video_needs_no_input_video(write: Write, tmp_path: Path) -> None:
     record = minimal(inputs={"depth": "depth.mp4"}, execution_config={"weights": {"depth": 1}})
 
     (run,) = read_files([write("runs.jsonl", [record])]).runs
@@ -117,7 +108,7 @@ def test_a_control_that_brings_its_video_needs_no_input_video(write: Any, tmp_pa
     assert run.controls[0].video == str(tmp_path / "depth.mp4")
 
 
-def test_a_control_video_without_a_weight_is_not_used_and_not_looked_for(write: Any) -> None:
+def test_control_video_without_a_weight_is_neither_used_nor_checked(write: Write) -> None:
     record = minimal(inputs={"video": "street.mp4", "seg": "not-made-yet.mp4"})
 
     reading = read_files([write("runs.jsonl", [record])])
@@ -125,7 +116,7 @@ def test_a_control_video_without_a_weight_is_not_used_and_not_looked_for(write: 
     assert (len(reading.runs), reading.problems) == (1, ())
 
 
-def test_an_upscale_job_needs_no_prompt_and_no_weights(write: Any) -> None:
+def test_upscale_job_needs_no_prompt_and_no_weights(write: Write) -> None:
     record = {"id": "big", "inputs": {"video": "street.mp4"}, "job_type": "upscale"}
 
     (run,) = read_files([write("runs.jsonl", [record])]).runs
@@ -140,7 +131,7 @@ def test_priorities_have_names_and_numbers(priority: object, value: int) -> None
     assert run_from_dict(minimal(priority=priority)).priority == value
 
 
-def test_equal_settings_are_one_object_over_many_runs(write: Any) -> None:
+def test_equal_settings_of_many_runs_are_one_object(write: Write) -> None:
     runs = read_files([write("runs.jsonl", [minimal() for _ in range(200)])]).runs
 
     assert len(runs) == 200
@@ -148,7 +139,9 @@ def test_equal_settings_are_one_object_over_many_runs(write: Any) -> None:
     assert len({id(control) for run in runs for control in run.controls}) == 1
 
 
-def test_home_and_absolute_paths(write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_and_absolute_paths_are_resolved(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     inputs = {"video": "~/street.mp4", "edge": str(tmp_path / "depth.mp4")}
 
@@ -163,7 +156,7 @@ class TestRunFromDict:
         assert run_from_dict(minimal(), base=tmp_path).video == str(tmp_path / "street.mp4")
         assert run_from_dict(minimal()).video == str(Path.cwd() / "street.mp4")
 
-    def test_files_are_looked_at_only_on_request(self, tmp_path: Path) -> None:
+    def test_files_are_checked_only_on_request(self, tmp_path: Path) -> None:
         record = minimal(inputs={"video": "absent.mp4"})
 
         assert run_from_dict(record, base=tmp_path).video == str(tmp_path / "absent.mp4")
@@ -175,7 +168,7 @@ class TestRunFromDict:
 
         assert first == again != other
 
-    def test_all_problems_come_in_one_error(self) -> None:
+    def test_all_problems_are_in_one_error(self) -> None:
         with pytest.raises(InputError) as caught:
             run_from_dict({"id": "../x", "promt": "snow", "execution_config": {"weights": {"edge": 2}}})
 

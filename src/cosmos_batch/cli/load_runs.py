@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos_batch.errors import CosmosBatchError, MediaError, Problem
-from cosmos_batch.formats import Reading, read_files
+from cosmos_batch.formats import LoadedRuns, read_files
 from cosmos_batch.media.info import VideoInfo, frame_count, videos_of
 from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.resolve import resolve
@@ -77,7 +77,7 @@ def _objections(run: Run, traits: Traits | None, facts: Mapping[str, VideoInfo])
     return []
 
 
-def _problem(reading: Reading, run: Run, message: str) -> Problem:
-    place = reading.place_of(run)
+def _problem(reading: LoadedRuns, run: Run, message: str) -> Problem:
+    place = reading.location_of(run)
     name = f"run {run.id}"
     return Problem(place.file, place.line, "", "", message if name in message else f"{name}: {message}", "")

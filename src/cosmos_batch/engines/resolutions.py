@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from cosmos_batch.errors import PlanError
-from cosmos_batch.formats.cosmos3 import SIZES
+from cosmos_batch.formats.nvidia.cosmos3 import SIZES
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.run import Run
 

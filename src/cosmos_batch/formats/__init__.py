@@ -1,5 +1,5 @@
-"""Files that people already have become validated runs: native JSON, Transfer1, Transfer2.5 and Cosmos 3 specs."""
+"""Readers of input files: native JSON, and Transfer1, Transfer2.5 and Cosmos 3 specs, to validated runs."""
 
-from cosmos_batch.formats.load import Reading, read_files, run_from_dict
+from cosmos_batch.formats.load import LoadedRuns, read_files, run_from_dict
 
-__all__ = ["Reading", "read_files", "run_from_dict"]
+__all__ = ["LoadedRuns", "read_files", "run_from_dict"]

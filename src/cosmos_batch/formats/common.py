@@ -1,4 +1,4 @@
-"""Field types that several formats share, and the defaults that NVIDIA's formats mean where they say nothing."""
+"""Field types that several formats share, and the default prompts of NVIDIA's formats."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ STOCK_NEGATIVE_PROMPT = (
 
 
 class StrictModel(BaseModel):
-    """A record that takes no other key, and converts no value to another type."""
+    """A record that refuses unknown keys, and converts no value to another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 def only(default: object, remedy: str) -> AfterValidator:
-    """Accepts nothing but the default (or null): for settings that a run cannot carry."""
+    """Accept the default or null alone: for settings that a run does not have."""
 
     def check(value: Any) -> Any:
         if value is not None and (value != default or isinstance(value, bool) != isinstance(default, bool)):

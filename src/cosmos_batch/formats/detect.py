@@ -1,4 +1,4 @@
-"""Which format a file is in, told by the keys of its records."""
+"""Detects the format of a file by the keys of its records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import islice
 
 from cosmos_batch.controls import CONTROLS
 
-SAMPLE_SIZE = 64  # records that vote, so that one odd line does not decide for the file
+SAMPLE_SIZE = 64  # first records, which vote, so that one unusual line does not decide
 
 
 class Format(Enum):
@@ -29,21 +29,21 @@ _MARKS = (
     (Format.COSMOS3, frozenset({"vision_path", "blur", "wsm", "aspect_ratio", "control_guidance", "model_mode"})),
     (Format.SPEC, frozenset({"input_video_path"})),
 )
-_NAMED = frozenset({"name", "prompt_path"})  # of Transfer2.5, and of Cosmos 3 where nothing else tells
+_NAMED = frozenset({"name", "prompt_path"})  # keys of Transfer2.5, and of Cosmos 3 where no other key decides
 _BRANCHES = frozenset(control.transfer1 for control in CONTROLS.values() if control.transfer1)
 _TRANSFER25_BRANCH = frozenset({"control_path", "mask_path", "mask_prompt", "control_prompt"})
 
 
 def format_of(records: Iterable[Mapping[str, object]]) -> Format | None:
-    """The format that most of the first records show; None where none of them shows any."""
-    votes = Counter(mark for record in islice(records, SAMPLE_SIZE) if (mark := _mark(record)))
+    """The format of most of the first records; None where no record has a known format."""
+    votes = Counter(found for record in islice(records, SAMPLE_SIZE) if (found := _format_of_record(record)))
     return votes.most_common(1)[0][0] if votes else None
 
 
-def _mark(record: Mapping[str, object]) -> Format | None:
-    for shape, keys in _MARKS:
+def _format_of_record(record: Mapping[str, object]) -> Format | None:
+    for format_, keys in _MARKS:
         if not keys.isdisjoint(record):
-            return shape
+            return format_
     branches = [value for key, value in record.items() if key in _BRANCHES and isinstance(value, dict)]
     if any("weight" in branch for branch in branches):
         return Format.COSMOS3

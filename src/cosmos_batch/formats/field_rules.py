@@ -1,4 +1,4 @@
-"""The rules of a record in words, read off its pydantic model: a remedy can never disagree with the rule."""
+"""The rules of a record in words, derived from its pydantic model, so that a remedy never contradicts the rule."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import BaseModel
 Node = Mapping[str, Any]  # a part of a JSON schema
 
 
-class Rules:
-    """What one model allows at each of its fields."""
+class FieldRules:
+    """The values that a model allows at each of its fields."""
 
     def __init__(self, model: type[BaseModel]) -> None:
         schema = model.model_json_schema()
@@ -29,13 +29,13 @@ class Rules:
         """The values that the text at `loc` may have, where they can be listed."""
         return tuple(str(value) for value in self._node(loc).get("enum", ()))
 
-    def home(self, key: str) -> str | None:
-        """The object, one level down, that knows a key which was found at the top."""
+    def parent_of(self, key: str) -> str | None:
+        """The object one level down that has a key which was found at the top; None where there is none."""
         parents = (name for name in self._root.get("properties", {}) if key in self.keys([name]))
         return next(parents, None)
 
-    def wanted(self, loc: Sequence[int | str]) -> str:
-        """What would do at `loc`, as the object of "give"."""
+    def expected(self, loc: Sequence[int | str]) -> str:
+        """The expected value at `loc`, as the object of "give"."""
         return _described(self._node(loc))
 
     def _node(self, loc: Sequence[int | str]) -> Node:
@@ -46,7 +46,7 @@ class Rules:
         return node
 
     def _resolved(self, node: Node) -> Node:
-        """The node behind a reference, or behind "this or null"."""
+        """The node of a reference, or of "this or null"."""
         for option in node.get("anyOf", ()):
             if option.get("type") != "null":
                 return self._resolved(option)
@@ -56,9 +56,9 @@ class Rules:
 
 
 @cache
-def rules_of(model: type[BaseModel]) -> Rules:
-    """The rules of a model, worked out once."""
-    return Rules(model)
+def rules_of(model: type[BaseModel]) -> FieldRules:
+    """The rules of a model, derived once."""
+    return FieldRules(model)
 
 
 def _described(node: Node) -> str:

@@ -1,4 +1,4 @@
-"""Paths of input files: made absolute, and looked at once however many runs share them."""
+"""Resolves paths of input files, and checks each file once however many runs share it."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from typing import NamedTuple
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.problems import Location, printable
 
-Faults = dict[str, str | None]
-"""What is wrong with a file by its path, None where nothing is; shared by all files of a reading."""
+FileFaults = dict[str, str | None]
+"""The fault of a file by its path, None for a good one; shared by all input files."""
 
 
-_REDUNDANT = re.compile(r"//|/\.(?:/|$)|/$")  # what a Path leaves out
+_REDUNDANT = re.compile(r"//|/\.(?:/|$)|/$")  # parts that a Path drops
 _PROMPT_BYTES = 100_000  # of a prompt's file; a prompt has at most as many characters
 
 
 class PromptFault(NamedTuple):
-    """Why a file gives no prompt."""
+    """The reason why a file gives no prompt."""
 
     message: str
     remedy: str
 
 
 @dataclass(slots=True)
-class Locator:
-    """Resolves the paths of one file, and says what is wrong with what they lead to."""
+class PathResolver:
+    """Resolves the paths of one file, and reports the faults of the files that they name."""
 
-    base: Path  # absolute folder that relative paths start from
-    also: Path | None = None  # a second such folder, for files that the first lacks
-    faults: Faults | None = None  # None: nothing is looked at
+    base: Path  # absolute; the folder that relative paths start from
+    fallback: Path | None = None  # a second such folder, for files that are not in the first
+    faults: FileFaults | None = None  # None: no file is checked
     _resolved: dict[str, str] = field(default_factory=dict)
 
     def resolve(self, text: str) -> str:
-        """The absolute path, `~` expanded; ".." stays, because a link may stand before it."""
+        """The absolute path, `~` expanded; ".." is kept, because a link may precede it."""
         known = self._resolved.get(text)
         if known is None:
-            known = self._resolved[text] = self._located(text)
+            known = self._resolved[text] = self._resolve(text)
         return known
 
-    def problem(self, place: Location, name: str, text: str) -> Problem | None:
-        """What is wrong with the file that the field `name` names, if anything."""
+    def problem(self, location: Location, name: str, text: str) -> Problem | None:
+        """The problem of the file that the field `name` names; None for a good file."""
         if self.faults is None:
             return None
         path = self.resolve(text)
         if path not in self.faults:
             self.faults[path] = _fault(path)
         fault = self.faults[path]
-        return place.problem(name, fault, self._remedy(text), text) if fault else None
+        return location.problem(name, fault, self._remedy(text), text) if fault else None
 
     def prompt(self, text: str) -> str | PromptFault:
-        """The prompt that a text file holds, without the white space around it."""
+        """The prompt in a text file, without surrounding white space."""
         path = Path(self.resolve(text))
         fault = _fault(str(path))
         if fault:
@@ -68,12 +68,12 @@ class Locator:
         except OSError as error:
             return PromptFault(f"cannot be read ({error.strerror})", "supply a file that can be read")
 
-    def _located(self, text: str) -> str:
+    def _resolve(self, text: str) -> str:
         if text.startswith("/") and not _REDUNDANT.search(text):
-            return text  # as a Path would give it back
+            return text  # a Path would not change it
         path = _expanded(text)
-        if self.also and not path.is_absolute() and not exists(self.base / path):
-            second = self.also / path
+        if self.fallback and not path.is_absolute() and not exists(self.base / path):
+            second = self.fallback / path
             if exists(second):
                 return str(second)
         return str(self.base / path)
@@ -81,19 +81,21 @@ class Locator:
     def _remedy(self, text: str) -> str:
         if _expanded(text).is_absolute():
             return "correct the path or supply the file"
-        folders = f"{printable(str(self.base))}" + (f" and {printable(str(self.also))}" if self.also else "")
+        folders = f"{printable(str(self.base))}" + (
+            f" and {printable(str(self.fallback))}" if self.fallback else ""
+        )
         return f"correct the path or supply the file; looked in {folders}"
 
 
 def _expanded(text: str) -> Path:
     try:
         return Path(text).expanduser()
-    except RuntimeError:  # the home of a user that does not exist: then ~name is an ordinary name
+    except RuntimeError:  # the user does not exist: ~name is an ordinary name
         return Path(text)
 
 
 def exists(path: Path) -> bool:
-    """Whether something is there; False for what can be no path."""
+    """Whether a path exists; False for an invalid path."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -106,7 +108,7 @@ def _fault(path: str) -> str | None:
     except FileNotFoundError:
         return "does not exist"
     except (OSError, ValueError) as error:
-        return f"cannot be looked at ({getattr(error, 'strerror', None) or error})"
+        return f"cannot be opened ({getattr(error, 'strerror', None) or error})"
     if stat.S_ISDIR(found.st_mode):
         return "is a folder, not a file"
     if not stat.S_ISREG(found.st_mode):

@@ -1,4 +1,4 @@
-"""The front door of reading: files in, runs and problems out."""
+"""Loads files of any known format: runs and problems."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from itertools import islice
 from pathlib import Path
 
 from cosmos_batch.errors import InputError, Problem
-from cosmos_batch.formats import cosmos3, native, transfer1, transfer25
+from cosmos_batch.formats import native
 from cosmos_batch.formats.detect import SAMPLE_SIZE, Format, format_of
-from cosmos_batch.formats.input_files import Faults, Locator, exists
+from cosmos_batch.formats.input_files import FileFaults, PathResolver, exists
+from cosmos_batch.formats.nvidia import cosmos3, transfer1, transfer25
+from cosmos_batch.formats.nvidia.transfer1 import BaseSpec
 from cosmos_batch.formats.problems import Location, printable
-from cosmos_batch.formats.records import ParsedRecord, Record, RecordFile, Shortcut
-from cosmos_batch.formats.run_builder import Pool, Source, stem_of
-from cosmos_batch.formats.transfer1 import Base
+from cosmos_batch.formats.records import FastReader, ParsedRecord, Record, RecordFile
+from cosmos_batch.formats.run_builder import SourceFile, ValuePool, stem_of
 from cosmos_batch.run import Run
 
-Reader = Callable[[Record, Source], Run | list[Problem]]
+Reader = Callable[[Record, SourceFile], Run | list[Problem]]
 
 _ID_FIELDS = {
     Format.NATIVE: "id",
@@ -29,84 +30,84 @@ _ID_FIELDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What files held: the good runs in the order of the files, and every problem."""
+class LoadedRuns:
+    """The valid runs of files, in the order of the files, and every problem."""
 
     runs: tuple[Run, ...]
     problems: tuple[Problem, ...]
-    _places: Mapping[str, Location]  # by the id that file systems may take a run's for
+    _locations: Mapping[str, Location]  # by casefolded id
 
-    def place_of(self, run: Run) -> Location:
-        """Where one of the runs stands, for problems that are found later."""
-        return self._places[run.id.casefold()]
+    def location_of(self, run: Run) -> Location:
+        """The location of a run, for problems that are found later."""
+        return self._locations[run.id.casefold()]
 
 
-def read_files(paths: Sequence[Path | str], *, check_inputs: bool = True) -> Reading:
-    """Read runs out of files of any known format, told by their content.
+def read_files(paths: Sequence[Path | str], *, check_inputs: bool = True) -> LoadedRuns:
+    """Read the runs of files of any known format, which is detected by content.
 
     Bad content never raises: each bad line gives its problems, and the other lines their runs. With
     `check_inputs`, an input file that is missing, empty or no file is a problem of each run that uses it.
     """
-    session = _Session({} if check_inputs else None)
+    session = _Loader({} if check_inputs else None)
     session.read([Path(path) for path in paths])
-    return Reading(tuple(session.runs), tuple(session.problems), session.places)
+    return LoadedRuns(tuple(session.runs), tuple(session.problems), session.locations)
 
 
 def run_from_dict(record: Mapping[str, object], *, base: Path | None = None, check_inputs: bool = False) -> Run:
     """The run of a native record; relative paths start from `base`, or from the working directory.
 
-    A record without an id gets one made of what shapes its video. Raises InputError with all its problems.
-    Looks at no file unless `check_inputs` is set.
+    A record without an id gets one of its fingerprint. Raises InputError with all its problems.
+    Checks no file unless `check_inputs` is set.
     """
-    locator = Locator((base or Path()).absolute(), faults={} if check_inputs else None)
-    made = native.read(Record(Location(), None, dict(record)), Source("run", locator, Pool()))
+    paths = PathResolver((base or Path()).absolute(), faults={} if check_inputs else None)
+    made = native.read(Record(Location(), None, dict(record)), SourceFile("run", paths, ValuePool()))
     if not isinstance(made, Run):
         raise InputError(made)
     return made if record.get("id") is not None else replace(made, id=f"run-{made.fingerprint[:12]}")
 
 
 @dataclass(slots=True)
-class _Opened:
-    """A file whose format is known."""
+class _OpenedFile:
+    """A file whose format was detected."""
 
-    file: RecordFile
+    records: RecordFile
     format: Format | None
-    source: Source
+    source: SourceFile
     head: list[Record | Problem]  # its first records
 
     @property
     def spec_name(self) -> str:
-        """What the spec of a Transfer1 batch is called that stands beside it."""
-        return f"{self.file.path.stem}_spec.json"
+        """Name of the spec beside it, if it is a Transfer1 batch."""
+        return f"{self.records.path.stem}_spec.json"
 
     @property
-    def is_prompts(self) -> bool:
-        """Whether it holds prompts alone, which is a Transfer1 batch wherever a spec goes with it."""
+    def has_prompts_only(self) -> bool:
+        """Whether it has prompts alone: with a spec, that is a Transfer1 batch."""
         records = [record for record in self.head if isinstance(record, Record)]
         return bool(records) and all(record.value.keys() == {"prompt"} for record in records)
 
 
-class _Session:
-    """One call of `read_files`."""
+class _Loader:
+    """The state of one call of `read_files`."""
 
-    def __init__(self, faults: Faults | None) -> None:
+    def __init__(self, faults: FileFaults | None) -> None:
         self.runs: list[Run] = []
         self.problems: list[Problem] = []
         self._faults = faults
-        self._pool = Pool()
-        self.places: dict[str, Location] = {}  # of every run, by the id that file systems may take it for
-        self._bases: dict[Path, Base | None] = {}
+        self._pool = ValuePool()
+        self.locations: dict[str, Location] = {}  # of every run, by casefolded id
+        self._bases: dict[Path, BaseSpec | None] = {}
 
     def read(self, paths: Sequence[Path]) -> None:
-        opened = [self._open(path) for path in self._once_each(paths)]
-        specs = [one for one in opened if one.format is Format.SPEC and len(one.head) == 1]
-        partners = {id(one): self._partner(one, specs) for one in opened}
-        used = {id(partner) for partner in partners.values() if partner}
-        for one in opened:
-            if id(one) not in used:
-                self._read_one(one, partners[id(one)], specs)
+        opened = [self._open(path) for path in self._without_duplicates(paths)]
+        specs = [file for file in opened if file.format is Format.SPEC and len(file.head) == 1]
+        spec_of = {id(file): self._spec_of(file, specs) for file in opened}
+        used = {id(spec) for spec in spec_of.values() if spec}
+        for file in opened:
+            if id(file) not in used:
+                self._read_one(file, spec_of[id(file)], specs)
 
-    def _once_each(self, paths: Sequence[Path]) -> Iterator[Path]:
+    def _without_duplicates(self, paths: Sequence[Path]) -> Iterator[Path]:
         seen = set()
         for path in paths:
             if path.absolute() in seen:
@@ -116,95 +117,95 @@ class _Session:
                 seen.add(path.absolute())
                 yield path
 
-    def _open(self, path: Path) -> _Opened:
-        file = RecordFile(path, printable(str(path)))
-        head = list(islice(file.records(), SAMPLE_SIZE))
-        shape = format_of(record.value for record in head if isinstance(record, Record))
+    def _open(self, path: Path) -> _OpenedFile:
+        records = RecordFile(path, printable(str(path)))
+        head = list(islice(records.records(), SAMPLE_SIZE))
+        format_ = format_of(record.value for record in head if isinstance(record, Record))
         folder = path.absolute().parent
-        # NVIDIA's Transfer1 starts from the working directory; the other formats from the file's folder.
-        also = Path.cwd() if shape in (Format.SPEC, Format.SAMPLES) else None
-        locator = Locator(folder, None if also == folder else also, self._faults)
-        return _Opened(file, shape, Source(stem_of(path.stem), locator, self._pool), head)
+        # Relative paths start from the file's folder, in NVIDIA's Transfer1 from the working directory.
+        fallback = Path.cwd() if format_ in (Format.SPEC, Format.SAMPLES) else None
+        paths = PathResolver(folder, None if fallback == folder else fallback, self._faults)
+        return _OpenedFile(records, format_, SourceFile(stem_of(path.stem), paths, self._pool), head)
 
-    def _partner(self, batch: _Opened, specs: Sequence[_Opened]) -> _Opened | None:
-        """The spec that a Transfer1 batch is based on: by its name, as the only one, or beside it."""
-        if not (batch.format is Format.SAMPLES or batch.is_prompts):
+    def _spec_of(self, batch: _OpenedFile, specs: Sequence[_OpenedFile]) -> _OpenedFile | None:
+        """The spec of a Transfer1 batch: the one with its name, the only one, or one beside it."""
+        if not (batch.format is Format.SAMPLES or batch.has_prompts_only):
             return None
-        named = [spec for spec in specs if spec.file.path.name == batch.spec_name]
+        named = [spec for spec in specs if spec.records.path.name == batch.spec_name]
         candidates = named or specs
         if len(candidates) == 1:
             return candidates[0]
-        beside = batch.file.path.with_name(batch.spec_name)
+        beside = batch.records.path.with_name(batch.spec_name)
         return self._open(beside) if exists(beside) else None
 
-    def _read_one(self, one: _Opened, partner: _Opened | None, specs: Sequence[_Opened]) -> None:
-        match one.format:
+    def _read_one(self, file: _OpenedFile, spec: _OpenedFile | None, specs: Sequence[_OpenedFile]) -> None:
+        match file.format:
             case Format.SPEC:
-                self._collect(one, transfer1.read_spec)
+                self._collect(file, transfer1.read_spec)
             case Format.TRANSFER25:
-                self._collect(one, transfer25.read)
+                self._collect(file, transfer25.read)
             case Format.COSMOS3:
-                self._collect(one, cosmos3.read)
+                self._collect(file, cosmos3.read)
             case Format.NATIVE:
-                self._collect(one, native.read, lambda raw, place: native.read_fast(raw, place, one.source))
-            case Format.SAMPLES | None if partner:
-                self._read_batch(one, partner)
+                self._collect(
+                    file, native.read, lambda raw, location: native.read_fast(raw, location, file.source)
+                )
+            case Format.SAMPLES | None if spec:
+                self._read_batch(file, spec)
             case Format.SAMPLES:
-                self.problems.append(_unpaired(one, specs))
+                self.problems.append(_spec_missing(file, specs))
             case None:
-                self._collect(one, native.read)
+                self._collect(file, native.read)
 
-    def _read_batch(self, batch: _Opened, spec: _Opened) -> None:
+    def _read_batch(self, batch: _OpenedFile, spec: _OpenedFile) -> None:
         base = self._base(spec)
         if base is None:
-            place = Location(batch.file.shown)
-            self.problems.append(
-                place.problem("", f"cannot be read without its spec {spec.file.shown}", "mend the spec")
-            )
+            message = f"cannot be read without its spec {spec.records.display_name}"
+            self.problems.append(Location(batch.records.display_name).problem("", message, "mend the spec"))
             return
         batch.format = Format.SAMPLES
         self._collect(batch, lambda record, source: transfer1.read_sample(record, source, base))
 
-    def _base(self, spec: _Opened) -> Base | None:
-        """The spec as a base; its problems are reported once, however many batches share it."""
-        path = spec.file.path.absolute()
+    def _base(self, spec: _OpenedFile) -> BaseSpec | None:
+        """The base of a batch; its problems are reported once, however many batches share it."""
+        path = spec.records.path.absolute()
         if path not in self._bases:
             record = spec.head[0]
             made = transfer1.read_base(record, spec.source) if isinstance(record, Record) else [record]
-            self._bases[path] = made if isinstance(made, Base) else None
-            if not isinstance(made, Base):
+            self._bases[path] = made if isinstance(made, BaseSpec) else None
+            if not isinstance(made, BaseSpec):
                 self.problems += made
         return self._bases[path]
 
-    def _collect(self, one: _Opened, reader: Reader, shortcut: Shortcut | None = None) -> None:
-        items: Iterable[Record | Problem | ParsedRecord] = one.head
-        if len(one.head) == SAMPLE_SIZE:  # there may be more of it
-            items = one.file.records_or_runs(shortcut) if shortcut else one.file.records()
+    def _collect(self, file: _OpenedFile, reader: Reader, fast_reader: FastReader | None = None) -> None:
+        items: Iterable[Record | Problem | ParsedRecord] = file.head
+        if len(file.head) == SAMPLE_SIZE:  # there may be more records
+            items = file.records.records_or_runs(fast_reader) if fast_reader else file.records.records()
         for item in items:
             if isinstance(item, Problem):
                 self.problems.append(item)
                 continue
-            made = item.run if isinstance(item, ParsedRecord) else reader(item, one.source)
+            made = item.run if isinstance(item, ParsedRecord) else reader(item, file.source)
             if isinstance(made, Run):
-                self._add(made, item.place, one.format)
+                self._add(made, item.location, file.format)
             else:
                 self.problems += made
 
-    def _add(self, run: Run, place: Location, shape: Format | None) -> None:
-        first = self.places.setdefault(run.id.casefold(), place)
-        if first is place:
+    def _add(self, run: Run, location: Location, format_: Format | None) -> None:
+        first = self.locations.setdefault(run.id.casefold(), location)
+        if first is location:
             self.runs.append(run)
             return
         remedy = "give each run an id of its own, not by case alone; a run without one is named after its file"
-        field = _ID_FIELDS.get(shape or Format.NATIVE, "")
-        self.problems.append(place.problem(field, f"is already the id of {first}", remedy, run.id))
+        field = _ID_FIELDS.get(format_ or Format.NATIVE, "")
+        self.problems.append(location.problem(field, f"is already the id of {first}", remedy, run.id))
 
 
-def _unpaired(batch: _Opened, specs: Sequence[_Opened]) -> Problem:
-    place = Location(batch.file.shown)
+def _spec_missing(batch: _OpenedFile, specs: Sequence[_OpenedFile]) -> Problem:
+    location = Location(batch.records.display_name)
     if specs:
-        names = ", ".join(spec.file.shown for spec in specs)
+        names = ", ".join(spec.records.display_name for spec in specs)
         remedy = f"name its spec {batch.spec_name}, or pass the two by themselves"
-        return place.problem("", f"is a Transfer1 batch that may belong to any of {names}", remedy)
+        return location.problem("", f"is a Transfer1 batch that may belong to any of {names}", remedy)
     remedy = f"pass its controlnet spec too, or put it beside the batch as {batch.spec_name}"
-    return place.problem("", "is a Transfer1 batch without its controlnet spec", remedy)
+    return location.problem("", "is a Transfer1 batch without its controlnet spec", remedy)

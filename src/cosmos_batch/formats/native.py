@@ -12,8 +12,8 @@ from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import STOCK_PROMPT, PathText, StrictModel, Text
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record, keys_are_unique
-from cosmos_batch.formats.run_builder import Draft, Pool, Setup, Source
-from cosmos_batch.formats.validate import Names, validated
+from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile, ValuePool
+from cosmos_batch.formats.validate import FieldNames, validate
 from cosmos_batch.run import (
     Control,
     Fps,
@@ -32,7 +32,7 @@ from cosmos_batch.run import (
     Weight,
 )
 
-_NAMES = Names(video="inputs.video", weights=("execution_config.weights",), control_video="inputs.{}")
+_NAMES = FieldNames(video="inputs.video", weights=("execution_config.weights",), control_video="inputs.{}")
 
 
 def _priority(value: object) -> object:
@@ -79,16 +79,16 @@ class _Record(StrictModel):
     job_type: Literal["inference", "batch_inference", "upscale"] | None = None
 
 
-def read(record: Record, source: Source) -> Run | list[Problem]:
-    """The run that a native record says, or all its problems."""
-    model, problems = validated(_Record, record.value, record.place)
+def read(record: Record, source: SourceFile) -> Run | list[Problem]:
+    """The run of a native record, or all its problems."""
+    model, problems = validate(_Record, record.value, record.location)
     if model is None:
         return problems
-    return _made(model, record.number, record.place, source, problems)
+    return _build(model, record.number, record.location, source, problems)
 
 
-def read_fast(raw: bytes, place: Location, source: Source) -> Run | None:
-    """The run of a line of JSON, in a third of the time that `read` takes; None where it had better look."""
+def read_fast(raw: bytes, location: Location, source: SourceFile) -> Run | None:
+    """The run of a line of JSON, in a third of the time of `read`; None where only `read` can decide."""
     try:
         model = _Record.model_validate_json(raw)
     except ValidationError:
@@ -96,45 +96,45 @@ def read_fast(raw: bytes, place: Location, source: Source) -> Run | None:
     config = model.execution_config or _NO_CONFIG
     keys = len(model.model_fields_set) + len(config.model_fields_set)
     keys += len(model.inputs or ()) + len(config.weights or ())
-    made = _made(model, place.line, place, source, []) if keys_are_unique(raw, keys) else None
+    made = _build(model, location.line, location, source, []) if keys_are_unique(raw, keys) else None
     return made if isinstance(made, Run) else None
 
 
-def _made(
-    model: _Record, number: int | None, place: Location, source: Source, problems: list[Problem]
+def _build(
+    model: _Record, number: int | None, location: Location, source: SourceFile, problems: list[Problem]
 ) -> Run | list[Problem]:
     config = model.execution_config or _NO_CONFIG
-    problems += _contradictions(model, config, place)
-    return source.finish(_draft(model, config, number, source), place, _NAMES, problems)
+    problems += _contradictions(model, config, location)
+    return source.build(_draft(model, config, number, source), location, _NAMES, problems)
 
 
-def _draft(model: _Record, config: _Config, number: int | None, source: Source) -> Draft:
+def _draft(model: _Record, config: _Config, number: int | None, source: SourceFile) -> RunDraft:
     inputs, weights, job = model.inputs or {}, config.weights or {}, model.job_type
     key = (*weights.items(), *inputs.items(), config.blur_strength, config.canny_threshold, job)
-    setup = source.setups.get(key) or source.setups.put(key, _setup(model, config, source))
-    upscale = setup.job_type == "upscale"
-    return Draft(
+    shared = source.shared_inputs.get(key) or source.shared_inputs.put(key, _inputs(model, config, source))
+    upscale = shared.job_type == "upscale"
+    return RunDraft(
         id=source.id_for(number) if model.id is None else model.id,
         prompt=STOCK_PROMPT if upscale and model.prompt is None else model.prompt,
-        setup=setup,
+        inputs=shared,
         sampling=_sampling(model, config, source.pool),
         priority=Priority.NORMAL if model.priority is None else model.priority,
     )
 
 
-def _setup(model: _Record, config: _Config, source: Source) -> Setup:
+def _inputs(model: _Record, config: _Config, source: SourceFile) -> RunInputs:
     upscale = model.job_type == "upscale"
     inputs, weights = model.inputs or {}, config.weights or {}
     if upscale and "upscale" not in weights:
         weights = {**weights, "upscale": UPSCALE_WEIGHT}
     video = inputs.get("video")
-    return Setup(
-        video=None if video is None else source.locator.resolve(video),
+    return RunInputs(
+        video=None if video is None else source.paths.resolve(video),
         controls=tuple(
             _control(name, weight, inputs.get(name), config, source) for name, weight in weights.items()
         ),
-        inputs=[
-            (f"inputs.{name}", path, source.locator)
+        files=[
+            (f"inputs.{name}", path, source.paths)
             for name, path in inputs.items()
             if path is not None and (name == "video" or weights.get(name))
         ],
@@ -142,14 +142,14 @@ def _setup(model: _Record, config: _Config, source: Source) -> Setup:
     )
 
 
-def _control(name: ControlName, weight: float, video: str | None, config: _Config, source: Source) -> Control:
+def _control(name: ControlName, weight: float, video: str | None, config: _Config, source: SourceFile) -> Control:
     setting = CONTROLS[name].preset
     preset: Strength | None = getattr(config, setting) if setting else None
-    path = None if video is None else source.locator.resolve(video)
+    path = None if video is None else source.paths.resolve(video)
     return source.pool.control(name, weight, path, preset or "medium")
 
 
-def _sampling(model: _Record, config: _Config, pool: Pool) -> Sampling:
+def _sampling(model: _Record, config: _Config, pool: ValuePool) -> Sampling:
     negative = config.negative_prompt if model.negative_prompt is None else model.negative_prompt
     return pool.sampling(
         config.num_steps,
@@ -163,17 +163,17 @@ def _sampling(model: _Record, config: _Config, pool: Pool) -> Sampling:
     )
 
 
-def _contradictions(model: _Record, config: _Config, place: Location) -> list[Problem]:
-    """Where the record says one thing twice, and differently."""
+def _contradictions(model: _Record, config: _Config, location: Location) -> list[Problem]:
+    """Problems of values that contradict each other."""
     problems = []
     outer, inner = model.negative_prompt, config.negative_prompt
     if outer is not None and inner is not None and outer != inner:
         remedy = "keep one of negative_prompt and execution_config.negative_prompt"
         problems.append(
-            place.problem("negative_prompt", "is given twice, differently", remedy, model.negative_prompt)
+            location.problem("negative_prompt", "is given twice, differently", remedy, model.negative_prompt)
         )
     if model.job_type != "upscale" and (config.weights or {}).get("upscale"):
         remedy = 'set job_type to "upscale", or the weight to 0'
         name = "execution_config.weights.upscale"
-        problems.append(place.problem(name, "is active in a run that is no upscale job", remedy))
+        problems.append(location.problem(name, "is active in a run that is no upscale job", remedy))
     return problems

@@ -1,4 +1,4 @@
-"""Problems: where something is wrong, what was found, and pydantic's errors put into our words."""
+"""Locations and problems of records, and pydantic's errors as problems."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pydantic_core import ErrorDetails
 
 from cosmos_batch.errors import Problem
-from cosmos_batch.formats.field_rules import Rules
+from cosmos_batch.formats.field_rules import FieldRules
 
 _FOUND_LENGTH = 60
 _NOTHING = object()
@@ -39,7 +39,7 @@ _MESSAGES = {
 
 
 class Location(NamedTuple):
-    """Where a record stands: its file, its line, and the path to it inside the file."""
+    """The location of a record: file, line, and path inside the file."""
 
     file: str = ""
     line: int | None = None
@@ -49,29 +49,29 @@ class Location(NamedTuple):
         where = f"{self.file}:{self.line}" if self.line else self.file
         return f"{where} ({self.within})" if self.within else where
 
-    def inside(self, name: str) -> Location:
-        """The same place, one name deeper."""
-        return self._replace(within=joined(self.within, name))
+    def within_field(self, name: str) -> Location:
+        """The location of a field of this record."""
+        return self._replace(within=join_path(self.within, name))
 
     def problem(self, field: str, message: str, remedy: str, found: object = _NOTHING) -> Problem:
         """A problem of one field of this record; "" is the record itself."""
         return Problem(
             file=self.file,
             line=self.line,
-            field=printable(joined(self.within, field)),
+            field=printable(join_path(self.within, field)),
             found="" if found is _NOTHING else shown(found),
             message=message,
             remedy=remedy,
         )
 
 
-def joined(*names: str) -> str:
-    """A dotted path of those names that are not empty."""
+def join_path(*names: str) -> str:
+    """A dotted path of the names, without empty ones."""
     return ".".join(name for name in names if name)
 
 
 def printable(text: str) -> str:
-    """The text with all that could steer a terminal, or that cannot be encoded, written as an escape."""
+    """The text with control characters, and characters that cannot be encoded, as escapes."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
@@ -101,46 +101,46 @@ def shown(value: object) -> str:
 
 
 def path_of(loc: Sequence[int | str]) -> str:
-    """The dotted path of a pydantic location, list places as [n]."""
+    """The dotted path of a pydantic location, list indices as [n]."""
     path = ""
     for part in loc:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     return path
 
 
-def from_pydantic(errors: Iterable[ErrorDetails], rules: Rules, place: Location) -> list[Problem]:
-    """Pydantic's errors as problems, each with what would do at that field."""
+def from_pydantic(errors: Iterable[ErrorDetails], rules: FieldRules, location: Location) -> list[Problem]:
+    """Pydantic's errors as problems, each with the values that the field accepts."""
     details = list(errors)
     unknown = {error["loc"][:-1] for error in details if error["loc"][-1:] == ("[key]",)}
-    return [_translate(error, rules, place) for error in details if error["loc"] not in unknown]
+    return [_translate(error, rules, location) for error in details if error["loc"] not in unknown]
 
 
-def _translate(error: ErrorDetails, rules: Rules, place: Location) -> Problem:
+def _translate(error: ErrorDetails, rules: FieldRules, location: Location) -> Problem:
     kind, loc, value = error["type"], error["loc"], error["input"]
     if loc[-1:] == ("[key]",):
         kind, loc, value = "extra_forbidden", loc[:-1], _NOTHING
     if kind == "extra_forbidden":
-        return place.problem(path_of(loc), _MESSAGES[kind], _known_instead(loc, rules), value)
+        return location.problem(path_of(loc), _MESSAGES[kind], _known_instead(loc, rules), value)
     if kind == "missing":
-        return place.problem(path_of(loc), _MESSAGES[kind], f"give {rules.wanted(loc)}")
+        return location.problem(path_of(loc), _MESSAGES[kind], f"give {rules.expected(loc)}")
     if kind == "unsupported":
-        return place.problem(path_of(loc), error["msg"], error["ctx"]["remedy"], value)
+        return location.problem(path_of(loc), error["msg"], error["ctx"]["remedy"], value)
     message = _MESSAGES.get(kind) or error["msg"][:1].lower() + error["msg"][1:]
     if kind == "string_too_long":
         message = f"is {len(value):,} characters long"
-    remedy = f"give {rules.wanted(loc)}"
+    remedy = f"give {rules.expected(loc)}"
     if kind in ("float_type", "int_type") and isinstance(value, str):
         remedy += ", without quotes"
     if kind == "literal_error" and (near := _nearest(str(value), rules.choices(loc))):
         remedy = f"did you mean {near!r}? {remedy}"
-    return place.problem(path_of(loc), message, remedy, value)
+    return location.problem(path_of(loc), message, remedy, value)
 
 
-def _known_instead(loc: Sequence[int | str], rules: Rules) -> str:
+def _known_instead(loc: Sequence[int | str], rules: FieldRules) -> str:
     *parents, key = loc
     known = rules.keys(parents)
-    if home := None if parents else rules.home(str(key)):
-        return f"put it into {home}"
+    if parent := None if parents else rules.parent_of(str(key)):
+        return f"put it into {parent}"
     if near := _nearest(str(key), known):
         return f"did you mean {near!r}?"
     return f"remove it; known here: {', '.join(known)}"

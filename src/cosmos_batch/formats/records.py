@@ -1,4 +1,4 @@
-"""Bytes become records: JSON and JSONL told apart by content, every fault of form with its place."""
+"""Parses files to records: JSON or JSONL by content, every syntax problem with its location."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ _JSON_REMEDY = "mend the JSON there"
 
 
 class Record(NamedTuple):
-    """One object of a file, not yet looked into."""
+    """One object of a file, not yet validated."""
 
-    place: Location
-    number: int | None  # what tells it from its neighbours: its line, or its place in a list; None: alone
+    location: Location
+    number: int | None  # its line, or its position in a list; None: the only record
     value: dict[str, object]
 
 
 class ParsedRecord(NamedTuple):
-    """A run that was made straight from its line."""
+    """A run that a fast reader made from its line."""
 
-    place: Location
+    location: Location
     run: Run
 
 
-Shortcut = Callable[[bytes, Location], Run | None]
-"""Makes a run of a line that is beyond doubt; None sends the line the long way."""
+FastReader = Callable[[bytes, Location], Run | None]
+"""Makes a run of a line that is certainly valid; None: the line is parsed in full."""
 
 
 class _MalformedError(Exception):
-    """Text that is not JSON, or JSON that we refuse."""
+    """Text that is not JSON, or JSON that is refused."""
 
     def __init__(self, message: str, remedy: str, row: int = 0, column: int = 0) -> None:
         super().__init__(message)
@@ -51,23 +51,23 @@ class _MalformedError(Exception):
 
 @dataclass(slots=True)
 class RecordFile:
-    """A file of records, which can be gone through several times."""
+    """A file of records, which can be read several times."""
 
     path: Path
-    shown: str  # the path as the user gave it, printable
-    _piped: bytes | None = None  # what came from a pipe, which can be read but once
+    display_name: str  # the path as the user gave it, printable
+    _piped: bytes | None = None  # content of a pipe, which can be read only once
 
     def records(self) -> Iterator[Record | Problem]:
-        """Every record in turn, or what is wrong in its place; a bad line does not hide those after it."""
-        for item in self.records_or_runs(lambda _raw, _place: None):
+        """Yield every record, or a problem in its place; a bad line does not hide later lines."""
+        for item in self.records_or_runs(lambda _raw, _location: None):
             if not isinstance(item, ParsedRecord):
                 yield item
 
-    def records_or_runs(self, shortcut: Shortcut) -> Iterator[Record | Problem | ParsedRecord]:
-        """The same, but for the lines of JSONL of which the shortcut makes a run."""
+    def records_or_runs(self, fast_reader: FastReader) -> Iterator[Record | Problem | ParsedRecord]:
+        """Yield as `records` does, with a run for each line of JSONL of which `fast_reader` makes one."""
         try:
             with self._opened() as stream:
-                yield from self._read(stream, shortcut)
+                yield from self._read(stream, fast_reader)
         except OSError as error:
             reason = printable(error.strerror or str(error))
             yield self._problem(f"cannot be read: {reason}", "name a JSON or JSONL file that exists")
@@ -84,35 +84,37 @@ class RecordFile:
                 self._piped = stream.read()
         return io.BytesIO(self._piped)
 
-    def _read(self, stream: IO[bytes], shortcut: Shortcut) -> Iterator[Record | Problem | ParsedRecord]:
+    def _read(self, stream: IO[bytes], fast_reader: FastReader) -> Iterator[Record | Problem | ParsedRecord]:
         head = stream.read(4096)
-        if fault := self._no_text(head):
+        if fault := self._binary_problem(head):
             yield fault
             return
         stream.seek(0)
         if _is_lines(stream, self.path.suffix):
             stream.seek(0)
-            yield from self._lines(stream, shortcut)
+            yield from self._lines(stream, fast_reader)
         else:
             stream.seek(0)
             yield from self._document(stream.read())
 
-    def _no_text(self, head: bytes) -> Problem | None:
+    def _binary_problem(self, head: bytes) -> Problem | None:
         if head.startswith(_UTF16_BOMS):
             return self._problem("is UTF-16 text", "save it as UTF-8")
         if b"\0" in head:
             return self._problem("is not a text file", "name a JSON or JSONL file")
         return None
 
-    def _lines(self, stream: Iterable[bytes], shortcut: Shortcut) -> Iterator[Record | Problem | ParsedRecord]:
+    def _lines(
+        self, stream: Iterable[bytes], fast_reader: FastReader
+    ) -> Iterator[Record | Problem | ParsedRecord]:
         empty = True
         for number, line in enumerate(stream, 1):
             raw = (line.removeprefix(_BOM) if number == 1 else line).rstrip()
             if raw:
                 empty = False
-                place = Location(self.shown, number)
-                run = shortcut(raw, place)
-                yield ParsedRecord(place, run) if run else _record(raw, place)
+                location = Location(self.display_name, number)
+                run = fast_reader(raw, location)
+                yield ParsedRecord(location, run) if run else _record(raw, location)
         if empty:
             yield self._problem("is empty", "give it at least one run")
 
@@ -126,7 +128,7 @@ class RecordFile:
         except _MalformedError as error:
             yield self._malformed(raw, error)
             return
-        yield from self._unfolded(value)
+        yield from self._records_of(value)
 
     def _malformed(self, raw: bytes, error: _MalformedError) -> Problem:
         if _YAML.match(raw):
@@ -134,49 +136,49 @@ class RecordFile:
         where = f" at line {error.row}, column {error.column}" if error.row else ""
         return self._problem(error.message + where, error.remedy)
 
-    def _unfolded(self, value: object) -> Iterator[Record | Problem]:
-        place, within = Location(self.shown), ""
+    def _records_of(self, value: object) -> Iterator[Record | Problem]:
+        location, within = Location(self.display_name), ""
         if isinstance(value, dict) and "runs" in value:
             for key in value.keys() - {"runs"}:
                 remedy = "remove it, or put it into the runs: beside 'runs' nothing is read"
-                yield place.problem(key, "is not a known key", remedy, value[key])
+                yield location.problem(key, "is not a known key", remedy, value[key])
             value, within = value["runs"], "runs"
         if within and not isinstance(value, list):
-            yield place.problem(within, "is not a list", "give a list of runs in brackets", value)
+            yield location.problem(within, "is not a list", "give a list of runs in brackets", value)
         elif isinstance(value, dict):
-            yield Record(place, None, value)
+            yield Record(location, None, value)
         elif isinstance(value, list):
-            yield from self._items(value, place, within)
+            yield from self._items(value, location, within)
         else:
-            yield place.problem("", "is not a run", "give an object or a list of objects", value)
+            yield location.problem("", "is not a run", "give an object or a list of objects", value)
 
-    def _items(self, items: list[object], place: Location, within: str) -> Iterator[Record | Problem]:
+    def _items(self, items: list[object], location: Location, within: str) -> Iterator[Record | Problem]:
         if not items:
-            yield place.problem(within, "holds no runs", "give at least one run")
+            yield location.problem(within, "holds no runs", "give at least one run")
         for index, item in enumerate(items):
-            here = place._replace(within=f"{within}[{index}]")
+            here = location._replace(within=f"{within}[{index}]")
             if isinstance(item, dict):
                 yield Record(here, index + 1, item)
             else:
                 yield here.problem("", "is not an object", "write each run in braces", item)
 
     def _problem(self, message: str, remedy: str) -> Problem:
-        return Location(self.shown).problem("", message, remedy)
+        return Location(self.display_name).problem("", message, remedy)
 
 
-def _record(raw: bytes, place: Location) -> Record | Problem:
+def _record(raw: bytes, location: Location) -> Record | Problem:
     try:
         value = _parse(raw)
     except _MalformedError as error:
         where = f"{error.message} at column {error.column}" if error.column else error.message
-        return place.problem("", where, error.remedy, raw[:400].decode("utf-8", "replace"))
+        return location.problem("", where, error.remedy, raw[:400].decode("utf-8", "replace"))
     if not isinstance(value, dict):
-        return place.problem("", "is not an object", "write one run in braces per line", value)
-    return Record(place, place.line, value)
+        return location.problem("", "is not an object", "write one run in braces per line", value)
+    return Record(location, location.line, value)
 
 
 def _is_lines(stream: IO[bytes], suffix: str) -> bool:
-    """Whether the stream holds one object per line; its name counts only where its content does not tell."""
+    """Whether the stream holds one object per line; the name counts only where the content does not decide."""
     solid = (line for number, line in enumerate(stream) if line.strip() and (number or line != _BOM))
     first, second = next(solid, b"").removeprefix(_BOM).strip(), next(solid, b"")
     by_name = suffix.lower() in _LINE_SUFFIXES
@@ -184,7 +186,7 @@ def _is_lines(stream: IO[bytes], suffix: str) -> bool:
         return by_name
     if _is_object(first):
         return True
-    # The first line is broken, or no object, or the start of a document that spans lines.
+    # The first line is malformed, or no object, or the start of a document of several lines.
     stream.seek(0)
     try:
         _parse(stream.read().removeprefix(_BOM))
@@ -202,16 +204,16 @@ def _is_object(raw: bytes) -> bool:
 
 
 def keys_are_unique(raw: bytes, keys: int) -> bool:
-    """Whether JSON of which so many keys came through a parser has none twice; False may be a false alarm.
+    """Whether JSON, of which a parser returned this number of keys, repeats none; False may be a false alarm.
 
-    Every key has its colon, behind its quote or white space: with no more of them than keys, none was lost.
-    A text with such a colon raises the false alarm.
+    Every key has a colon, after its quote or white space: with no more colons than keys, no key was lost. Such a
+    colon inside a text causes the false alarm.
     """
     return raw.count(b":") == keys or sum(map(raw.count, _KEY_ENDS)) == keys
 
 
 def _parse(raw: bytes) -> object:
-    """The JSON value of UTF-8 bytes; NaN and Infinity are left for the fields to refuse, by name."""
+    """The JSON value of UTF-8 bytes; NaN and Infinity are refused later, with the name of the field."""
     try:
         return _DECODER.decode(raw.decode())
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""What is shared while a file is read: where its paths start, what its runs are called, equal values kept once."""
+"""Builds the runs of a file: base of its paths, ids of its runs, equal values kept once."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Generic, Literal, TypeVar
 
 from cosmos_batch.controls import ControlName
 from cosmos_batch.errors import Problem
-from cosmos_batch.formats.input_files import Locator
+from cosmos_batch.formats.input_files import PathResolver
 from cosmos_batch.formats.problems import Location
-from cosmos_batch.formats.validate import Names, among_fields
+from cosmos_batch.formats.validate import FieldNames, rule_violations
 from cosmos_batch.run import Control, Priority, Run, Sampling, Strength
 
 _MAX_STEM = 100  # leaves room for a number within the length of an id
-_CACHE_SIZE = 50_000  # values kept to be shared; after that many different ones, sharing starts anew
+_CACHE_SIZE = 50_000  # values that are shared; beyond it the cache is emptied
 
-# Names that stand beside the folders of the runs, in any spelling that a file system may take for the same.
+# Names of files beside the folders of the runs, in casefolded form: file systems may ignore case.
 RESERVED_IDS = frozenset({"manifest.jsonl", "contact_sheet.png"})
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class Cache(Generic[Key, Value]):
-    """Equal values as one object, of bounded size."""
+class BoundedCache(Generic[Key, Value]):
+    """A cache of bounded size, by which equal values become one object."""
 
     def __init__(self) -> None:
         self._values: dict[Key, Value] = {}
@@ -40,37 +40,37 @@ class Cache(Generic[Key, Value]):
 
 
 @dataclass(slots=True, kw_only=True)
-class Setup:
-    """What many runs of a file have in common: the files they use, and what is done with them."""
+class RunInputs:
+    """The part that many runs of a file share: the files that they use, with controls and job type."""
 
     video: str | None
     controls: tuple[Control, ...]
-    inputs: list[tuple[str, str, Locator]]  # files that are used: field, path as given, what resolves that
+    files: list[tuple[str, str, PathResolver]]  # used files: field, path as given, resolver
     job_type: Literal["inference", "upscale"] = "inference"
-    sound: bool = False  # looked at once, and found good
+    valid: bool = False  # checked once, without problems
 
 
 @dataclass(slots=True, kw_only=True)
-class Draft:
-    """A run that is not yet known to be one."""
+class RunDraft:
+    """The values of a run before the rules between fields are checked."""
 
     id: str
     prompt: str | None
-    setup: Setup
+    inputs: RunInputs
     sampling: Sampling
     priority: int = Priority.NORMAL
 
 
-class Pool:
-    """Values that runs share, over all files of a reading, so that a million runs stay small."""
+class ValuePool:
+    """Values that the runs of all files share, so that a million runs fit in memory."""
 
     def __init__(self) -> None:
-        self._texts = Cache[str, str]()
-        self._samplings = Cache[Hashable, Sampling]()
-        self._controls = Cache[Hashable, Control]()
+        self._texts = BoundedCache[str, str]()
+        self._samplings = BoundedCache[Hashable, Sampling]()
+        self._controls = BoundedCache[Hashable, Control]()
 
     def text(self, value: str) -> str:
-        """The first text that was equal to this one."""
+        """The first text equal to this one."""
         return self._texts.get(value) or self._texts.put(value, value)
 
     def sampling(
@@ -84,7 +84,7 @@ class Pool:
         resolution: str | None,
         negative_prompt: str | None,
     ) -> Sampling:
-        """The settings of these values."""
+        """The shared sampling settings of these values."""
         key = (num_steps, guidance, sigma_max, seed, fps, num_frames, resolution, negative_prompt)
         return self._samplings.get(key) or self._samplings.put(
             key,
@@ -111,7 +111,7 @@ class Pool:
         mask: str | None = None,
         mask_prompt: str | None = None,
     ) -> Control:
-        """The control of these values."""
+        """The shared control of these values."""
         key = (name, weight, video, preset, prompt, mask, mask_prompt)
         return self._controls.get(key) or self._controls.put(
             key,
@@ -128,59 +128,63 @@ class Pool:
 
 
 @dataclass(slots=True)
-class Source:
+class SourceFile:
     """One file while its records are read."""
 
-    stem: str  # of its name, made fit for an id
-    locator: Locator
-    pool: Pool
-    setups: Cache[Hashable, Setup] = field(default_factory=Cache)
+    stem: str  # of its name, as part of an id
+    paths: PathResolver
+    pool: ValuePool
+    shared_inputs: BoundedCache[Hashable, RunInputs] = field(default_factory=BoundedCache)
 
     def id_for(self, number: int | None) -> str:
-        """The id of a run that brings none: the same whatever else is read beside it."""
+        """The id of a run that has none, independent of the other files."""
         return self.stem if number is None else f"{self.stem}-{number}"
 
-    def finish(self, draft: Draft, place: Location, names: Names, problems: list[Problem]) -> Run | list[Problem]:
-        """The run that the draft is, or all that is wrong with it, `problems` included."""
-        setup, prompt = draft.setup, draft.prompt
+    def build(
+        self, draft: RunDraft, location: Location, names: FieldNames, problems: list[Problem]
+    ) -> Run | list[Problem]:
+        """The run of a draft, or all its problems, `problems` included."""
+        inputs, prompt = draft.inputs, draft.prompt
         found = problems
-        if not setup.sound or not prompt or prompt.isspace():
-            found = problems + _wrong_between(draft, place, names, problems)
-            setup.sound = not found
+        if not inputs.valid or not prompt or prompt.isspace():
+            found = problems + _cross_field_problems(draft, location, names, problems)
+            inputs.valid = not found
         if draft.id.casefold() in RESERVED_IDS:
             remedy = "choose another id: a file of this name stands beside the folders of the runs"
-            found.append(place.problem(names.id, "is reserved", remedy, draft.id))
+            found.append(location.problem(names.id, "is reserved", remedy, draft.id))
         if found or prompt is None:
             return found
         return Run(
             id=draft.id,
             prompt=self.pool.text(prompt),
-            controls=setup.controls,
-            video=setup.video,
+            controls=inputs.controls,
+            video=inputs.video,
             sampling=draft.sampling,
             priority=draft.priority,
-            job_type=setup.job_type,
+            job_type=inputs.job_type,
         )
 
 
 def stem_of(name: str) -> str:
-    """A file's stem as a part of an id: what an id may not hold becomes "-"."""
+    """A file's stem as a part of an id: characters that an id may not have become "-"."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip(".-")[:_MAX_STEM]
     return plain or "run"
 
 
-def _wrong_between(draft: Draft, place: Location, names: Names, known: list[Problem]) -> list[Problem]:
-    """Broken rules between fields, and files that cannot be used."""
-    setup = draft.setup
-    complaints = among_fields(
+def _cross_field_problems(
+    draft: RunDraft, location: Location, names: FieldNames, known: list[Problem]
+) -> list[Problem]:
+    """Violated rules between fields, and files that cannot be used."""
+    inputs = draft.inputs
+    violations = rule_violations(
         names,
-        setup.controls,
+        inputs.controls,
         prompt=draft.prompt,
-        video=setup.video,
-        upscale=setup.job_type == "upscale",
+        video=inputs.video,
+        upscale=inputs.job_type == "upscale",
     )
-    found = [made.at(place) for made in complaints if not made.echoes(known, place)]
-    for name, text, locator in setup.inputs:
-        if fault := locator.problem(place, name, text):
+    found = [violation.at(location) for violation in violations if not violation.repeats(known, location)]
+    for name, text, paths in inputs.files:
+        if fault := paths.problem(location, name, text):
             found.append(fault)
     return found

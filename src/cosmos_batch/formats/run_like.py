@@ -1,4 +1,4 @@
-"""What the public functions take: runs, or dicts that become runs."""
+"""The argument type of the public functions: runs, or dicts that become runs."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _FORMATS = "mov,matroska,webm,avi,png_pipe,jpeg_pipe,image2"  # of libav, for th
 _REMEDY = "send an MP4, MOV, MKV, WebM or AVI video, or a PNG or JPEG image"
 
 
-def kind_of(path: Path) -> tuple[str, str]:
+def file_type(path: Path) -> tuple[str, str]:
     """Suffix and MIME type of a file by its contents. Raises MediaError for what is no video or image."""
     try:
         with path.open("rb") as stream:
@@ -56,10 +56,10 @@ def kind_of(path: Path) -> tuple[str, str]:
     return kind
 
 
-def probe_stranger(path: Path) -> VideoInfo:
+def probe_untrusted(path: Path) -> VideoInfo:
     """The facts of a video or image that may be anything. Raises MediaError, before a frame of it is decoded, for
     what is no video, claims more than `MAX_PIXELS`, or leads to other files."""
-    suffix, _ = kind_of(path)
+    suffix, _ = file_type(path)
     if suffix == "png":
         _check_png(path)
     _check_header(path)

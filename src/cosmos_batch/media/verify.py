@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cosmos_batch.errors import MediaError, OutputError
 from cosmos_batch.media.info import VideoInfo
-from cosmos_batch.media.video import count_whole, probe, read_metadata
+from cosmos_batch.media.video import count_intact_frames, probe, read_metadata
 
 FINGERPRINT = "cosmos_batch_run"
 """The metadata key under which an output carries the fingerprint of its run."""
@@ -25,7 +25,7 @@ def check_video(
     try:
         facts = probe(path)
         wrong = _differences(facts, VideoInfo(width, height, frames, fps))
-        decoded = count_whole(path)
+        decoded = count_intact_frames(path)
         if decoded != facts.frames:
             wrong.append(f"only {decoded} of its {facts.frames} frames can be decoded")
         found = read_metadata(path).get(FINGERPRINT)

@@ -71,7 +71,7 @@ def frames_of(path: str | Path) -> Iterator[Frames]:
             yield _upright(frame)
 
 
-def count_whole(path: str | Path) -> int:
+def count_intact_frames(path: str | Path) -> int:
     """Decode a video to its end; return how many frames it has, all of them whole.
 
     Errors in the compressed stream, which a decoder would paint over, are errors: raises MediaError for them, and
@@ -145,7 +145,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         return dict(container.metadata)
 
 
-def coding_of(path: str | Path) -> tuple[str, str]:
+def encoding_of(path: str | Path) -> tuple[str, str]:
     """How a video's pictures are coded: codec and pixel format, such as ("h264", "yuv420p"). Raises MediaError."""
     with _opened(path) as (_, stream):
         return stream.codec_context.name, stream.codec_context.pix_fmt or ""

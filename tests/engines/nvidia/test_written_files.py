@@ -15,7 +15,7 @@ from cosmos_batch.engines.nvidia.cosmos3.write import write_cosmos3
 from cosmos_batch.engines.nvidia.launch_files import LaunchFiles
 from cosmos_batch.engines.nvidia.transfer1.write import write_transfer1
 from cosmos_batch.engines.nvidia.transfer25.write import write_transfer25
-from cosmos_batch.formats.weight_maps import constant_of
+from cosmos_batch.formats.nvidia.weight_maps import constant_value
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.run import Control, Run, Sampling
 from tests.support.clips import clip
@@ -130,7 +130,7 @@ def _tensor_batches_are_uniform(written: LaunchFiles) -> None:
 
 
 def _value(weight: float | str) -> float | None:
-    return constant_of(weight) if isinstance(weight, str) else weight
+    return constant_value(weight) if isinstance(weight, str) else weight
 
 
 @pytest.mark.parametrize("engine", ["transfer25", "cosmos3"])

@@ -10,7 +10,7 @@ import pytest
 from av.video.frame import VideoFrame
 from starlette.testclient import TestClient
 
-from cosmos_batch.media.video import coding_of, probe
+from cosmos_batch.media.video import encoding_of, probe
 from cosmos_batch.service.runs.previews import Previews
 from tests.support.dispatch_world import make_input
 from tests.support.http_server import request
@@ -32,7 +32,7 @@ def odd(videos: Path) -> Path:
 def test_unplayable_video_is_copied_once(tmp_path: Path, odd: Path) -> None:
     previews = Previews(tmp_path / "previews")
     copy = previews.of(odd)
-    assert (coding_of(copy), coding_of(odd)) == (("h264", "yuv420p"), ("mpeg4", "yuv420p"))
+    assert (encoding_of(copy), encoding_of(odd)) == (("h264", "yuv420p"), ("mpeg4", "yuv420p"))
     facts = probe(copy)
     assert (facts.width, facts.height, facts.frames, facts.fps) == (32, 48, 3, 8)
     made = copy.stat().st_mtime_ns

@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, Response
 
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import FileRecord
-from cosmos_batch.media.untrusted import kind_of
+from cosmos_batch.media.untrusted import file_type
 from cosmos_batch.service.http.errors import ApiError, not_found
 from cosmos_batch.service.routes.paging import After, FilesLimit, Order, Playable
 from cosmos_batch.service.runs.uploads import VIDEO_PURPOSES
@@ -92,7 +92,7 @@ def get_content(file_id: Id, app: AppStateDep, playable: Playable = False) -> Re
     video = record.purpose in VIDEO_PURPOSES
     if video and playable:
         path = app.files.previews.of(path)
-    kind = kind_of(path)[1] if video else "application/jsonl"
+    kind = file_type(path)[1] if video else "application/jsonl"
     return FileResponse(path, media_type=kind, filename=path.name, content_disposition_type="inline")
 
 

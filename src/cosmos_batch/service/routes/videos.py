@@ -14,7 +14,7 @@ from fastapi.responses import FileResponse, Response
 
 from cosmos_batch.ledger import Filter, RunRecord, RunWithAttempt, State, Submission
 from cosmos_batch.ledger.runs import shape_label
-from cosmos_batch.media.untrusted import kind_of as kind_of_file
+from cosmos_batch.media.untrusted import file_type as kind_of_file
 from cosmos_batch.run import Priority
 from cosmos_batch.service.http.errors import ApiError, not_found
 from cosmos_batch.service.routes.paging import After, Limit, Order, Playable

@@ -14,7 +14,7 @@ from cosmos_batch.errors import CosmosBatchError, InputError, MediaError, Proble
 from cosmos_batch.formats import run_from_dict
 from cosmos_batch.formats.problems import Location, shown
 from cosmos_batch.media.info import MAX_FRAMES, VideoInfo, videos_of
-from cosmos_batch.media.untrusted import probe_stranger
+from cosmos_batch.media.untrusted import probe_untrusted
 from cosmos_batch.planning.batch_keys import resolved_defaults
 from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.resolve import UNKNOWN_FPS, leading_facts, resolve
@@ -156,7 +156,7 @@ class RequestParser:
         key = (path, found.st_ino, found.st_size, found.st_mtime_ns)
         known = self._facts.get(key)
         if known is None:
-            known = probe_stranger(Path(path))
+            known = probe_untrusted(Path(path))
             if len(self._facts) >= _CACHED_FACTS:
                 self._facts.clear()
                 self._probed.clear()

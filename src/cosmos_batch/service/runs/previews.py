@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.media.encode import write_video
-from cosmos_batch.media.untrusted import kind_of
-from cosmos_batch.media.video import Frames, coding_of, frames_of, probe, resized
+from cosmos_batch.media.untrusted import file_type
+from cosmos_batch.media.video import Frames, encoding_of, frames_of, probe, resized
 
 LONGEST_SIDE = 1280  # pixels of a copy
 KEPT = 500  # copies; the oldest is deleted first
@@ -37,10 +37,10 @@ class Previews:
 
         Raises MediaError and StorageError.
         """
-        suffix = kind_of(path)[0]
+        suffix = file_type(path)[0]
         if suffix in ("png", "jpg"):
             return path
-        codec, pixels = coding_of(path)
+        codec, pixels = encoding_of(path)
         if codec in _PLAYABLE.get(suffix, ()) and pixels in _PIXELS:
             return path
         found = path.stat()

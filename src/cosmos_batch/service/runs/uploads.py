@@ -12,7 +12,7 @@ from cosmos_batch.errors import InputError, LedgerError, MediaError, Problem
 from cosmos_batch.ledger import FileRecord, Ledger
 from cosmos_batch.media.atomic import replacing
 from cosmos_batch.media.info import VideoInfo
-from cosmos_batch.media.untrusted import kind_of, probe_stranger
+from cosmos_batch.media.untrusted import file_type, probe_untrusted
 from cosmos_batch.service.http.errors import ApiError
 from cosmos_batch.service.http.multipart import Form, ReceivedFile, read_form
 
@@ -130,8 +130,8 @@ class Uploads:
 def _checked(file: ReceivedFile, field: str) -> tuple[str, VideoInfo]:
     """Probe a video: its suffix and facts. Raises InputError for a file that does not decode."""
     try:
-        facts = probe_stranger(file.path)
-        return kind_of(file.path)[0], facts
+        facts = probe_untrusted(file.path)
+        return file_type(file.path)[0], facts
     except MediaError as exc:
         message = str(exc).replace(f"{file.path}: ", "")
         raise InputError([Problem("", None, field, repr(file.filename[:80]), message, "")]) from exc

@@ -16,7 +16,7 @@ from cosmos_batch.engines.nvidia.launch_files import (
 )
 from cosmos_batch.engines.resolutions import COSMOS3_SIZES, nearest, parsed, place_of
 from cosmos_batch.errors import PlanError
-from cosmos_batch.formats.cosmos3 import SHIFT, chunk_frames, control_guidance
+from cosmos_batch.formats.nvidia.cosmos3 import SHIFT, chunk_frames, control_guidance
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.run import Control, ResolvedRun

@@ -8,19 +8,18 @@ import pytest
 import torch
 
 from cosmos_batch.formats import read_files
-from cosmos_batch.formats.weight_maps import constant_of
-
-from .conftest import Write, said
+from cosmos_batch.formats.nvidia.weight_maps import constant_value
+from tests.support.format_files import Write, lines_and_fields
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("weight", [0.0, 0.25, 1.5])
-def test_a_map_of_one_value_is_that_number(tmp_path: Path, dtype: torch.dtype, weight: float) -> None:
+def test_constant_map_is_its_number(tmp_path: Path, dtype: torch.dtype, weight: float) -> None:
     torch.save(torch.full((2, 2), weight, dtype=dtype), tmp_path / "map.pt")
-    assert constant_of(str(tmp_path / "map.pt")) == weight
+    assert constant_value(str(tmp_path / "map.pt")) == weight
 
 
-def test_anything_else_is_no_number(tmp_path: Path) -> None:
+def test_other_files_are_no_constant_map(tmp_path: Path) -> None:
     files = {
         "varied.pt": torch.tensor([[0.0, 1.0]]),
         "whole.pt": torch.ones((2, 2), dtype=torch.int64),
@@ -30,10 +29,10 @@ def test_anything_else_is_no_number(tmp_path: Path) -> None:
     }
     for name, value in files.items():
         torch.save(value, tmp_path / name)
-        assert constant_of(str(tmp_path / name)) is None
+        assert constant_value(str(tmp_path / name)) is None
     (tmp_path / "broken.pt").write_bytes(b"PK\x03\x04 no archive")
-    assert constant_of(str(tmp_path / "broken.pt")) is None
-    assert constant_of(str(tmp_path / "absent.pt")) is None
+    assert constant_value(str(tmp_path / "broken.pt")) is None
+    assert constant_value(str(tmp_path / "absent.pt")) is None
 
 
 def test_constant_maps_are_weights_in_specs_and_in_overrides(tmp_path: Path, write: Write) -> None:
@@ -52,8 +51,8 @@ def test_constant_maps_are_weights_in_specs_and_in_overrides(tmp_path: Path, wri
     assert [run.controls[0].weight for run in read_files([spec]).runs] == [0.3]
 
 
-def test_a_map_that_varies_is_a_problem(tmp_path: Path, write: Write) -> None:
+def test_map_that_varies_is_a_problem(tmp_path: Path, write: Write) -> None:
     torch.save(torch.tensor([[0.0, 1.0]]), tmp_path / "map.pt")
     content = {"input_video_path": "street.mp4", "edge": {"control_weight": "map.pt"}}
     reading = read_files([write("spec.json", content)])
-    assert said(reading.problems) == [(None, "edge.control_weight")]
+    assert lines_and_fields(reading.problems) == [(None, "edge.control_weight")]

@@ -11,10 +11,9 @@ import pytest
 from cosmos_batch.formats import read_files
 from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT
 from cosmos_batch.run import Control, Sampling
+from tests.support.format_files import Write, lines_and_fields
 
-from .conftest import said
-
-SAMPLES = Path(__file__).parents[1] / "data" / "transfer1"
+SAMPLES = Path(__file__).parents[2] / "data" / "transfer1"
 
 BASE: dict[str, Any] = {
     "prompt": "unused in a batch",
@@ -32,7 +31,7 @@ def spec(**changes: Any) -> dict[str, Any]:
     return {"prompt": "night", "input_video_path": "street.mp4", "edge": {"control_weight": 1.0}} | changes
 
 
-def test_nvidias_sample_specs_are_read_without_complaint() -> None:
+def test_nvidias_sample_specs_have_no_problems() -> None:
     reading = read_files(sorted(SAMPLES.glob("*.json")), check_inputs=False)
 
     assert reading.problems == ()
@@ -45,7 +44,7 @@ def test_nvidias_sample_specs_are_read_without_complaint() -> None:
     }
 
 
-def test_a_spec_means_the_defaults_of_nvidias_command_line() -> None:
+def test_spec_gets_the_defaults_of_nvidias_command_line() -> None:
     (run,) = read_files([SAMPLES / "inference_cosmos_transfer1_multi_control.json"], check_inputs=False).runs
 
     assert run.sampling == Sampling(
@@ -63,7 +62,7 @@ def test_a_spec_means_the_defaults_of_nvidias_command_line() -> None:
     ]
 
 
-def test_a_weight_prompt_becomes_a_mask_prompt_on_any_control() -> None:
+def test_weight_prompt_becomes_a_mask_prompt_of_any_control() -> None:
     name = "inference_cosmos_transfer1_spatiotemporal_weights_auto.json"
 
     (run,) = read_files([SAMPLES / name], check_inputs=False).runs
@@ -79,14 +78,14 @@ def test_a_weight_prompt_becomes_a_mask_prompt_on_any_control() -> None:
     assert segmented == " ".join(run.prompt.split()[:128])
 
 
-def test_the_upscaler_spec_is_an_upscale_job_with_nvidias_stock_prompt() -> None:
+def test_upscaler_spec_is_an_upscale_job_with_nvidias_default_prompt() -> None:
     (run,) = read_files([SAMPLES / "inference_upscaler.json"], check_inputs=False).runs
 
     assert run.job_type == "upscale"
     assert run.prompt.startswith("The video captures a stunning")
 
 
-def test_a_batch_overrides_its_base_key_by_key(write: Any, tmp_path: Path) -> None:
+def test_batch_overrides_its_base_key_by_key(write: Write, tmp_path: Path) -> None:
     base = write("base.json", BASE)
     overrides = {"seg": {"input_control": None, "input_control_prompt": "cars"}, "edge": {"control_weight": 0}}
     batch = write("night.jsonl", [LINE, LINE | {"control_overrides": overrides}])
@@ -109,7 +108,7 @@ def test_a_batch_overrides_its_base_key_by_key(write: Any, tmp_path: Path) -> No
     assert first.sampling.seed == 5
 
 
-def test_a_batch_alone_finds_its_spec_by_name(write: Any) -> None:
+def test_batch_alone_finds_its_spec_by_name(write: Write) -> None:
     write("batch_0001_spec.json", BASE)
 
     reading = read_files([write("batch_0001.jsonl", [LINE])])
@@ -117,7 +116,7 @@ def test_a_batch_alone_finds_its_spec_by_name(write: Any) -> None:
     assert ([run.id for run in reading.runs], reading.problems) == (["batch_0001-1"], ())
 
 
-def test_each_batch_takes_the_spec_of_its_name_and_other_specs_stay_runs(write: Any) -> None:
+def test_each_batch_uses_the_spec_of_its_name_and_other_specs_stay_runs(write: Write) -> None:
     files = [
         write("b_1_spec.json", BASE | {"seed": 1}),
         write("b_2_spec.json", BASE | {"seed": 2}),
@@ -131,7 +130,7 @@ def test_each_batch_takes_the_spec_of_its_name_and_other_specs_stay_runs(write: 
     assert {run.id: run.sampling.seed for run in runs} == {"b_1-1": 1, "b_2-1": 2, "single": 3}
 
 
-def test_lines_of_prompts_alone_are_a_batch_where_the_spec_brings_every_control_video(write: Any) -> None:
+def test_prompts_alone_are_a_batch_if_the_spec_gives_every_control_video(write: Write) -> None:
     base = write("base.json", {"depth": {"input_control": "depth.mp4"}})
 
     reading = read_files([write("prompts.jsonl", [{"prompt": "snow"}, {"prompt": "rain"}]), base])
@@ -147,7 +146,7 @@ def test_lines_of_prompts_alone_are_a_batch_where_the_spec_brings_every_control_
         (["a.json", "b.json"], "name its spec day_spec.json, or pass the two by themselves"),
     ],
 )
-def test_a_batch_whose_spec_is_not_clear(write: Any, specs: list[str], words: str) -> None:
+def test_batch_with_an_ambiguous_spec_is_a_problem(write: Write, specs: list[str], words: str) -> None:
     files = [write(name, spec()) for name in specs]
 
     reading = read_files([*files, write("day.jsonl", [LINE])])
@@ -156,7 +155,7 @@ def test_a_batch_whose_spec_is_not_clear(write: Any, specs: list[str], words: st
     assert words in str(reading.problems[0])
 
 
-def test_a_bad_base_is_reported_once_and_each_of_its_batches_named(write: Any) -> None:
+def test_bad_base_is_reported_once_with_each_of_its_batches(write: Write) -> None:
     base = write("base.json", BASE | {"guidance": "5"})
     batches = [write(name, [LINE, LINE]) for name in ("a.jsonl", "b.jsonl")]
 
@@ -194,7 +193,7 @@ BAD_SPECS = [
 
 
 @pytest.mark.parametrize(("content", "field", "words"), BAD_SPECS)
-def test_a_bad_spec(write: Any, content: Any, field: str, words: str) -> None:
+def test_bad_spec_is_a_problem(write: Write, content: Any, field: str, words: str) -> None:
     reading = read_files([write("spec.json", content)])
 
     assert reading.runs == ()
@@ -236,18 +235,18 @@ BAD_LINES = [
 
 
 @pytest.mark.parametrize(("line", "field", "words"), BAD_LINES)
-def test_a_bad_line_of_a_batch(write: Any, line: Any, field: str, words: str) -> None:
+def test_bad_line_of_a_batch_is_a_problem(write: Write, line: Any, field: str, words: str) -> None:
     write("day_spec.json", BASE)
 
     reading = read_files([write("day.jsonl", [LINE, line, LINE])])
 
     assert [run.id for run in reading.runs] == ["day-1", "day-3"]
-    assert said(reading.problems) == [(2, field)]
+    assert lines_and_fields(reading.problems) == [(2, field)]
     assert words in str(reading.problems[0])
 
 
-def test_paths_may_start_from_the_working_directory_as_in_nvidias_code(
-    write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_paths_may_start_from_the_working_directory(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write("assets/depth.mp4", "beside the spec")
     path = write("assets/spec.json", spec(depth={"input_control": "depth.mp4"}))
@@ -260,13 +259,13 @@ def test_paths_may_start_from_the_working_directory_as_in_nvidias_code(
     assert run.controls[1].video == str(tmp_path / "assets" / "depth.mp4")
 
 
-def test_a_file_that_is_in_neither_folder_names_both(write: Any, tmp_path: Path) -> None:
+def test_file_in_neither_folder_is_reported_with_both(write: Write, tmp_path: Path) -> None:
     (problem,) = read_files([write("spec.json", spec(input_video_path="absent.mp4"))]).problems
 
     assert problem.remedy.endswith(f"looked in {tmp_path} and {tmp_path / 'elsewhere'}")
 
 
-def test_settings_of_nvidias_process_do_not_disturb(write: Any) -> None:
+def test_settings_of_nvidias_process_are_accepted(write: Write) -> None:
     content = spec(num_gpus=8, offload_text_encoder_model=True, video_save_folder="out", num_video_frames=121)
 
     assert read_files([write("spec.json", json.dumps(content))]).problems == ()

@@ -1,6 +1,6 @@
 """Cosmos 3 transfer samples, with the defaults of NVIDIA's cosmos-framework filled in.
 
-What a run cannot say is a problem where it is set to anything but what Cosmos 3 does anyway.
+A setting that a run does not have is a problem unless it has Cosmos 3's own value.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from pydantic import Field
 from cosmos_batch.controls import CONTROLS, ControlName, Derivation
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import PathText, StrictModel, Text, only
+from cosmos_batch.formats.nvidia.prompt_files import prompt_of
 from cosmos_batch.formats.problems import Location
-from cosmos_batch.formats.prompt_files import prompt_of
 from cosmos_batch.formats.records import Record
-from cosmos_batch.formats.run_builder import Draft, Setup, Source
-from cosmos_batch.formats.validate import Names, validated
+from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile
+from cosmos_batch.formats.validate import FieldNames, validate
 from cosmos_batch.run import Control, FrameCount, Prompt, Run, RunId, Seed, Steps, Strength, Weight
 
 _HINTS: Mapping[str, ControlName] = {
     control.cosmos3: control.name for control in CONTROLS.values() if control.cosmos3
 }
-_NAMES = Names(video="vision_path", weights=tuple(_HINTS), control_video="{}.control_path", id="name")
+_NAMES = FieldNames(video="vision_path", weights=tuple(_HINTS), control_video="{}.control_path", id="name")
 
 SHIFT = 10.0
 """The sampler's shift of every transfer: `_TRANSFER_DEFAULTS` and defaults/video2video of cosmos-framework."""
@@ -56,7 +56,7 @@ def control_guidance(controls: Sequence[str]) -> float:
 
 
 def chunk_frames(controls: Sequence[str]) -> int:
-    """Frames that Cosmos 3 makes at once with a control set."""
+    """Frames of a chunk of Cosmos 3 with a control set."""
     return 101 if tuple(controls) == ("wsm",) else 93
 
 
@@ -91,7 +91,7 @@ class _Sample(StrictModel):
     depth: _Branch | None = None
     seg: _Branch | None = None
     wsm: _Branch | None = None
-    # What a run cannot say. Those without a value here depend on the control set.
+    # Settings that a run does not have. Those without a value here depend on the control set.
     control_guidance: float | None = None
     num_video_frames_per_chunk: int | None = None
     shift: Annotated[Any, only(SHIFT, _TUNED)] = None
@@ -107,19 +107,19 @@ class _Sample(StrictModel):
     negative_prompt_file: Annotated[Any, only(None, "give the text itself as negative_prompt")] = None
 
 
-def read(record: Record, source: Source) -> Run | list[Problem]:
-    """The run that a Cosmos 3 transfer sample says, or all its problems."""
-    sample, problems = validated(_Sample, record.value, record.place)
+def read(record: Record, source: SourceFile) -> Run | list[Problem]:
+    """The run of a Cosmos 3 transfer sample, or all its problems."""
+    sample, problems = validate(_Sample, record.value, record.location)
     if sample is None:
         return problems
     branches = _branches(sample)
-    problems += _contradictions(sample, branches, record.place)
-    prompt, faults = prompt_of(sample.prompt, sample.prompt_path, record.place, source)
+    problems += _contradictions(sample, branches, record.location)
+    prompt, faults = prompt_of(sample.prompt, sample.prompt_path, record.location, source)
     problems += faults
-    draft = Draft(
+    draft = RunDraft(
         id=sample.name or _name_for(record, source),
         prompt=prompt,
-        setup=_setup(sample, branches, source),
+        inputs=_inputs(sample, branches, source),
         sampling=source.pool.sampling(
             sample.num_steps,
             guidance([_HINTS[hint] for hint in branches]) if sample.guidance is None else sample.guidance,
@@ -131,11 +131,11 @@ def read(record: Record, source: Source) -> Run | list[Problem]:
             sample.negative_prompt,
         ),
     )
-    return source.finish(draft, record.place, _NAMES, problems)
+    return source.build(draft, record.location, _NAMES, problems)
 
 
-def _name_for(record: Record, source: Source) -> str:
-    """As Cosmos 3 names what has no name: by the file, with the line counted from 0."""
+def _name_for(record: Record, source: SourceFile) -> str:
+    """The name that Cosmos 3 gives a sample without one: by the file, with the line counted from 0."""
     return source.stem if record.number is None else f"{source.stem}_{record.number - 1}"
 
 
@@ -144,14 +144,14 @@ def _branches(sample: _Sample) -> dict[str, _Branch]:
     return {hint: branch for hint, branch in found.items() if branch}
 
 
-def _setup(sample: _Sample, branches: Mapping[str, _Branch], source: Source) -> Setup:
+def _inputs(sample: _Sample, branches: Mapping[str, _Branch], source: SourceFile) -> RunInputs:
     weights = _weights(branches)
     named = [("vision_path", sample.vision_path)]
     named += [(f"{hint}.control_path", branch.control_path) for hint, branch in branches.items()]
-    return Setup(
-        video=None if sample.vision_path is None else source.locator.resolve(sample.vision_path),
+    return RunInputs(
+        video=None if sample.vision_path is None else source.paths.resolve(sample.vision_path),
         controls=tuple(_control(hint, branch, weights[hint], source) for hint, branch in branches.items()),
-        inputs=[(name, path, source.locator) for name, path in named if path is not None],
+        files=[(name, path, source.paths) for name, path in named if path is not None],
     )
 
 
@@ -164,7 +164,7 @@ def _weights(branches: Mapping[str, _Branch]) -> dict[str, float]:
     return {hint: weight / total for hint, weight in given.items()}
 
 
-def _control(hint: str, branch: _Branch, weight: float, source: Source) -> Control:
+def _control(hint: str, branch: _Branch, weight: float, source: SourceFile) -> Control:
     preset: Strength | None = None
     match branch:
         case _Edge():
@@ -172,12 +172,12 @@ def _control(hint: str, branch: _Branch, weight: float, source: Source) -> Contr
         case _Blur():
             preset = branch.preset_blur_strength
     path = branch.control_path
-    video = None if path is None else source.locator.resolve(path)
+    video = None if path is None else source.paths.resolve(path)
     return source.pool.control(_HINTS[hint], weight, video, preset or "medium")
 
 
 def _resolution(sample: _Sample) -> str:
-    """Cosmos 3 takes 16:9 where no aspect ratio is given, whatever the input's."""
+    """The size of a sample: Cosmos 3 uses 16:9 where no aspect ratio is given, regardless of the input."""
     wide, less_wide, square = SIZES[sample.resolution or "720"]
     upright = sample.aspect_ratio in ("3,4", "9,16")
     size = {"4,3": less_wide, "3,4": less_wide, "1,1": square}.get(sample.aspect_ratio or "", wide)
@@ -185,14 +185,14 @@ def _resolution(sample: _Sample) -> str:
     return f"{width}x{height}"
 
 
-def _contradictions(sample: _Sample, branches: Mapping[str, _Branch], place: Location) -> Iterator[Problem]:
+def _contradictions(sample: _Sample, branches: Mapping[str, _Branch], location: Location) -> Iterator[Problem]:
     if sample.prompt_path is not None and sample.prompt_path.lower().endswith(".json"):
         remedy = "give the prompt as text: Cosmos 3 rewrites one that is JSON"
-        yield place.problem("prompt_path", "is a JSON prompt", remedy, sample.prompt_path)
+        yield location.problem("prompt_path", "is a JSON prompt", remedy, sample.prompt_path)
     for hint, branch in branches.items():
         if CONTROLS[_HINTS[hint]].derivation is not Derivation.PIXELS and branch.control_path is None:
             remedy = f"give the {hint} video: Cosmos 3 does not make it"
-            yield place.problem(f"{hint}.control_path", "is missing", remedy)
+            yield location.problem(f"{hint}.control_path", "is missing", remedy)
     controls = [_HINTS[hint] for hint in branches]
     if not controls:
         return
@@ -203,4 +203,4 @@ def _contradictions(sample: _Sample, branches: Mapping[str, _Branch], place: Loc
     for name, value in own:
         if getattr(sample, name) not in (None, value):
             remedy = f"remove it: Cosmos 3 is tuned to {value:g} here, and a run cannot change that"
-            yield place.problem(name, "is not supported", remedy, getattr(sample, name))
+            yield location.problem(name, "is not supported", remedy, getattr(sample, name))

@@ -13,14 +13,14 @@ from pydantic import Field
 from cosmos_batch.controls import TRANSFER_CONTROLS, ControlName, segmentation_prompt
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT, PathText, StrictModel, Text, only
+from cosmos_batch.formats.nvidia.prompt_files import prompt_of
 from cosmos_batch.formats.problems import Location
-from cosmos_batch.formats.prompt_files import prompt_of
 from cosmos_batch.formats.records import Record
-from cosmos_batch.formats.run_builder import Draft, Setup, Source
-from cosmos_batch.formats.validate import Names, validated
+from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile
+from cosmos_batch.formats.validate import FieldNames, validate
 from cosmos_batch.run import Control, FrameCount, Prompt, Run, RunId, Seed, Steps, Strength, Weight
 
-_NAMES = Names(video="video_path", weights=TRANSFER_CONTROLS, control_video="{}.control_path", id="name")
+_NAMES = FieldNames(video="video_path", weights=TRANSFER_CONTROLS, control_video="{}.control_path", id="name")
 
 _GUIDED = "remove it: guided generation is not supported"
 _CONTEXT = "remove it: the multi-control model takes no context image"
@@ -62,7 +62,7 @@ class _Sample(StrictModel):
     vis: _Vis | None = None
     depth: _Branch | None = None
     seg: _Seg | None = None
-    # What a run cannot say.
+    # Settings that a run does not have.
     sigma_max: Annotated[Any, only(None, "remove it: it has no effect in Transfer2.5")] = None
     num_video_frames_per_chunk: Annotated[Any, only(93, _CHUNKS)] = 93
     num_conditional_frames: Annotated[Any, only(1, _CHUNKS)] = 1
@@ -76,37 +76,37 @@ class _Sample(StrictModel):
     guided_generation_foreground_labels: Annotated[Any, only(None, _GUIDED)] = None
 
 
-def read(record: Record, source: Source) -> Run | list[Problem]:
-    """The run that a Transfer2.5 sample says, or all its problems."""
-    sample, problems = validated(_Sample, record.value, record.place)
+def read(record: Record, source: SourceFile) -> Run | list[Problem]:
+    """The run of a Transfer2.5 sample, or all its problems."""
+    sample, problems = validate(_Sample, record.value, record.location)
     if sample is None:
         return problems
     problems += _missing(record)
-    problems += _contradictions(sample, record.place)
-    prompt, faults = prompt_of(sample.prompt, sample.prompt_path, record.place, source)
+    problems += _contradictions(sample, record.location)
+    prompt, faults = prompt_of(sample.prompt, sample.prompt_path, record.location, source)
     problems += faults
-    return source.finish(_draft(sample, prompt, record, source), record.place, _NAMES, problems)
+    return source.build(_draft(sample, prompt, record, source), record.location, _NAMES, problems)
 
 
-def _draft(sample: _Sample, prompt: str | None, record: Record, source: Source) -> Draft:
+def _draft(sample: _Sample, prompt: str | None, record: Record, source: SourceFile) -> RunDraft:
     branches, video = _branches(sample), sample.video_path
-    setup = Setup(
-        video=None if video is None else source.locator.resolve(video),
+    inputs = RunInputs(
+        video=None if video is None else source.paths.resolve(video),
         controls=tuple(_control(name, branch, prompt or "", source) for name, branch in branches.items()),
-        inputs=[(name, path, source.locator) for name, path in _paths(sample, branches)],
+        files=[(name, path, source.paths) for name, path in _paths(sample, branches)],
     )
     sampling = source.pool.sampling(
         sample.num_steps,
         sample.guidance,
         None,
         sample.seed,
-        None,  # NVIDIA writes at the input's rate
+        None,  # NVIDIA's script writes at the input's rate
         sample.max_frames,
         sample.resolution,
         sample.negative_prompt,
     )
     number = record.number
-    return Draft(id=sample.name or source.id_for(number), prompt=prompt, setup=setup, sampling=sampling)
+    return RunDraft(id=sample.name or source.id_for(number), prompt=prompt, inputs=inputs, sampling=sampling)
 
 
 def _branches(sample: _Sample) -> dict[ControlName, _Branch]:
@@ -119,8 +119,8 @@ def _branches(sample: _Sample) -> dict[ControlName, _Branch]:
     return {name: branch for name, branch in found.items() if branch}
 
 
-def _control(name: ControlName, branch: _Branch, prompt: str, source: Source) -> Control:
-    resolve = source.locator.resolve
+def _control(name: ControlName, branch: _Branch, prompt: str, source: SourceFile) -> Control:
+    resolve = source.paths.resolve
     preset: Strength = "medium"
     segment = None
     match branch:
@@ -153,18 +153,18 @@ def _paths(sample: _Sample, branches: dict[ControlName, _Branch]) -> list[tuple[
 def _missing(record: Record) -> list[Problem]:
     needed = {"name": "name the sample: its output is filed under it", "video_path": "give the input video"}
     return [
-        record.place.problem(key, "is missing", remedy)
+        record.location.problem(key, "is missing", remedy)
         for key, remedy in needed.items()
         if record.value.get(key) is None
     ]
 
 
-def _contradictions(sample: _Sample, place: Location) -> list[Problem]:
+def _contradictions(sample: _Sample, location: Location) -> list[Problem]:
     problems = []
     for name, branch in _branches(sample).items():
         if branch.mask_path is not None and branch.mask_prompt:
             remedy = "keep one of mask_path and mask_prompt"
             problems.append(
-                place.problem(f"{name}.mask_prompt", "is given beside a mask", remedy, branch.mask_prompt)
+                location.problem(f"{name}.mask_prompt", "is given beside a mask", remedy, branch.mask_prompt)
             )
     return problems

@@ -1,4 +1,4 @@
-"""The models of Cosmos-Transfer1's files: the fields of NVIDIA's `transfer.py`, with its defaults."""
+"""Models of Cosmos-Transfer1's files: the fields of NVIDIA's `transfer.py`, with its defaults."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Transfer1Settings(StrictModel):
     fps: Fps = 24.0
     blur_strength: Strength = "medium"
     canny_threshold: Strength = "medium"
-    # What would make another video than a run can say.
+    # Settings that change the video and that a run does not have.
     num_input_frames: Annotated[Any, only(1, "remove it: 1 is the only choice")] = 1
     num_video_frames: Annotated[Any, only(121, "remove it: nothing reads it, chunks have 121 frames")] = 121
     regional_prompts: Annotated[Any, only([], _REGIONS_REMEDY)] = None
@@ -82,7 +82,7 @@ class Transfer1Settings(StrictModel):
     upsample_prompt: Annotated[Any, only(False, "remove it, and write the longer prompt yourself")] = False
     save_input_noise: Annotated[Any, only(False, "remove it: noise is not kept")] = False
     batch_input_path: Annotated[Any, only(None, "remove it, and name the batch file beside the spec")] = None
-    # How NVIDIA's process is run, which leaves the video as it is: cosmos-batch decides these itself.
+    # Settings of NVIDIA's process that do not change the video: cosmos-batch chooses them.
     checkpoint_dir: Any = None
     tokenizer_dir: Any = None
     video_save_name: Any = None

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from cosmos_batch.formats import read_files
-
-from .conftest import said
-from .test_native import minimal
+from tests.support.format_files import Write, lines_and_fields, minimal
 
 
 def config(**changes: Any) -> dict[str, Any]:
@@ -103,7 +101,7 @@ BAD_RECORDS = [
 
 
 @pytest.mark.parametrize(("record", "field", "found", "words"), BAD_RECORDS)
-def test_a_bad_record(write: Any, record: Any, field: str, found: str, words: str) -> None:
+def test_bad_record_is_a_problem(write: Write, record: Any, field: str, found: str, words: str) -> None:
     write("empty.mp4", "")
     path = write("runs.jsonl", [minimal(id="good"), record])
 
@@ -147,7 +145,9 @@ BAD_FILES = [
 
 
 @pytest.mark.parametrize(("name", "good", "content", "line", "words"), BAD_FILES)
-def test_a_bad_file(write: Any, name: str, good: int, content: Any, line: int | None, words: str) -> None:
+def test_bad_file_is_a_problem(
+    write: Write, name: str, good: int, content: Any, line: int | None, words: str
+) -> None:
     reading = read_files([write(name, content)], check_inputs=False)
 
     (problem,) = reading.problems
@@ -156,7 +156,7 @@ def test_a_bad_file(write: Any, name: str, good: int, content: Any, line: int | 
     assert len(reading.runs) == good
 
 
-def test_a_missing_file_and_a_folder(tmp_path: Path, write: Any) -> None:
+def test_missing_file_and_folder_are_problems(tmp_path: Path, write: Write) -> None:
     reading = read_files([tmp_path / "absent.json", tmp_path, write("runs.jsonl", [minimal()])])
 
     assert [problem.message for problem in reading.problems] == [
@@ -166,7 +166,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path, write: Any) -> None:
     assert len(reading.runs) == 1
 
 
-def test_a_spec_beside_a_missing_file_is_still_a_run(write: Any, tmp_path: Path) -> None:
+def test_spec_beside_a_missing_file_is_a_run(write: Write, tmp_path: Path) -> None:
     spec = {"prompt": "night", "input_video_path": "street.mp4", "edge": {"control_weight": 1}}
 
     reading = read_files([tmp_path / "absent.jsonl", "a\0b", write("night.json", spec)])
@@ -175,7 +175,7 @@ def test_a_spec_beside_a_missing_file_is_still_a_run(write: Any, tmp_path: Path)
     assert ["cannot be read" in problem.message for problem in reading.problems] == [True, True]
 
 
-def test_a_pipe_is_read_like_a_file() -> None:
+def test_pipe_is_read_like_a_file() -> None:
     receiver, sender = os.pipe()
     os.write(sender, f"{GOOD}\n{GOOD}\n".encode())
     os.close(sender)
@@ -186,14 +186,14 @@ def test_a_pipe_is_read_like_a_file() -> None:
     assert len(reading.runs) == 2
 
 
-def test_all_problems_of_all_lines_of_all_files_come_at_once(write: Any) -> None:
+def test_all_problems_of_all_files_are_reported_at_once(write: Write) -> None:
     one = write("one.jsonl", [{"id": "a b", "promt": "x"}, minimal(id="good"), weight(3) | {"prompt": None}])
     two = write("two.json", {"runs": [minimal(id="fine"), minimal(inputs={"video": "absent.mp4"}, seed=1)]})
 
     reading = read_files([one, two])
 
     assert [run.id for run in reading.runs] == ["good", "fine"]
-    assert said(reading.problems) == [
+    assert lines_and_fields(reading.problems) == [
         (1, "id"),
         (1, "promt"),
         (1, "prompt"),
@@ -205,7 +205,7 @@ def test_all_problems_of_all_lines_of_all_files_come_at_once(write: Any) -> None
     ]
 
 
-def test_ids_that_a_file_system_may_take_for_one_are_refused_with_both_places(write: Any) -> None:
+def test_ids_equal_but_for_case_are_refused_with_both_locations(write: Write) -> None:
     one = write("one.jsonl", [minimal(id="snow"), minimal(id="rain")])
     two = write("two.json", [minimal(id="Snow")])
 
@@ -217,7 +217,7 @@ def test_ids_that_a_file_system_may_take_for_one_are_refused_with_both_places(wr
     assert problem.message == f"is already the id of {one}:1"
 
 
-def test_a_file_named_twice_is_read_once(write: Any) -> None:
+def test_file_named_twice_is_read_once(write: Write) -> None:
     path = write("one.jsonl", [minimal()])
 
     reading = read_files([path, str(path)])
@@ -225,7 +225,7 @@ def test_a_file_named_twice_is_read_once(write: Any) -> None:
     assert (len(reading.runs), [problem.message for problem in reading.problems]) == (1, ["is named twice"])
 
 
-def test_values_cannot_steer_the_terminal(write: Any) -> None:
+def test_control_characters_of_values_are_escaped(write: Write) -> None:
     nasty = "\x1b[31mred\x1b[0m\u202e"
     record = {"id": nasty, "prompt": nasty, nasty: nasty, "inputs": {"video": nasty}}
 
@@ -235,7 +235,7 @@ def test_values_cannot_steer_the_terminal(write: Any) -> None:
     assert all(str(problem).isprintable() for problem in problems)
 
 
-def test_emoji_and_quotes_and_colons_in_a_prompt_are_kept(write: Any) -> None:
+def test_emoji_quotes_and_colons_in_a_prompt_are_kept(write: Write) -> None:
     prompt = 'the "street": night 🌃 : 80s, key "id": x'
     text = json.dumps(minimal(prompt=prompt), ensure_ascii=False)
 
@@ -246,10 +246,10 @@ def test_emoji_and_quotes_and_colons_in_a_prompt_are_kept(write: Any) -> None:
 
 
 @pytest.mark.parametrize("lines", [3, 300])
-def test_a_bad_line_is_found_in_short_and_long_files(write: Any, lines: int) -> None:
+def test_bad_line_is_found_in_short_and_long_files(write: Write, lines: int) -> None:
     content = f"{GOOD}\n" * (lines - 1) + GOOD.replace('"prompt"', '"prompt": "first", "prompt"') + "\n"
 
     reading = read_files([write("runs.jsonl", content)])
 
     assert len(reading.runs) == lines - 1
-    assert said(reading.problems) == [(lines, "")]
+    assert lines_and_fields(reading.problems) == [(lines, "")]

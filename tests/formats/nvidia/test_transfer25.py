@@ -10,6 +10,7 @@ import pytest
 from cosmos_batch.formats import read_files
 from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT
 from cosmos_batch.run import Control, Sampling
+from tests.support.format_files import Write
 
 
 def sample(**changes: Any) -> dict[str, Any]:
@@ -17,7 +18,7 @@ def sample(**changes: Any) -> dict[str, Any]:
     return {"name": "car", "prompt": "night", "video_path": "street.mp4", "edge": {}} | changes
 
 
-def test_a_full_sample_arrives_field_by_field(write: Any, tmp_path: Path) -> None:
+def test_full_sample_is_read_field_by_field(write: Write, tmp_path: Path) -> None:
     content = sample(
         negative_prompt="blurry",
         seed=3,
@@ -46,7 +47,7 @@ def test_a_full_sample_arrives_field_by_field(write: Any, tmp_path: Path) -> Non
     )
 
 
-def test_a_sample_means_nvidias_defaults(write: Any) -> None:
+def test_missing_settings_get_nvidias_defaults(write: Write) -> None:
     (run,) = read_files([write("car_spec.json", sample(seg={}))]).runs
 
     assert run.sampling == Sampling(
@@ -55,13 +56,13 @@ def test_a_sample_means_nvidias_defaults(write: Any) -> None:
     assert run.controls == (Control(name="edge", weight=1.0), Control(name="seg", weight=1.0, prompt="night"))
 
 
-def test_a_jsonl_holds_a_sample_per_line(write: Any) -> None:
+def test_jsonl_has_a_sample_per_line(write: Write) -> None:
     reading = read_files([write("cars.jsonl", [sample(name=name) for name in ("a", "b", "c")])])
 
     assert [run.id for run in reading.runs] == ["a", "b", "c"]
 
 
-def test_the_prompt_may_stand_in_a_file(write: Any) -> None:
+def test_prompt_may_be_in_a_file(write: Write) -> None:
     write("specs/prompt.txt", "  the street in snow ❄\n")
     content = {"name": "car", "prompt_path": "prompt.txt", "video_path": "../street.mp4", "edge": {}}
 
@@ -103,7 +104,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("content", "field", "words"), BAD)
-def test_a_bad_sample(write: Any, content: Any, field: str, words: str) -> None:
+def test_bad_sample_is_a_problem(write: Write, content: Any, field: str, words: str) -> None:
     write("prompt.txt", "snow")
     write("blank.txt", " \n")
     write("latin.txt", b"caf\xe9")
@@ -117,7 +118,7 @@ def test_a_bad_sample(write: Any, content: Any, field: str, words: str) -> None:
     assert words in str(problem)
 
 
-def test_what_a_run_cannot_say_may_stand_there_with_its_default(write: Any) -> None:
+def test_unsupported_settings_are_accepted_with_their_default(write: Write) -> None:
     content = sample(guided_generation_step_threshold=25, num_video_frames_per_chunk=93, sigma_max=None)
 
     assert read_files([write("car.json", content)]).problems == ()

@@ -8,15 +8,14 @@ import pytest
 
 from cosmos_batch.formats import read_files
 from cosmos_batch.run import Control
-
-from .conftest import Write, said
+from tests.support.format_files import Write, lines_and_fields
 
 
 def sample(**fields: Any) -> dict[str, Any]:
     return {"name": "car", "prompt": "snow", "vision_path": "street.mp4", "edge": {}} | fields
 
 
-def test_a_sample_with_nvidias_defaults_filled_in(write: Write) -> None:
+def test_sample_gets_nvidias_defaults(write: Write) -> None:
     (run,) = read_files([write("car.json", sample())]).runs
     assert (run.id, run.prompt) == ("car", "snow")
     assert run.controls == (Control(name="edge", weight=1.0),)
@@ -35,7 +34,7 @@ def test_a_sample_with_nvidias_defaults_filled_in(write: Write) -> None:
         ("256", None, "320x192"),
     ],
 )
-def test_resolution_and_aspect_ratio_are_a_size(
+def test_resolution_and_aspect_ratio_give_the_size(
     write: Write, resolution: str, aspect_ratio: str | None, size: str
 ) -> None:
     (run,) = read_files([write("car.json", sample(resolution=resolution, aspect_ratio=aspect_ratio))]).runs
@@ -55,14 +54,14 @@ def test_weights_are_divided_by_their_sum_as_cosmos_3_does(write: Write) -> None
     assert [run.sampling.guidance for run in (one, two, exact)] == [3.0, 6.0, 6.0]
 
 
-def test_control_videos_alone(write: Write) -> None:
+def test_control_videos_need_no_input_video(write: Write) -> None:
     line = {"prompt": "snow", "wsm": {"control_path": "depth.mp4"}, "fps": 10, "max_frames": 50}
     (run,) = read_files([write("car.jsonl", [line])]).runs
     assert (run.id, run.video, run.sampling.guidance) == ("car_0", None, 1.0)
     assert (run.sampling.fps, run.sampling.num_frames) == (10.0, 50)
 
 
-def test_a_prompt_from_a_file(write: Write) -> None:
+def test_prompt_is_read_from_a_file(write: Write) -> None:
     write("prompt.txt", " rain\n")
     (run,) = read_files([write("car.json", sample(prompt=None, prompt_path="prompt.txt"))]).runs
     assert run.prompt == "rain"
@@ -94,13 +93,13 @@ def test_a_prompt_from_a_file(write: Write) -> None:
         ({"unknown": 1}, "unknown"),
     ],
 )
-def test_a_bad_sample(write: Write, wrong: dict[str, Any], field: str) -> None:
+def test_bad_sample_is_a_problem(write: Write, wrong: dict[str, Any], field: str) -> None:
     reading = read_files([write("car.json", sample(**wrong))])
     assert reading.runs == ()
-    assert {name for _, name in said(reading.problems)} == {field}
+    assert {name for _, name in lines_and_fields(reading.problems)} == {field}
 
 
-def test_the_defaults_may_be_spelled_out(write: Write) -> None:
+def test_settings_with_their_default_are_accepted(write: Write) -> None:
     spelled = {
         "control_guidance": 1.5,
         "num_video_frames_per_chunk": 93,
@@ -113,7 +112,7 @@ def test_the_defaults_may_be_spelled_out(write: Write) -> None:
     assert len(read_files([write("car.json", sample(**spelled))]).runs) == 1
 
 
-def test_yaml_is_refused_with_what_to_do(write: Write) -> None:
+def test_yaml_is_refused_with_a_remedy(write: Write) -> None:
     reading = read_files([write("car.yaml", "name: car\nvision_path: street.mp4\nedge: {}\n")])
     (problem,) = reading.problems
     assert "looks like YAML; convert it to JSON" in str(problem)

@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cosmos_batch.formats import read_files
-
-from .test_native import minimal
+from tests.support.format_files import minimal
 
 FEW = settings(
     max_examples=40,
@@ -56,7 +55,7 @@ BAD_LINES = st.sampled_from(
         st.tuples(st.just(True), GOOD_LINES) | st.tuples(st.just(False), BAD_LINES), min_size=1, max_size=8
     )
 )
-def test_good_lines_give_runs_and_bad_lines_give_problems(tmp_path: Path, lines: list[tuple[bool, str]]) -> None:
+def test_good_lines_give_runs_and_bad_lines_problems(tmp_path: Path, lines: list[tuple[bool, str]]) -> None:
     path = tmp_path / "mix.jsonl"
     path.write_text("\n".join(line for _, line in lines), encoding="utf-8")
 
@@ -89,7 +88,7 @@ JSON = st.recursive(
 
 @FEW
 @given(values=st.lists(JSON, min_size=1, max_size=4), base=JSON, cut=st.integers(0, 30))
-def test_nothing_that_resembles_json_raises(tmp_path: Path, values: list[Any], base: Any, cut: int) -> None:
+def test_malformed_json_never_raises(tmp_path: Path, values: list[Any], base: Any, cut: int) -> None:
     text = "\n".join(json.dumps(value) for value in values)
     path, spec = tmp_path / "any_1.jsonl", tmp_path / "any_1_spec.json"
     path.write_text(text[: len(text) - cut], encoding="utf-8")
@@ -103,7 +102,7 @@ def test_nothing_that_resembles_json_raises(tmp_path: Path, values: list[Any], b
 
 @FEW
 @given(content=st.binary(max_size=200) | st.text(alphabet='{}[]",:\\ \n\r\tae0-.Nd\ud800', max_size=60))
-def test_no_bytes_raise(tmp_path: Path, content: bytes | str) -> None:
+def test_arbitrary_bytes_never_raise(tmp_path: Path, content: bytes | str) -> None:
     path = tmp_path / "any.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
 

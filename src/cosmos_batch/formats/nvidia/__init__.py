@@ -1,0 +1,1 @@
+"""Formats of NVIDIA's specs: Transfer1, Transfer2.5, Cosmos 3."""
