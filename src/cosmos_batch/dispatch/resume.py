@@ -70,7 +70,7 @@ class _Verdicts:
             self.again[standing.id] = "asked for again"
 
     def settle(self, tools: DispatchContext) -> None:
-        tools.folder.forget_states(self.done)
+        tools.folder.delete_checkpoints(self.done)
         tools.ledger.runs.settle(self.found, State.SUCCEEDED, "its finished output was found")
         for reason in sorted(set(self.again.values())):
             ids = [id_ for id_, why in self.again.items() if why == reason]

@@ -154,7 +154,7 @@ def test_sweep_deletes_checkpoints_of_runs_that_ended_while_they_waited(service:
     service.ledger.runs.cancel(["cancelled"])
     with OutputDirectory(service.home.videos) as folder:
         for run_id in ("cancelled", "waits-on", "forgotten"):
-            folder.state(run_id, "0123").write_text("latents")
+            folder.checkpoint(run_id, "0123").write_text("latents")
 
     with service.supervisor(on_start=OnStart.PAUSE):
         pass

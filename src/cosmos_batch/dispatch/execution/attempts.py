@@ -92,7 +92,7 @@ class AttemptRecorder:
         """With its folder made. Raises OSError where an input cannot be read."""
         tools = self._tools
         key = request_key(run, tools.identity, tools.digest)
-        state = tools.folder.state(run.id, key)
+        state = tools.folder.checkpoint(run.id, key)
         job = Job(run, tools.folder.work(attempt), state)
         self._company += (run.id,)
         tools.leases.take(attempt)
@@ -114,7 +114,7 @@ class AttemptRecorder:
         reason = "its finished output was found"
         tools.ledger.attempts.finish(attempt, State.SUCCEEDED, reason)
         tools.events.changed(run.id, State.SUCCEEDED, reason)
-        tools.folder.forget_states({run.id})
+        tools.folder.delete_checkpoints({run.id})
         return True
 
     def stepped(self, seat: Slot, seats: Sequence[Slot]) -> None:

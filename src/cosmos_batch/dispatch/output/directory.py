@@ -65,13 +65,13 @@ def kept_attempts(root: Path) -> set[int]:
         return {int(name) for name in found if name.isdecimal()}
 
 
-def kept_states(root: Path) -> set[str]:
+def kept_checkpoints(root: Path) -> set[str]:
     """Ids of the runs that have a checkpoint in an output folder. Raises StorageError."""
     with folder_errors(root):
         return {_run_id_of(path) for path in (root / HOME / "state").iterdir()}
 
 
-def forget_states(root: Path, run_ids: Container[str]) -> None:
+def delete_checkpoints(root: Path, run_ids: Container[str]) -> None:
     """Delete every checkpoint of these runs, of any request. Raises StorageError."""
     with folder_errors(root):
         for path in (root / HOME / "state").iterdir():
@@ -79,8 +79,8 @@ def forget_states(root: Path, run_ids: Container[str]) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _run_id_of(state: Path) -> str:
-    return state.name.rpartition("-")[0]
+def _run_id_of(checkpoint: Path) -> str:
+    return checkpoint.name.rpartition("-")[0]
 
 
 class OutputDirectory:
@@ -132,13 +132,13 @@ class OutputDirectory:
             path.mkdir()
         return path
 
-    def state(self, run_id: str, key: str) -> Path:
+    def checkpoint(self, run_id: str, key: str) -> Path:
         """The path of a run's checkpoint; `key` stands for all that shapes its video."""
         return self.home / "state" / f"{run_id}-{key}.safetensors"
 
-    def forget_states(self, run_ids: Container[str]) -> None:
+    def delete_checkpoints(self, run_ids: Container[str]) -> None:
         """Delete every checkpoint of these runs, of any request. Raises StorageError."""
-        forget_states(self.root, run_ids)
+        delete_checkpoints(self.root, run_ids)
 
     def published(self, run_id: str) -> Path:
         """The folder of a finished run."""

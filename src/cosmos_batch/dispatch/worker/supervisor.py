@@ -16,10 +16,10 @@ from threading import Event, Thread
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import (
     OutputDirectory,
+    delete_checkpoints,
     discard,
-    forget_states,
     kept_attempts,
-    kept_states,
+    kept_checkpoints,
 )
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.worker.inflight import ENGINE, STARTING
@@ -194,8 +194,8 @@ class Supervisor:
         """
         videos = self._home.videos
         with suppress(LedgerError, StorageError):  # the workers report it, and the next sweep deletes them
-            kept = kept_states(videos)
-            forget_states(videos, kept - self._ledger.queries.unfinished(kept))
+            kept = kept_checkpoints(videos)
+            delete_checkpoints(videos, kept - self._ledger.queries.unfinished(kept))
             begun = kept_attempts(videos)  # listed first: an attempt is in the ledger before it has a folder
             for attempt in begun - self._ledger.attempts.open_attempts():
                 discard(videos, attempt)
