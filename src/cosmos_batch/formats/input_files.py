@@ -108,7 +108,7 @@ def _fault(path: str) -> str | None:
     except FileNotFoundError:
         return "does not exist"
     except (OSError, ValueError) as error:
-        return f"cannot be opened ({getattr(error, 'strerror', None) or error})"
+        return f"cannot be looked at ({getattr(error, 'strerror', None) or error})"
     if stat.S_ISDIR(found.st_mode):
         return "is a folder, not a file"
     if not stat.S_ISREG(found.st_mode):

@@ -194,7 +194,7 @@ def unwritable_runs(context: ScriptContext, launch: Launch, folder: Path) -> dic
     causes = {}
     for batch in launch.batches:
         for run in batch.runs:
-            alone, trial = replace(launch, batches=(replace(batch, runs=(run,)),)), folder / f"try-{run.id}"
+            alone, trial = replace(launch, batches=(batch.take((run,)),)), folder / f"try-{run.id}"
             try:
                 write_files(context, alone, trial)
             except StorageError:

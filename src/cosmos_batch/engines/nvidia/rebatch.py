@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from cosmos_batch.planning.plan import Batch
-from cosmos_batch.run import ResolvedRun
 
 
 def without(batches: Sequence[Batch], run_ids: Collection[str]) -> list[Batch]:
     """The batches without these runs; batches that become empty are dropped."""
     kept = [(batch, [run for run in batch.runs if run.id not in run_ids]) for batch in batches]
-    return [_with(batch, runs) for batch, runs in kept if runs]
+    return [batch.take(runs) for batch, runs in kept if runs]
 
 
 def moved_first(batches: Sequence[Batch], run_ids: Collection[str]) -> list[Batch]:
@@ -32,9 +30,4 @@ def equal_batches(batches: Sequence[Batch], max_runs: int) -> list[Batch]:
     bound = max(1, min(max_runs, max(len(batch.runs) for batch in batches)))
     sizes = [len(batch.runs) for batch in batches[:-1]]
     size = next(size for size in range(bound, 0, -1) if all(runs % size == 0 for runs in sizes))
-    return [_with(batch, batch.runs[i : i + size]) for batch in batches for i in range(0, len(batch.runs), size)]
-
-
-def _with(batch: Batch, runs: Sequence[ResolvedRun]) -> Batch:
-    """The batch with these of its runs, and their share of its seconds."""
-    return replace(batch, runs=tuple(runs), seconds=batch.seconds * len(runs) / len(batch.runs))
+    return [batch.take(batch.runs[i : i + size]) for batch in batches for i in range(0, len(batch.runs), size)]
