@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.ledger import Ledger
-from cosmos_batch.service.app import make_app
+from cosmos_batch.service.app import ServiceApp
 from cosmos_batch.service.settings import Limits, ServerSettings
 from cosmos_batch.service.state import AppState, ServedEngine
 from tests.support.dispatch_world import PRIOR, TRAITS, make_input
@@ -56,7 +56,7 @@ def make_client(tmp_path: Path, videos: Path, ledger: Ledger) -> Iterator[Callab
         settings = ServerSettings(roots=(videos,), limits=Limits(**limits))
         log = EventLog(sys.stderr)
         state = AppState(tmp_path / "home", ledger, ServedEngine("pocket", TRAITS, PRIOR), settings, log)
-        client = TestClient(make_app(state), base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
+        client = TestClient(ServiceApp(state), base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
         client.__enter__()
         opened.append(client)
         return client

@@ -33,33 +33,49 @@ _ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(state: AppState) -> FastAPI:
-    """Make the ASGI application of a server."""
-    app = FastAPI(
-        title="cosmos-batch",
-        version=version("cosmos-batch"),
-        summary="Controlled videos out of NVIDIA Cosmos Transfer, in bulk.",
-        lifespan=_lifespan,
-        responses=_ERROR_RESPONSES,
-        docs_url=None,  # FastAPI's page loads scripts from other hosts, into a page that has the session cookie
-        redoc_url=None,
-    )
-    app.state.app_state = state
-    for routes in (videos, files, batches, queue, stats, system):
-        app.include_router(routes.router)
-    app.add_api_route("/docs", _docs_page, include_in_schema=False)
-    install_error_handlers(app, state.monitoring.log)
-    app.mount("/", StaticFiles(directory=PAGE, html=True, check_dir=False), name="page")
-    app.add_middleware(BodyLimits, limits=state.settings.limits)
-    app.add_middleware(RequestMiddleware, state=state)
-    app.openapi = lambda: _openapi_document(app)  # type: ignore[method-assign]
-    return app
+class ServiceApp(FastAPI):
+    """The ASGI application of one server."""
+
+    def __init__(self, app_state: AppState) -> None:
+        super().__init__(
+            title="cosmos-batch",
+            version=version("cosmos-batch"),
+            summary="Controlled videos out of NVIDIA Cosmos Transfer, in bulk.",
+            lifespan=_lifespan,
+            responses=_ERROR_RESPONSES,
+            docs_url=None,  # FastAPI's page loads scripts from other hosts, with access to the session cookie
+            redoc_url=None,
+        )
+        self.app_state = app_state
+        for routes in (videos, files, batches, queue, stats, system):
+            self.include_router(routes.router)
+        self.add_api_route("/docs", _docs_page, include_in_schema=False)
+        install_error_handlers(self, app_state.monitoring.log)
+        self.mount("/", StaticFiles(directory=PAGE, html=True, check_dir=False), name="page")
+        self.add_middleware(BodyLimits, limits=app_state.settings.limits)
+        self.add_middleware(RequestMiddleware, state=app_state)
+
+    def openapi(self) -> dict[str, Any]:
+        """Make the OpenAPI document, without FastAPI's 422 response: invalid input is answered with 400."""
+        if self.openapi_schema is None:
+            document = get_openapi(
+                title=self.title, version=self.version, summary=self.summary, routes=self.routes
+            )
+            for path in document["paths"].values():
+                for operation in path.values():
+                    operation["responses"].pop("422", None)
+            for name in ("HTTPValidationError", "ValidationError"):
+                document["components"]["schemas"].pop(name, None)
+            document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            document["security"] = [{"key": []}, {}]
+            self.openapi_schema = document
+        return self.openapi_schema
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: ServiceApp) -> AsyncIterator[None]:
     """Advance the batch jobs while the server runs; close the event streams when it stops."""
-    state: AppState = app.state.app_state
+    state = app.app_state
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
     task = asyncio.create_task(_advance_batch_jobs(state))
     yield
@@ -72,21 +88,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _docs_page() -> FileResponse:
     """Serve the page that shows /openapi.json."""
     return FileResponse(PAGE / "docs.html")
-
-
-def _openapi_document(app: FastAPI) -> dict[str, Any]:
-    """Make the OpenAPI document, without FastAPI's 422 response: this application answers bad input with 400."""
-    if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        for path in document["paths"].values():
-            for operation in path.values():
-                operation["responses"].pop("422", None)
-        for name in ("HTTPValidationError", "ValidationError"):
-            document["components"]["schemas"].pop(name, None)
-        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"key": []}, {}]
-        app.openapi_schema = document
-    return app.openapi_schema
 
 
 async def _advance_batch_jobs(state: AppState) -> None:

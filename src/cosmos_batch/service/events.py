@@ -49,9 +49,14 @@ class _Subscriber:
         try:
             self.events.put_nowait(event)
         except asyncio.QueueFull:
-            self.closed = True
             while not self.events.empty():
                 self.events.get_nowait()
+            self.close()
+
+    def close(self) -> None:
+        """End the stream after the queued events, or now if the queue is full."""
+        self.closed = True
+        with suppress(asyncio.QueueFull):
             self.events.put_nowait(None)
 
 
@@ -165,9 +170,7 @@ class EventStreams:
         if self._task:
             self._task.cancel()
         for subscriber in tuple(self._subscribers):
-            subscriber.closed = True
-            with suppress(asyncio.QueueFull):
-                subscriber.events.put_nowait(None)
+            subscriber.close()
 
 
 def _change_event(change: StateChange) -> StreamEvent:

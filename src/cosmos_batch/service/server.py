@@ -11,7 +11,7 @@ from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.service.api_keys import ApiKeyCache
-from cosmos_batch.service.app import make_app
+from cosmos_batch.service.app import ServiceApp
 from cosmos_batch.service.settings import ServerSettings
 from cosmos_batch.service.state import AppState, ServedEngine
 
@@ -43,7 +43,7 @@ def prepare(
         raise InputError([_needs_keys(settings.host)])
     state = AppState(home, ledger, engine, settings, log)
     config = uvicorn.Config(
-        make_app(state),
+        ServiceApp(state),
         host=settings.host,
         port=settings.port,
         log_config=None,

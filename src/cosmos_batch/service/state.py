@@ -134,7 +134,7 @@ class AppState:
 
 async def app_state(request: Request) -> AppState:
     """Get the state of the server that answers a request. Async: FastAPI runs plain functions in a thread each."""
-    state: AppState = request.app.state.app_state
+    state: AppState = request.app.app_state
     return state
 
 

@@ -10,7 +10,7 @@ import pytest
 from cosmos_batch.errors import ConflictError, InputError, Problem
 from cosmos_batch.ledger import Ledger, State, Submission
 from cosmos_batch.service.http.errors import ApiError
-from cosmos_batch.service.runs.submit import Submitted, Submitter
+from cosmos_batch.service.runs.submit import StoredSubmission, Submitter
 from tests.support.dispatch_world import make_run
 
 
@@ -18,7 +18,7 @@ def submission(run_id: str) -> Submission:
     return Submission(make_run(run_id, Path("/in.mp4")))
 
 
-async def submit_together(submitter: Submitter, *run_ids: str) -> list[Submitted | BaseException]:
+async def submit_together(submitter: Submitter, *run_ids: str) -> list[StoredSubmission | BaseException]:
     """Submit runs at the same time; "" is a request that cannot be parsed."""
 
     def prepare(run_id: str) -> Submission:
@@ -33,7 +33,12 @@ async def submit_together(submitter: Submitter, *run_ids: str) -> list[Submitted
 def test_failed_submissions_do_not_fail_others_of_the_group(ledger: Ledger) -> None:
     ledger.runs.accept([submission("taken")])
     outcomes = asyncio.run(submit_together(Submitter(ledger, 100), "a", "taken", "", "b"))
-    assert [type(outcome) for outcome in outcomes] == [Submitted, ConflictError, InputError, Submitted]
+    assert [type(outcome) for outcome in outcomes] == [
+        StoredSubmission,
+        ConflictError,
+        InputError,
+        StoredSubmission,
+    ]
     assert ledger.queries.states() == {State.QUEUED: 3}
 
 

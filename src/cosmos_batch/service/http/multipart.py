@@ -90,16 +90,57 @@ def _form_errors() -> Iterator[None]:
 class _Part:
     """One part of a form, while it is received."""
 
-    def __init__(self) -> None:
-        self.name = ""
-        self.filename: str | None = None
-        self.disposition = b""
-        self.data = bytearray()  # of a file: bytes not yet written
-        self.ended = False
-        self.path: Path | None = None
-        self.stream: BinaryIO | None = None
-        self.digest = hashlib.sha256()
-        self.bytes = 0
+    def __init__(self, disposition: bytes) -> None:
+        """`disposition`: the value of its header Content-Disposition. Raises ApiError where it names no field."""
+        _, options = parse_options_header(disposition)
+        if b"name" not in options:
+            raise ApiError(400, "bad_form", "a part of the form has no name")
+        self.name = options[b"name"].decode("utf-8", "replace")
+        self.filename = options[b"filename"].decode("utf-8", "replace") if b"filename" in options else None
+        self._buffer = bytearray()  # of a file: bytes not yet written
+        self._bytes = 0
+        self._digest = hashlib.sha256()
+        self._path: Path | None = None
+        self._stream: BinaryIO | None = None
+
+    @property
+    def text(self) -> str:
+        """The value of a field."""
+        return self._buffer.decode("utf-8", "replace")
+
+    def append(self, data: bytes) -> None:
+        """Buffer bytes. Raises ApiError for a field larger than `FIELD_BYTES`."""
+        self._buffer += data
+        self._bytes += len(data)
+        if self.filename is None and len(self._buffer) > FIELD_BYTES:
+            message = f"the form's field {self.name[:80]!r} is larger than {FIELD_BYTES:,} bytes"
+            raise ApiError(413, "too_large", message, param=self.name[:80])
+
+    def flush(self, folder: Path) -> Path:
+        """Write the buffered bytes of a file to a part file in the folder. Raises OSError."""
+        if self._stream is None or self._path is None:
+            self._path = folder / f".{secrets.token_hex(12)}.part"
+            self._stream = self._path.open("xb")
+        self._stream.write(self._buffer)
+        self._digest.update(self._buffer)
+        self._buffer.clear()
+        return self._path
+
+    def finish(self, folder: Path) -> ReceivedFile:
+        """Write the rest of a file and close it. Raises OSError."""
+        path = self.flush(folder)
+        self._close()
+        return ReceivedFile(path, self.filename or "", self._bytes, self._digest.hexdigest())
+
+    def abandon(self) -> None:
+        """Close and delete the part file."""
+        self._close()
+        if self._path:
+            self._path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._stream:
+            self._stream.close()
 
 
 class _FormReader:
@@ -107,13 +148,13 @@ class _FormReader:
 
     def __init__(self, folder: Path) -> None:
         self.form = Form()
-        self.pending = 0
+        self.pending = 0  # bytes of files that are not yet written
         self.ended = False
         self._folder = folder
-        self._part = _Part()
-        self._open: list[_Part] = []
-        self._header = b""
-        self._value = b""
+        self._part: _Part | None = None  # the part that is being received
+        self._complete: list[_Part] = []  # files to finish at the next `flush`
+        self._headers: dict[bytes, bytes] = {}
+        self._header = (b"", b"")  # name and value, while they are received
         self._parts = 0
 
     def callbacks(self) -> Any:
@@ -133,42 +174,37 @@ class _FormReader:
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise ApiError(413, "too_large", f"the form has more than {MAX_PARTS} parts")
-        self._part = _Part()
+        self._headers = {}
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
-        self._header += data[start:end]
+        name, value = self._header
+        self._header = (name + data[start:end], value)
 
     def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
+        name, value = self._header
+        self._header = (name, value + data[start:end])
 
     def _header_end(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._part.disposition = self._value
-        self._header = self._value = b""
+        name, value = self._header
+        self._headers[name.lower()] = value
+        self._header = (b"", b"")
 
     def _headers_finished(self) -> None:
-        _, options = parse_options_header(self._part.disposition)
-        if b"name" not in options:
-            raise ApiError(400, "bad_form", "a part of the form has no name")
-        self._part.name = options[b"name"].decode("utf-8", "replace")
-        if b"filename" in options:
-            self._part.filename = options[b"filename"].decode("utf-8", "replace")
-            self._open.append(self._part)
+        self._part = _Part(self._headers.get(b"content-disposition", b""))
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        part = self._part
-        part.data += data[start:end]
-        part.bytes += end - start
-        if part.filename is not None:
-            self.pending += end - start
-        elif len(part.data) > FIELD_BYTES:
-            message = f"the form's field {part.name[:80]!r} is larger than {FIELD_BYTES:,} bytes"
-            raise ApiError(413, "too_large", message, param=part.name[:80])
+        if self._part is not None:
+            self._part.append(data[start:end])
+            self.pending += end - start if self._part.filename is not None else 0
 
     def _end(self) -> None:
-        self._part.ended = True
-        if self._part.filename is None:
-            self.form.fields.append((self._part.name, self._part.data.decode("utf-8", "replace")))
+        part, self._part = self._part, None
+        if part is None:
+            return
+        if part.filename is None:
+            self.form.fields.append((part.name, part.text))
+        else:
+            self._complete.append(part)
 
     def _finish(self) -> None:
         self.ended = True
@@ -176,31 +212,18 @@ class _FormReader:
     def flush(self) -> None:
         """Write the buffered bytes of all files. Raises StorageError."""
         with folder_errors(self._folder):
-            for part in self._open:
-                self._write(part)
-        self._open = [part for part in self._open if not part.ended]
+            while self._complete:
+                part = self._complete[0]
+                self.form.files.append((part.name, part.finish(self._folder)))
+                del self._complete[0]
+            if self._part is not None and self._part.filename is not None:
+                self._part.flush(self._folder)
         self.pending = 0
-
-    def _write(self, part: _Part) -> None:
-        if part.stream is None:
-            part.path = self._folder / f".{secrets.token_hex(12)}.part"
-            part.stream = part.path.open("xb")
-        part.stream.write(part.data)
-        part.digest.update(part.data)
-        part.data.clear()
-        if part.ended:
-            part.stream.close()
-            path, name = part.path or self._folder, part.filename or ""
-            file = ReceivedFile(path, name, part.bytes, part.digest.hexdigest())
-            self.form.files.append((part.name, file))
 
     def abandon(self) -> None:
         """Close and delete all files."""
-        for part in self._open:
-            if part.stream:
-                part.stream.close()
-            if part.path:
-                part.path.unlink(missing_ok=True)
+        for part in (*self._complete, *([self._part] if self._part else [])):
+            part.abandon()
         self.form.discard()
 
 

@@ -86,7 +86,7 @@ async def get_health(request: Request, app: AppStateDep) -> Response:
     """Get the health of the service. Needs no key; `detail` needs one."""
     health = await asyncio.to_thread(_health, app)
     if health.status == "ok" or app.access.authenticator.key_name(request) is None:
-        health.detail = ""
+        health = Health(status=health.status)
     return JSONResponse(health.model_dump(), 503 if health.status == "unavailable" else 200)
 
 

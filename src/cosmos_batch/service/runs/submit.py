@@ -22,14 +22,14 @@ Prepare = Callable[[], Submission]
 
 
 @dataclass(frozen=True, slots=True)
-class Submitted:
+class StoredSubmission:
     """A submission that the ledger has stored."""
 
     submission: Submission
     result: SubmitResult
 
 
-SubmitOutcome = Submitted | Exception
+SubmitOutcome = StoredSubmission | Exception
 
 
 class QueueLimit:
@@ -65,16 +65,16 @@ class Submitter:
         """`max_runs`: runs that may wait."""
         self._ledger = ledger
         self._limit = QueueLimit(ledger.queries.states, max_runs)
-        self._pending: list[tuple[Prepare, asyncio.Future[Submitted]]] = []
+        self._pending: list[tuple[Prepare, asyncio.Future[StoredSubmission]]] = []
         self._writing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def submit(self, prepare: Prepare) -> Submitted:
+    async def submit(self, prepare: Prepare) -> StoredSubmission:
         """Submit one run; return when it is in the ledger.
 
         Raises InputError, ApiError, ConflictError and LedgerError.
         """
-        future: asyncio.Future[Submitted] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[StoredSubmission] = asyncio.get_running_loop().create_future()
         self._pending.append((prepare, future))
         if not self._writing:
             self._writing = True
@@ -115,7 +115,7 @@ class Submitter:
         try:
             self._limit.reserve(len(submissions))
             results = self._ledger.runs.accept(submissions)
-            return [Submitted(each, result) for each, result in zip(submissions, results, strict=True)]
+            return [StoredSubmission(each, result) for each, result in zip(submissions, results, strict=True)]
         except ConflictError as exc:
             return [exc] if len(submissions) == 1 else [self._write_one(each) for each in submissions]
         except (ApiError, LedgerError) as exc:
@@ -123,7 +123,7 @@ class Submitter:
 
     def _write_one(self, submission: Submission) -> SubmitOutcome:
         try:
-            return Submitted(submission, self._ledger.runs.accept([submission])[0])
+            return StoredSubmission(submission, self._ledger.runs.accept([submission])[0])
         except (ConflictError, LedgerError) as exc:
             return exc
 
@@ -140,10 +140,10 @@ def _prepared(prepare: Prepare) -> Submission | CosmosBatchError:
         return exc
 
 
-def _resolve(future: asyncio.Future[Submitted], outcome: SubmitOutcome) -> None:
+def _resolve(future: asyncio.Future[StoredSubmission], outcome: SubmitOutcome) -> None:
     if future.done():  # the client has disconnected
         return
-    if isinstance(outcome, Submitted):
+    if isinstance(outcome, StoredSubmission):
         future.set_result(outcome)
     else:
         future.set_exception(outcome)
