@@ -27,11 +27,12 @@ from cosmos_batch.dispatch.execution.measurements import MeasurementLog
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import OUTPUT, OutputDirectory
 from cosmos_batch.dispatch.output.service_home import ServiceHome
-from cosmos_batch.dispatch.scheduler.queue import QueueScheduler, SchedulerSettings
+from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue, SchedulerSettings
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.dispatch.settings import DispatchSettings
 from cosmos_batch.dispatch.worker.inflight import InflightMarker
-from cosmos_batch.dispatch.worker.worker import LoadedEngine, Worker, WorkerSettings
+from cosmos_batch.dispatch.worker.queue_reader import LedgerQueueReader
+from cosmos_batch.dispatch.worker.worker import LoadedEngine, Worker, WorkerPlace, WorkerSettings
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import SimulatedBehaviour, SimulatedEngine
 from cosmos_batch.ledger import ENDED, BatchFacts, Ledger, State, Submission
@@ -113,14 +114,14 @@ def measure_planning(folder: Path, waiting: int) -> dict[str, float]:
     for start in range(0, waiting, 10_000):
         upto = min(start + 10_000, waiting)
         ledger.runs.accept([Submission(mixed(index, folder / "in.mp4", dice)) for index in range(start, upto)])
-    runs = WaitingRuns(ledger, TRAITS)
-    lessons = MeasurementLog(ledger, ("replay", "stage"), TRAITS, None)
-    agenda = QueueScheduler(runs, ledger, TRAITS, PRIOR, lessons, SchedulerSettings())
+    runs = WaitingRuns(LedgerQueueReader(ledger, "w"), TRAITS)
+    costs = MeasurementLog(ledger, PRIOR, TRAITS, None)
+    queue = PlannedQueue(runs, TRAITS, PRIOR, costs, SchedulerSettings())
 
     def plan() -> float:
         began = time.perf_counter()
-        agenda.refresh(ledger.queue.poll().latest)
-        agenda.plan()
+        queue.refresh(ledger.queue.poll().latest)
+        queue.plan()
         return time.perf_counter() - began
 
     first = plan()
@@ -150,12 +151,14 @@ class Watched:
         script = SimulatedBehaviour(stamp, 0.0, self._step)
         self.worker = Worker(
             LoadedEngine(SimulatedEngine(TRAITS, script, RealClock()), PRIOR),
-            OutputDirectory(self.home.videos, shared=True),
-            self.ledger,
-            InflightMarker(self.home.marker(0), "w"),
-            "w",
-            WorkerSettings(settings=DispatchSettings(save_every=20.0, guarded=True)),
-            EventLog(io.StringIO()),
+            WorkerPlace(
+                "w",
+                OutputDirectory(self.home.videos, shared=True),
+                self.ledger,
+                InflightMarker(self.home.marker(0), "w"),
+                EventLog(io.StringIO()),
+            ),
+            WorkerSettings(dispatch=DispatchSettings(save_every=20.0, guarded=True)),
             accept_all,
         )
         self._thread = Thread(target=self.worker.run)
@@ -169,7 +172,7 @@ class Watched:
         """Wait until everything is done, and stop."""
         while not set(self.ledger.queries.states()) <= set(ENDED):
             time.sleep(0.05)
-        self.worker.stop.requested = True
+        self.worker.stop.request()
         self._thread.join()
 
 

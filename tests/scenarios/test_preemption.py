@@ -15,7 +15,7 @@ from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.worker.inflight import InflightMarker
-from cosmos_batch.dispatch.worker.worker import LoadedEngine, Worker, WorkerSettings
+from cosmos_batch.dispatch.worker.worker import LoadedEngine, Time, Worker, WorkerPlace, WorkerSettings
 from cosmos_batch.engines.inprocess.engine import TransferEngine, TransferSession
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
@@ -65,23 +65,25 @@ def serve(world: World, engine: object, runs: list[Run]) -> None:
 
 
 def a_worker(world: World, engine: object) -> Worker:
-    service = WorkerSettings(world.habits, replace(world.settings, max_batch=2, save_every=1e9))
+    settings = WorkerSettings(world.scheduling, replace(world.settings, max_batch=2, save_every=1e9))
     made = Worker(
         LoadedEngine(engine, PRIOR),  # type: ignore[arg-type]
-        OutputDirectory(world.home.videos, shared=True),
-        world.ledger,
-        InflightMarker(world.home.marker(0), "w"),
-        "w",
-        service,
-        EventLog(io.StringIO()),
+        WorkerPlace(
+            "w",
+            OutputDirectory(world.home.videos, shared=True),
+            world.ledger,
+            InflightMarker(world.home.marker(0), "w"),
+            EventLog(io.StringIO()),
+        ),
+        settings,
         check_output,
-        time.time,
-        lambda seconds: stop_when_done(made, seconds),
+        Time(time.time, lambda seconds: stop_when_done(made, seconds)),
     )
 
     def stop_when_done(worker: Worker, seconds: float) -> None:
         time.sleep(min(seconds, 0.01))
-        worker.stop.requested = set(world.ledger.queries.states()) <= set(ENDED)
+        if set(world.ledger.queries.states()) <= set(ENDED):
+            worker.stop.request()
 
     return made
 

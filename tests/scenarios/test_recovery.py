@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cosmos_batch.dispatch.contract import ExitCode
 from cosmos_batch.dispatch.output.directory import HOME, OutputDirectory
-from cosmos_batch.dispatch.worker.worker import ExitCode
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble
 from cosmos_batch.errors import StorageError

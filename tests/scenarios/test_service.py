@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from cosmos_batch.dispatch.scheduler.queue import SchedulerSettings
+from cosmos_batch.dispatch.contract import ExitCode
+from cosmos_batch.dispatch.scheduler.planned_queue import SchedulerSettings
 from cosmos_batch.dispatch.settings import DispatchSettings
-from cosmos_batch.dispatch.worker.worker import ExitCode
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble
 from cosmos_batch.errors import LedgerError
@@ -160,7 +160,7 @@ def test_a_script_finishes_its_launch_and_the_urgent_run_is_next(world: World) -
 
 def test_what_gathers_behind_a_script_goes_together(world: World) -> None:
     world.traits = replace(TRAITS, ragged=False, steppable=False, launch_keys=("signature",))
-    world.habits = SchedulerSettings(rules=FlushRules(seconds=100, runs=32, quiet=2))
+    world.scheduling = SchedulerSettings(rules=FlushRules(seconds=100, runs=32, quiet=2))
     for index in range(3):
         world.arrive(index, world.run(f"a{index}", steps=20))
     for index in range(3):
@@ -173,7 +173,7 @@ def test_what_gathers_behind_a_script_goes_together(world: World) -> None:
 
 
 def test_no_run_waits_for_ever_behind_a_popular_group(world: World) -> None:
-    world.habits = SchedulerSettings(rules=FlushRules(), point_seconds=10)
+    world.scheduling = SchedulerSettings(rules=FlushRules(), point_seconds=10)
     lone = world.run("lone", controls="depth+edge+seg+vis")
     world.submit(*[world.run(f"r{index:03}") for index in range(8)])
     world.arrive(1, replace(lone, sampling=replace(lone.sampling, resolution="48x48")))
@@ -188,7 +188,7 @@ def test_no_run_waits_for_ever_behind_a_popular_group(world: World) -> None:
 
 
 def test_a_low_priority_is_overcome_by_waiting(world: World) -> None:
-    world.habits = SchedulerSettings(point_seconds=2)
+    world.scheduling = SchedulerSettings(point_seconds=2)
     world.settings = replace(world.settings, max_batch=1)
     world.submit(world.run("first"), world.run("low", priority=Priority.LOW))
     for second in range(1, 40):

@@ -10,8 +10,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosmos_batch.dispatch.contract import ExitCode
 from cosmos_batch.dispatch.output.directory import HOME
-from cosmos_batch.dispatch.worker.worker import ExitCode
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble
 from cosmos_batch.ledger import State

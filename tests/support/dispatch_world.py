@@ -122,7 +122,7 @@ class Heard:
         assert 0 < step <= steps
         self.steps.append((run_id, step))
         if self.stop_after is not None and len(self.steps) >= self.stop_after:
-            self.stop.requested = True
+            self.stop.request()
 
     def changed(self, run_id: str, state: State, cause: str) -> None:
         """Keep the change."""

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from cosmos_batch.controls import ControlName
+from cosmos_batch.dispatch.contract import ExitCode
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.service_home import ServiceHome
-from cosmos_batch.dispatch.scheduler.queue import SchedulerSettings
+from cosmos_batch.dispatch.scheduler.planned_queue import SchedulerSettings
 from cosmos_batch.dispatch.settings import DispatchSettings
 from cosmos_batch.dispatch.worker.inflight import InflightMarker
-from cosmos_batch.dispatch.worker.worker import ExitCode, LoadedEngine, Worker, WorkerSettings
+from cosmos_batch.dispatch.worker.worker import LoadedEngine, Time, Worker, WorkerPlace, WorkerSettings
 from cosmos_batch.engines.base import Engine, Job, Session
 from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine
 from cosmos_batch.errors import EngineError, OutputError
@@ -83,7 +84,7 @@ class World:
 
     root: Path
     clock: EventClock = field(default_factory=EventClock)
-    habits: SchedulerSettings = field(
+    scheduling: SchedulerSettings = field(
         default_factory=lambda: SchedulerSettings(rules=FlushRules(seconds=20, runs=32, quiet=1))
     )
     settings: DispatchSettings = field(
@@ -133,21 +134,16 @@ class World:
         """A new worker; it stops when nothing waits and nothing is to come."""
         self.workers += 1
         name = f"worker{self.workers}"
-        service = WorkerSettings(self.habits, self.settings, poll=0.25, outlook_every=5.0)
+        settings = WorkerSettings(self.scheduling, self.settings, poll=0.25, forecast_every=5.0)
         folder = OutputDirectory(self.home.videos, shared=True)
-        journal = EventLog(self.log, self.clock.now, worker=name)
-        box = InflightMarker(self.home.marker(0), name, self.clock.now)
+        log = EventLog(self.log, self.clock.now, worker=name)
+        marker = InflightMarker(self.home.marker(0), name, self.clock.now)
         made = Worker(
             LoadedEngine(engine or self.engine(), PRIOR),
-            folder,
-            self.ledger,
-            box,
-            name,
-            service,
-            journal,
+            WorkerPlace(name, folder, self.ledger, marker, log),
+            settings,
             check_stamp,
-            self.clock.now,
-            lambda seconds: self._rest(made, seconds),
+            Time(self.clock.now, lambda seconds: self._rest(made, seconds)),
             AtOnce(),
         )
         return made
@@ -156,7 +152,7 @@ class World:
         self.clock.sleep(seconds)
         done = {State.SUCCEEDED, State.FAILED, State.BLOCKED, State.CANCELLED}
         if not self.clock.ahead and set(self.ledger.queries.states()) <= done:
-            worker.stop.requested = True
+            worker.stop.request()
 
     def serve(self, engine: Engine | None = None) -> list[ExitCode]:
         """Work until nothing is left to do, with a fresh worker whenever one asks for it."""

@@ -17,7 +17,7 @@ def stopping(stop: StopToken, tell: Callable[[str], None]) -> Iterator[None]:
     def receive(_number: int, _frame: FrameType | None) -> None:
         if stop.requested:
             raise KeyboardInterrupt
-        stop.requested = True
+        stop.request()
         tell("stopping after this step, states are being saved; once more to stop at once")
 
     before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}

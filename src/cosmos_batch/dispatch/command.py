@@ -1,4 +1,4 @@
-"""Everything that one command needs, put together: folder, ledger, cost model, executor."""
+"""One command: its runs, resumed, planned and executed in an output folder."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ from collections.abc import Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
 
-from cosmos_batch.dispatch.execution.attempts import CheckOutput, DispatchContext, check_thread
+from cosmos_batch.dispatch.contract import Decision, Snapshot, Step
+from cosmos_batch.dispatch.execution.attempts import AttemptRecorder, CheckOutput, DispatchContext, check_thread
+from cosmos_batch.dispatch.execution.executor import BatchExecutor
+from cosmos_batch.dispatch.execution.measurements import MeasurementLog
+from cosmos_batch.dispatch.loop import Dispatcher
 from cosmos_batch.dispatch.output.directory import OUTPUT, OutputDirectory
+from cosmos_batch.dispatch.output.manifest import write_manifest
 from cosmos_batch.dispatch.output.provenance import InputDigests
-from cosmos_batch.dispatch.scheduler.static import Executor, Planner
-from cosmos_batch.dispatch.settings import DispatchSettings, EventSink, StopToken
+from cosmos_batch.dispatch.resume import resume
+from cosmos_batch.dispatch.scheduler.static import StaticScheduler, Waiting
+from cosmos_batch.dispatch.settings import DispatchSettings, EventSink, StopToken, Throttle
 from cosmos_batch.engines.base import Engine, Job
 from cosmos_batch.ledger import Ledger, RunStatus
 from cosmos_batch.media.verify import check_video
 from cosmos_batch.planning.cost.fit import fit
-from cosmos_batch.planning.cost.model import CostModel
+from cosmos_batch.planning.cost.model import CostModel, features
+from cosmos_batch.planning.equivalence import groups_of
 from cosmos_batch.planning.plan import Plan
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.resolve import leading_facts
@@ -49,15 +56,15 @@ def check_output(run: ResolvedRun, shape: Shape, job: Job) -> None:
 def execute(
     command: Command,
     folder: OutputDirectory,
-    watcher: EventSink,
+    events: EventSink,
     stop: StopToken,
     check: CheckOutput = check_output,
     checks: futures.Executor | None = None,
 ) -> list[RunStatus]:
-    """Make what is missing of the command's runs in the folder; return how each of them stands.
+    """Make the missing videos of the command's runs in the folder; return the runs' states, in their order.
 
-    `check` opens every output before its run counts as succeeded, in `checks` (None: a thread of its own) where
-    other runs are denoised meanwhile.
+    `check` opens every output before its run counts as succeeded, in `checks` (None: a thread of its own) while
+    other runs are denoised. Returns early, with runs still waiting, once a stop is requested.
 
     Raises InputError, StorageError, LedgerError and EngineError; what was finished or saved is kept, and the same
     command goes on from there.
@@ -65,7 +72,7 @@ def execute(
     ledger = Ledger(folder.ledger)
     checks = checks or check_thread()
     try:
-        tools = DispatchContext(
+        context = DispatchContext(
             folder=folder,
             ledger=ledger,
             identity=command.engine.identity,
@@ -74,21 +81,78 @@ def execute(
             shape=lambda run: command.engine.traits.finished(run, leading_facts(run, command.facts)),
             check=check,
             settings=command.settings,
-            events=watcher,
+            events=events,
             checks=checks,
         )
-        return Executor(command.engine, _planner(command, ledger), tools, stop).execute(command.runs)
+        resume(command.runs, context)
+        manifest = ManifestMonitor(context, [run.id for run in command.runs])
+        _dispatcher(command, context, manifest, stop).run()
+        return manifest.write()
     finally:
         checks.shutdown()
         ledger.close()
 
 
-def _planner(command: Command, ledger: Ledger) -> Planner:
-    """Plans with what has been learnt up to the moment of planning."""
+def _dispatcher(
+    command: Command, context: DispatchContext, manifest: ManifestMonitor, stop: StopToken
+) -> Dispatcher:
+    traits, ledger = command.engine.traits, context.ledger
+    measurements = MeasurementLog(ledger, command.prior, traits, context.settings.max_batch, context.counters)
+    recorder = AttemptRecorder(context, measurements)
+    ids = {run.id for run in command.runs}
 
-    def plan(runs: Sequence[ResolvedRun]) -> Plan:
-        measured = ledger.measurements.latest(command.prior.engine, command.prior.device)
-        cost = fit(measured, command.prior)
-        return plan_runs(runs, command.engine.traits, cost, facts=command.facts)
+    def waiting() -> Waiting:
+        records = ledger.queries.waiting(ids)
+        return Waiting([record.run for record in records], {record.id: record.failures for record in records})
 
-    return plan
+    scheduler = StaticScheduler(CommandPlanner(command, context), waiting, measurements.max_runs)
+    return Dispatcher(scheduler, BatchExecutor(command.engine, context, recorder), recorder, manifest, stop)
+
+
+class CommandPlanner:
+    """Plans the runs of a command with what was measured up to the moment of planning."""
+
+    def __init__(self, command: Command, context: DispatchContext) -> None:
+        self._command = command
+        self._context = context
+        self._cost = command.prior
+
+    def plan(self, runs: Sequence[ResolvedRun]) -> Plan:
+        """Plan runs, and emit the plan."""
+        command = self._command
+        measured = self._context.ledger.measurements.latest(command.prior.engine, command.prior.device)
+        self._cost = fit(measured, command.prior)
+        plan = plan_runs(runs, command.engine.traits, self._cost, facts=command.facts)
+        self._context.events.planned(plan)
+        return plan
+
+    def batch_seconds(self, runs: Sequence[ResolvedRun]) -> float:
+        """Predict the seconds of a batch of these runs."""
+        groups = groups_of(runs, self._command.engine.traits, self._command.facts)
+        works = [group.run_class.work for group in groups for _ in group.places]
+        return self._cost.batch_seconds(features(works, branches=0))
+
+
+class ManifestMonitor:
+    """Keeps the manifest up to date between batches. Main thread only."""
+
+    def __init__(self, context: DispatchContext, ids: Sequence[str]) -> None:
+        self._context = context
+        self._ids = set(ids)
+        self._pace = Throttle(0.0, context.clock)
+
+    def deciding(self, snapshot: Snapshot) -> None:
+        """Do nothing."""
+
+    def decided(self, decision: Decision) -> None:
+        """Write the manifest between two batches, for a bounded share of the time. Raises StorageError."""
+        if not isinstance(decision, Step) and self._pace.due():
+            started = self._context.clock()
+            self.write()
+            self._pace.spent(self._context.clock() - started)
+
+    def write(self) -> list[RunStatus]:
+        """Write the manifest; return the states of the command's runs. Raises StorageError and LedgerError."""
+        found = [status for status in self._context.ledger.queries.statuses() if status.id in self._ids]
+        write_manifest(self._context.folder, found)
+        return found

@@ -1,77 +1,70 @@
-"""What a command finds when it starts: which of its runs are finished, and which are to be made or made again."""
+"""Resume: decides at the start of a command which of its runs are finished, and which are to be made (again)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from cosmos_batch.dispatch.execution.attempts import DispatchContext
+from cosmos_batch.dispatch.execution.attempts import DispatchContext, output_flaw
 from cosmos_batch.dispatch.output.directory import OutputDirectory
-from cosmos_batch.dispatch.output.provenance import check_published, request_key
-from cosmos_batch.errors import InputError, OutputError, Problem
+from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.run import ResolvedRun, Run
 
 
 def obstacles(runs: Iterable[Run], folder: OutputDirectory) -> list[Problem]:
-    """The runs that cannot be published in the folder, because something else has their name."""
+    """Return the runs that cannot be published in the folder, because something else has their name."""
     found = [(run.id, folder.obstacle(run.id)) for run in runs]
     remedy = "give the run another id, or move what is there elsewhere"
     return [Problem("", None, "id", id_, obstacle, remedy) for id_, obstacle in found if obstacle]
 
 
-def resume(runs: Sequence[ResolvedRun], tools: DispatchContext) -> None:
-    """Submit settled runs, and settle by what lies in the folder, not by what the ledger remembers of it.
+def resume(runs: Sequence[ResolvedRun], context: DispatchContext) -> None:
+    """Submit runs, and set their states by the outputs in the folder, not by what the ledger says of them.
 
-    A finished output that answers the request counts, though the ledger never heard of it. Without one, a run
+    A finished output that answers the request counts, even where the ledger does not know it. Without one, a run
     is made again, also where an earlier command failed at it; only what the guardrail blocked stays blocked,
     until its request changes. Raises InputError for runs that cannot be published here.
     """
-    if problems := obstacles(runs, tools.folder):
+    if problems := obstacles(runs, context.folder):
         raise InputError(problems)
-    if reclaimed := tools.ledger.queue.reclaim("the process that had it is gone", everyone=True):
-        tools.events.noted(f"an earlier process ended before it was done: {len(reclaimed)} runs wait again")
-    tools.ledger.runs.submit(runs)
-    known = {standing.id: standing for standing in tools.ledger.queries.statuses()}
-    verdicts = _Verdicts()
+    if reclaimed := context.ledger.queue.reclaim("the process that had it is gone", everyone=True):
+        context.events.noted(f"an earlier process ended before it was done: {len(reclaimed)} runs wait again")
+    context.ledger.runs.submit(runs)
+    known = {status.id: status for status in context.ledger.queries.statuses()}
+    findings = _Findings()
     for run in runs:
-        verdicts.judge(known[run.id], _flaw(run, tools))
-    verdicts.settle(tools)
+        findings.add(known[run.id], _flaw(run, context))
+    findings.settle(context)
 
 
-def _flaw(run: ResolvedRun, tools: DispatchContext) -> str:
-    """What is wrong with the run's output in the folder; "" where it is the one that is asked for."""
-    published = tools.folder.published(run.id)
-    if not published.exists():
-        return f"{published} is missing"
+def _flaw(run: ResolvedRun, context: DispatchContext) -> str:
+    """Return what is wrong with the run's output in the folder; "" where it is the one that is asked for."""
     try:
-        check_published(published, request_key(run, tools.identity, tools.digest))
-    except OutputError as exc:
-        return str(exc)
+        return output_flaw(run, context)
     except OSError as exc:
         return f"an input cannot be read: {exc}"
-    return ""
 
 
 @dataclass(slots=True)
-class _Verdicts:
+class _Findings:
     done: set[str] = field(default_factory=set)
     found: list[str] = field(default_factory=list)  # those of them that the ledger did not know of
     again: dict[str, str] = field(default_factory=dict)  # why, by run id
 
-    def judge(self, standing: RunStatus, flaw: str) -> None:
+    def add(self, status: RunStatus, flaw: str) -> None:
         if not flaw:
-            self.done.add(standing.id)
-        if not flaw and standing.state is not State.SUCCEEDED:
-            self.found.append(standing.id)
-        elif flaw and standing.state is State.SUCCEEDED:
-            self.again[standing.id] = flaw
-        elif flaw and standing.state in (State.FAILED, State.CANCELLED):
-            self.again[standing.id] = "asked for again"
+            self.done.add(status.id)
+        if not flaw and status.state is not State.SUCCEEDED:
+            self.found.append(status.id)
+        elif flaw and status.state is State.SUCCEEDED:
+            self.again[status.id] = flaw
+        elif flaw and status.state in (State.FAILED, State.CANCELLED):
+            self.again[status.id] = "asked for again"
 
-    def settle(self, tools: DispatchContext) -> None:
-        tools.folder.delete_checkpoints(self.done)
-        tools.ledger.runs.settle(self.found, State.SUCCEEDED, "its finished output was found")
+    def settle(self, context: DispatchContext) -> None:
+        context.folder.delete_checkpoints(self.done)
+        context.ledger.runs.settle(self.found, State.SUCCEEDED, "its finished output was found")
         for reason in sorted(set(self.again.values())):
             ids = [id_ for id_, why in self.again.items() if why == reason]
-            tools.ledger.runs.settle(ids, State.QUEUED, reason)
+            context.ledger.runs.settle(ids, State.QUEUED, reason)

@@ -1,4 +1,4 @@
-"""How the dispatcher is set, told to stop, and watched."""
+"""Settings of dispatching, and the protocols by which it is stopped and observed."""
 
 from __future__ import annotations
 
@@ -14,65 +14,77 @@ from cosmos_batch.planning.plan import Plan
 class DispatchSettings:
     """What the user may choose about dispatching."""
 
-    save_every: float = 20.0  # seconds between saves of mid-denoise states; 0 saves after every step
-    max_failures: int = 3  # attempts that a run may make fail before it is failed, where trying again can help
+    save_every: float = 20.0  # seconds between checkpoints; 0 writes one after every step
+    max_failures: int = 3  # failed attempts after which a run has failed, where trying again can help
     max_batch: int | None = None  # runs of a batch at most; None: as planned
-    lease: float = 120.0  # seconds after which a silent worker's runs may be taken from it
+    lease: float = 120.0  # seconds after which the runs of a silent worker may be claimed by others
     retry_wait: float = 0.0  # seconds before a failed run is tried again; twice as long after every failure
-    longest_wait: float = 900.0  # seconds that this comes to at most
+    longest_wait: float = 900.0  # upper bound of that, seconds
     guarded: bool = False  # a supervisor starts a fresh process for an engine that broke
 
     def wait_after(self, failures: int) -> float:
-        """Seconds before a run is tried again that has failed so often."""
+        """Return the seconds before a run with so many failures is tried again."""
         return min(self.longest_wait, self.retry_wait * 2.0 ** (failures - 1))
 
 
 class EventSink(Protocol):
-    """Hears what happens, as it happens. The dispatcher never reads anything back from it."""
+    """Receives events of dispatching as they happen. Nothing is read back from it."""
 
     def planned(self, plan: Plan) -> None:
-        """A plan for everything that waits is about to be executed."""
+        """A plan of all waiting runs is about to be executed."""
 
     def launched(self, reason: str, runs: int) -> None:
         """An engine starts on so many runs; `reason` says why they are together."""
 
     def began(self, batch: int, run_ids: Sequence[str]) -> None:
-        """A batch joins."""
+        """Runs joined a batch."""
 
     def stepped(self, run_id: str, step: int, steps: int) -> None:
-        """A run has done so many denoising steps of all."""
+        """A run has done `step` of its denoising steps."""
 
     def changed(self, run_id: str, state: State, cause: str) -> None:
-        """A run's attempt has ended, or its output was found finished already."""
+        """A run's attempt has ended, or its finished output was found."""
 
     def noted(self, message: str) -> None:
-        """Something that a user wants to know, in a line."""
+        """A message of one line for the user."""
 
 
 class StopToken:
-    """A wish to stop at the next step, that a signal handler may set."""
+    """A request to stop at the next step. A signal handler may make it."""
 
     def __init__(self) -> None:
-        self.requested = False
-        self.reason = "stopped by the user"
+        self._reason: str | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether a stop was requested."""
+        return self._reason is not None
+
+    @property
+    def reason(self) -> str:
+        """Why; the default where no stop was requested."""
+        return self._reason or "dispatching has ended"
+
+    def request(self, reason: str = "stopped by the user") -> None:
+        """Request a stop."""
+        self._reason = reason
 
 
 class Throttle:
-    """When to save: every so many seconds, and never for more than a twentieth of the time."""
+    """Allows an action every so many seconds, and never for more than a share of the time."""
 
-    SHARE = 0.05
-
-    def __init__(self, every: float, clock: Callable[[], float]) -> None:
-        """Start counting now, on a clock in seconds."""
+    def __init__(self, every: float, clock: Callable[[], float], share: float = 0.05) -> None:
+        """Start counting now. `every`: seconds; `share`: of the time that the action may take at most."""
         self._clock = clock
+        self._share = share
         self._pause = self._every = every
         self._last = clock()
 
     def due(self) -> bool:
-        """Whether it is time."""
+        """Return whether the action may be done again."""
         return self._clock() - self._last >= self._pause
 
     def spent(self, seconds: float) -> None:
-        """Something was saved just now, and took so long."""
+        """Note that the action was done just now and took so long."""
         self._last = self._clock()
-        self._pause = max(self._every, seconds / self.SHARE)
+        self._pause = max(self._every, seconds / self._share)

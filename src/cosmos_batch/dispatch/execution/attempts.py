@@ -1,4 +1,4 @@
-"""What becomes of a run's attempt: its output checked and published, its end in the ledger, the user told."""
+"""Attempts: runs are claimed; an attempt ends with its output verified and published, and the ledger updated."""
 
 from __future__ import annotations
 
@@ -6,13 +6,33 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cosmos_batch.dispatch.contract import (
+    BatchBroke,
+    BatchEnd,
+    BatchEnded,
+    Cancelled,
+    Ended,
+    EngineBroke,
+    Failed,
+    LaunchFailed,
+    LeaseLost,
+    Noted,
+    Outcome,
+    PredictedCost,
+    Refused,
+    Requeued,
+    SessionReady,
+    Slot,
+    Stepped,
+)
 from cosmos_batch.dispatch.execution.leases import Leases
-from cosmos_batch.dispatch.execution.slot import Slot
+from cosmos_batch.dispatch.execution.measurements import BatchTimes, MeasurementLog
 from cosmos_batch.dispatch.observe.counters import Counters
 from cosmos_batch.dispatch.output.directory import OutputDirectory, folder_errors
 from cosmos_batch.dispatch.output.provenance import (
@@ -25,13 +45,15 @@ from cosmos_batch.dispatch.output.provenance import (
     write_description,
 )
 from cosmos_batch.dispatch.settings import DispatchSettings, EventSink, Throttle
-from cosmos_batch.engines.base import Job, Outcome, Result
-from cosmos_batch.errors import OutputError
-from cosmos_batch.ledger import Ledger, State
+from cosmos_batch.engines.base import Job
+from cosmos_batch.engines.base import Outcome as EngineOutcome
+from cosmos_batch.errors import CosmosBatchError, LedgerError, OutputError, StorageError, UnavailableError, explain
+from cosmos_batch.ledger import BatchFacts, Ledger, State
+from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import ResolvedRun
 
-PROGRESS_SECONDS = 1.0  # between two writings of denoising steps into the ledger
+PROGRESS_SECONDS = 1.0  # between two writes of denoising steps to the ledger
 
 
 class CheckOutput(Protocol):
@@ -41,13 +63,13 @@ class CheckOutput(Protocol):
 
 
 def check_thread() -> Executor:
-    """A thread to open outputs in."""
+    """Return a thread to open outputs in."""
     return ThreadPoolExecutor(1, "checks")
 
 
 @dataclass(frozen=True, slots=True)
 class DispatchContext:
-    """What dispatching needs of the world."""
+    """The ledger, the output folder and the settings that dispatching works with."""
 
     folder: OutputDirectory
     ledger: Ledger
@@ -56,7 +78,7 @@ class DispatchContext:
     digest: Digest
     shape: Callable[[ResolvedRun], Shape]  # what a run's output must measure
     check: CheckOutput
-    checks: Executor  # where outputs are opened while others are denoised
+    checks: Executor  # where outputs are opened while other runs are denoised
     settings: DispatchSettings
     events: EventSink
     clock: Callable[[], float] = time.time
@@ -65,167 +87,328 @@ class DispatchContext:
     counters: Counters = field(default_factory=Counters)
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimedBatch:
+    """A batch whose runs this process holds, with a slot for each run that is not made yet."""
+
+    batch: Batch
+    number: int  # in the ledger
+    slots: tuple[Slot, ...]
+
+
+def output_flaw(run: ResolvedRun, context: DispatchContext) -> str:
+    """Return what is wrong with a run's published output; "" where it answers the run's request.
+
+    Raises OSError where an input cannot be read.
+    """
+    published = context.folder.published(run.id)
+    if not published.exists():
+        return f"{published} is missing"
+    try:
+        check_published(published, request_key(run, context.identity, context.digest))
+    except OutputError as exc:
+        return str(exc)
+    return ""
+
+
 class AttemptRecorder:
-    """The recorder of one flight."""
+    """The only writer of attempts. Main thread only, but for `inspect`.
 
-    def __init__(self, tools: DispatchContext, batch: int, failures: dict[str, int]) -> None:
-        """`failures` holds, by run id, the attempts that a run has made fail so far, and is kept up to date."""
-        self._tools = tools
-        self._batch = batch
-        self._failures = failures
-        self._company: tuple[str, ...] = ()
-        self._pace = Throttle(PROGRESS_SECONDS, tools.clock)
+    It knows every attempt of this process that is open, so that none is left behind.
+    """
 
-    def know(self, failures: Mapping[str, int]) -> None:
-        """The same of runs that join later."""
-        self._failures |= failures
+    def __init__(self, context: DispatchContext, measurements: MeasurementLog) -> None:
+        self._context = context
+        self._measurements = measurements
+        self._times = BatchTimes(context.clock)
+        self._open: dict[int, Slot] = {}
+        self._failures: dict[str, int] = {}  # failed attempts of the open attempts' runs
+        self._members: dict[int, tuple[str, ...]] = {}  # runs that were ever in a batch, by its number
+        self._progress = Throttle(PROGRESS_SECONDS, context.clock)
 
-    def place(self, run: ResolvedRun, attempt: int) -> Slot | None:
-        """A place for the attempt; None where it has come to its end already, with or without a video."""
+    # What execution asks for before a run joins
+
+    def claim(
+        self, batch: Batch, cost: PredictedCost, failures: Mapping[str, int], into: int | None = None
+    ) -> ClaimedBatch | None:
+        """Claim the runs of a batch that still wait; None where none does.
+
+        `failures`: failed attempts so far, by run id; `into`: the number of a batch that the runs join.
+        """
+        context = self._context
+        facts = BatchFacts(context.identity["engine"], batch.shape, cost.seconds, cost.bytes, cost.alone_seconds)
+        ids = [run.id for run in batch.runs]
+        claim = context.ledger.queue.claim(ids, facts, context.worker, context.settings.lease, into)
+        if claim is None:
+            return None
+        claimed = batch.take([run for run in batch.runs if run.id in claim.attempts])
+        self._failures |= {run.id: failures.get(run.id, 0) for run in claimed.runs}
+        slots = [self._slot(run, claim.attempts[run.id], claim.batch) for run in claimed.runs]
+        return ClaimedBatch(claimed, claim.batch, tuple(slot for slot in slots if slot))
+
+    def begin(self, claimed: ClaimedBatch, *, joined: bool = False) -> None:
+        """Mark claimed runs as running; `joined`: in a batch that was running before."""
+        ids = [slot.run_id for slot in claimed.slots]
+        self._context.ledger.attempts.begin(ids)
+        self._context.events.began(claimed.number, ids)
+        if joined:
+            self._context.counters.count("joins", len(ids))
+        else:
+            self._times.begin(claimed.number, claimed.batch)
+        self._times.join(claimed.number, claimed.slots)
+
+    def launched(self, launch: Launch) -> None:
+        """Emit that an engine starts on a launch."""
+        self._context.events.launched(launch.reason, len(launch.runs))
+
+    def inspect(self, slot: Slot) -> None:
+        """Open a run's output. Raises OutputError where it does not hold. Any thread may call it."""
+        self._context.check(slot.run, self._context.shape(slot.run), slot.job)
+
+    def _slot(self, run: ResolvedRun, attempt: int, number: int) -> Slot | None:
+        """Return a slot for the attempt; None where the attempt has ended already, with or without a video."""
         try:
-            return None if self._is_made(run, attempt) else self._seat(run, attempt)
+            if not output_flaw(run, self._context):
+                self._found(run, attempt)
+                return None
+            return self._make_slot(run, attempt, number)
         except OSError as exc:
-            self._refused(run, attempt, f"an input cannot be read: {exc.filename}: {exc.strerror}")
+            self._refuse(run, attempt, f"an input cannot be read: {exc.filename}: {exc.strerror}")
             return None
 
-    def _seat(self, run: ResolvedRun, attempt: int) -> Slot:
-        """With its folder made. Raises OSError where an input cannot be read."""
-        tools = self._tools
-        key = request_key(run, tools.identity, tools.digest)
-        state = tools.folder.checkpoint(run.id, key)
-        job = Job(run, tools.folder.work(attempt), state)
-        self._company += (run.id,)
-        tools.leases.take(attempt)
-        return Slot(job, attempt, resumed=state.exists(), started=tools.clock())
+    def _make_slot(self, run: ResolvedRun, attempt: int, number: int) -> Slot:
+        """Make the attempt's folder. Raises OSError where an input cannot be read."""
+        context = self._context
+        key = request_key(run, context.identity, context.digest)
+        state = context.folder.checkpoint(run.id, key)
+        job = Job(run, context.folder.work(attempt), state)
+        context.leases.take(attempt)
+        slot = Slot(job, attempt, number, resumed=state.exists(), started=context.clock())
+        self._open[attempt] = slot
+        self._members[number] = (*self._members.get(number, ()), run.id)
+        return slot
 
-    def _is_made(self, run: ResolvedRun, attempt: int) -> bool:
-        """Whether the run's finished output lies there already: published by a process that died right after.
-
-        Then the attempt ends with it. Raises OSError where an input cannot be read.
-        """
-        tools = self._tools
-        published = tools.folder.published(run.id)
-        if not published.exists():
-            return False
-        try:
-            check_published(published, request_key(run, tools.identity, tools.digest))
-        except OutputError:
-            return False
+    def _found(self, run: ResolvedRun, attempt: int) -> None:
+        """End an attempt whose output was published by a process that was killed right after."""
         reason = "its finished output was found"
-        tools.ledger.attempts.finish(attempt, State.SUCCEEDED, reason)
-        tools.events.changed(run.id, State.SUCCEEDED, reason)
-        tools.folder.delete_checkpoints({run.id})
-        return True
+        self._context.ledger.attempts.finish(attempt, State.SUCCEEDED, reason)
+        self._context.events.changed(run.id, State.SUCCEEDED, reason)
+        self._context.folder.delete_checkpoints({run.id})
 
-    def stepped(self, seat: Slot, seats: Sequence[Slot]) -> None:
-        """Show a step at once, and write all of them down now and then, which renews the lease."""
-        self._tools.events.stepped(seat.id, seat.step, seat.steps)
-        self._tools.counters.count("steps")
-        if self._pace.due():
-            started = self._tools.clock()
-            steps = {other.attempt: (other.step, other.steps) for other in seats if not other.landed}
-            self._tools.ledger.attempts.progress(steps, self._tools.settings.lease)
-            self._pace.spent(self._tools.clock() - started)
+    def _refuse(self, run: ResolvedRun, attempt: int, cause: str) -> None:
+        """Fail an attempt before it has a slot."""
+        self._context.ledger.attempts.finish(attempt, State.FAILED, cause, failure=True)
+        self._context.leases.drop(attempt)
+        self._context.events.changed(run.id, State.FAILED, cause)
 
-    def noted(self, message: str) -> None:
-        """Tell the user."""
-        self._tools.events.noted(message)
+    # Outcomes
 
-    def inspect(self, seat: Slot) -> None:
-        """Open a run's output. Raises OutputError where it does not hold. Any thread may do so."""
-        run = seat.job.run
-        self._tools.check(run, self._tools.shape(run), seat.job)
+    def record(self, outcome: Outcome) -> None:
+        """Record an outcome. Raises StorageError, LedgerError and UnavailableError."""
+        match outcome:
+            case Stepped():
+                self._stepped(outcome)
+            case Ended() | Failed() | Requeued() | Cancelled() | LeaseLost():
+                self._attempt_ended(outcome)
+            case BatchEnded():
+                self._batch_ended(outcome)
+            case BatchBroke():
+                self._batch_broke(outcome)
+            case SessionReady():
+                self._measurements.loaded(outcome.launch, outcome.seconds)
+            case LaunchFailed():
+                self._launch_failed(outcome)
+            case Refused():
+                self._context.ledger.runs.settle([outcome.run_id], State.FAILED, outcome.reason)
+            case Noted():
+                self._context.events.noted(outcome.message)
+            case EngineBroke():
+                self._context.events.noted(f"the engine broke: {outcome.cause}")
 
-    def ended(self, seat: Slot, result: Result, inspected: Callable[[], None] | None = None) -> None:
-        """Act on what the engine says. `inspected` gives what came of `inspect`; None: it is done here.
+    def release(self, reason: str) -> None:
+        """Requeue every attempt that is still open, as far as the ledger can be written."""
+        for slot in list(self._open.values()):
+            with suppress(CosmosBatchError):
+                self._requeue(slot, reason)
 
-        Raises StorageError and LedgerError.
-        """
-        match result.outcome:
-            case Outcome.SUCCEEDED:
-                self._succeeded(seat, inspected or (lambda: self.inspect(seat)))
-            case Outcome.BLOCKED:
-                self._close(seat, State.BLOCKED, result.cause)
-                self._forget_state(seat)
-            case Outcome.PREEMPTED:
-                self.put_back(seat, result.cause)
-            case Outcome.FAILED:
-                self.failed(seat, result.cause, result.retryable)
+    def forget(self) -> set[int]:
+        """Forget every open attempt, whose runs were requeued in another way; return the attempts."""
+        forgotten = set(self._open)
+        for attempt in forgotten:
+            self._context.leases.drop(attempt)
+        self._open.clear()
+        self._failures.clear()
+        self._members.clear()
+        self._times.clear()
+        return forgotten
 
-    def _succeeded(self, seat: Slot, inspected: Callable[[], None]) -> None:
-        tools = self._tools
-        if not tools.ledger.attempts.renew([seat.attempt], tools.settings.lease):
-            self.lost(seat)
+    def _stepped(self, outcome: Stepped) -> None:
+        """Emit the step; every second write all steps to the ledger, which renews the leases."""
+        context = self._context
+        self._times.stepped(outcome)
+        context.events.stepped(outcome.slot.run_id, outcome.step, outcome.steps)
+        context.counters.count("steps")
+        if self._progress.due():
+            started = context.clock()
+            context.ledger.attempts.progress(self._times.progress(self._open), context.settings.lease)
+            self._progress.spent(context.clock() - started)
+
+    def _attempt_ended(self, outcome: Ended | Failed | Requeued | Cancelled | LeaseLost) -> None:
+        started = self._context.clock()
+        slot = outcome.slot
+        match outcome:
+            case Ended():
+                self._ended(outcome)
+            case Failed(cause=cause, retryable=retryable):
+                self._fail(slot, cause, retryable)
+            case Requeued(reason=reason, preempted=preempted):
+                self._context.counters.count("preemptions", float(preempted))
+                self._requeue(slot, reason)
+            case Cancelled(reason=reason):
+                self._cancel(slot, reason)
+            case LeaseLost():
+                self._drop_lost(slot)
+        if isinstance(outcome, Ended) and outcome.finishing:
+            self._times.finished(slot, started if outcome.since is None else outcome.since)
+        self._end_batch_when_over(slot.batch)
+
+    def _ended(self, outcome: Ended) -> None:
+        slot, result = outcome.slot, outcome.result
+        try:
+            match result.outcome:
+                case EngineOutcome.SUCCEEDED:
+                    self._succeed(slot, outcome.inspection.result if outcome.inspection else None)
+                case EngineOutcome.BLOCKED:
+                    self._close(slot, State.BLOCKED, result.cause)
+                    self._forget_state(slot)
+                case EngineOutcome.PREEMPTED:
+                    self._requeue(slot, result.cause)
+                case EngineOutcome.FAILED:
+                    self._fail(slot, result.cause, result.retryable)
+        except (StorageError, LedgerError, UnavailableError):
+            raise
+        except Exception as exc:
+            self._fail(slot, explain(exc), retryable=False)
+
+    def _succeed(self, slot: Slot, inspection: Callable[[], None] | None) -> None:
+        context = self._context
+        if not context.ledger.attempts.renew([slot.attempt], context.settings.lease):
+            self._drop_lost(slot)
             return
         try:
-            inspected()
-            self._describe(seat)
-            tools.folder.publish(seat.job.folder, seat.id)
+            if inspection is None:
+                self.inspect(slot)
+            else:
+                inspection()
+            self._describe(slot)
+            context.folder.publish(slot.job.folder, slot.run_id)
         except OutputError as exc:
-            self.failed(seat, f"its output does not hold: {exc}", retryable=True)
+            self._fail(slot, f"its output does not hold: {exc}", retryable=True)
         else:
-            self._close(seat, State.SUCCEEDED, "")
-            self._forget_state(seat)
+            self._close(slot, State.SUCCEEDED, "")
+            self._forget_state(slot)
 
-    def _describe(self, seat: Slot) -> None:
-        tools = self._tools
-        circumstances = AttemptInfo(
-            seat.attempt, self._batch, self._company, seat.started, tools.clock(), seat.resumed
-        )
-        with folder_errors(tools.folder.root):
-            made = describe(seat.job.run, seat.job.folder, tools.identity, tools.digest, circumstances)
-            write_description(seat.job.folder, made)
+    def _describe(self, slot: Slot) -> None:
+        context = self._context
+        members = self._members.get(slot.batch, (slot.run_id,))
+        info = AttemptInfo(slot.attempt, slot.batch, members, slot.started, context.clock(), slot.resumed)
+        with folder_errors(context.folder.root):
+            made = describe(slot.run, slot.job.folder, context.identity, context.digest, info)
+            write_description(slot.job.folder, made)
 
-    def failed(self, seat: Slot, cause: str, retryable: bool) -> bool:
-        """Count a failure against the run, unless the output folder is what is wrong; whether it is tried again.
+    def _fail(self, slot: Slot, cause: str, retryable: bool) -> None:
+        """Count a failure against the run, unless the output folder is at fault.
 
-        What failed from a saved state is tried again from its start: the state may be the reason.
+        A run that failed from a checkpoint is tried again from its start: the checkpoint may be the reason.
         """
-        self._tools.folder.probe()
-        self._forget_state(seat)
-        count = self._failures[seat.id] = self._failures.get(seat.id, 0) + 1
-        again = (retryable or seat.resumed) and count < self._tools.settings.max_failures
-        if again:
-            self._tools.counters.count("retries")
-            self._close(seat, State.QUEUED, cause, failure=True, wait=self._tools.settings.wait_after(count))
+        settings = self._context.settings
+        self._context.folder.probe()
+        self._forget_state(slot)
+        count = self._failures.get(slot.run_id, 0) + 1
+        if (retryable or slot.resumed) and count < settings.max_failures:
+            self._context.counters.count("retries")
+            self._close(slot, State.QUEUED, cause, failure=True, wait=settings.wait_after(count))
         else:
-            self._close(seat, State.FAILED, cause, failure=True)
-        return again
+            self._close(slot, State.FAILED, cause, failure=True)
 
-    def dropped(self, seat: Slot, reason: str) -> None:
-        """Cancel a run on its way, or let one go that was taken from this process."""
-        if seat.attempt in self._tools.leases.lost:
-            self.lost(seat)
+    def _cancel(self, slot: Slot, reason: str) -> None:
+        if slot.attempt in self._context.leases.lost:
+            self._drop_lost(slot)
         else:
-            self._close(seat, State.CANCELLED, reason)
-            self._forget_state(seat)
+            self._close(slot, State.CANCELLED, reason)
+            self._forget_state(slot)
 
-    def lost(self, seat: Slot) -> None:
-        """Its lease ran out, so that it is somebody else's now: leave no trace."""
-        self._tools.events.noted(f"{seat.id}: its lease ran out, and another worker may have it")
-        self._leave(seat)
+    def _requeue(self, slot: Slot, reason: str) -> None:
+        """Let a run wait again, from its checkpoint where there is one. It is not the run's fault."""
+        self._close(slot, State.PREEMPTED if slot.job.state.exists() else State.QUEUED, reason)
 
-    def _refused(self, run: ResolvedRun, attempt: int, cause: str) -> None:
-        """Fail a run that could not even be seated."""
-        self._tools.ledger.attempts.finish(attempt, State.FAILED, cause, failure=True)
-        self._tools.leases.drop(attempt)
-        self._tools.events.changed(run.id, State.FAILED, cause)
+    def _drop_lost(self, slot: Slot) -> None:
+        """Discard an attempt's files: its lease expired, and another worker may own the run."""
+        self._context.events.noted(f"{slot.run_id}: its lease ran out, and another worker may have it")
+        self._leave(slot)
 
-    def put_back(self, seat: Slot, reason: str) -> None:
-        """Let a run wait again, from its saved state where there is one. It is not the run's fault."""
-        self._close(seat, State.PREEMPTED if seat.job.state.exists() else State.QUEUED, reason)
+    def _close(self, slot: Slot, state: State, cause: str, *, failure: bool = False, wait: float = 0.0) -> None:
+        steps = self._times.steps(slot)
+        self._context.ledger.attempts.finish(slot.attempt, state, cause, failure=failure, wait=wait, steps=steps)
+        self._context.events.changed(slot.run_id, state, cause)
+        self._leave(slot)
 
-    def _close(self, seat: Slot, state: State, cause: str, *, failure: bool = False, wait: float = 0.0) -> None:
-        steps = seat.step, seat.steps
-        self._tools.ledger.attempts.finish(seat.attempt, state, cause, failure=failure, wait=wait, steps=steps)
-        self._tools.events.changed(seat.id, state, cause)
-        self._leave(seat)
+    def _leave(self, slot: Slot) -> None:
+        self._context.leases.drop(slot.attempt)
+        self._open.pop(slot.attempt, None)
+        self._failures.pop(slot.run_id, None)
+        shutil.rmtree(slot.job.folder, ignore_errors=True)
 
-    def _leave(self, seat: Slot) -> None:
-        self._tools.leases.drop(seat.attempt)
-        seat.landed = True
-        shutil.rmtree(seat.job.folder, ignore_errors=True)
+    def _forget_state(self, slot: Slot) -> None:
+        with folder_errors(self._context.folder.root):
+            slot.job.state.unlink(missing_ok=True)
 
-    def _forget_state(self, seat: Slot) -> None:
-        with folder_errors(self._tools.folder.root):
-            seat.job.state.unlink(missing_ok=True)
+    # Batches and launches
+
+    def _batch_ended(self, outcome: BatchEnded) -> None:
+        if outcome.end is BatchEnd.CRASHED or not self._times.knows(outcome.number):
+            seconds = self._times.seconds(outcome.number)
+            self._context.ledger.attempts.end_batch(outcome.number, outcome.cause, seconds)
+            self._forget_batch(outcome.number)
+        else:
+            self._times.end(outcome)
+            self._end_batch_when_over(outcome.number)
+        if outcome.end is BatchEnd.CRASHED:
+            self._context.folder.probe()
+
+    def _end_batch_when_over(self, number: int) -> None:
+        """End a batch once all its runs have ended, and learn how long it took."""
+        over = self._times.over(number, self._open)
+        if over is None:
+            return
+        self._context.ledger.attempts.end_batch(number, over.cause, over.seconds)
+        self._measurements.took(over)
+        self._forget_batch(number)
+
+    def _forget_batch(self, number: int) -> None:
+        self._times.forget(number)
+        self._members.pop(number, None)
+
+    def _batch_broke(self, outcome: BatchBroke) -> None:
+        context = self._context
+        runs = len(outcome.running)
+        if outcome.end is BatchEnd.OUT_OF_MEMORY:
+            self._measurements.too_many(outcome.batch.shape, runs)
+        if outcome.foreign and context.settings.guarded:
+            suspects = outcome.running if runs > 1 else {}
+            context.ledger.crashes.record_crash(suspects, outcome.cause)
+            context.events.noted(f"the engine broke: {outcome.cause}")
+        elif runs > 1:
+            context.counters.count("splits")
+            context.events.noted(f"a batch of {runs} is halved: {outcome.cause}")
+
+    def _launch_failed(self, outcome: LaunchFailed) -> None:
+        """In a service, let the runs of a launch that cannot start wait, so that others are made meanwhile."""
+        settings = self._context.settings
+        if not settings.guarded:
+            return
+        runs = outcome.launch.runs
+        wait = settings.wait_after(1 + outcome.failures)
+        self._context.events.noted(f"a launch of {len(runs)} runs cannot start: {outcome.error}")
+        ids = [run.id for run in runs]
+        self._context.ledger.queue.defer(ids, str(outcome.error), wait, settings.max_failures)

@@ -1,18 +1,16 @@
-"""One batch in the air: its runs join a session, go step by step, and each of them lands exactly once."""
+"""The running batch: its runs join a session, take steps, and leave it for one outcome each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from enum import Enum, auto
-from typing import Protocol
 
-from cosmos_batch.dispatch.execution.finishing import FinishingRuns
-from cosmos_batch.dispatch.execution.slot import AttemptSink, Slot
-from cosmos_batch.dispatch.settings import StopToken, Throttle
-from cosmos_batch.engines.base import Event, Outcome, Progress, Result, Session
+from cosmos_batch.dispatch.contract import Cancelled, Ended, Outcome, Requeued, Slot, SlotView, Stepped
+from cosmos_batch.dispatch.execution.finishing import FinishingRuns, take_out
+from cosmos_batch.dispatch.settings import Throttle
+from cosmos_batch.engines.base import Event, Progress, Result, Session
+from cosmos_batch.engines.base import Outcome as EngineOutcome
 from cosmos_batch.errors import (
-    CosmosBatchError,
     EngineError,
     LedgerError,
     OutOfMemoryError,
@@ -20,197 +18,142 @@ from cosmos_batch.errors import (
     UnavailableError,
     explain,
 )
-from cosmos_batch.run import ResolvedRun
-
-
-class BatchEnd(Enum):
-    """How a flight ended for those still aboard."""
-
-    DONE = auto()  # nobody is, though some may still have to be finished
-    STOPPED = auto()  # set aside, because the user wants to stop
-    OUT_OF_MEMORY = auto()  # set aside, because the batch does not fit
-    CRASHED = auto()  # the session broke, and may not be used again
-
-
-class Steward(Protocol):
-    """Decides between two steps who comes and who goes."""
-
-    def between(self, flight: RunningBatch) -> None:
-        """Let runs join, set runs aside, or drop them. Called before every step."""
 
 
 class RunningBatch:
-    """A batch of runs in a session. Single-threaded: whatever happens, happens between two steps."""
+    """The runs of one batch that need the device. Main thread only; everything happens between two steps.
+
+    The only owner of its slots: a slot is in the running batch, with `FinishingRuns`, or has ended.
+    """
 
     def __init__(
         self,
         session: Session,
-        seats: Sequence[Slot],
-        recorder: AttemptSink,
-        stragglers: FinishingRuns,
-        stop: StopToken,
-        pace: Throttle,
+        number: int,
+        finishing: FinishingRuns,
+        checkpoints: Throttle,
         clock: Callable[[], float],
-        steward: Steward | None = None,
     ) -> None:
-        """`stragglers`: of the batches before, joined by those of this one; `steward`: who lets runs in and takes
-        them out on the way, None: nobody does.
-        """
+        """`number`: of the batch, in the ledger; `checkpoints`: when states are saved."""
         self._session = session
-        self._seats = {seat.id: seat for seat in seats}
-        self._left: list[Slot] = []  # by runs that were set aside and came back to another
-        self._recorder = recorder
-        self._stragglers = stragglers
-        self._stop = stop
-        self._pace = pace
+        self._number = number
+        self._finishing = finishing
+        self._checkpoints = checkpoints
         self._clock = clock
-        self._steward = steward
-        self.cause = ""  # of a landing other than DONE
-        self.foreign = False  # it crashed on an error that is not one of ours
-        self.advances = 0  # steps that the session has taken with somebody aboard
+        self._slots: dict[str, Slot] = {}
+        self._steps: dict[str, tuple[int, int]] = {}  # done, and in all, by run id
 
     @property
-    def running(self) -> list[Slot]:
-        """The seats that have not landed, and need the device."""
-        return [seat for seat in self._seats.values() if not (seat.landed or seat.finishing)]
+    def running(self) -> bool:
+        """Whether any run needs the device."""
+        return bool(self._slots)
 
-    @property
-    def slots(self) -> list[Slot]:
-        """Everybody who is or was aboard."""
-        return [*self._left, *self._seats.values()]
+    def views(self, lost: frozenset[int] | set[int] = frozenset()) -> tuple[SlotView, ...]:
+        """Return the running slots; `lost`: attempts whose leases were lost."""
+        return tuple(
+            SlotView(slot.run, slot.attempt, *self._steps[run_id], lost=slot.attempt in lost)
+            for run_id, slot in self._slots.items()
+        )
 
-    def run(self) -> BatchEnd:
-        """Take every run to its end, or as far as it needs the device; the rest is the stragglers'.
+    def join(self, slots: Sequence[Slot]) -> Iterator[Outcome]:
+        """Let runs join, at the end of a step. Raises OutOfMemoryError."""
+        for slot in slots:
+            self._slots[slot.run_id] = slot
+            self._steps[slot.run_id] = 0, 0
+        for slot in slots:
+            yield from self._join(slot)
+        self.hand_over()
 
-        Raises StorageError, LedgerError and UnavailableError, with every run set aside.
-        """
-        try:
-            return self._fly()
-        except OutOfMemoryError as exc:
-            self.cause = str(exc) or "out of memory"
-            self._hand_on()
-            self._set_aside()
-            return BatchEnd.OUT_OF_MEMORY
-        except (StorageError, LedgerError, UnavailableError):
-            self._set_aside()
-            raise
-        except Exception as exc:
-            self.cause = explain(exc)
-            self.foreign = not isinstance(exc, CosmosBatchError)
-            return BatchEnd.CRASHED
+    def advance(self) -> Iterator[Outcome]:
+        """Take every run one step further. Raises what the session raises."""
+        yield from self._take(self._session.advance())
+        yield from self._finishing.collect()
+        self.hand_over()
+        yield from self._check_active()
+        self._save_when_due()
 
-    def _fly(self) -> BatchEnd:
-        for seat in self.running:
-            self._join(seat)
-        self._hand_on()
-        while self.running:
-            if self._steward is not None:
-                self._steward.between(self)
-            if self._stop.requested:
-                self.cause = self._stop.reason
-                self._set_aside()
-                return BatchEnd.STOPPED
-            if not self.running:
-                break
-            self._take(self._session.advance())
-            self._stragglers.collect()
-            self._hand_on()
-            self._check_company()
-            self._save_when_due()
-        return BatchEnd.DONE
-
-    def admit(self, seats: Sequence[Slot]) -> None:
-        """Let others in, at a step's end."""
-        for seat in seats:
-            if seat.id in self._seats:
-                self._left.append(self._seats[seat.id])
-            self._seats[seat.id] = seat
-        for seat in seats:
-            self._join(seat)
-        self._hand_on()
-
-    def prefetch(self, runs: Sequence[ResolvedRun], *, certain: bool) -> None:
-        """These runs are to join the session next, if no other worker is sooner: it may read what they need."""
-        self._session.prefetch(runs, certain=certain)
-
-    def preempt(self, run_id: str, reason: str) -> None:
-        """Take a run out with its state saved, at a step's end; it waits again. Raises StorageError."""
-        seat = self._seats[run_id]
+    def preempt(self, run_id: str) -> Outcome:
+        """Save a run and take it out, so that it waits again. Raises StorageError."""
         self._session.save(run_id)
         self._session.leave(run_id)
-        self._recorder.put_back(seat, reason)
-        seat.landed = True
+        return Requeued(self._remove(run_id), "preempted by an urgent run", preempted=True)
 
-    def drop(self, run_id: str, reason: str) -> None:
-        """Take a run out that nobody wants any more, at a step's end."""
-        seat = self._seats[run_id]
+    def cancel(self, run_id: str) -> Outcome:
+        """Take a run out for good."""
         self._session.leave(run_id)
-        self._recorder.dropped(seat, reason)
-        seat.landed = True
+        return Cancelled(self._remove(run_id), "cancelled")
 
-    def _join(self, seat: Slot) -> None:
-        """Let a run in. What it raises concerns it alone, but for memory, which it shares."""
+    def suspend(self, reason: str) -> Iterator[Outcome]:
+        """Save every run and take it out, so that it waits again."""
+        for slot in list(self._slots.values()):
+            if slot.run_id in self._session.active:
+                yield from take_out(slot, self._session)
+            yield Requeued(self._remove(slot.run_id), reason)
+
+    def save_and_leave(self) -> Iterator[Outcome]:
+        """Save every run and take it out of the session; the slots stay, for `forget`."""
+        for slot in self._slots.values():
+            if slot.run_id in self._session.active:
+                yield from take_out(slot, self._session)
+
+    def forget(self) -> list[Slot]:
+        """Drop the slots and return them; their outcomes are the caller's."""
+        slots = list(self._slots.values())
+        self._slots.clear()
+        self._steps.clear()
+        return slots
+
+    def hand_over(self) -> None:
+        """Give the runs that need the device no more to `FinishingRuns`."""
+        for run_id in self._session.finishing:
+            if run_id in self._slots:
+                self._finishing.add(self._remove(run_id))
+
+    def _join(self, slot: Slot) -> Iterator[Outcome]:
+        """Let a run join. An error concerns this run alone, except for memory, which all runs share."""
         try:
-            self._stragglers.give_way(seat.id, self._session)
-            self._take(self._session.join(seat.job))
+            yield from self._finishing.give_way(slot.run_id, self._session)
+            yield from self._take(self._session.join(slot.job))
         except (OutOfMemoryError, StorageError, LedgerError, UnavailableError):
             raise
         except Exception as exc:
             with suppress(Exception):  # it may not have got far enough to leave
-                self._session.leave(seat.id)
-            if not seat.landed:
-                self._land(seat, Result(seat.id, Outcome.FAILED, explain(exc)))
+                self._session.leave(slot.run_id)
+            if slot.run_id in self._slots:
+                failure = Result(slot.run_id, EngineOutcome.FAILED, explain(exc))
+                yield Ended(self._remove(slot.run_id), failure)
 
-    def _take(self, events: Iterable[Event]) -> None:
-        went = False
+    def _take(self, events: Iterable[Event]) -> Iterator[Outcome]:
+        first = True
         for event in events:
-            if self._stragglers.heard(event):
+            if event.run_id in self._finishing:
+                yield from self._finishing.accept(event)
                 continue
-            seat = self._seats.get(event.run_id)
-            if seat is None or seat.landed:
-                raise EngineError(f"the engine speaks of {event.run_id!r}, which is not in the batch")
+            slot = self._slots.get(event.run_id)
+            if slot is None:
+                raise EngineError(f"the engine reports {event.run_id!r}, which is not in the batch")
             if isinstance(event, Progress):
-                self.advances += not went
-                went = True
-                seat.went(event.step, event.steps)
-                self._recorder.stepped(seat, [*self._seats.values(), *self._stragglers.seats])
+                self._steps[event.run_id] = event.step, event.steps
+                yield Stepped(slot, event.step, event.steps, first)
+                first = False
             else:
-                self._land(seat, event)
+                yield Ended(self._remove(event.run_id), event)
 
-    def _hand_on(self) -> None:
-        """Whoever needs nothing of the device any more is not aboard: others may be meanwhile."""
-        finishing = set(self._session.finishing)
-        for seat in self.running:
-            if seat.id in finishing:
-                self._stragglers.take(seat, self._recorder)
+    def _remove(self, run_id: str) -> Slot:
+        del self._steps[run_id]
+        return self._slots.pop(run_id)
 
-    def _land(self, seat: Slot, result: Result) -> None:
-        self._recorder.ended(seat, result)
-        seat.landed = True
-
-    def _check_company(self) -> None:
-        """A run that the engine has dropped without a word would be waited for without end."""
-        lost = {seat.id for seat in self.running} - set(self._session.active)
+    def _check_active(self) -> Iterator[Outcome]:
+        """Refuse a session that dropped a run without a result, which would be waited for without end."""
+        lost = self._slots.keys() - set(self._session.active)
         if lost:
             raise EngineError(f"the engine has lost {', '.join(sorted(lost))} without a result")
-        self._stragglers.check(self._session.active)
+        yield from self._finishing.check_active(self._session.active)
 
     def _save_when_due(self) -> None:
-        if not self.running or not self._pace.due():
+        if not self._slots or not self._checkpoints.due():
             return
         started = self._clock()
-        for seat in self.running:
-            self._session.save(seat.id)
-        self._pace.spent(self._clock() - started)
-
-    def _set_aside(self) -> None:
-        """Save whoever is aboard and let them leave; one that cannot be saved goes on from its last state."""
-        for seat in self.running:
-            if seat.id not in self._session.active:
-                continue
-            try:
-                self._session.save(seat.id)
-            except Exception as exc:
-                self._recorder.noted(f"{seat.id}: its state could not be saved ({explain(exc)})")
-            with suppress(Exception):  # the session is about to be closed, or the run to be joined anew
-                self._session.leave(seat.id)
+        for run_id in self._slots:
+            self._session.save(run_id)
+        self._checkpoints.spent(self._clock() - started)

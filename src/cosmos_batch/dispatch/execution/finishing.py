@@ -1,137 +1,141 @@
-"""Runs that are denoised and not yet finished: their files are written and checked while others are in the air."""
+"""Finishing runs: denoising is complete, outputs are written and verified while later batches run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import suppress
+from dataclasses import dataclass
 
-from cosmos_batch.dispatch.execution.slot import AttemptSink, Slot
-from cosmos_batch.engines.base import Event, Outcome, Result, Session
-from cosmos_batch.errors import EngineError, LedgerError, StorageError, UnavailableError, explain
+from cosmos_batch.dispatch.contract import Ended, Failed, LeaseLost, Noted, Outcome, Requeued, Slot
+from cosmos_batch.engines.base import Event, Result, Session
+from cosmos_batch.engines.base import Outcome as EngineOutcome
+from cosmos_batch.errors import EngineError, explain
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A run whose files are written and are being verified."""
+
+    result: Result
+    inspection: Future[None]
 
 
 class FinishingRuns:
-    """The runs of a launch that its session is only finishing, each with the recorder of its own batch.
+    """The runs that a session is only finishing, of whatever batch.
 
-    Nobody aboard answers for them, nor they for anybody aboard: what goes wrong with one is its own failure.
+    Main thread only; outputs are verified in `checks`. A failure of one run concerns neither the others nor the
+    running batch.
     """
 
-    def __init__(self, clock: Callable[[], float], checks: Executor, landed: Callable[[], None]) -> None:
-        """`checks`: where outputs are opened; `landed` is called when one has."""
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        checks: Executor,
+        inspect: Callable[[Slot], None],
+    ) -> None:
+        """`inspect` verifies a slot's output in `checks` and raises OutputError."""
         self._clock = clock
         self._checks = checks
-        self._landed = landed
-        self._waiting: dict[str, tuple[Slot, AttemptSink]] = {}
-        self._written: dict[str, tuple[Result, Future[None]]] = {}  # those of them whose files are opened
-        self.seconds = 0.0  # that their landings held others up
+        self._inspect = inspect
+        self._slots: dict[str, Slot] = {}
+        self._written: dict[str, _Written] = {}
 
     @property
-    def seats(self) -> list[Slot]:
-        """Those that have not landed."""
-        return [seat for seat, _ in self._waiting.values()]
+    def run_ids(self) -> tuple[str, ...]:
+        """Ids of the runs."""
+        return tuple(self._slots)
 
-    def take(self, seat: Slot, recorder: AttemptSink) -> None:
-        """A run is not aboard any more."""
-        seat.finishing = True
-        self._waiting[seat.id] = seat, recorder
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._slots
 
-    def heard(self, event: Event, since: float | None = None) -> bool:
-        """Whether the event is of one of them, who lands by its result, once its files are opened; `since` when
-        others wait for that.
+    def add(self, slot: Slot) -> None:
+        """Take a run over from the running batch."""
+        self._slots[slot.run_id] = slot
+
+    def accept(self, event: Event, since: float | None = None) -> Iterator[Outcome]:
+        """Take an event of one of the runs.
+
+        `since`: seconds since 1970 from when on dispatching waits for it; None: it does not.
         """
-        if event.run_id not in self._waiting:
-            return False
-        if isinstance(event, Result) and event.outcome is Outcome.SUCCEEDED:
-            seat, recorder = self._waiting[event.run_id]
-            self._written[seat.id] = event, self._checks.submit(recorder.inspect, seat)
-            self.collect(since)
+        slot = self._slots[event.run_id]
+        if isinstance(event, Result) and event.outcome is EngineOutcome.SUCCEEDED:
+            self._written[slot.run_id] = _Written(event, self._checks.submit(self._inspect, slot))
+            yield from self.collect(since)
         elif isinstance(event, Result):
-            self._land(event, None, self._clock() if since is None else since)
-        return True
+            yield self._ended(Ended(slot, event, finishing=True, since=since))
 
-    def collect(self, since: float | None = None) -> None:
-        """Land those whose files have been opened; `since` when others wait for that."""
-        for result, opened in [each for each in self._written.values() if each[1].done()]:
-            self._land(result, opened, self._clock() if since is None else since)
+    def collect(self, since: float | None = None) -> Iterator[Outcome]:
+        """End the runs whose outputs have been verified."""
+        for written in [written for written in self._written.values() if written.inspection.done()]:
+            slot = self._slots[written.result.run_id]
+            yield self._ended(
+                Ended(slot, written.result, finishing=True, inspection=written.inspection, since=since)
+            )
 
-    def check(self, active: Collection[str]) -> None:
-        """Fail those that the engine has dropped without a word, which would be waited for without end."""
-        for seat, recorder in list(self._waiting.values()):
-            if seat.id not in active and seat.id not in self._written:
-                recorder.failed(seat, f"the engine has lost {seat.id} without a result", retryable=False)
-                self._forget(seat)
+    def check_active(self, active: Collection[str]) -> Iterator[Outcome]:
+        """Fail the runs that the session dropped without a result."""
+        for slot in list(self._slots.values()):
+            if slot.run_id not in active and slot.run_id not in self._written:
+                cause = f"the engine has lost {slot.run_id} without a result"
+                yield self._ended(Failed(slot, cause, retryable=False))
 
-    def give_way(self, run_id: str, session: Session) -> None:
-        """A run joins anew. An attempt of it that is still being finished is not ours any more."""
-        if run_id in self._waiting:
-            seat, recorder = self._waiting[run_id]
-            if run_id in self._written:
-                wait([self._written[run_id][1]])
-            else:
-                session.leave(run_id)
-            recorder.lost(seat)
-            self._forget(seat)
+    def give_way(self, run_id: str, session: Session) -> Iterator[Outcome]:
+        """Drop an earlier attempt at a run that was claimed anew: its lease was lost."""
+        slot = self._slots.get(run_id)
+        if slot is None:
+            return
+        if run_id in self._written:
+            wait([self._written[run_id].inspection])
+        else:
+            session.leave(run_id)
+        yield self._ended(LeaseLost(slot))
 
-    def see_through(self, session: Session) -> None:
-        """Wait until all have landed, while nobody is aboard. Raises what the session raises."""
-        while self._waiting:
+    def wait_for_one(self, session: Session) -> Iterator[Outcome]:
+        """Wait until a run may have ended, while no run needs the device. Raises what the session raises."""
+        since = self._clock()
+        if len(self._written) == len(self._slots):
+            wait([written.inspection for written in self._written.values()], return_when=FIRST_COMPLETED)
+            yield from self.collect(since)
+            return
+        for event in session.advance():
+            if event.run_id not in self:
+                raise EngineError(f"the engine reports {event.run_id!r}, which is in no batch")
+            yield from self.accept(event, since)
             since = self._clock()
-            if len(self._written) == len(self._waiting):
-                wait([opened for _, opened in self._written.values()], return_when=FIRST_COMPLETED)
-                self.collect(since)
-                continue
-            for event in session.advance():
-                if not self.heard(event, since):
-                    raise EngineError(f"the engine speaks of {event.run_id!r}, which is in no batch")
-                since = self._clock()
-            self.check(session.active)
+        yield from self.check_active(session.active)
 
-    def land_written(self) -> None:
-        """Land those whose files are there, as soon as they have been opened."""
-        wait([opened for _, opened in self._written.values()])
-        self.collect()
+    def end_written(self) -> Iterator[Outcome]:
+        """End the runs whose files are written, once they are verified."""
+        wait([written.inspection for written in self._written.values()])
+        yield from self.collect()
 
-    def fail(self, cause: str) -> None:
-        """The session broke over them, and is closed."""
-        for seat, recorder in list(self._waiting.values()):
-            recorder.failed(seat, cause, retryable=True)
-            self._forget(seat)
+    def fail(self, cause: str) -> Iterator[Outcome]:
+        """Fail every run: its session broke."""
+        for slot in list(self._slots.values()):
+            yield self._ended(Failed(slot, cause, retryable=True))
 
-    def put_back(self, reason: str, session: Session | None = None) -> None:
-        """Have them wait again, from before their last frames were made where the session lets them be saved.
+    def requeue(self, reason: str, session: Session | None) -> Iterator[Outcome]:
+        """Requeue every run, from before its last frames were decoded where the session can save it.
 
         `session`: None where it is closed.
         """
-        for seat, recorder in list(self._waiting.values()):
-            if session is not None and seat.id in session.active:
-                _set_aside(seat, recorder, session)
-            recorder.put_back(seat, reason)
-            self._forget(seat)
+        for slot in list(self._slots.values()):
+            if session is not None and slot.run_id in session.active:
+                yield from take_out(slot, session)
+            yield self._ended(Requeued(slot, reason))
 
-    def _land(self, result: Result, opened: Future[None] | None, since: float) -> None:
-        seat, recorder = self._waiting[result.run_id]
-        try:
-            recorder.ended(seat, result, opened.result if opened else None)
-        except (StorageError, LedgerError, UnavailableError):
-            raise
-        except Exception as exc:
-            recorder.failed(seat, explain(exc), retryable=False)
-        seat.landing_seconds = self._clock() - since
-        self.seconds += seat.landing_seconds
-        self._forget(seat)
-
-    def _forget(self, seat: Slot) -> None:
-        seat.landed = True
-        del self._waiting[seat.id]
-        self._written.pop(seat.id, None)
-        self._landed()
+    def _ended(self, outcome: Ended | Failed | LeaseLost | Requeued) -> Outcome:
+        del self._slots[outcome.slot.run_id]
+        self._written.pop(outcome.slot.run_id, None)
+        return outcome
 
 
-def _set_aside(seat: Slot, recorder: AttemptSink, session: Session) -> None:
+def take_out(slot: Slot, session: Session) -> Iterator[Outcome]:
+    """Save a run's state and take it out of the session. A state that cannot be saved stays the last saved one."""
     try:
-        session.save(seat.id)
+        session.save(slot.run_id)
     except Exception as exc:
-        recorder.noted(f"{seat.id}: its state could not be saved ({explain(exc)})")
-    with suppress(Exception):  # the session is about to be closed
-        session.leave(seat.id)
+        yield Noted(f"{slot.run_id}: its state could not be saved ({explain(exc)})")
+    with suppress(Exception):  # the session is about to be closed, or the run to be joined anew
+        session.leave(slot.run_id)

@@ -1,213 +1,129 @@
-"""Between two steps of a service's batch: the queue is asked, runs join, are set aside and dropped."""
+"""Decisions between two denoising steps of a service's batch: which runs are cancelled, preempted or admitted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from cosmos_batch.dispatch.execution.attempts import AttemptRecorder, DispatchContext
-from cosmos_batch.dispatch.execution.batch import RunningBatch
-from cosmos_batch.dispatch.execution.measurements import MeasurementLog
-from cosmos_batch.dispatch.execution.slot import Slot
-from cosmos_batch.dispatch.scheduler.queue import QueueScheduler
+from cosmos_batch.dispatch.contract import Admit, PredictedCost, SlotView, Step
+from cosmos_batch.dispatch.scheduler.launch_cursor import MaxRuns
+from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
-from cosmos_batch.dispatch.settings import StopToken
-from cosmos_batch.engines.base import Session
-from cosmos_batch.ledger import BatchFacts, Mode
 from cosmos_batch.planning.batch_size import sizing
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.equivalence import RunClass
-from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.policies.admission import AdmissionDecision, BatchCapacity, RunningRun, admit
-from cosmos_batch.planning.policies.priority import Rank, rank
+from cosmos_batch.planning.policies.priority import Rank
 from cosmos_batch.planning.traits import Shape, Traits
 from cosmos_batch.run import ResolvedRun, Signature
 
-Choose = Callable[[], Launch | None]
-"""The launch that comes next, where it may go on in the session of the last."""
-
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
-    """The batch at work."""
+class BatchInfo:
+    """The running batch, as far as admission needs it."""
 
-    number: int
     shape: Shape
     controls: Signature  # whose branches are loaded
-    recorder: AttemptRecorder
-    closed: bool  # nobody may join it
+    closed: bool  # it admits no run
 
 
-class Conductor:
-    """The attendant of a worker's batches."""
+@dataclass(slots=True)
+class KnownRuns:
+    """What was known of runs when they still waited: the ledger's queue does not list running runs."""
+
+    ranks: dict[str, tuple[Rank, RunClass]] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)  # failed attempts so far
+    suspects: set[str] = field(default_factory=set)  # runs that crashed a worker and must be alone
+
+    def add(self, runs: Iterable[ResolvedRun], waiting: WaitingRuns, rank_of: Callable[[str], Rank]) -> None:
+        """Keep what is known of waiting runs that are about to be claimed."""
+        for run in runs:
+            entry = waiting.entries[run.id]
+            self.failures[run.id] = entry.failures
+            self.ranks[run.id] = rank_of(run.id), waiting.run_class(run)
+            if entry.crashes:
+                self.suspects.add(run.id)
+
+
+class StepDecisions:
+    """Decides the steps of one batch. It remembers what it has decided on, so that most steps cost no thought."""
 
     def __init__(
         self,
-        tools: DispatchContext,
-        traits: Traits,
+        batch: BatchInfo,
+        known: KnownRuns,
+        queue: PlannedQueue,
         waiting: WaitingRuns,
-        agenda: QueueScheduler,
-        lessons: MeasurementLog,
-        stop: StopToken,
-        choose: Choose,
-        tell: Callable[[], None] = lambda: None,
+        traits: Traits,
+        max_runs: MaxRuns,
+        clock: Callable[[], float],
     ) -> None:
-        """`stop` is set when the queue is paused; `choose` gives the next launch; `tell`, called between steps,
-        says what is to be done next.
-        """
-        self._tools = tools
-        self._traits = traits
+        self._batch = batch
+        self._max_runs = max_runs
+        self._known = known
+        self._queue = queue
         self._waiting = waiting
-        self._agenda = agenda
-        self._lessons = lessons
-        self._stop = stop
-        self._choose = choose
-        self._tell = tell
-        self.launch: Launch | None = None  # at work
-        self._scene: _Scene | None = None
-        self._ranks: dict[str, tuple[Rank, RunClass]] = {}  # of the runs aboard
-        self._failures: dict[str, int] = {}  # of their attempts so far
-        self._suspects: set[str] = set()  # those of them that must be alone
-        self._company: frozenset[str] = frozenset()  # when it was last thought about who may join
-        self._ahead: tuple[ResolvedRun, ...] = ()  # whom the session was last told to expect
-        self._due = float("inf")  # when a run that was held back then may begin
+        self._traits = traits
+        self._clock = clock
+        self._considered: frozenset[str] = frozenset()  # the batch's runs when admission was last decided
+        self._due = float("inf")  # when a deferred run may begin
+        self._prefetched: tuple[ResolvedRun, ...] = ()
 
-    def begin(self, launch: Launch) -> Mapping[str, int]:
-        """Its runs are about to be claimed: keep what is known of them as waiting runs. Returns how many attempts
-        each has made fail so far.
+    def step(
+        self, running: Sequence[SlotView], cancel: Collection[str], *, changed: bool, admitting: bool
+    ) -> Step:
+        """Decide the next step.
+
+        `cancel`: runs to be taken out; `changed`: the queue has changed since the last step; `admitting`: the
+        queue is running, so that runs may join and be prefetched.
         """
-        self.launch = launch
-        self._ranks, self._suspects, self._failures = {}, set(), {}
-        for run in launch.runs:
-            self._remember(run)
-        return dict(self._failures)
+        staying = [slot for slot in running if slot.run_id not in cancel]
+        decision = self._admission(staying, changed) if admitting and staying else AdmissionDecision()
+        join = self._admit(decision.join) if decision.join else None
+        prefetch = self._prefetch() if admitting else None
+        certain = not self._queue.others
+        return Step(tuple(cancel), tuple(decision.preempt), join, prefetch, certain)
 
-    def end(self) -> None:
-        """A launch is over; those of its runs that still wait gather again."""
-        if self.launch is not None:
-            self._agenda.over(self.launch)
-            self.launch = None
+    def _admission(self, staying: Sequence[SlotView], changed: bool) -> AdmissionDecision:
+        ids = frozenset(slot.run_id for slot in staying)
+        now = self._clock()
+        if not (changed or ids != self._considered or now >= self._due):
+            return AdmissionDecision()
+        batch = self._batch
+        bounds = sizing(self._traits, self._queue.cost, batch.controls)
+        capacity = BatchCapacity(batch.controls, bounds.capacity_left, self._max_runs(batch.shape), batch.closed)
+        decision = admit([self._running(slot) for slot in staying], self._queue.candidates(), capacity)
+        self._considered = (ids - set(decision.preempt)) | set(decision.join)
+        self._due = min((entry.not_before for entry in self._queue.deferred(now)), default=float("inf"))
+        return decision
 
-    def further(self) -> tuple[Launch, Mapping[str, int]] | None:
-        """The launch that comes next, where it may go on in the session of the last.
+    def _running(self, slot: SlotView) -> RunningRun:
+        rank, run_class = self._known.ranks[slot.run_id]
+        left = max(slot.steps - slot.step, 0)
+        return RunningRun(slot.run_id, run_class, rank, slot.run.priority, left)
 
-        None shares that of a run that must be alone: nobody is to be aboard while its files are written.
-        """
-        if not self._traits.steppable or self._suspects:
+    def _admit(self, ids: Sequence[str]) -> Admit | None:
+        runs = self._waiting.runs(ids)
+        if not runs:
             return None
-        self.end()
-        launch = self._choose()
-        return None if launch is None else (launch, self.begin(launch))
+        self._known.add(runs, self._waiting, self._queue.rank_of)
+        classes = {run.id: self._waiting.run_class(run) for run in runs}
+        cost = self._queue.cost
+        seconds = sum(cost.run_seconds(run_class.work) for run_class in classes.values())
+        alone = {run_id: alone_seconds(run_class, cost) for run_id, run_class in classes.items()}
+        failures: Mapping[str, int] = {run.id: self._known.failures[run.id] for run in runs}
+        return Admit(tuple(runs), PredictedCost(seconds, 0, alone), failures)
 
-    def _remember(self, run: ResolvedRun) -> None:
-        entry = self._waiting.entries[run.id]
-        self._failures[run.id] = entry.failures
-        if entry.crashes:
-            self._suspects.add(run.id)
-        point = self._agenda.point_seconds
-        self._ranks[run.id] = rank(run.priority, entry.created, point), self._waiting.run_class(run)
-
-    def attend(
-        self, batch: Batch, number: int, controls: Signature, recorder: AttemptRecorder, closed: bool
-    ) -> None:
-        """A batch begins. `closed`: nobody may join it; nor one whose run must be alone."""
-        alone = any(run.id in self._suspects for run in batch.runs)
-        self._scene = _Scene(number, batch.shape, controls, recorder, closed or alone)
-        self._company = frozenset()
-        self._ahead = ()
-
-    def foresee(self, session: Session, runs: Sequence[ResolvedRun]) -> None:
-        """Tell a session of the runs that join it now, and of those that are likely to be next: what has been read
-        of these is to stay. Nobody is expected beside a run that must be alone.
-        """
-        ahead = self._agenda.upcoming() if self._traits.steppable and not self._suspects else ()
-        session.prefetch([*runs, *ahead], certain=not self._agenda.others)
-
-    def between(self, flight: RunningBatch) -> None:
-        """Heed what the queue says. Of an engine that cannot step, only cancelled runs are taken out."""
-        pulse = self._tools.ledger.queue.poll()
-        changed = self._agenda.refresh(pulse.latest)
-        self._drop(flight, changed)
-        self._tell()
-        if not self._traits.steppable:
-            return
-        if pulse.mode is Mode.PAUSED:
-            self._stop.reason, self._stop.requested = "the queue is paused", True
-            return
-        company = frozenset(seat.id for seat in flight.running)
-        now = self._tools.clock()
-        if pulse.mode is Mode.RUNNING and company and (changed or company != self._company or now >= self._due):
-            self._let_in(flight)
-            self._company = frozenset(seat.id for seat in flight.running)
-            self._due = min((entry.not_before for entry in self._agenda.deferred(now)), default=float("inf"))
-        if pulse.mode is Mode.RUNNING:
-            self._look_ahead(flight)
-
-    def _look_ahead(self, flight: RunningBatch) -> None:
-        """Tell the session who comes next. Nobody is expected while a run is at work that must be alone."""
-        assert self._scene is not None
-        ahead = () if self._scene.closed else self._agenda.upcoming()
-        if ahead != self._ahead:
-            flight.prefetch(ahead, certain=not self._agenda.others)
-            self._ahead = ahead
-
-    def _drop(self, flight: RunningBatch, changed: bool) -> None:
-        lost = self._tools.leases.lost
-        wished = set(self._tools.ledger.queue.cancel_requests()) if changed else set()
-        for seat in flight.running:
-            if seat.attempt in lost or seat.id in wished:
-                flight.drop(seat.id, "cancelled")
-
-    def _let_in(self, flight: RunningBatch) -> None:
-        scene = self._scene
-        assert scene is not None
-        bounds = sizing(self._traits, self._agenda.cost, scene.controls)
-        cabin = BatchCapacity(
-            scene.controls, bounds.capacity_left, self._lessons.max_runs(scene.shape), scene.closed
-        )
-        verdict = admit([self._aboard(seat) for seat in flight.running], self._agenda.candidates(), cabin)
-        self._carry_out(verdict, flight, scene)
-
-    def _aboard(self, seat: Slot) -> RunningRun:
-        ranked, kind = self._ranks[seat.id]
-        return RunningRun(seat.id, kind, ranked, seat.job.run.priority, max(seat.steps - seat.step, 0))
-
-    def _carry_out(self, verdict: AdmissionDecision, flight: RunningBatch, scene: _Scene) -> None:
-        for run_id in verdict.preempt:
-            self._tools.counters.count("preemptions")
-            flight.preempt(run_id, "set aside for an urgent run")
-        if not verdict.join:
-            return
-        runs = self._waiting.runs(verdict.join)
-        for run in runs:
-            self._remember(run)
-        self._claim(runs, flight, scene)
-
-    def _claim(self, runs: list[ResolvedRun], flight: RunningBatch, scene: _Scene) -> None:
-        tools = self._tools
-        cost = self._agenda.cost
-        kinds = {run.id: self._ranks[run.id][1] for run in runs}
-        seconds = sum(cost.run_seconds(kind.work) for kind in kinds.values())
-        facts = BatchFacts(
-            tools.identity["engine"],
-            scene.shape,
-            seconds,
-            0,
-            {run_id: alone_seconds(kind, cost) for run_id, kind in kinds.items()},
-        )
-        claim = tools.ledger.queue.claim(list(kinds), facts, tools.worker, tools.settings.lease, scene.number)
-        if claim is None:
-            return
-        taken = [run for run in runs if run.id in claim.attempts]
-        scene.recorder.know({run.id: self._failures[run.id] for run in taken})
-        seats = [seat for run in taken if (seat := scene.recorder.place(run, claim.attempts[run.id]))]
-        tools.ledger.attempts.begin([seat.id for seat in seats])
-        tools.events.began(scene.number, [seat.id for seat in seats])
-        tools.counters.count("joins", len(seats))
-        flight.admit(seats)
+    def _prefetch(self) -> tuple[ResolvedRun, ...] | None:
+        """Return the runs to prefetch where they have changed. None beside a run that must be alone."""
+        upcoming = () if self._batch.closed else self._queue.upcoming()
+        if upcoming == self._prefetched:
+            return None
+        self._prefetched = upcoming
+        return upcoming
 
 
-def alone_seconds(kind: RunClass, cost: CostModel) -> float:
-    """Predicted seconds of a run in a launch of its own."""
-    launch = cost.load_seconds(len(kind.signature)) + cost.overhead_seconds(kind.work.steps)
-    return launch + cost.run_seconds(kind.work)
+def alone_seconds(run_class: RunClass, cost: CostModel) -> float:
+    """Predict the seconds of a launch of one run."""
+    launch = cost.load_seconds(len(run_class.signature)) + cost.overhead_seconds(run_class.work.steps)
+    return launch + cost.run_seconds(run_class.work)

@@ -1,11 +1,11 @@
-"""What a worker means to do next, as others may show it: JSON-ready, and of bounded size."""
+"""The forecast of a worker: its planned launches, of bounded size, for the API and the web page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from cosmos_batch.ledger import QueueEntry
+from cosmos_batch.ledger.forecast import BatchForecast, Forecast, LaunchForecast
 from cosmos_batch.planning.plan import Batch
 from cosmos_batch.planning.policies.priority import PlannedLaunch
 
@@ -15,65 +15,61 @@ MOST_HELD = 200
 
 
 def forecast(
-    turns: Sequence[PlannedLaunch], runs: int, deferred: Sequence[QueueEntry], flushed: str, now: float
-) -> dict[str, Any]:
-    """The planned launches with when they are expected to begin, and the runs that are held back, each with why.
+    launches: Sequence[PlannedLaunch], runs: int, deferred: Sequence[QueueEntry], flushed: str, now: float
+) -> Forecast:
+    """Describe the planned launches and when each is expected to begin, and the deferred runs.
 
-    `runs`: how many wait; `deferred`: those that are tried again later.
-
-    {"at", "flushed": why they were planned, "runs": all that wait, "seconds": of all that is planned,
-     "launches": [{"controls", "reason", "load_seconds", "seconds", "starts_in", "runs_total", "batches":
-         [{"runs": ids, "runs_total", "width", "height", "frames", "seconds", "bytes", "starts_in"}]}],
-     "held_back": {id: reason}}; the first hundred batches, and fifty ids of each.
+    `runs`: how many wait; `deferred`: runs that are tried again later. The first hundred batches, and fifty ids of
+    each.
     """
-    launches: list[dict[str, Any]] = []
+    described: list[LaunchForecast] = []
     starts, shown = 0.0, 0
-    for turn in turns:
+    for planned in launches:
         if shown < MOST_BATCHES:
-            batches = turn.launch.batches[: MOST_BATCHES - shown]
-            launches.append(_launch(turn, batches, starts))
+            batches = planned.launch.batches[: MOST_BATCHES - shown]
+            described.append(_launch(planned, batches, starts))
             shown += len(batches)
-        starts += turn.launch.seconds
-    return {
-        "at": now,
-        "flushed": flushed,
-        "runs": runs,
-        "seconds": starts,
-        "launches": launches,
-        "held_back": {entry.id: _held_back(entry, now) for entry in deferred[:MOST_HELD]},
-    }
+        starts += planned.launch.seconds
+    return Forecast(
+        at=now,
+        flushed=flushed,
+        runs=runs,
+        seconds=starts,
+        launches=tuple(described),
+        held_back={entry.id: _held_back(entry, now) for entry in deferred[:MOST_HELD]},
+    )
 
 
-def _launch(turn: PlannedLaunch, batches: Sequence[Batch], starts: float) -> dict[str, Any]:
-    launch = turn.launch
+def _launch(planned: PlannedLaunch, batches: Sequence[Batch], starts: float) -> LaunchForecast:
+    launch = planned.launch
     described = []
     begins = starts
     for batch in batches:
         described.append(_batch(batch, begins))
         begins += batch.seconds
-    return {
-        "controls": list(launch.controls),
-        "reason": launch.reason,
-        "load_seconds": launch.load_seconds,
-        "seconds": launch.seconds,
-        "starts_in": starts,
-        "runs_total": len(launch.runs),
-        "batches": described,
-    }
+    return LaunchForecast(
+        controls=launch.controls,
+        reason=launch.reason,
+        load_seconds=launch.load_seconds,
+        seconds=launch.seconds,
+        starts_in=starts,
+        runs_total=len(launch.runs),
+        batches=tuple(described),
+    )
 
 
-def _batch(batch: Batch, starts: float) -> dict[str, Any]:
-    return {
-        "runs": [run.id for run in batch.runs[:MOST_RUNS]],
-        "runs_total": len(batch.runs),
-        "width": batch.shape.width,
-        "height": batch.shape.height,
-        "frames": batch.shape.frames,
-        "seconds": batch.seconds,
-        "bytes": batch.bytes,
-        "starts_in": starts,
-    }
+def _batch(batch: Batch, starts: float) -> BatchForecast:
+    return BatchForecast(
+        runs=tuple(run.id for run in batch.runs[:MOST_RUNS]),
+        runs_total=len(batch.runs),
+        width=batch.shape.width,
+        height=batch.shape.height,
+        frames=batch.shape.frames,
+        seconds=batch.seconds,
+        bytes=batch.bytes,
+        starts_in=starts,
+    )
 
 
 def _held_back(entry: QueueEntry, now: float) -> str:
-    return f"it failed, and is tried again in {entry.not_before - now:.0f} s"
+    return f"failed before; tried again in {entry.not_before - now:.0f} s"

@@ -1,67 +1,87 @@
-"""The dispatcher's loop for one command: admit the runs, then claim, plan, execute and record until none waits."""
+"""Static scheduler: the plan of one command, launch by launch, and again while runs wait."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from cosmos_batch.dispatch.execution.attempts import DispatchContext
-from cosmos_batch.dispatch.execution.launch import LaunchExecutor
-from cosmos_batch.dispatch.execution.measurements import MeasurementLog
-from cosmos_batch.dispatch.output.manifest import write_manifest
-from cosmos_batch.dispatch.resume import resume
-from cosmos_batch.dispatch.settings import StopToken, Throttle
-from cosmos_batch.engines.base import Engine
-from cosmos_batch.ledger import RunRecord, RunStatus
-from cosmos_batch.planning.plan import Plan
+from cosmos_batch.dispatch.contract import (
+    BatchBroke,
+    Close,
+    Decision,
+    Done,
+    ExitCode,
+    LaunchFailed,
+    Outcome,
+    Snapshot,
+    Step,
+)
+from cosmos_batch.dispatch.scheduler.launch_cursor import LaunchCursor, MaxRuns
+from cosmos_batch.planning.plan import Launch, Plan
 from cosmos_batch.run import ResolvedRun
 
-Planner = Callable[[Sequence[ResolvedRun]], Plan]
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The runs of a command that wait."""
+
+    runs: Sequence[ResolvedRun]
+    failures: Mapping[str, int]  # failed attempts so far, by run id
 
 
-class Executor:
-    """Brings the runs of one command to their outcomes in an output folder that nobody else writes to."""
+class Planner(Protocol):
+    """Plans runs with what is known at the time."""
 
-    def __init__(self, engine: Engine, planner: Planner, tools: DispatchContext, stop: StopToken) -> None:
-        self._engine = engine
+    def plan(self, runs: Sequence[ResolvedRun]) -> Plan:
+        """Plan runs."""
+
+    def batch_seconds(self, runs: Sequence[ResolvedRun]) -> float:
+        """Predict the seconds of a batch of these runs."""
+
+
+class StaticScheduler:
+    """Executes a plan in order, each launch in a session of its own; then plans what waits again."""
+
+    def __init__(self, planner: Planner, waiting: Callable[[], Waiting], max_runs: MaxRuns) -> None:
+        """`waiting` reads the runs of the command that wait."""
         self._planner = planner
-        self._tools = tools
-        self._stop = stop
-        self._lessons = MeasurementLog(
-            tools.ledger, tools.costed_as, engine.traits, tools.settings.max_batch, tools.counters
-        )
-        self._manifest_pace = Throttle(0.0, tools.clock)
+        self._read_waiting = waiting
+        self._launches: deque[Launch] = deque()
+        self._failures: Mapping[str, int] = {}
+        self._cursor = LaunchCursor(max_runs, planner.batch_seconds)
 
-    def execute(self, runs: Sequence[ResolvedRun]) -> list[RunStatus]:
-        """Make what is missing of settled runs; return how each of them stands, in the order of submission.
+    def decide(self, snapshot: Snapshot) -> Decision:
+        """Step the running batch; else start the next batch, close the session between launches, or plan."""
+        if snapshot.running:
+            return Step()
+        if (start := self._cursor.next()) is not None:
+            return start
+        if snapshot.session_open:
+            return Close()
+        if not self._launches and not self._plan():
+            return Done(ExitCode.STOPPED)
+        self._cursor.begin(self._launches.popleft(), self._failures)
+        return self.decide(snapshot)
 
-        Returns early, with runs still waiting, once a stop is wanted. Raises StorageError, LedgerError and
-        EngineError where going on is of no use; what was finished and saved until then is kept.
-        """
-        ids = {run.id for run in runs}
-        resume(runs, self._tools)
-        self._write_manifest(ids)
-        while not self._stop.requested and (waiting := self._tools.ledger.queries.waiting(ids)):
-            self._round(waiting, ids)
-        return self._write_manifest(ids)
+    def observe(self, outcome: Outcome) -> None:
+        """Take the parts of a broken batch back. Raises the error of an engine that cannot start."""
+        if isinstance(outcome, BatchBroke):
+            self._cursor.broke(outcome)
+        elif isinstance(outcome, LaunchFailed):
+            raise outcome.error
 
-    def _round(self, waiting: Sequence[RunRecord], ids: set[str]) -> None:
-        """Plan everything that waits, and execute the plan once."""
-        plan = self._planner([record.run for record in waiting])
-        self._tools.events.planned(plan)
-        failures = {record.id: record.failures for record in waiting}
-        for launch in plan.launches:
-            if self._stop.requested:
-                return
-            runner = LaunchExecutor(self._engine, launch, self._tools, self._lessons, failures, self._stop)
-            runner.execute(lambda: self._refresh_manifest(ids))
+    def reset(self) -> None:
+        """Forget the plan."""
+        self._launches.clear()
+        self._cursor.end()
 
-    def _refresh_manifest(self, ids: set[str]) -> None:
-        if self._manifest_pace.due():
-            started = self._tools.clock()
-            self._write_manifest(ids)
-            self._manifest_pace.spent(self._tools.clock() - started)
-
-    def _write_manifest(self, ids: set[str]) -> list[RunStatus]:
-        standings = [standing for standing in self._tools.ledger.queries.statuses() if standing.id in ids]
-        write_manifest(self._tools.folder, standings)
-        return standings
+    def _plan(self) -> bool:
+        """Plan the runs that wait; return whether any does."""
+        waiting = self._read_waiting()
+        if not waiting.runs:
+            return False
+        self._failures = waiting.failures
+        self._launches.extend(self._planner.plan(waiting.runs).launches)
+        return True

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cosmos_batch.dispatch.contract import ExitCode
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.worker.inflight import Inflight, read_inflight
 from cosmos_batch.dispatch.worker.process import PARENT
-from cosmos_batch.dispatch.worker.worker import ExitCode
 
 
 @dataclass(frozen=True, slots=True)

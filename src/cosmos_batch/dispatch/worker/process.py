@@ -15,13 +15,14 @@ from types import FrameType
 from sqlalchemy import URL
 
 from cosmos_batch.dispatch.command import check_output
+from cosmos_batch.dispatch.contract import ExitCode
 from cosmos_batch.dispatch.execution.attempts import CheckOutput
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.worker.inflight import InflightMarker
 from cosmos_batch.dispatch.worker.retry import retry_until_available
-from cosmos_batch.dispatch.worker.worker import ExitCode, LoadedEngine, Worker, WorkerSettings
+from cosmos_batch.dispatch.worker.worker import LoadedEngine, Worker, WorkerPlace, WorkerSettings
 from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.ledger import Ledger, WorkerState
 from cosmos_batch.ledger.database.connection import BUSY_SECONDS
@@ -55,7 +56,8 @@ def run_worker(
     with retry_until_available(lambda: OutputDirectory(home.videos, shared=True), log) as folder:
         try:
             engine = _load(load_engine, database, name, log)
-            worker = Worker(engine, folder, database, marker, name, settings, log, check)
+            place = WorkerPlace(name, folder, database, marker, log)
+            worker = Worker(engine, place, settings, check)
             _stop_on_signals(worker)
             return worker.run()
         finally:
@@ -78,8 +80,7 @@ def _load(load_engine: Callable[[], LoadedEngine], ledger: Ledger, name: str, lo
 
 def _stop_on_signals(worker: Worker) -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
-        worker.stop.reason = "the service stops"
-        worker.stop.requested = True
+        worker.stop.request("the service stops")
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
