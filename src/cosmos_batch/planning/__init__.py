@@ -1,1 +1,1 @@
-"""Which runs go together, in which order, and what that costs: pure functions of runs, traits and a cost model."""
+"""Planning of launches and batches: pure functions of runs, an engine's traits and a cost model."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from cosmos_batch.planning.batch_size import Load
@@ -16,11 +16,6 @@ class Portion(NamedTuple):
     start: int  # index of its first run in the group
     stop: int  # index after its last run
 
-    @property
-    def places(self) -> Sequence[int]:
-        """The places of its runs in the sequence that was given."""
-        return self.group.places[self.start : self.stop]
-
 
 BatchDraft = tuple[Portion, ...]
 """A planned batch: the portions whose runs it holds."""
@@ -33,7 +28,7 @@ def size_of(draft: BatchDraft) -> int:
 
 def places_of(draft: BatchDraft) -> list[int]:
     """The places of a batch's runs in the sequence that was given."""
-    return [place for portion in draft for place in portion.places]
+    return [place for group, start, stop in draft for place in group.places[start:stop]]
 
 
 def mixes_weights(draft: BatchDraft) -> bool:

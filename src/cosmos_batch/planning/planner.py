@@ -13,7 +13,7 @@ from cosmos_batch.planning.equivalence import RunClass, RunGroup, groups_of, ref
 from cosmos_batch.planning.explain import reasons
 from cosmos_batch.planning.gc_pause import gc_paused
 from cosmos_batch.planning.launches import LaunchDraft, cut_into_launches
-from cosmos_batch.planning.packing import BatchDraft, mixes_weights, places_of
+from cosmos_batch.planning.packing import BatchDraft, mixes_weights
 from cosmos_batch.planning.plan import Batch, Launch, Plan
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import ResolvedRun, Run, Signature
@@ -127,10 +127,13 @@ def _launch(index: int, draft: LaunchDraft, reason: str, runs: Sequence[Resolved
 def _batch(
     draft: BatchDraft, runs: Sequence[ResolvedRun], price: Callable[..., tuple[float, int]], weight_map: float
 ) -> Batch:
-    members = tuple([runs[place] for place in places_of(draft)])
+    members = tuple([runs[place] for group, start, stop in draft for place in group.places[start:stop]])
+    shape = draft[0].group.run_class.shape
+    if len(draft) == 1:
+        return Batch(members, shape, *price((draft[0].group.run_class, len(members))))
     seconds, peak = price(*[(group.run_class, stop - start) for group, start, stop in draft])
     maps = weight_map * len(members) if mixes_weights(draft) else 0.0
-    return Batch(members, draft[0].group.run_class.shape, seconds + maps, peak)
+    return Batch(members, shape, seconds + maps, peak)
 
 
 def _pricer(branches: int, cost: CostModel) -> Callable[..., tuple[float, int]]:
