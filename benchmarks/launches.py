@@ -28,9 +28,9 @@ from cosmos_batch.dispatch.command import Command, check_output, execute
 from cosmos_batch.dispatch.output.directory import OUTPUT, OutputDirectory
 from cosmos_batch.dispatch.settings import StopToken
 from cosmos_batch.engines.base import Engine, Job
-from cosmos_batch.engines.catalogue import traits_of
 from cosmos_batch.engines.nvidia.config import Config
 from cosmos_batch.engines.nvidia.engine import ScriptEngine
+from cosmos_batch.engines.registry import traits_of
 from cosmos_batch.engines.simulated import SimulatedBehaviour, SimulatedEngine, VirtualClock
 from cosmos_batch.ledger import State
 from cosmos_batch.media.controls.cache import ControlCache

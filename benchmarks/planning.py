@@ -50,8 +50,7 @@ def drawn(rng: random.Random, index: int, engine: str) -> dict[str, Any]:
 
 def measure_planning(engine: str, size: int) -> dict[str, float]:
     """Seconds to plan `size` runs, and this process's peak memory in MiB."""
-    from cosmos_batch.engines.catalogue import traits_of
-    from cosmos_batch.engines.cost_profiles import profile
+    from cosmos_batch.engines.registry import profile, traits_of
     from cosmos_batch.media.info import VideoInfo
     from cosmos_batch.planning.planner import plan_runs
     from cosmos_batch.run import Control, Run, Sampling

@@ -31,7 +31,7 @@ from cosmos_batch.dispatch.worker.retry import retry_until_available
 from cosmos_batch.dispatch.worker.supervisor import OnStart, Supervisor
 from cosmos_batch.dispatch.worker.worker import LoadedEngine, WorkerSettings
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.catalogue import transfer_traits
+from cosmos_batch.engines.inprocess.transfer25.traits import transfer_traits
 from cosmos_batch.engines.simulated import SimulatedBehaviour, SimulatedEngine
 from cosmos_batch.errors import EngineError, StorageError
 from cosmos_batch.ledger import Ledger

@@ -31,9 +31,9 @@ from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.settings import StopToken
 from cosmos_batch.engines.base import Engine
-from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.inprocess import pocket
 from cosmos_batch.engines.inprocess.loader import load_engine
+from cosmos_batch.engines.registry import profile
 from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import read_frames

@@ -80,7 +80,7 @@ def replaying(ours: Ours, size: Size, count: int, steps: int) -> dict[str, float
 
     Measured twice, the second time with other videos in the recorded steps.
     """
-    plain = Forward(ours.base, ours.branches.__getitem__, ours.read, ours.setup.device, record=False)
+    plain = Forward(ours.base, ours.branches.__getitem__, ours.read, ours.setup.device)
     found = {}
     for name, first in {"recorded": 1, "other videos": 50}.items():
         videos = [case(ours, size, ("edge",), seed) for seed in range(first, first + count)]

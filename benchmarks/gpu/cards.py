@@ -16,12 +16,12 @@ import torch
 
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.base import Job, Outcome, Progress, Result
-from cosmos_batch.engines.cost_profiles import offloaded, profile
 from cosmos_batch.engines.inprocess.engine import TransferEngine
 from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.model import Model
 from cosmos_batch.engines.inprocess.options import Options
+from cosmos_batch.engines.inprocess.transfer25.profile import PROFILE
 from cosmos_batch.errors import EngineError, OutOfMemoryError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
@@ -64,7 +64,7 @@ class VideoCase:
     def predicted_bytes(self, options: Options) -> float:
         """Peak bytes of a step, by the shipped profile."""
         tokens = (1 + (self.frames - 1) // 4) * (self.width // 16) * (self.height // 16)
-        cost = offloaded(profile("transfer", "h100"), options.offload)
+        cost = PROFILE.offloaded("h100", options.offload)
         return cost.peak_bytes(2 * tokens, len(self.controls), rows=2)
 
     def __str__(self) -> str:
@@ -146,7 +146,7 @@ class CardTrial:
 
     def load(self, options: Options, cards: Sequence[int]) -> tuple[TransferEngine, int] | None:
         """The engine and the smallest card on which it loads; None: it loads on none."""
-        least = offloaded(profile("transfer", "h100"), options.offload).model_bytes
+        least = PROFILE.offloaded("h100", options.offload).model_bytes
         for card in cards:
             if self.device.on_gpu and card * GIB < least:
                 continue

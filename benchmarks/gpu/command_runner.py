@@ -17,11 +17,10 @@ from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.settings import StopToken
-from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.inprocess.engine import TransferEngine
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.options import Options
-from cosmos_batch.engines.registry import cache_folder
+from cosmos_batch.engines.registry import cache_folder, profile
 from cosmos_batch.ledger import State
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames

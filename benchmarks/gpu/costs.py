@@ -18,10 +18,9 @@ from typing import Any
 
 from benchmarks.gpu.measuring import versions
 from cosmos_batch.controls import TRANSFER_CONTROLS
-from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.inprocess.calibration import Meter, Probe
 from cosmos_batch.engines.inprocess.loader import load_engine
-from cosmos_batch.engines.registry import cache_folder
+from cosmos_batch.engines.registry import cache_folder, profile
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.planning.cost.model import CostModel

@@ -35,10 +35,9 @@ from benchmarks.gpu.measuring import COMMAND
 from benchmarks.gpu.size import Size
 from benchmarks.gpu.videos import RunSpec, write_runs
 from cosmos_batch.dispatch.output.directory import HOME, LEDGER, MANIFEST, OUTPUT
-from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.inprocess.loader import pick_device
 from cosmos_batch.engines.profile_store import keep_profile
-from cosmos_batch.engines.registry import cache_folder
+from cosmos_batch.engines.registry import cache_folder, profile
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.media.video import Frames, read_frames
 

@@ -26,11 +26,11 @@ from torch import Tensor
 from benchmarks.gpu.text import Shape, Shapes, write_qwen
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.inprocess.loader import pick_device
-from cosmos_batch.engines.inprocess.model_files import PUBLISHED_NAMES, SCHEDULER
-from cosmos_batch.engines.inprocess.model_settings import SETTINGS_FILE, TRANSFER25, ModelSettings
-from cosmos_batch.engines.inprocess.sampling.schedule import SIGMA_MAX
+from cosmos_batch.engines.inprocess.model_settings import SETTINGS_FILE, ModelSettings
+from cosmos_batch.engines.inprocess.transfer25 import published
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig, to_diffusers
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_to_diffusers, branch_to_diffusers
+from cosmos_batch.engines.inprocess.transfer25.schedule import SIGMA_MAX
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Transformer
 from cosmos_batch.engines.inprocess.vae.wan import WanVae
 
@@ -75,7 +75,7 @@ PUBLISHED = Sizes(
     130,
     VAE,
     {"vocabulary": 152_064, "width": 3584, "middle": 18_944, "layers": 28, "heads": 28, "key_heads": 4},
-    replace(TRANSFER25, guardrail="none"),
+    replace(published.SETTINGS, guardrail="none"),
 )
 TINY = Sizes(
     NetworkConfig(
@@ -86,11 +86,11 @@ TINY = Sizes(
     VAE | {"base_dim": 4},
     {"vocabulary": 512, "width": 32, "middle": 48, "layers": 2, "heads": 2, "key_heads": 1},
     replace(
-        TRANSFER25,
+        published.SETTINGS,
         guardrail="none",
         sizes={"32": {"3:2": (48, 32)}, "48": {"3:2": (80, 48)}},
         chunk_frames=9,
-        defaults=replace(TRANSFER25.defaults, num_steps=3, resolution="32"),
+        defaults=replace(published.SETTINGS.defaults, num_steps=3, resolution="32"),
     ),
 )
 """The same layout with small numbers."""
@@ -198,14 +198,14 @@ def write_model(root: Path, sizes: Sizes, write_text: TextWriter, device: torch.
     base, control = network_configs(sizes)
     files[_folder(root, "transformer", base) / WEIGHTS] = base_shapes(sizes)
     for name in TRANSFER_CONTROLS:
-        files[_folder(root, f"controlnet_{PUBLISHED_NAMES.get(name, name)}", control) / WEIGHTS] = branch_shapes(
-            sizes
+        files[_folder(root, f"controlnet_{published.PUBLISHED.control_names[name]}", control) / WEIGHTS] = (
+            branch_shapes(sizes)
         )
     vae = _folder(root, "vae", dict(sizes.vae) | {"_class_name": "AutoencoderKLWan"}) / WEIGHTS
     files |= write_text(root, sizes)
     scheduler = root / "scheduler"
     scheduler.mkdir()
-    values = dict(SCHEDULER) | {"sigma_max": SIGMA_MAX, "num_train_timesteps": 1000}
+    values = dict(published.PUBLISHED.scheduler) | {"sigma_max": SIGMA_MAX, "num_train_timesteps": 1000}
     (scheduler / "scheduler_config.json").write_text(json.dumps(values, indent=1))
     write_settings(root, sizes.settings)
     with ThreadPoolExecutor(WRITERS) as pool:

@@ -20,12 +20,14 @@ from benchmarks.gpu.pipeline import GUIDANCE, Networks
 from benchmarks.gpu.size import Size
 from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate
 from cosmos_batch.engines.inprocess.options import Approximation
-from cosmos_batch.engines.inprocess.sampling.batch import Conditioning, ControlInput, DenoisingBatch
-from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
+from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
+from cosmos_batch.engines.inprocess.sampling.cuda_graphs import GraphCache
+from cosmos_batch.engines.inprocess.sampling.samples import Conditioning, ControlInput
 from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, normalised
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_from_diffusers, branch_from_diffusers
 from cosmos_batch.engines.inprocess.transfer25.forward import Forward
+from cosmos_batch.engines.inprocess.transfer25.schedule import make_schedule
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Stem, Text, Transformer
 
 STEPS = 50
@@ -197,7 +199,9 @@ class Ours:
     forward: Forward = field(init=False)  # one for all batches, so that they share what was recorded
 
     def __post_init__(self) -> None:
-        self.forward = Forward(self.base, self.branches.__getitem__, self.read, self.setup.device)
+        self.forward = Forward(
+            self.base, self.branches.__getitem__, self.read, self.setup.device, GraphCache(self.setup.device)
+        )
 
     @classmethod
     @torch.no_grad()

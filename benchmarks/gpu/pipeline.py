@@ -21,11 +21,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cosmos_batch.controls import TRANSFER_CONTROLS
-from cosmos_batch.engines.inprocess.gpu.host_device import to_frames
+from cosmos_batch.engines.inprocess.gpu.host_device import to_frames, to_video
 from cosmos_batch.engines.inprocess.model_files import ModelFolders, resolve
 from cosmos_batch.engines.inprocess.text.base import TextEncoder
 from cosmos_batch.engines.inprocess.text.qwen import QwenEncoder
-from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, to_video
+from cosmos_batch.engines.inprocess.transfer25.conditioning import noise
+from cosmos_batch.engines.inprocess.transfer25.published import PUBLISHED
 from cosmos_batch.media.video import Frames
 
 GUIDANCE = 3.0
@@ -131,7 +132,7 @@ class Pipeline:
     ) -> None:
         """`diffusers`: the library; imported unless given."""
         library = diffusers or import_module("diffusers")
-        folders = resolve(str(model), TRANSFER_CONTROLS)
+        folders = resolve(str(model), TRANSFER_CONTROLS, PUBLISHED)
         self.device = device
         self._dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         base = self._load(library.CosmosTransformer3DModel, folders.transformer)

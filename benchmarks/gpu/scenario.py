@@ -42,6 +42,7 @@ from benchmarks.gpu.standard_scenario import ALL, CONTROL_SETS, RUNS, SIZES, Sce
 from benchmarks.gpu.videos import RunSpec
 from cosmos_batch.engines.inprocess.loader import pick_device
 from cosmos_batch.engines.inprocess.model_settings import read_settings
+from cosmos_batch.engines.inprocess.transfer25.published import PUBLISHED
 from cosmos_batch.media.video import read_frames
 
 MAX_DIFFUSERS_STEPS = 8
@@ -151,7 +152,7 @@ def all_of_diffusers(
     begin = time.perf_counter()
     pipeline = load(model, device)
     print(f"the diffusers classes are loaded in {time.perf_counter() - begin:.1f} s", flush=True)
-    negative = read_settings(model).defaults.negative_prompt or ""
+    negative = read_settings(model, PUBLISHED.settings).defaults.negative_prompt or ""
     return {scenario.size: measure_diffusers(pipeline, scenario, negative) for scenario in scenarios}
 
 
@@ -159,7 +160,7 @@ def all_of_ours(
     model: Path, scenarios: Sequence[Scenario], device: torch.device
 ) -> Iterator[tuple[Scenario, SideResult]]:
     """Load our engine for each length of a chunk, and measure one size after the other."""
-    settings = read_settings(model)
+    settings = read_settings(model, PUBLISHED.settings)
     try:
         for frames, group in groupby(scenarios, lambda scenario: scenario.size.frames):
             write_settings(model, replace(settings, chunk_frames=frames))

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from cosmos_batch.engines.catalogue import TRANSFER1, traits_of
 from cosmos_batch.engines.nvidia.transfer1.spec import base_spec, shared_settings, to_cosmos_batch_inference_jsonl
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1
+from cosmos_batch.engines.registry import traits_of
 from cosmos_batch.formats.run_like import RunLike, as_run, as_runs
 from cosmos_batch.planning.batch_keys import distinguishing_values, key_of, resolved_defaults
 from cosmos_batch.planning.batch_size import limit

@@ -6,13 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from cosmos_batch.engines.catalogue import (
-    TRANSFER1,
-    TRANSFER25,
-    TRANSFER25_SIZES,
-    transfer_traits,
-)
-from cosmos_batch.engines.cost_profiles import offloaded, profile
+from cosmos_batch.engines.inprocess.transfer25.profile import PROFILE
+from cosmos_batch.engines.inprocess.transfer25.traits import TRANSFER25, transfer_traits
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1
+from cosmos_batch.engines.registry import profile
+from cosmos_batch.engines.resolutions import TRANSFER25_SIZES
 from cosmos_batch.planning.batch_size import Load, limit, sizing
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.equivalence import groups_of
@@ -44,7 +42,7 @@ def test_card_too_small_for_the_text_encoder_has_memory_left_without_it() -> Non
         return sizing(TRANSFER25, replace(cost, memory_bytes=16 * 2**30), ("edge",)).memory.bytes / 2**30
 
     assert left(TRANSFER_COST) < 0
-    assert left(offloaded(TRANSFER_COST, {"text"})) == pytest.approx(16 - 4.55 - 0.80)
+    assert left(PROFILE.offloaded("h100", {"text"})) == pytest.approx(16 - 4.55 - 0.80)
 
 
 def test_run_that_is_never_batched_leaves_no_capacity(make_run: MakeRun) -> None:

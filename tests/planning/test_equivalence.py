@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cosmos_batch.engines.catalogue import (
-    TRANSFER1,
-    TRANSFER25,
-)
-from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.engines.inprocess.transfer25.traits import TRANSFER25
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1
+from cosmos_batch.engines.registry import profile
 from cosmos_batch.errors import PlanError
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.equivalence import groups_of, refusals, refusals_by_run

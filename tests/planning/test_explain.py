@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from cosmos_batch.engines.catalogue import (
-    TRANSFER1,
-)
-from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1
+from cosmos_batch.engines.registry import profile
 from cosmos_batch.planning.explain import reasons
 from cosmos_batch.planning.planner import draft_plan
 from cosmos_batch.run import Run

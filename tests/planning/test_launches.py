@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cosmos_batch.engines.catalogue import (
-    TRANSFER1,
-)
-from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1
+from cosmos_batch.engines.registry import profile
 from cosmos_batch.planning.planner import plan_runs
 from tests.support.planning import sizes
 from tests.support.runs import MakeRun

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cosmos_batch.engines.catalogue import (
-    TRANSFER1,
-    TRANSFER25,
-)
+from cosmos_batch.engines.inprocess.transfer25.traits import TRANSFER25
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1
 from cosmos_batch.planning.batch_size import Load
 from cosmos_batch.planning.equivalence import RunClass, groups_of
 from cosmos_batch.planning.packing import fill, mixes_weights, places_of

@@ -6,13 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from cosmos_batch.engines.catalogue import (
-    TRANSFER1,
-    TRANSFER25,
-    traits_of,
-    transfer_traits,
-)
-from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.engines.inprocess.transfer25.traits import TRANSFER25, transfer_traits
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1
+from cosmos_batch.engines.registry import profile, traits_of
 from cosmos_batch.errors import PlanError
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.packing import places_of

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from cosmos_batch.engines.catalogue import TRANSFER1, TRANSFER25
-from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.engines.inprocess.transfer25.traits import TRANSFER25
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1
+from cosmos_batch.engines.registry import profile
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.batch_size import limit
 from cosmos_batch.planning.cost.model import CostModel

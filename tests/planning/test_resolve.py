@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from cosmos_batch.engines.catalogue import traits_of
+from cosmos_batch.engines.registry import traits_of
 from cosmos_batch.errors import MediaError
 from cosmos_batch.planning.resolve import UNKNOWN_FPS, leading_facts, resolve, with_sampling
 from cosmos_batch.planning.traits import VideoInfo

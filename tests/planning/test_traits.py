@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cosmos_batch.engines.catalogue import (
-    TRANSFER1,
-    TRANSFER1_BUCKETS,
-    TRANSFER25,
-    nearest,
-)
+from cosmos_batch.engines.inprocess.transfer25.traits import TRANSFER25
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1
+from cosmos_batch.engines.resolutions import TRANSFER1_BUCKETS, nearest
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.traits import Shape
 

@@ -15,7 +15,7 @@ from cosmos_batch.dispatch.execution.attempts import CheckOutput
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.catalogue import transfer_traits
+from cosmos_batch.engines.inprocess.transfer25.traits import transfer_traits
 from cosmos_batch.engines.simulated import Clock, Fault, SimulatedBehaviour, SimulatedEngine, VirtualClock, Write
 from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.media.encode import write_video

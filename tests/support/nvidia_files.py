@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cosmos_batch.controls import segmentation_prompt
-from cosmos_batch.engines.catalogue import traits_of
-from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.nvidia.launch_files import LaunchFiles, Sample
+from cosmos_batch.engines.registry import profile, traits_of
 from cosmos_batch.formats import read_files
 from cosmos_batch.media.info import VideoInfo, videos_of
 from cosmos_batch.media.video import probe

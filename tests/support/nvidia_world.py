@@ -15,9 +15,9 @@ import numpy as np
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.settings import DispatchSettings
-from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.nvidia.config import Config
 from cosmos_batch.engines.nvidia.engine import ScriptEngine
+from cosmos_batch.engines.registry import profile
 from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video

@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cosmos_batch.engines.base import Event, Job, Progress, Result, Session
-from cosmos_batch.engines.inprocess.model_files import SCHEDULER
 from cosmos_batch.engines.inprocess.text.trigram import TrigramConfig, TrigramText
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig, to_diffusers
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_to_diffusers, branch_to_diffusers
+from cosmos_batch.engines.inprocess.transfer25.published import PUBLISHED
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Transformer
 from cosmos_batch.engines.inprocess.vae.pocket_vae import FoldedConfig, FoldedVae
 from cosmos_batch.media.encode import write_video
@@ -67,7 +67,9 @@ def write_tiny_model(root: Path) -> Path:
     text = TrigramText(TrigramConfig(buckets=64, bucket_dim=8, features=32, hidden=8))
     _save(root / "text_encoder", text.config, _random(text))
     (root / "scheduler").mkdir()
-    (root / "scheduler" / "scheduler_config.json").write_text(json.dumps(dict(SCHEDULER) | {"sigma_max": 200.0}))
+    (root / "scheduler" / "scheduler_config.json").write_text(
+        json.dumps(dict(PUBLISHED.scheduler) | {"sigma_max": 200.0})
+    )
     (root / "cosmos_batch.json").write_text(json.dumps(SETTINGS))
     return root
 

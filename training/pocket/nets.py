@@ -12,23 +12,25 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from cosmos_batch.engines.inprocess.json_files import read_config
 from cosmos_batch.engines.inprocess.pocket import MODEL
-from cosmos_batch.engines.inprocess.sampling.batch import Conditioning, ControlInput, DenoisingBatch
-from cosmos_batch.engines.inprocess.sampling.schedule import SIGMA_MAX, SIGMA_MIN, make_schedule
+from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
+from cosmos_batch.engines.inprocess.sampling.samples import Conditioning, ControlInput
 from cosmos_batch.engines.inprocess.text.trigram import TrigramConfig, TrigramText
 from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, normalised
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig, from_diffusers, to_diffusers
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import (
-    Checkpoint,
     base_from_diffusers,
     base_to_diffusers,
     branch_from_diffusers,
     branch_to_diffusers,
-    read_config,
 )
 from cosmos_batch.engines.inprocess.transfer25.forward import Forward
+from cosmos_batch.engines.inprocess.transfer25.published import SIGMA_MIN
+from cosmos_batch.engines.inprocess.transfer25.schedule import SIGMA_MAX, make_schedule
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Text, Transformer
 from cosmos_batch.engines.inprocess.vae.pocket_vae import FoldedVae
+from cosmos_batch.engines.inprocess.weight_files import WeightFiles
 from training.pocket.footage import CONTROLS, to_pixels, to_signal
 from training.pocket.prompts import NEGATIVE
 from training.pocket.world import FRAMES, HEIGHT, WIDTH
@@ -155,11 +157,11 @@ def load_nets(folder: Path = MODEL) -> Nets:
     controlnet = folder / "controlnet"
     config = from_diffusers(read_config(folder / "transformer"), read_config(controlnet / CONTROLS[0]))
     base = Transformer(config)
-    base.load_state_dict(base_from_diffusers(Checkpoint(folder / "transformer"), config))
+    base.load_state_dict(base_from_diffusers(WeightFiles(folder / "transformer"), config))
     branches = {}
     for name in CONTROLS:
         branches[name] = ControlBranch(config)
-        branches[name].load_state_dict(branch_from_diffusers(Checkpoint(controlnet / name), config))
+        branches[name].load_state_dict(branch_from_diffusers(WeightFiles(controlnet / name), config))
     nets = Nets(base, branches, TrigramText.load(folder / "text_encoder"), FoldedVae.load(folder / "vae"))
     for module in nets.modules():
         module.float().eval().requires_grad_(False)

@@ -1,44 +1,52 @@
-"""Which engine a name stands for. What imports torch is imported only when an engine is really loaded."""
+"""The engines by name: traits, cost and loading of each. No other module knows an engine's name.
+
+Modules that import torch are imported only when an engine is loaded.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from platformdirs import user_cache_path
+
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.base import Engine
-from cosmos_batch.engines.catalogue import ENGINES
-from cosmos_batch.engines.cost_profiles import offloaded, profile
-from cosmos_batch.engines.inprocess.model_settings import TRANSFER25, read_settings, traits_of
+from cosmos_batch.engines.inprocess import pocket
+from cosmos_batch.engines.inprocess.families import FAMILIES, family_of
+from cosmos_batch.engines.inprocess.model_settings import read_settings
 from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options
-from cosmos_batch.engines.inprocess.pocket import MODEL
+from cosmos_batch.engines.inprocess.pocket import profile as pocket_profile
+from cosmos_batch.engines.inprocess.transfer25.traits import TRANSFER25
+from cosmos_batch.engines.nvidia.cosmos3 import profile as cosmos3_profile
+from cosmos_batch.engines.nvidia.scripts import SCRIPTS
+from cosmos_batch.engines.nvidia.transfer1 import profile as transfer1_profile
+from cosmos_batch.engines.nvidia.transfer25 import profile as transfer25_profile
+from cosmos_batch.engines.profile import ShippedProfile
 from cosmos_batch.engines.profile_store import kept_profile
-from cosmos_batch.errors import ModelError, PlanError
+from cosmos_batch.errors import PlanError
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.traits import Traits
 
-POCKET = "pocket"
-TRANSFER = "transfer"
 HUB_ID = "nvidia/Cosmos-Transfer2.5-2B"
-"""What the transfer engine loads where no other model is named."""
+"""The model of the engine "transfer" where no other is named."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
-    """What the user wants the runs to be made with."""
+    """The engine that a user chose, with its model, configuration and options."""
 
     engine: str | None = None  # None: transfer if a model is named, else pocket
     model: str | None = None  # a folder or a hub id
     config: Path | None = None  # of NVIDIA's scripts: where and how they run
-    options: Options = field(default_factory=Options)  # of pocket and transfer: how they are to run
+    options: Options = field(default_factory=Options)  # of in-process engines: memory, GPUs, approximations
 
     @property
     def name(self) -> str:
         """The engine's name."""
-        return self.engine or (TRANSFER if self.model else POCKET)
+        return self.engine or (TRANSFER.name if self.model else POCKET.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,7 @@ class Preview:
     """An engine as the planner needs it."""
 
     traits: Traits
-    prior: CostModel  # what it is believed to cost before anything is measured
+    prior: CostModel  # its cost before anything is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,104 +69,178 @@ class Engines(Protocol):
     """Where the commands get engines from."""
 
     def preview(self, choice: EngineChoice) -> Preview:
-        """An engine's traits and cost. Raises PlanError for an unknown one, ModelError for a broken model."""
+        """Traits and cost of an engine. Raises PlanError for an unknown one, ModelError for a broken model."""
 
     def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
-        """An engine with the branches of these controls. Raises EngineError and PlanError."""
+        """Load an engine with the branches of these controls. Raises EngineError and PlanError."""
+
+
+class EngineSpec(Protocol):
+    """An engine of the registry."""
+
+    @property
+    def name(self) -> str:
+        """Its name on the command line, in a plan and in measurements."""
+
+    @property
+    def traits(self) -> Traits:
+        """Its traits, as far as the name alone determines them."""
+
+    @property
+    def profile(self) -> ShippedProfile:
+        """Its cost before anything is measured."""
+
+    def check(self, choice: EngineChoice) -> None:
+        """Raise PlanError for a model, configuration or option that the engine does not take."""
+
+    def preview(self, choice: EngineChoice) -> Preview:
+        """Its traits and cost with this model and these options. Raises ModelError for a broken model."""
+
+    def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
+        """Load it. Raises EngineError and PlanError."""
+
+
+@dataclass(frozen=True, slots=True)
+class InProcessSpec:
+    """An engine that loads a model into this process."""
+
+    name: str
+    profile: ShippedProfile
+    model: str  # a folder or a hub id
+    own_model: bool = False  # whether `model` is part of the engine, so that no other can be chosen
+    named_traits: Traits | None = None  # None: those of the model's folder
+
+    @property
+    def traits(self) -> Traits:
+        """The traits by name."""
+        return self.named_traits or _model_traits(self.model)
+
+    def check(self, choice: EngineChoice) -> None:
+        """Refuse a configuration, and a model where the engine has its own."""
+        if self.own_model and choice.model is not None:
+            raise _no_model(self.name)
+        if choice.config is not None:
+            scripts = ", ".join(name for name, spec in ENGINES.items() if isinstance(spec, ScriptSpec))
+            raise PlanError(f"engine {self.name!r} takes no --config; leave it out, or say --engine: {scripts}")
+
+    def preview(self, choice: EngineChoice) -> Preview:
+        """Traits of the model, and the profile that was measured here or shipped."""
+        return Preview(
+            _model_traits(choice.model or self.model),
+            _prior(self.profile, self.profile.cost.device, choice.options),
+        )
+
+    def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
+        """Load weights from a folder or a hub. An engine with its own model has all branches that it has."""
+        from cosmos_batch.engines.inprocess.loader import load_engine
+        from cosmos_batch.media.controls.cache import ControlCache
+
+        options = choice.options
+        engine = load_engine(
+            choice.model or self.model,
+            TRANSFER_CONTROLS if self.own_model else controls,
+            ControlCache(cache_folder() / "controls"),
+            compiled=cache_folder() / "compiled",
+            options=options,
+        )
+        device = device_of(engine)
+        prior = _prior(self.profile, device, options)
+        if prior.device != _device_with(device, options):
+            prior = _shipped(self.profile, device, options)
+        return Loaded(engine, replace(prior, memory_bytes=engine.memory_bytes))
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptSpec:
+    """One of NVIDIA's own scripts."""
+
+    profile: ShippedProfile
+
+    @property
+    def name(self) -> str:
+        """The engine's name."""
+        return self.profile.cost.engine
+
+    @property
+    def traits(self) -> Traits:
+        """What the script holds fixed."""
+        return SCRIPTS[self.name].traits
+
+    def check(self, choice: EngineChoice) -> None:
+        """Refuse a model and the options of in-process engines."""
+        if choice.model is not None:
+            raise _no_model(self.name)
+        if choice.options.words:
+            options = ", ".join(choice.options.words)
+            raise PlanError(f"engine {self.name!r} runs NVIDIA's script, which cannot be asked for: {options}")
+
+    def preview(self, choice: EngineChoice) -> Preview:  # noqa: ARG002 - the protocol's name
+        """Traits and cost by name."""
+        return Preview(self.traits, self.profile.cost)
+
+    def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:  # noqa: ARG002 - the protocol's name
+        """Read the script's configuration. Raises PlanError where there is none."""
+        from cosmos_batch.engines.nvidia.config_file import read_config
+        from cosmos_batch.engines.nvidia.engine import ScriptEngine
+        from cosmos_batch.media.controls.cache import ControlCache
+
+        if choice.config is None:
+            raise PlanError(f"engine {self.name!r} runs NVIDIA's script: say where that is, with --config FILE")
+        config = read_config(choice.config, self.name)
+        cache = ControlCache(cache_folder() / "controls")
+        return Loaded(ScriptEngine(self.name, config, cache, cache_folder() / "launches"), self.profile.cost)
+
+
+POCKET = InProcessSpec("pocket", pocket_profile.PROFILE, str(pocket.MODEL), own_model=True)
+TRANSFER = InProcessSpec("transfer", FAMILIES[0].profile, HUB_ID, named_traits=TRANSFER25)
+
+ENGINES: Mapping[str, EngineSpec] = {
+    spec.name: spec
+    for spec in (
+        POCKET,
+        ScriptSpec(transfer1_profile.PROFILE),
+        TRANSFER,
+        ScriptSpec(transfer25_profile.PROFILE),
+        ScriptSpec(cosmos3_profile.PROFILE),
+    )
+}
+"""All engines by name."""
 
 
 class BuiltInEngines:
     """The engines that come with cosmos-batch."""
 
     def preview(self, choice: EngineChoice) -> Preview:
-        """Traits and cost by name; of a model in a folder, what its own settings say."""
-        _refuse(choice)
-        if choice.name == POCKET:
-            return Preview(_traits_in(MODEL), _believed(POCKET, "cpu", choice.options))
-        if choice.name == TRANSFER:
-            return Preview(_transfer_traits(choice.model), _believed(TRANSFER, "h100", choice.options))
-        if choice.name not in ENGINES:
-            raise PlanError(f"engine {choice.name!r} is not known; known are {', '.join((POCKET, *ENGINES))}")
-        return Preview(ENGINES[choice.name], profile(choice.name, "h100"))
+        """Traits and cost of the chosen engine."""
+        return _checked(choice).preview(choice)
 
     def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
-        """Load the pocket model, or weights from a folder or a hub."""
-        _refuse(choice)
-        if choice.name == POCKET:
-            return _load(POCKET, str(MODEL), TRANSFER_CONTROLS, choice.options)
-        if choice.name == TRANSFER:
-            return _load(TRANSFER, choice.model or HUB_ID, controls, choice.options)
-        return _script(choice)
+        """Load the chosen engine."""
+        return _checked(choice).load(choice, controls)
 
 
-def _refuse(choice: EngineChoice) -> None:
-    if choice.model is not None and choice.name != TRANSFER:
-        raise PlanError(f"engine {choice.name!r} takes no --model; leave it out, or say --engine {TRANSFER}")
-    if choice.config is not None and choice.name in (POCKET, TRANSFER):
-        scripts = ", ".join(name for name in ENGINES if name != TRANSFER)
-        raise PlanError(f"engine {choice.name!r} takes no --config; leave it out, or say --engine: {scripts}")
-    if choice.options.words and choice.name in ENGINES and choice.name != TRANSFER:
-        asked = ", ".join(choice.options.words)
-        raise PlanError(f"engine {choice.name!r} runs NVIDIA's script, which cannot be asked for: {asked}")
+def engine_named(name: str) -> EngineSpec:
+    """The engine of a name. Raises PlanError for a name that is not known."""
+    if name not in ENGINES:
+        raise PlanError(f"engine {name!r} is not known; known are {', '.join(ENGINES)}")
+    return ENGINES[name]
 
 
-def _load(name: str, model: str, controls: Iterable[str], options: Options) -> Loaded:
-    from cosmos_batch.engines.inprocess.loader import load_engine
-    from cosmos_batch.media.controls.cache import ControlCache
-
-    cache = ControlCache(cache_folder() / "controls")
-    engine = load_engine(model, controls, cache, compiled=cache_folder() / "compiled", options=options)
-    device = _costed_as(device_of(engine), options)
-    prior = _believed(name, device_of(engine), options)
-    prior = prior if prior.device == device else shipped(name, device_of(engine), options)
-    return Loaded(engine, replace(prior, memory_bytes=engine.memory_bytes))
+def traits_of(engine: str | Traits) -> Traits:
+    """The traits of an engine by name; traits pass through. Raises PlanError for a name that is not known."""
+    return engine if isinstance(engine, Traits) else engine_named(engine).traits
 
 
-def _believed(engine: str, device: str, options: Options) -> CostModel:
-    """What was measured on this machine, on whatever device it has, else the profile of a device."""
-    return kept_profile(profile_folder(), engine, options.words) or shipped(engine, device, options)
+def profile(engine: str, device: str) -> CostModel:
+    """The shipped cost of an engine on a device. Raises PlanError for a name that is not known."""
+    if engine not in ENGINES:
+        raise PlanError(f"no cost profile for engine {engine!r}; there are some for {', '.join(sorted(ENGINES))}")
+    return ENGINES[engine].profile.on(device)
 
 
 def shipped(engine: str, device: str, options: Options) -> CostModel:
-    """The profile of a device, with the memory that the options leave free."""
-    cost = offloaded(profile(engine, device), options.offload)
-    tile = TILE**2 if Approximation.VAE_TILING in options.approximations else None
-    return replace(cost, device=_costed_as(device, options), tile_pixels=tile)
-
-
-def _costed_as(device: str, options: Options) -> str:
-    """A device with options costs what it costs with them: other measurements say nothing of it."""
-    return " ".join((device, *options.words))
-
-
-def _script(choice: EngineChoice) -> Loaded:
-    """One of NVIDIA's own scripts."""
-    from cosmos_batch.engines.nvidia.config_file import read_config
-    from cosmos_batch.engines.nvidia.engine import ScriptEngine
-    from cosmos_batch.media.controls.cache import ControlCache
-
-    if choice.name not in ENGINES:
-        raise PlanError(f"engine {choice.name!r} is not known; known are {', '.join((POCKET, *ENGINES))}")
-    if choice.config is None:
-        raise PlanError(f"engine {choice.name!r} runs NVIDIA's script: say where that is, with --config FILE")
-    config = read_config(choice.config, choice.name)
-    cache = ControlCache(cache_folder() / "controls")
-    engine = ScriptEngine(choice.name, config, cache, cache_folder() / "launches")
-    return Loaded(engine, profile(choice.name, "h100"))
-
-
-def _transfer_traits(model: str | None) -> Traits:
-    """What a local model says of itself; of one on a hub, what the published one does, until it is loaded."""
-    folder = Path(model).expanduser() if model else None
-    if folder and folder.is_dir():
-        return _traits_in(folder)
-    return traits_of(TRANSFER25, frozenset(TRANSFER_CONTROLS))
-
-
-def _traits_in(folder: Path) -> Traits:
-    if not folder.is_dir():
-        raise ModelError(f"{folder}: no such folder; install cosmos-batch anew, or name a model with --model")
-    return traits_of(read_settings(folder), frozenset(TRANSFER_CONTROLS))
+    """The shipped cost of an engine on a device, with the memory that the options leave free."""
+    return _shipped(engine_named(engine).profile, device, options)
 
 
 def device_of(engine: Engine) -> str:
@@ -168,12 +250,44 @@ def device_of(engine: Engine) -> str:
 
 
 def profile_folder() -> Path:
-    """Where calibration keeps what it measured."""
+    """Where calibration keeps its measurements."""
     return cache_folder() / "profiles"
 
 
 def cache_folder() -> Path:
-    """Where made control videos are kept between commands, after the XDG base directory specification."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if base.startswith("/") else Path.home() / ".cache"
-    return root / "cosmos-batch"
+    """Where files are kept between commands, after the XDG base directory specification."""
+    return user_cache_path("cosmos-batch")
+
+
+def _checked(choice: EngineChoice) -> EngineSpec:
+    spec = engine_named(choice.name)
+    spec.check(choice)
+    return spec
+
+
+def _no_model(engine: str) -> PlanError:
+    return PlanError(f"engine {engine!r} takes no --model; leave it out, or say --engine {TRANSFER.name}")
+
+
+def _model_traits(model: str) -> Traits:
+    """Traits by a folder's settings; of a hub id by those of the family's published model, until it is loaded."""
+    folder, family = Path(model).expanduser(), family_of(model)
+    settings = read_settings(folder, family.published.settings) if folder.is_dir() else family.published.settings
+    return family.traits(settings, frozenset(TRANSFER_CONTROLS))
+
+
+def _prior(shipped_profile: ShippedProfile, device: str, options: Options) -> CostModel:
+    """The profile that was measured on this machine, on whatever device it has, else the shipped one."""
+    measured = kept_profile(profile_folder(), shipped_profile.cost.engine, options.words)
+    return measured or _shipped(shipped_profile, device, options)
+
+
+def _shipped(shipped_profile: ShippedProfile, device: str, options: Options) -> CostModel:
+    cost = shipped_profile.offloaded(device, options.offload)
+    tile = TILE**2 if Approximation.VAE_TILING in options.approximations else None
+    return replace(cost, device=_device_with(device, options), tile_pixels=tile)
+
+
+def _device_with(device: str, options: Options) -> str:
+    """The device's name in measurements: those with other options do not apply."""
+    return " ".join((device, *options.words))

@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from cosmos_batch.cli.commands.calibrate import calibrate_command
-from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.inprocess import calibration
 from cosmos_batch.engines.inprocess.calibration import Probe, calibrate, probes
 from cosmos_batch.engines.inprocess.engine import TransferEngine
 from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.profile_store import keep_profile, kept_profile
-from cosmos_batch.engines.registry import BuiltInEngines, EngineChoice
+from cosmos_batch.engines.registry import BuiltInEngines, EngineChoice, profile
 from cosmos_batch.errors import PlanError, StorageError
 from cosmos_batch.media.controls.cache import ControlCache
 from tests.support.tiny_model import CONTROLS, write_tiny_model

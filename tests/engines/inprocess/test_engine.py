@@ -16,8 +16,7 @@ from cosmos_batch.engines.base import Event, Outcome, Progress
 from cosmos_batch.engines.inprocess.engine import TransferEngine
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.request import RunState
-from cosmos_batch.engines.inprocess.sampling.batch import Conditioning
-from cosmos_batch.engines.inprocess.transfer25.forward import Passes
+from cosmos_batch.engines.inprocess.sampling.samples import Conditioning, Passes
 from cosmos_batch.errors import ModelError, OutOfMemoryError, StorageError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
@@ -97,7 +96,7 @@ def test_only_branches_that_the_launch_uses_are_loaded(engine: TransferEngine, c
 def test_what_is_recorded_of_steps_stays_as_long_as_its_branches_do(engine: TransferEngine, clip: str) -> None:
     def passes_for(*controls: str) -> Passes:
         engine.open(launch_of(make_run("run", clip, dict.fromkeys(controls, 0.5)))).close()
-        return engine.model.passes()
+        return engine.model.network.passes()
 
     first = passes_for("edge")
     assert passes_for("edge") is first
@@ -186,7 +185,7 @@ def test_a_chunk_without_memory_for_the_next_is_decoded_once_all_the_same(
         raise torch.OutOfMemoryError("full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(RunState, "conditions", full)
+        patch.setattr(RunState, "conditioning", full)
         with pytest.raises(OutOfMemoryError):
             drive(session)
     session.save("long")

@@ -11,17 +11,11 @@ from typing import Any
 
 import pytest
 
-from cosmos_batch.engines.inprocess.model_files import (
-    SCHEDULER,
-    ModelFolders,
-    check_scheduler,
-    hub_download,
-    resolve,
-)
-from cosmos_batch.engines.inprocess.model_settings import TRANSFER25
+from cosmos_batch.engines.inprocess.model_files import ModelFolders, check_scheduler, hub_download, resolve
+from cosmos_batch.engines.inprocess.transfer25.published import PUBLISHED
 from cosmos_batch.errors import MissingExtraError, ModelError
 
-PUBLISHED = {**SCHEDULER, "sigma_max": 200.0, "solver_order": 2, "solver_type": "bh2", "flow_shift": 1.0}
+SCHEDULER = {**PUBLISHED.scheduler, "sigma_max": 200.0, "solver_order": 2, "solver_type": "bh2", "flow_shift": 1.0}
 
 
 def component(folder: Path, **config: Any) -> Path:
@@ -38,7 +32,7 @@ def pipeline(root: Path, *branches: str) -> Path:
     component(root / "text_encoder", model_type="qwen2_5_vl")
     (root / "tokenizer").mkdir()
     (root / "scheduler").mkdir()
-    (root / "scheduler" / "scheduler_config.json").write_text(json.dumps(PUBLISHED))
+    (root / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER))
     return root
 
 
@@ -62,20 +56,20 @@ class FakeHub:
 @pytest.mark.parametrize("place", ["controlnet/{}", "controlnet_{}"])
 def test_a_folder_gives_its_parts_and_the_branches_asked_for(place: str, tmp_path: Path) -> None:
     root = pipeline(tmp_path / "model", place.format("edge"), place.format("depth"), place.format("seg"))
-    assert resolve(str(root), ["seg", "edge"]) == ModelFolders(
+    assert resolve(str(root), ["seg", "edge"], PUBLISHED) == ModelFolders(
         transformer=root / "transformer",
         vae=root / "vae",
         text_encoder=root / "text_encoder",
         tokenizer=root / "tokenizer",
         controls={"edge": root / place.format("edge"), "seg": root / place.format("seg")},
-        settings=TRANSFER25,
+        settings=PUBLISHED.settings,
     )
 
 
 @pytest.mark.parametrize("place", ["controlnet/vis", "controlnet_vis", "controlnet/blur", "controlnet_blur"])
 def test_vis_is_found_under_nvidias_name_too(place: str, tmp_path: Path) -> None:
     root = pipeline(tmp_path / "model", place)
-    assert resolve(str(root), ["vis"]).controls == {"vis": root / place}
+    assert resolve(str(root), ["vis"], PUBLISHED).controls == {"vis": root / place}
 
 
 def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
@@ -85,7 +79,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
     for part in ("vae", "tokenizer", "scheduler"):
         shutil.rmtree(root / part)
     with pytest.raises(ModelError) as caught:
-        resolve(str(root), ["edge", "depth"])
+        resolve(str(root), ["edge", "depth"], PUBLISHED)
     assert str(caught.value).replace(str(root), "M").splitlines() == [
         "M: incomplete:",
         "  M/transformer: no .safetensors file",
@@ -100,32 +94,32 @@ def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
 def test_a_single_branch_that_does_not_say_of_which_control_is_refused(tmp_path: Path) -> None:
     root = pipeline(tmp_path / "model", "controlnet")
     with pytest.raises(ModelError, match=r"controlnet holds one branch without saying of which control"):
-        resolve(str(root), ["edge"])
+        resolve(str(root), ["edge"], PUBLISHED)
 
 
 def test_a_text_encoder_of_its_own_kind_needs_no_tokenizer(tmp_path: Path) -> None:
     root = pipeline(tmp_path / "model")
     (root / "tokenizer").rmdir()
     (root / "text_encoder" / "config.json").write_text(json.dumps({"_class_name": "TrigramText"}))
-    assert resolve(str(root), []).controls == {}
+    assert resolve(str(root), [], PUBLISHED).controls == {}
 
 
 def test_a_models_own_settings_go_before_the_schedulers(tmp_path: Path) -> None:
     root = pipeline(tmp_path / "model")
-    (root / "scheduler" / "scheduler_config.json").write_text(json.dumps(PUBLISHED | {"sigma_max": 80.0}))
+    (root / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER | {"sigma_max": 80.0}))
     # Without settings, a run starts from the noise level of the scheduler
-    assert resolve(str(root), []).settings.defaults.sigma_max == 80.0
+    assert resolve(str(root), [], PUBLISHED).settings.defaults.sigma_max == 80.0
     # With settings, from theirs
     settings = {"name": "Small", "sizes": {"96": {"16:9": [160, 96]}}, "chunk_frames": 17, "overlap": 1}
     settings |= {"guardrail": "none", "defaults": {"sigma_max": 120.0}}
     (root / "cosmos_batch.json").write_text(json.dumps(settings))
-    resolved = resolve(str(root), []).settings
+    resolved = resolve(str(root), [], PUBLISHED).settings
     assert (resolved.name, resolved.defaults.sigma_max) == ("Small", 120.0)
 
 
 def test_the_published_scheduler_is_accepted(tmp_path: Path) -> None:
     root = pipeline(tmp_path / "model")
-    assert check_scheduler(root / "scheduler") == PUBLISHED
+    assert check_scheduler(root / "scheduler", PUBLISHED) == SCHEDULER
 
 
 @pytest.mark.parametrize(
@@ -144,9 +138,9 @@ def test_another_scheduler_is_refused_with_what_would_do(
     change: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     root = pipeline(tmp_path / "model")
-    (root / "scheduler" / "scheduler_config.json").write_text(json.dumps(PUBLISHED | change))
+    (root / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER | change))
     with pytest.raises(ModelError, match=message):
-        resolve(str(root), [])
+        resolve(str(root), [], PUBLISHED)
 
 
 def test_a_damaged_scheduler_file_is_named(tmp_path: Path) -> None:
@@ -154,7 +148,7 @@ def test_a_damaged_scheduler_file_is_named(tmp_path: Path) -> None:
     for content in ("{", "[]"):
         (root / "scheduler" / "scheduler_config.json").write_text(content)
         with pytest.raises(ModelError, match=r"scheduler_config\.json: (not readable as JSON|holds list)"):
-            resolve(str(root), [])
+            resolve(str(root), [], PUBLISHED)
 
 
 def test_a_hub_id_fetches_the_pipeline_and_the_branches_asked_for(tmp_path: Path) -> None:
@@ -162,7 +156,7 @@ def test_a_hub_id_fetches_the_pipeline_and_the_branches_asked_for(tmp_path: Path
     edge, blur = component(tmp_path / "edge"), component(tmp_path / "blur")
     hub = FakeHub(general=pipeline(tmp_path / "general"), edge=edge, blur=blur, seg=component(tmp_path / "seg"))
     # When two controls are asked for
-    folders = resolve("nvidia/Cosmos-Transfer2.5-2B", ["vis", "edge"], hub)
+    folders = resolve("nvidia/Cosmos-Transfer2.5-2B", ["vis", "edge"], PUBLISHED, hub)
     # Then their branches come from their own revisions, and nothing else is fetched
     assert folders.controls == {"edge": edge, "vis": blur}
     assert folders.transformer == tmp_path / "general" / "transformer"
@@ -177,7 +171,7 @@ def test_a_hub_id_fetches_the_pipeline_and_the_branches_asked_for(tmp_path: Path
 def test_branches_that_the_hub_lacks_are_all_named(tmp_path: Path) -> None:
     hub = FakeHub(general=pipeline(tmp_path / "general"), edge=component(tmp_path / "edge"))
     with pytest.raises(ModelError) as caught:
-        resolve("nvidia/Cosmos-Transfer2.5-2B", ["depth", "edge", "vis"], hub)
+        resolve("nvidia/Cosmos-Transfer2.5-2B", ["depth", "edge", "vis"], PUBLISHED, hub)
     assert "general/depth: cannot be fetched" in str(caught.value)
     assert "general/blur: cannot be fetched" in str(caught.value)
     assert "general/edge" not in str(caught.value)
@@ -187,7 +181,7 @@ def test_branches_that_the_hub_lacks_are_all_named(tmp_path: Path) -> None:
 def test_what_is_neither_folder_nor_hub_id_is_refused(model: str, tmp_path: Path) -> None:
     name = model or str(tmp_path / "nothing")
     with pytest.raises(ModelError, match="no such folder, and no hub id"):
-        resolve(name, [])
+        resolve(name, [], PUBLISHED)
 
 
 def test_without_huggingface_hub_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from benchmarks.recording_guardrail import RecordingGuardrail
 from cosmos_batch.engines.base import Outcome
@@ -17,6 +19,7 @@ from cosmos_batch.engines.inprocess.engine import TransferEngine
 from cosmos_batch.engines.inprocess.gpu.offload import OffloadedModule
 from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
 from cosmos_batch.engines.inprocess.loader import load_engine
+from cosmos_batch.engines.inprocess.model import Model
 from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options, Part
 from cosmos_batch.engines.inprocess.vae.wan import WanVae
 from cosmos_batch.errors import PlanError
@@ -71,44 +74,47 @@ def test_videos_are_the_same_wherever_the_parts_wait(
         assert np.array_equal(one, other)
 
 
-def test_no_two_of_the_parts_that_wait_are_on_the_device_together(
-    model: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    present: set[OffloadedModule] = set()
-    most: list[int] = []
-    bring, release = OffloadedModule.bring, OffloadedModule.release
+def test_at_most_one_offloaded_part_is_on_the_device(model: Path, tmp_path: Path, runs: list[Run]) -> None:
+    engine = loaded(model, tmp_path, NoGuardrail(), Options(EVERYTHING))
+    session = engine.open(launch_of(*runs))
+    parts = [thing for thing in gc.get_objects() if type(thing) is OffloadedModule]
+    resident: list[int] = []
 
-    def bringing(parked: OffloadedModule) -> None:
-        bring(parked)
-        present.add(parked)
-        most.append(len(present))
+    def look(*_: object) -> None:
+        resident.append(sum(part.resident for part in parts))
 
-    def releasing(parked: OffloadedModule) -> None:
-        release(parked)
-        present.discard(parked)
-
-    monkeypatch.setattr(OffloadedModule, "bring", bringing)
-    monkeypatch.setattr(OffloadedModule, "release", releasing)
-    videos(model, tmp_path, runs, EVERYTHING)
-    assert len(most) > 20
-    assert set(most) == {1}
+    hook = register_module_forward_pre_hook(look)  # of every layer of every part
+    try:
+        for run in runs:
+            session.join(job_of(run, tmp_path))
+        drive(session)
+    finally:
+        hook.remove()
+    assert resident.count(1) > 20
+    assert max(resident) == 1
 
 
-def test_what_is_kept_makes_room_before_work_is_given_up(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    part = loaded(model, tmp_path, NoGuardrail(), Options()).model
-    kept: list[int] = []
-    monkeypatch.setattr(part.passes()._recorder, "forget", kept.clear)
+class KeepingNetwork:
+    """A network that keeps things until it is to forget them."""
+
+    device = torch.device("cpu")
+
+    def __init__(self) -> None:
+        self.kept = ["a prompt"]
+
+    def forget(self) -> None:
+        self.kept.clear()
+
+
+def test_what_is_kept_is_freed_before_work_fails_for_want_of_memory(model: Path, tmp_path: Path) -> None:
+    part, network = loaded(model, tmp_path, NoGuardrail(), Options()).model, KeepingNetwork()
+    part = Model(part.folders, network, part.vae, part.guardrail, part.dtype)  # type: ignore[arg-type]
 
     def work(too_much: bool) -> str:
-        if kept or part._texts or too_much:
+        if network.kept or too_much:
             raise torch.OutOfMemoryError
         return "done"
 
-    part.read("base", "a prompt that is kept")
-    assert part.within_memory(lambda: work(False)) == "done"
-    kept.append(1)  # as if small steps were recorded, and no prompt kept
     assert part.within_memory(lambda: work(False)) == "done"
     with pytest.raises(torch.OutOfMemoryError):
         part.within_memory(lambda: work(True))

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosmos_batch.engines.catalogue import traits_of
-from cosmos_batch.engines.cost_profiles import profile
 from cosmos_batch.engines.nvidia.cosmos3.traits import COSMOS3
 from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1_DRIVEN, upscaled
 from cosmos_batch.engines.nvidia.transfer25.traits import TRANSFER25_SCRIPT
+from cosmos_batch.engines.registry import profile, traits_of
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.batch_keys import is_map
 from cosmos_batch.planning.equivalence import refusals_by_run

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.engines.registry import profile
 from cosmos_batch.planning.cost.fit import calibrated, fit, knee, nonnegative_ridge
 from cosmos_batch.planning.cost.model import CostModel, Measurement, Work, features
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cosmos_batch.engines.cost_profiles import profile
+from cosmos_batch.engines.registry import profile
 from cosmos_batch.planning.cost.model import Work, features
 
 PRIOR = profile("transfer", "h100")

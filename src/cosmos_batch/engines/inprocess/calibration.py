@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from statistics import median
@@ -13,47 +13,40 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from cosmos_batch.engines.inprocess.family import Chunk, ChunkControl, Network
 from cosmos_batch.engines.inprocess.gpu.host_device import to_frames
-from cosmos_batch.engines.inprocess.sampling.batch import Conditioning, ControlInput, DenoisingBatch
-from cosmos_batch.engines.inprocess.sampling.cuda_graphs import MOST_TOKENS, PATIENCE
-from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
-from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, normalised
-from cosmos_batch.engines.inprocess.transfer25.forward import Passes
-from cosmos_batch.engines.inprocess.transfer25.transformer import Transformer
+from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
+from cosmos_batch.engines.inprocess.sampling.cuda_graphs import MAX_TOKENS, WARMUP_STEPS
+from cosmos_batch.engines.inprocess.sampling.samples import Conditioning
 from cosmos_batch.engines.inprocess.vae.base import Vae
 from cosmos_batch.planning.cost.fit import calibrated
 from cosmos_batch.planning.cost.model import CostModel, Measurement, Work, features
+from cosmos_batch.run import ResolvedSampling
 
 if TYPE_CHECKING:
     from cosmos_batch.media.video import Frames
 
 _STEPS = 50  # of a probe's schedule; far more than are taken
-_WARM = PATIENCE + 2  # steps after which a small step is replayed from its recording
+_SIGMA_MAX = 200.0  # where its schedule starts; the cost of a step does not depend on it
+_WARM = WARMUP_STEPS + 2  # steps after which a small step is replayed from its recording
 _LOOK = 0.6  # seconds for which the same is measured again
 _TAKEN = 6  # steps of a slow probe, in time, the first included
 
 
-class Rig(Protocol):
-    """What is needed of a loaded model."""
+class CalibratedModel(Protocol):
+    """The part of a loaded model that is measured."""
 
     vae: Vae
-    device: torch.device
+    network: Network
     dtype: torch.dtype
 
     @property
-    def base(self) -> Transformer:
-        """The base network."""
+    def device(self) -> torch.device:
+        """The device of the latents."""
 
     @property
     def controls(self) -> frozenset[str]:
         """The control branches that it has."""
-
-    @property
-    def loaded(self) -> tuple[str, ...]:
-        """Those that are in memory."""
-
-    def passes(self) -> Passes:
-        """The network's pass over a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +59,13 @@ class Probe:
     runs: int
     controls: int
 
-    def work(self, vae: Vae, patch: int) -> Work:
-        """What one of its runs costs in a step; its pixels are counted where it is coded."""
-        frames = 1 + (self.frames - 1) // vae.temporal
-        tokens = frames * (self.height // vae.spatial // patch) * (self.width // vae.spatial // patch)
+    def latents(self, vae: Vae) -> tuple[int, int, int]:
+        """Frames, height and width of its latents."""
+        return 1 + (self.frames - 1) // vae.temporal, self.height // vae.spatial, self.width // vae.spatial
+
+    def work(self, model: CalibratedModel) -> Work:
+        """The cost of a step of one of its runs; pixels are counted where videos are encoded and decoded."""
+        tokens = model.network.tokens(*self.latents(model.vae))
         return Work(steps=1, rows=2, tokens=tokens, controls=self.controls, pixels=0)
 
 
@@ -87,7 +83,7 @@ def probes(sizes: Iterable[tuple[int, int]], frames: int, controls: int) -> list
 
 
 def calibrate(
-    rig: Rig,
+    model: CalibratedModel,
     prior: CostModel,
     wanted: Sequence[Probe],
     *,
@@ -99,7 +95,7 @@ def calibrate(
     """The prior with coefficients as they are measured now.
 
     Args:
-        rig: a loaded model; the branches that probes use are loaded.
+        model: a loaded model; the branches that probes use are loaded.
         prior: names engine and device, and holds what is not measured here (model loads, a batch's fixed time).
         wanted: from quick to slow; those that would overrun `seconds` are left out.
         seconds: how long it may take, about.
@@ -109,11 +105,11 @@ def calibrate(
         clock: seconds, ever rising.
     """
     begin = clock()
-    meter = Meter(rig, prior, write, clock)
+    meter = Meter(model, prior, write, clock)
     steps: list[Measurement] = []
     coding: list[Measurement] = []
     for probe in wanted:
-        if clock() - begin + _expected(probe, rig, prior, steps) > seconds:
+        if clock() - begin + _expected(probe, model, prior, steps) > seconds:
             say(f"{_name(probe)}: left out, for it would take too long")
             continue
         size = (probe.width, probe.height)
@@ -129,9 +125,9 @@ def _name(probe: Probe) -> str:
     return f"{probe.width}x{probe.height}, {probe.runs} run{plural}, controls: {probe.controls}"
 
 
-def _expected(probe: Probe, rig: Rig, prior: CostModel, before: Sequence[Measurement]) -> float:
+def _expected(probe: Probe, model: CalibratedModel, prior: CostModel, before: Sequence[Measurement]) -> float:
     """Seconds that a probe may take: the prior's, as much slower or faster as the largest before it was."""
-    work = probe.work(rig.vae, rig.base.config.patch)
+    work = probe.work(model)
     said = _TAKEN * probe.runs * prior.run_seconds(work)
     return said * before[-1].seconds / max(prior.batch_seconds(before[-1]) - prior.batch, 1e-9) if before else said
 
@@ -141,12 +137,12 @@ class Meter:
 
     def __init__(
         self,
-        rig: Rig,
+        model: CalibratedModel,
         prior: CostModel,
         write: Callable[[Frames], None],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._rig = rig
+        self._model = model
         self._prior = prior
         self._write = write
         self._clock = clock
@@ -154,17 +150,17 @@ class Meter:
 
     def steps(self, probe: Probe) -> Measurement:
         """Some steps of a batch, after the first ones, and the peak of the device's memory."""
-        rig = self._rig
+        model = self._model
         self._begin_anew()
-        batch = DenoisingBatch(rig.passes())
+        batch = DenoisingBatch(model.network.passes())
         for index in range(probe.runs):
-            batch.join(str(index), self._conditions(probe, index))
-        work = probe.work(rig.vae, rig.base.config.patch)
-        recorded = probe.runs * work.row_tokens <= MOST_TOKENS
+            batch.join(str(index), self._conditioning(probe, index))
+        work = probe.work(model)
+        recorded = probe.runs * work.row_tokens <= MAX_TOKENS
         each = [self._timed(batch.step) for _ in range(_WARM if recorded else 2)][-1]
         count = min(20, max(2 if each < 2 else 1, math.ceil(_LOOK / each)))
         taken = count * median(self._timed(batch.step) for _ in range(count))
-        one = features([work] * probe.runs, len(rig.loaded))
+        one = features([work] * probe.runs, len(model.network.loaded))
         return self._measurement(
             taken,
             self._peak(),
@@ -184,24 +180,24 @@ class Meter:
 
         The first has the peak of the device's memory over both.
         """
-        rig = self._rig
+        model = self._model
         self.coded.append(probe)
-        latents = self._latents(probe, 0).to(rig.device)
-        frames = to_frames(rig.vae.decode(latents))  # also warms up
-        pixels = torch.from_numpy(frames).to(rig.device, rig.dtype).permute(3, 0, 1, 2)[None] / 127.5 - 1
+        latents = self._latents(probe, 0).to(model.device)
+        frames = to_frames(model.vae.decode(latents))  # also warms up
+        pixels = torch.from_numpy(frames).to(model.device, model.dtype).permute(3, 0, 1, 2)[None] / 127.5 - 1
         del frames  # their memory on the host serves those that come next; new memory takes long to get
-        rig.vae.encode(pixels)
+        model.vae.encode(pixels)
         self._begin_anew()
 
         def finish() -> None:
-            frames = to_frames(rig.vae.decode(latents))
-            if rig.device.type == "cpu":
+            frames = to_frames(model.vae.decode(latents))
+            if model.device.type == "cpu":
                 self._write(frames)
 
         size = probe.width * probe.height * probe.frames
         decoding = self._typical(finish)
-        encoding = self._typical(lambda: rig.vae.encode(pixels))
-        of = {"branches": len(rig.loaded), "frame": probe.width * probe.height}
+        encoding = self._typical(lambda: model.vae.encode(pixels))
+        of = {"branches": len(model.network.loaded), "frame": probe.width * probe.height}
         return [
             self._measurement(decoding, self._peak(), pixels=size, **of),
             self._measurement(encoding, control_pixels=size),
@@ -212,30 +208,34 @@ class Meter:
         engine, device = self._prior.engine, self._prior.device
         return Measurement(engine=engine, device=device, kind="batch", seconds=taken, bytes=peak, **did)
 
-    def _conditions(self, probe: Probe, index: int) -> Conditioning:
-        latents = self._latents(probe, index)
-        names = islice(sorted(self._rig.controls), probe.controls)
-        weights = normalised({name: torch.tensor(1.0) for name in names})
-        guides: Mapping[str, ControlInput] = {
-            name: ControlInput(latents, weight) for name, weight in weights.items()
-        }
-        return Conditioning(
-            schedule=make_schedule(_STEPS),
+    def _conditioning(self, probe: Probe, index: int) -> Conditioning:
+        vae, latents = self._model.vae, self._latents(probe, index)
+        controls = islice(sorted(self._model.controls), probe.controls)
+        sampling = ResolvedSampling(
+            num_steps=_STEPS,
             guidance=1.0,
-            prompt=f"what a step costs, {index}",
-            negative="",
-            guides=guides,
-            known=torch.zeros(1, latents.shape[2]),
-            given=torch.zeros_like(latents),
-            noise=latents,
+            sigma_max=_SIGMA_MAX,
+            seed=index,
+            fps=24.0,
+            num_frames=probe.frames,
+            resolution=f"{probe.width}x{probe.height}",
+            negative_prompt="",
         )
+        chunk = Chunk(
+            prompt=f"the cost of a step, {index}",
+            sampling=sampling,
+            controls={name: ChunkControl(latents, 1.0) for name in controls},
+            index=0,
+            shape=(vae.latent_channels, *probe.latents(vae)),
+            spatial=vae.spatial,
+            temporal=vae.temporal,
+        )
+        return self._model.network.conditioning(chunk)
 
     def _latents(self, probe: Probe, index: int) -> Tensor:
-        vae = self._rig.vae
-        frames = 1 + (probe.frames - 1) // vae.temporal
-        return noise(
-            index, 0, (vae.latent_channels, frames, probe.height // vae.spatial, probe.width // vae.spatial)
-        )
+        """Random latents [1, C, T, H, W], on the CPU."""
+        shape = (1, self._model.vae.latent_channels, *probe.latents(self._model.vae))
+        return torch.randn(shape, generator=torch.Generator().manual_seed(index))
 
     def _typical(self, call: Callable[[], object]) -> float:
         """Seconds of a call: the median of as many as are looked at."""
@@ -247,16 +247,16 @@ class Meter:
         """Seconds of a call, until the device is done with it."""
         begin = self._clock()
         call()
-        if self._rig.device.type == "cuda":
-            torch.cuda.synchronize(self._rig.device)
+        if self._model.device.type == "cuda":
+            torch.cuda.synchronize(self._model.device)
         return self._clock() - begin
 
     def _begin_anew(self) -> None:
         """Forget the peak of the device's memory, and free what other probes left there: recordings of steps."""
-        self._rig.passes().forget()
-        if self._rig.device.type == "cuda":
+        self._model.network.passes().forget()
+        if self._model.device.type == "cuda":
             torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats(self._rig.device)
+            torch.cuda.reset_peak_memory_stats(self._model.device)
 
     def _peak(self) -> int | None:
-        return torch.cuda.max_memory_allocated(self._rig.device) if self._rig.device.type == "cuda" else None
+        return torch.cuda.max_memory_allocated(self._model.device) if self._model.device.type == "cuda" else None

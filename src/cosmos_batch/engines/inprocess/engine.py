@@ -61,7 +61,7 @@ class TransferSession:
         self._tasks: dict[str, RunState] = {}  # of the runs that are denoised
         self._denoised: dict[str, _Denoised] = {}
         self._batches: dict[tuple[int, int], DenoisingBatch] = {}
-        self._passes = model.passes()
+        self._passes = model.network.passes()
         self._clerk = OutputWriter(model.guardrail)
 
     @property
@@ -78,7 +78,7 @@ class TransferSession:
         """Load the branches of another launch's controls, and free all others, when nobody is denoised."""
         with _memory_errors(self._model):
             self._model.keep_only(launch.controls)
-        self._passes = self._model.passes()
+        self._passes = self._model.network.passes()
 
     def prefetch(self, runs: Sequence[ResolvedRun], *, certain: bool = True) -> None:
         """These runs join next, and no others: read their videos meanwhile; where it is `certain`, encode them."""
@@ -177,10 +177,10 @@ class TransferSession:
         owner = " ".join((run.fingerprint, *model_key(run, self._identity)))
         task = RunState.prepare(job, self._model, self._prefetch.take(run), owner)
         resumed = task.resume()
-        conditions = task.conditions()
-        memory, step = resumed or (task.start(conditions), 0)
+        conditioning = task.conditioning()
+        memory, step = resumed or (task.start(conditioning), 0)
         batch = self._batches.get(task.size) or DenoisingBatch(self._passes, step_caching=self._model.step_caching)
-        batch.join(job.run.id, conditions, memory, step)
+        batch.join(job.run.id, conditioning, memory, step)
         self._batches[task.size] = batch
         self._tasks[job.run.id] = task
         self._clerk.take_controls(job, task.videos.controls)
@@ -207,11 +207,11 @@ class TransferSession:
         with _memory_errors(self._model):
             task = before.copy()
             task.finish_chunk(memory.sample)
-            conditions = task.conditions()
-            start = task.start(conditions)
+            conditioning = task.conditioning()
+            start = task.start(conditioning)
         self._tasks[run_id] = task
         batch.leave(run_id)
-        batch.join(run_id, conditions, start)
+        batch.join(run_id, conditioning, start)
 
 
 class TransferEngine:
@@ -241,7 +241,7 @@ class TransferEngine:
     @property
     def loaded(self) -> tuple[str, ...]:
         """The control branches that are in memory."""
-        return self._model.loaded
+        return self._model.network.loaded
 
     @property
     def memory_bytes(self) -> int | None:

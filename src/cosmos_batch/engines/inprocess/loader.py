@@ -10,19 +10,18 @@ from pathlib import Path
 import torch
 
 from cosmos_batch.engines.inprocess.engine import TransferEngine
-from cosmos_batch.engines.inprocess.gpu.accelerate import keep_compiled
+from cosmos_batch.engines.inprocess.families import family_of
+from cosmos_batch.engines.inprocess.gpu.compiler import keep_compiled
 from cosmos_batch.engines.inprocess.gpu.offload import OffloadedModule
 from cosmos_batch.engines.inprocess.guardrail import Guardrail, NoGuardrail, NvidiaGuardrail
+from cosmos_batch.engines.inprocess.json_files import read_config
 from cosmos_batch.engines.inprocess.model import Model
 from cosmos_batch.engines.inprocess.model_files import ModelFolders, resolve
-from cosmos_batch.engines.inprocess.model_settings import traits_of
 from cosmos_batch.engines.inprocess.offloaded_parts import OffloadedText, OffloadedVae
 from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options, Part
 from cosmos_batch.engines.inprocess.text.base import TextEncoder
 from cosmos_batch.engines.inprocess.text.qwen import QwenEncoder
 from cosmos_batch.engines.inprocess.text.trigram import TrigramText
-from cosmos_batch.engines.inprocess.transfer25.branches import Networks
-from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import read_config
 from cosmos_batch.engines.inprocess.vae.base import Vae
 from cosmos_batch.engines.inprocess.vae.pocket_vae import FoldedVae
 from cosmos_batch.engines.inprocess.vae.wan import WanVae
@@ -64,33 +63,26 @@ def load_engine(
     Raises ModelError naming all that is missing, MissingExtraError, and PlanError for options that are not
     possible here.
     """
-    asked = options or Options()
-    folders = resolve(model, controls)
+    options = options or Options()
+    family = family_of(model)
+    folders = resolve(model, controls, family.published)
     if compiled is not None:
         keep_compiled(compiled)
-    place = device or pick_device()
-    second = second_device(place) if asked.split_guidance else None
-    dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
-    network_dtype = torch.bfloat16 if place.type == "cuda" else torch.float64
-
-    def networks(where: torch.device) -> Networks:
-        waiting = Part.BRANCHES in asked.offload
-        kept = asked.approximations
-        return Networks(folders, where, network_dtype, approximations=kept, branches_wait=waiting)
-
+    device = device or pick_device()
+    devices = (device, second_device(device)) if options.split_guidance else (device,)
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    network_dtype = torch.bfloat16 if device.type == "cuda" else torch.float64
+    text = _text(folders, device, dtype, Part.TEXT in options.offload)
     loaded = Model(
         folders,
-        networks(place),
-        vae=_vae(folders.vae, place, dtype, asked),
-        text=_text(folders, place, dtype, Part.TEXT in asked.offload),
+        family.load(folders, text, devices, network_dtype, options),
+        vae=_vae(folders.vae, device, dtype, options),
         guardrail=guardrail or _own_guardrail(folders),
         dtype=dtype,
-        second=networks(second) if second else None,
-        step_caching=Approximation.STEP_CACHING in asked.approximations,
+        step_caching=Approximation.STEP_CACHING in options.approximations,
     )
-    return TransferEngine(
-        loaded, traits_of(folders.settings, loaded.controls), cache, identity(folders, place, asked)
-    )
+    traits = family.traits(folders.settings, loaded.controls)
+    return TransferEngine(loaded, traits, cache, identity(folders, family.name, device, options))
 
 
 def second_device(first: torch.device) -> torch.device:
@@ -102,12 +94,12 @@ def second_device(first: torch.device) -> torch.device:
     return torch.device("cuda", place)
 
 
-def identity(folders: ModelFolders, device: torch.device, options: Options) -> dict[str, str]:
+def identity(folders: ModelFolders, engine: str, device: torch.device, options: Options) -> dict[str, str]:
     """What makes the videos, for their records. The weights of a branch count for the runs that use it."""
     approximations = " ".join(sorted(options.approximations))
     branches = {f"weights_{name}": digest(folder) for name, folder in sorted(folders.controls.items())}
     return {
-        "engine": "transfer",
+        "engine": engine,
         "model": folders.settings.name,
         "weights": digest(folders.transformer, folders.vae, folders.text_encoder),
         **branches,

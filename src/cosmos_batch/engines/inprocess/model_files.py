@@ -7,48 +7,32 @@ pipeline and each control's branch in revisions of their own, and calls vis "blu
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from cosmos_batch.controls import CONTROLS
+from cosmos_batch.engines.inprocess.json_files import read_json
 from cosmos_batch.engines.inprocess.model_settings import SETTINGS_FILE, ModelSettings, read_settings
-from cosmos_batch.engines.inprocess.sampling.schedule import SIGMA_MIN
 from cosmos_batch.errors import MissingExtraError, ModelError
-
-PIPELINE_REVISION = "diffusers/general"
-CONTROL_REVISION = "diffusers/controlnet/general/{}"
-PUBLISHED_NAMES: Mapping[str, str] = {
-    control.name: control.checkpoint for control in CONTROLS.values() if control.checkpoint
-}
-"""Names of the control branches among the published weights, by control."""
-
-SCHEDULER: Mapping[str, object] = {
-    "_class_name": "UniPCMultistepScheduler",
-    "prediction_type": "flow_prediction",
-    "use_flow_sigmas": True,
-    "use_karras_sigmas": True,
-    "sigma_min": SIGMA_MIN,
-}
-"""What scheduler/scheduler_config.json must say, beside a sigma_max, for the sampler here to be the right one."""
-
-_SOLVER: Mapping[str, object] = {
-    "disable_corrector": [],
-    "final_sigmas_type": "zero",
-    "lower_order_final": True,
-    "predict_x0": True,
-    "solver_order": 2,
-    "solver_p": None,
-    "solver_type": "bh2",
-    "thresholding": False,
-}
-"""What it may leave out, because these are diffusers' defaults, but not say otherwise."""
 
 _PARTS = ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedModel:
+    """A family's published model: names of its files on the hub, the scheduler that it needs, its settings."""
+
+    hub_prefix: str  # how the hub ids of such models begin
+    revision: str  # of all parts but the controls' branches
+    control_revision: str  # of a control's branch; {} stands for the published name of the control
+    control_names: Mapping[str, str]  # published name of each control
+    scheduler: Mapping[str, object]  # what scheduler_config.json must state for the family's schedule to be right
+    scheduler_defaults: Mapping[str, object]  # what it may leave out, as diffusers' defaults, but not contradict
+    scheduler_summary: str  # the supported scheduler, in words
+    settings: ModelSettings  # for a folder that states none
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +54,15 @@ class Downloader(Protocol):
         """The folder with the files of a revision that match a pattern. Raises ModelError."""
 
 
-def resolve(model: str, controls: Iterable[str], download: Downloader | None = None) -> ModelFolders:
-    """The folders of a model with the given controls' branches.
+def resolve(
+    model: str, controls: Iterable[str], published: PublishedModel, download: Downloader | None = None
+) -> ModelFolders:
+    """Find or fetch the folders of a model with the given controls' branches.
 
     Args:
         model: a folder in the diffusers layout, or a hub id such as nvidia/Cosmos-Transfer2.5-2B.
         controls: edge, vis, depth, seg; no other branch is looked for or fetched.
+        published: of the family that the model belongs to.
         download: default: huggingface_hub.
 
     Raises ModelError naming all that is missing at once, and MissingExtraError.
@@ -83,11 +70,11 @@ def resolve(model: str, controls: Iterable[str], download: Downloader | None = N
     wanted = sorted(set(controls))
     root = Path(model).expanduser()
     if root.is_dir():
-        branches, missing = _local_branches(root, wanted)
+        branches, missing = _local_branches(root, wanted, published)
     elif _HUB_ID.fullmatch(model):
         fetch = download or hub_download
-        root = fetch(model, PIPELINE_REVISION, [*(f"{part}/*" for part in _PARTS), SETTINGS_FILE])
-        branches, missing = _fetch_branches(fetch, model, wanted)
+        root = fetch(model, published.revision, [*(f"{part}/*" for part in _PARTS), SETTINGS_FILE])
+        branches, missing = _fetch_branches(fetch, model, wanted, published)
     else:
         raise ModelError(f"{model}: no such folder, and no hub id (owner/name) either")
     missing = _missing_parts(root) + missing
@@ -99,7 +86,7 @@ def resolve(model: str, controls: Iterable[str], download: Downloader | None = N
         text_encoder=root / "text_encoder",
         tokenizer=root / "tokenizer",
         controls=branches,
-        settings=_settings(root),
+        settings=_settings(root, published),
     )
 
 
@@ -115,35 +102,27 @@ def hub_download(repo: str, revision: str, patterns: Sequence[str]) -> Path:
         raise ModelError(f"{repo}, revision {revision}: cannot be fetched ({type(exc).__name__}: {exc})") from exc
 
 
-def check_scheduler(folder: Path) -> dict[str, Any]:
-    """The content of `scheduler_config.json`. Raises ModelError where the sampler here would not follow it."""
+def check_scheduler(folder: Path, published: PublishedModel) -> dict[str, Any]:
+    """Read `scheduler_config.json`. Raises ModelError where the family's schedule is another one."""
     file = folder / "scheduler_config.json"
-    config = _read_object(file)
-    wrong = {name: config.get(name) for name, value in SCHEDULER.items() if config.get(name) != value}
-    wrong |= {name: config[name] for name, value in _SOLVER.items() if config.get(name, value) != value}
+    config = read_json(file)
+    needed = {**published.scheduler, **published.scheduler_defaults}
+    wrong = {name: config.get(name) for name, value in published.scheduler.items() if config.get(name) != value}
+    wrong |= {
+        name: config[name]
+        for name, value in published.scheduler_defaults.items()
+        if config.get(name, value) != value
+    }
     if wrong:
         found = ", ".join(f"{name} = {value!r}" for name, value in wrong.items())
-        needed = ", ".join(f"{name} = {(SCHEDULER | _SOLVER)[name]!r}" for name in wrong)  # type: ignore[operator]
-        raise ModelError(
-            f"{file}: {found}: supported is UniPC of order 2 on Karras-spaced flow sigmas, predicting the flow "
-            f"(as Cosmos-Transfer2.5's): {needed}"
-        )
+        remedy = ", ".join(f"{name} = {needed[name]!r}" for name in wrong)
+        raise ModelError(f"{file}: {found}: supported is {published.scheduler_summary}: {remedy}")
     return config
 
 
-def _read_object(file: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as exc:
-        raise ModelError(f"{file}: not readable as JSON ({exc})") from exc
-    if not isinstance(value, dict):
-        raise ModelError(f"{file}: holds {type(value).__name__}, not an object")
-    return value
-
-
-def _settings(root: Path) -> ModelSettings:
-    sigma_max = check_scheduler(root / "scheduler").get("sigma_max")
-    settings = read_settings(root)
+def _settings(root: Path, published: PublishedModel) -> ModelSettings:
+    sigma_max = check_scheduler(root / "scheduler", published).get("sigma_max")
+    settings = read_settings(root, published.settings)
     if sigma_max is None or (root / SETTINGS_FILE).exists():
         return settings
     return replace(settings, defaults=replace(settings.defaults, sigma_max=float(sigma_max)))
@@ -153,7 +132,7 @@ def _missing_parts(root: Path) -> list[str]:
     missing = [item for part in ("transformer", "vae", "text_encoder") for item in _lacks(root / part)]
     config = root / "text_encoder" / "config.json"
     # Every configuration of transformers states its model_type
-    if config.is_file() and "model_type" in _read_object(config) and not (root / "tokenizer").is_dir():
+    if config.is_file() and "model_type" in read_json(config) and not (root / "tokenizer").is_dir():
         missing.append(f"{root / 'tokenizer'}: no such folder")
     if not (root / "scheduler" / "scheduler_config.json").is_file():
         missing.append(f"{root / 'scheduler' / 'scheduler_config.json'}: no such file")
@@ -168,11 +147,13 @@ def _lacks(folder: Path) -> list[str]:
     return lacks if any(folder.glob("*.safetensors")) else [*lacks, f"{folder}: no .safetensors file"]
 
 
-def _local_branches(root: Path, controls: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
+def _local_branches(
+    root: Path, controls: Sequence[str], published: PublishedModel
+) -> tuple[dict[str, Path], list[str]]:
     branches: dict[str, Path] = {}
     missing: list[str] = []
     for control in controls:
-        names = dict.fromkeys((control, PUBLISHED_NAMES.get(control, control)))
+        names = dict.fromkeys((control, published.control_names.get(control, control)))
         places = [root / place.format(name) for name in names for place in ("controlnet/{}", "controlnet_{}")]
         found = next((place for place in places if place.is_dir()), None)
         if found is None:
@@ -193,12 +174,12 @@ def _no_branch(root: Path, control: str) -> str:
 
 
 def _fetch_branches(
-    download: Downloader, model: str, controls: Sequence[str]
+    download: Downloader, model: str, controls: Sequence[str], published: PublishedModel
 ) -> tuple[dict[str, Path], list[str]]:
     branches: dict[str, Path] = {}
     missing: list[str] = []
     for control in controls:
-        revision = CONTROL_REVISION.format(PUBLISHED_NAMES.get(control, control))
+        revision = published.control_revision.format(published.control_names.get(control, control))
         try:
             branches[control] = download(model, revision, ["config.json", "*.safetensors"])
         except ModelError as exc:

@@ -6,28 +6,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.inprocess.checkpoint import SavedState, load_state, save_state
+from cosmos_batch.engines.inprocess.family import Chunk, ChunkControl
 from cosmos_batch.engines.inprocess.gpu.host_device import PendingFrames, to_device, to_frames
-from cosmos_batch.engines.inprocess.io.input_videos import SOURCE, Size, Videos, run_size
+from cosmos_batch.engines.inprocess.io.chunks import chunk_of, chunk_starts
+from cosmos_batch.engines.inprocess.io.input_videos import SOURCE, Mask, Size, Videos, run_size
 from cosmos_batch.engines.inprocess.model import Model
-from cosmos_batch.engines.inprocess.sampling.batch import Conditioning, ControlInput
-from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
+from cosmos_batch.engines.inprocess.sampling.samples import Conditioning
 from cosmos_batch.engines.inprocess.sampling.unipc import SolverState
-from cosmos_batch.engines.inprocess.transfer25.conditioning import (
-    chunk_of,
-    chunk_starts,
-    noise,
-    normalised,
-    token_weight,
-)
 from cosmos_batch.media.video import Frames
 from cosmos_batch.run import Control, ResolvedRun
 
-AHEAD_TOKENS = 8192
+MAX_TOKENS = 8192
 """Tokens of a chunk up to which encoding a video waits more for the host than for the device. With more, nothing
 is gained by doing it ahead of time."""
 
@@ -76,26 +69,20 @@ class RunState:
         """The same, to go on with; this one stays where it is."""
         return replace(self, made=list(self.made))
 
-    def conditions(self) -> Conditioning:
-        """What the present chunk is made from."""
-        run, sampling = self.job.run, self.job.run.sampling
-        known, given = self._given()
-        pure = noise(sampling.seed, self.chunk, given.shape[1:])
-        weights = normalised({c.name: self._weight(c) for c in run.active})
-        guides = {
-            name: ControlInput(self._encode(frames, name), weights[name])
-            for name, frames in self.videos.controls.items()
-        }
-        return Conditioning(
-            schedule=make_schedule(self.steps, sampling.sigma_max),
-            guidance=sampling.guidance,
+    def conditioning(self) -> Conditioning:
+        """What the present chunk is denoised from."""
+        run, vae = self.job.run, self.model.vae
+        chunk = Chunk(
             prompt=run.prompt,
-            negative=sampling.negative_prompt,
-            guides=guides,
-            known=known,
-            given=given,
-            noise=pure,
+            sampling=run.sampling,
+            controls={control.name: self._control(control) for control in run.active},
+            index=self.chunk,
+            shape=(vae.latent_channels, *latent_size(self.model, self.size)),
+            spatial=vae.spatial,
+            temporal=vae.temporal,
+            before=self._before(),
         )
+        return self.model.network.conditioning(chunk)
 
     def start(self, conditions: Conditioning) -> SolverState:
         """The memory that the present chunk starts with."""
@@ -149,28 +136,22 @@ class RunState:
         self.tail = state.tail
         return state.memory, state.step
 
-    def _given(self) -> tuple[Tensor, Tensor]:
-        """Which latent frames of the present chunk are given by the one before, and their latents."""
-        settings, vae = self.model.settings, self.model.vae
-        frames = 1 + (settings.chunk_frames - 1) // vae.temporal
-        width, height = (side // vae.spatial for side in self.size)
-        known = torch.zeros(1, frames)
-        given = torch.zeros(1, vae.latent_channels, frames, height, width)
-        if self.tail is not None and settings.overlap:
-            latents = self.model.latents_of(self.tail).float().cpu()
-            count = latents.shape[2]
-            known[:, :count] = 1
-            given[:, :, :count] = latents
-        return known, given
+    def _before(self) -> Tensor | None:
+        """Latents of the frames that it shares with the chunk before, on the CPU; None: there are none."""
+        if self.tail is None or not self.model.settings.overlap:
+            return None
+        return self.model.latents_of(self.tail).float().cpu()
 
-    def _weight(self, control: Control) -> Tensor:
-        mask = self.videos.masks[control.name]
+    def _control(self, control: Control) -> ChunkControl:
+        latents = self._encode(self.videos.controls[control.name], control.name)
+        return ChunkControl(latents, control.weight, self._mask(self.videos.masks[control.name]))
+
+    def _mask(self, mask: Mask | None) -> Mask | None:
+        """The present chunk's frames of a whole video's mask; past its end, the last one is repeated."""
         if mask is None:
-            return torch.tensor(control.weight)
+            return None
         start, frames = self.starts[self.chunk], self.model.settings.chunk_frames
-        index = np.minimum(np.arange(start, start + frames), len(mask) - 1)
-        vae, patch = self.model.vae, self.model.config.patch
-        return control.weight * token_weight(mask[index], vae.spatial * patch, vae.temporal)
+        return mask[np.minimum(np.arange(start, start + frames), len(mask) - 1)]
 
     def _encode(self, frames: Frames, name: str) -> Tensor:
         """Latents of the present chunk of a whole video, a control's or the input's."""
@@ -187,19 +168,19 @@ def parts_of_start(model: Model, run: ResolvedRun, videos: Videos) -> Iterator[N
     """Have the model keep what the first chunk of a run asks of it, in parts: its prompts as they are read, its
     videos' latents. Nothing is done for a large video.
     """
-    if _tokens(model, run) > AHEAD_TOKENS:
+    if model.network.tokens(*latent_size(model, run_size(run))) > MAX_TOKENS:
         return
     for prompt in (run.prompt, run.sampling.negative_prompt):
         if prompt is not None:
-            model.read("base", prompt)
+            model.network.read_prompt(prompt)
             yield
     for name, frames in videos.encoded.items():
         _encoded(model, frames, 0, videos.contents[name])
         yield
 
 
-def _tokens(model: Model, run: ResolvedRun) -> int:
-    """Of one chunk."""
+def latent_size(model: Model, size: Size) -> tuple[int, int, int]:
+    """Frames, height and width of a chunk's latents."""
     frames = 1 + (model.settings.chunk_frames - 1) // model.vae.temporal
-    width, height = (side // (model.vae.spatial * model.config.patch) for side in run_size(run))
-    return frames * width * height
+    width, height = (side // model.vae.spatial for side in size)
+    return frames, height, width

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cosmos_batch.engines.inprocess.gpu.accelerate import compile_blocks
+from cosmos_batch.engines.inprocess.gpu.compiler import compile_blocks
 from cosmos_batch.engines.inprocess.gpu.offload import ExclusiveResidency, OffloadedModule, in_stages
 from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.text.qwen import QwenEncoder
@@ -171,7 +171,7 @@ class Waiting(TinyModel):
         return super().branch(name)
 
     def passes(self) -> Forward:
-        return Forward(self.base, self.branch, self.read, CPU, record=False)
+        return Forward(self.base, self.branch, self.read, CPU)
 
 
 def test_branches_that_wait_give_the_same() -> None:
@@ -186,7 +186,7 @@ def test_compiled_branches_that_come_and_go_are_not_compiled_anew() -> None:
         return graph.forward
 
     for branch in model.branches.values():
-        compile_blocks(branch, backend=backend)  # type: ignore[arg-type]
+        compile_blocks(branch.blocks, backend=backend)
     batch = DenoisingBatch(model.passes())
     batch.join("a", Request(seed=1, steps=9, weights=(("depth", 0.7), ("edge", 0.5))).conditions())
     batch.step()

@@ -15,8 +15,8 @@ from benchmarks.recording_guardrail import RecordingGuardrail
 from cosmos_batch.engines.base import Event, Job, Outcome, Progress
 from cosmos_batch.engines.inprocess.engine import TransferEngine, TransferSession
 from cosmos_batch.engines.inprocess.io import output_writer
+from cosmos_batch.engines.inprocess.io.output_writer import write_output
 from cosmos_batch.engines.inprocess.loader import load_engine
-from cosmos_batch.engines.inprocess.outputs import write_output
 from cosmos_batch.errors import CosmosBatchError, MediaError, StorageError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames, read_frames

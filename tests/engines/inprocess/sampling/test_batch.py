@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cosmos_batch.engines.inprocess.sampling.batch import Conditioning, ControlInput, DenoisingBatch
-from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
+from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
+from cosmos_batch.engines.inprocess.sampling.samples import Conditioning, ControlInput
 from cosmos_batch.engines.inprocess.sampling.unipc import SolverState
 from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, normalised
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
 from cosmos_batch.engines.inprocess.transfer25.forward import Forward
+from cosmos_batch.engines.inprocess.transfer25.schedule import make_schedule
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Text, Transformer
 
 CONFIG = NetworkConfig(

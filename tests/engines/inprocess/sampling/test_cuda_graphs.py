@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from weakref import ref
+import gc
+from collections.abc import Callable
 
-import pytest
 import torch
 from torch import Tensor
 
-from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate, can_compile, compile_blocks
+from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate
 from cosmos_batch.engines.inprocess.gpu.attention import attention, flash3_kernel
-from cosmos_batch.engines.inprocess.sampling import cuda_graphs
+from cosmos_batch.engines.inprocess.gpu.compiler import can_compile, compile_blocks
 from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
-from cosmos_batch.engines.inprocess.sampling.cuda_graphs import PATIENCE, GraphCache
-from cosmos_batch.engines.inprocess.transfer25.batch_layout import Layout, LayoutBuilder, PreparedSample
+from cosmos_batch.engines.inprocess.sampling.cuda_graphs import WARMUP_STEPS, GraphCache
+from cosmos_batch.engines.inprocess.transfer25.batch_layout import Layout
+from cosmos_batch.engines.inprocess.transfer25.forward import Forward
+from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch
 from cosmos_batch.engines.inprocess.vae.wan import WanVae
 from tests.engines.inprocess.sampling.test_batch import CPU, Request, TinyModel
 from tests.engines.inprocess.transfer25.test_parity import error
@@ -39,7 +40,7 @@ def test_compiled_blocks_give_the_same() -> None:
     """Traced whole, as for a GPU, and run operation by operation: that needs no compiler here."""
     plain, compiled = TinyModel(), TinyModel()
     for network in (compiled.base, *compiled.branches.values()):
-        compile_blocks(network, backend="eager")
+        compile_blocks(network.blocks, backend="eager")
     assert torch.equal(made(compiled.batch(), MIX[2:]), made(plain.batch(), MIX[2:]))
 
 
@@ -60,82 +61,103 @@ def test_another_attention_kernel_is_used_where_it_is_set() -> None:
 
     model = TinyModel()
     plain = made(model.batch(), MIX[:1])
-    for block in model.base.blocks:
-        block.attention.kernel = counting
+    model.base.use_attention(counting)
     assert torch.equal(made(model.batch(), MIX[:1]), plain)
     # The guided and the unguided row of a sample are one until they first attend to their text
     assert [shape[0] for shape in calls] == [1, 2, 2, 2] * 2
 
 
-class Tape:
-    """Stands in for a CUDA graph: it computes anew, into the same memory, and counts how often it was asked."""
+class FakeGraph:
+    """Stands in for a CUDA graph: it computes again, into the same memory, and counts its replays."""
 
-    replays = 0
-    factor = 1.0
-
-    def __init__(self, compute: Callable[[], Tensor]) -> None:
-        self.compute, self.made = compute, compute()
+    def __init__(self, recorder: FakeCapture, compute: Callable[[], Tensor]) -> None:
+        self.recorder, self.compute, self.made = recorder, compute, compute()
 
     def replay(self) -> None:
-        Tape.replays += 1
-        self.made.copy_(self.factor * self.compute())
+        self.recorder.replays += 1
+        self.made.copy_(self.recorder.factor * self.compute())
 
     def pool(self) -> int:
         return 1
 
 
-class WrongTape(Tape):
-    """One that gives something else."""
+class FakeCapture:
+    """Captures computations as fake graphs."""
 
-    factor = -1.0
+    def __init__(self, factor: float = 1.0, *, full: bool = False) -> None:
+        """`factor`: by which a replay's result is off; `full`: memory suffices for no recording."""
+        self.factor = factor
+        self.full = full
+        self.replays = 0
+        self.pools: list[int | None] = []  # of each capture
+
+    def __call__(self, compute: Callable[[], Tensor], pool: int | None) -> tuple[FakeGraph, Tensor]:
+        self.pools.append(pool)
+        if self.full:
+            raise torch.OutOfMemoryError
+        graph = FakeGraph(self, compute)
+        return graph, graph.made
+
+
+class OneTimeShortage(TinyModel):
+    """Runs out of memory once, when a branch is next needed after `short` is set."""
+
+    short = False
+
+    def branch(self, name: str) -> ControlBranch:
+        if self.short:
+            self.short = False
+            raise torch.OutOfMemoryError
+        return super().branch(name)
 
 
 class Recorded:
     """A tiny model whose steps are recorded as if it were on a GPU."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, tape: type[Tape] = Tape) -> None:
-        self.pools: list[int | None] = []
-
-        def captured(compute: Callable[[], Tensor], pool: int | None) -> tuple[Tape, Tensor]:
-            self.pools.append(pool)
-            made = tape(compute)
-            return made, made.made
-
-        monkeypatch.setattr(cuda_graphs, "captured", captured)
-        monkeypatch.setattr(Tape, "replays", 0)
-        self.model = TinyModel()
-        self.passes = self.model.passes()
-        self.passes._recorder = GraphCache(torch.device("cuda"))
+    def __init__(self, capture: FakeCapture | None = None, model: TinyModel | None = None, **limits: int) -> None:
+        self.capture = capture or FakeCapture()
+        self.graphs = GraphCache[Layout](torch.device("cuda"), capture=self.capture, **limits)
+        model = model or TinyModel()
+        self.passes = Forward(model.base, model.branch, model.read, CPU, self.graphs)
 
     def steps(self, batch: DenoisingBatch, count: int) -> int:
-        """How often a recording was played in so many steps."""
-        before = Tape.replays
+        """How often a recording was replayed in so many steps."""
+        before = self.capture.replays
         for _ in range(count):
             batch.step()
-        return Tape.replays - before
+        return self.capture.replays - before
 
 
-def test_a_small_step_is_replayed_once_its_kind_has_been_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    rig = Recorded(monkeypatch)
+ROW_TOKENS = 3 * 2 * 3  # of a request
+PAIR = 2 * ROW_TOKENS  # tokens of a guided request's two rows
+
+
+def layouts_in_memory() -> int:
+    gc.collect()
+    return sum(type(thing) is Layout for thing in gc.get_objects())
+
+
+def test_small_step_is_replayed_from_its_third_execution() -> None:
+    rig = Recorded()
     batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=9).conditions())
-    assert rig.steps(batch, PATIENCE) == 0
+    assert rig.steps(batch, WARMUP_STEPS) == 0
     assert rig.steps(batch, 1) == 2  # the first recording of all is compared before it is used
     assert rig.steps(batch, 1) == 1
     batch.join("b", Request(seed=2, steps=9).conditions())
-    assert rig.steps(batch, PATIENCE) == 0  # another kind
+    assert rig.steps(batch, WARMUP_STEPS) == 0  # another structure
     assert rig.steps(batch, 1) == 1
     batch.leave("b")
-    assert rig.steps(batch, 1) == 1  # the first kind again
-    assert rig.pools == [None, 1]  # in the memory of the first
+    assert rig.steps(batch, 1) == 1  # the first structure again
+    assert rig.capture.pools == [None, 1]  # in the memory of the first
 
 
-def test_a_recording_serves_any_batch_that_is_laid_out_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    rig = Recorded(monkeypatch)
+def test_recording_serves_any_batch_of_equal_structure() -> None:
+    rig = Recorded()
     first = DenoisingBatch(rig.passes)
     for index, request in enumerate(MIX):
         first.join(str(index), request.conditions())
-    rig.steps(first, PATIENCE + 1)
+    rig.steps(first, WARMUP_STEPS + 1)
     others = [
         Request(seed=7, weights=(("edge", 0.2),)),
         Request(seed=8, guidance=0.0, weights=()),
@@ -149,106 +171,92 @@ def test_a_recording_serves_any_batch_that_is_laid_out_alike(monkeypatch: pytest
     assert torch.equal(latents, made(TinyModel().batch(), others))
 
 
-def test_large_steps_and_steps_on_the_cpu_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    rig = Recorded(monkeypatch)
-    monkeypatch.setattr(cuda_graphs, "MOST_TOKENS", 10)
+def test_large_steps_are_not_recorded() -> None:
+    rig = Recorded(max_tokens=PAIR - 1)
     batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=9).conditions())
-    assert rig.steps(batch, PATIENCE + 3) == 0
-    monkeypatch.undo()
-    batch = TinyModel().batch()
+    assert rig.steps(batch, WARMUP_STEPS + 3) == 0
+    assert rig.capture.pools == []
+
+
+def test_steps_on_the_cpu_are_not_recorded() -> None:
+    capture, model = FakeCapture(), TinyModel()
+    graphs = GraphCache[Layout](CPU, capture=capture)
+    batch = DenoisingBatch(Forward(model.base, model.branch, model.read, CPU, graphs))
     batch.join("a", Request(seed=1, steps=9).conditions())
-    assert rig.steps(batch, PATIENCE + 3) == 0
+    for _ in range(WARMUP_STEPS + 3):
+        batch.step()
+    assert (capture.pools, len(graphs)) == ([], 0)
 
 
-def test_a_large_step_has_the_memory_of_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
-    rig = Recorded(monkeypatch)
+def test_large_step_frees_all_recordings() -> None:
+    rig = Recorded(max_tokens=PAIR)
     batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=20).conditions())
-    rig.steps(batch, PATIENCE + 1)
-    monkeypatch.setattr(cuda_graphs, "MOST_TOKENS", 10)
+    rig.steps(batch, WARMUP_STEPS + 1)
+    assert len(rig.graphs) == 1
+    batch.join("b", Request(seed=2, steps=20).conditions())
     batch.step()
-    assert not rig.passes._recorder._kept
-    monkeypatch.setattr(cuda_graphs, "MOST_TOKENS", 40_000)
-    assert rig.steps(batch, PATIENCE) == 0
+    assert len(rig.graphs) == 0
+    batch.leave("b")
+    assert rig.steps(batch, WARMUP_STEPS) == 0
     assert rig.steps(batch, 1) == 1  # recorded again
 
 
-def test_a_recording_has_one_copy_of_what_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    rig = Recorded(monkeypatch)
+def test_recording_holds_one_copy_of_its_layout() -> None:
+    before = layouts_in_memory()
+    rig = Recorded()
     batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=9).conditions())
-    made_from: list[ref[Layout]] = []
-    arrange = type(rig.passes._arranger).arrange
-
-    def watched(self: LayoutBuilder, samples: Sequence[PreparedSample]) -> Layout:
-        layout = arrange(self, samples)
-        made_from.append(ref(layout))
-        return layout
-
-    monkeypatch.setattr(LayoutBuilder, "arrange", watched)
-    rig.steps(batch, PATIENCE + 2)
-    assert [layout() is None for layout in made_from] == [False]
+    rig.steps(batch, WARMUP_STEPS + 2)
+    assert layouts_in_memory() - before == 2  # the batch's, and the recording's copy
     del batch
-    assert [layout() is None for layout in made_from] == [True]
-    assert len(rig.passes._recorder._kept) == 1
+    assert layouts_in_memory() - before == 1
+    assert len(rig.graphs) == 1
 
 
-def test_what_gave_way_to_others_is_recorded_again_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    rig = Recorded(monkeypatch)
-    monkeypatch.setattr(cuda_graphs, "KEPT_BYTES", 0)  # the last one alone
+def test_evicted_recording_is_made_again_when_its_structure_returns() -> None:
+    rig = Recorded(max_bytes=0)  # the last one alone
     batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=20).conditions())
-    rig.steps(batch, PATIENCE + 1)
+    rig.steps(batch, WARMUP_STEPS + 1)
     batch.join("b", Request(seed=2, steps=20).conditions())
-    assert rig.steps(batch, PATIENCE + 1) == 1
+    assert rig.steps(batch, WARMUP_STEPS + 1) == 1
     batch.leave("b")
-    assert rig.steps(batch, PATIENCE) == 0
+    assert rig.steps(batch, WARMUP_STEPS) == 0
     assert rig.steps(batch, 2) == 2
 
 
-def test_a_recording_that_differs_from_its_step_is_never_played(monkeypatch: pytest.MonkeyPatch) -> None:
-    rig = Recorded(monkeypatch, WrongTape)
+def test_recording_that_differs_from_its_step_is_never_used() -> None:
+    rig = Recorded(FakeCapture(factor=-1.0))
     batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=9).conditions())
-    assert rig.steps(batch, PATIENCE + 1) == 1
+    assert rig.steps(batch, WARMUP_STEPS + 1) == 1
     batch.join("b", Request(seed=2, steps=9).conditions())
-    assert rig.steps(batch, PATIENCE + 2) == 0
+    assert rig.steps(batch, WARMUP_STEPS + 2) == 0
 
 
-def test_without_memory_for_a_recording_steps_go_on_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
-    rig, tries = Recorded(monkeypatch), []
-
-    def full(*_: object) -> tuple[Tape, Tensor]:
-        tries.append(1)
-        raise torch.OutOfMemoryError
-
-    monkeypatch.setattr(cuda_graphs, "captured", full)
+def test_without_memory_for_a_recording_steps_are_executed_plainly() -> None:
+    rig = Recorded(FakeCapture(full=True))
     batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=9).conditions())
-    assert rig.steps(batch, PATIENCE + 3) == 0
-    assert len(tries) == 1
+    assert rig.steps(batch, WARMUP_STEPS + 3) == 0
+    assert len(rig.capture.pools) == 1
 
 
-def test_recordings_give_way_where_memory_does_not_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
-    rig = Recorded(monkeypatch)
+def test_recordings_are_freed_where_memory_does_not_suffice() -> None:
+    model = OneTimeShortage()
+    rig = Recorded(model=model)
     batch = DenoisingBatch(rig.passes)
     batch.join("a", Request(seed=1, steps=9).conditions())
-    rig.steps(batch, PATIENCE + 1)
+    rig.steps(batch, WARMUP_STEPS + 1)
     batch.join("b", Request(seed=2, steps=9).conditions())
-    plain, failures = rig.passes._velocity, [torch.OutOfMemoryError()]
-
-    def short(*arguments: object) -> Tensor:
-        if failures:
-            raise failures.pop()
-        return plain(*arguments)
-
-    monkeypatch.setattr(rig.passes, "_velocity", short)
-    batch._velocities.clear()
+    model.short = True
     batch.step()
+    assert not model.short
     batch.leave("b")
-    assert rig.steps(batch, PATIENCE) == 0  # what was recorded of one sample alone is gone
-    assert rig.steps(batch, 1) == 1  # and recorded again
+    assert rig.steps(batch, WARMUP_STEPS) == 0  # the recording of one sample alone is gone
+    assert rig.steps(batch, 1) == 1  # and made again
 
 
 @torch.no_grad()

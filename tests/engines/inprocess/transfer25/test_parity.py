@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cosmos_batch.engines.inprocess.sampling.schedule import make_schedule
 from cosmos_batch.engines.inprocess.sampling.unipc import SolverState, StepCoefficients, unipc_step
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import (
@@ -18,6 +17,7 @@ from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import (
     branch_from_diffusers,
     branch_to_diffusers,
 )
+from cosmos_batch.engines.inprocess.transfer25.schedule import make_schedule
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Transformer, rotary
 
 REFERENCE = Path(__file__).parents[1] / "reference"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from cosmos_batch.media.video import Frames
+
+_CPU_MEMORY = 80 << 30
+"""Bytes that caches on the CPU take their share of."""
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
@@ -24,6 +28,12 @@ def _pinned(tensor: Tensor) -> Tensor:
         return tensor.pin_memory()
     except RuntimeError:
         return tensor
+
+
+def to_video(frames: Frames, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """uint8 frames [F, height, width, 3] -> [1, 3, F, height, width] in -1..1."""
+    pixels = to_device(torch.from_numpy(np.ascontiguousarray(frames)), device)
+    return pixels.permute(3, 0, 1, 2).unsqueeze(0).to(dtype) / 127.5 - 1
 
 
 def to_frames(video: Tensor) -> Frames:
@@ -62,3 +72,8 @@ def _room(pixels: Tensor) -> Tensor:
         return torch.empty_like(pixels, device="cpu", pin_memory=True)
     except RuntimeError:
         return torch.empty_like(pixels, device="cpu")
+
+
+def memory_of(device: torch.device) -> int:
+    """Total bytes of a device's memory; of the CPU, those of a common GPU."""
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else _CPU_MEMORY

@@ -1,4 +1,4 @@
-"""How far the host may be ahead of a GPU."""
+"""How many denoising steps the host may launch before a GPU has executed them."""
 
 from __future__ import annotations
 
@@ -9,54 +9,57 @@ from typing import Any, Protocol
 import torch
 
 SHORT_MS = 250.0
-"""Milliseconds of a step that is short: two of them are soon over, but a launch takes a good part of one."""
+"""Milliseconds of a short step: two of them end soon, but launching one takes a good part of its time."""
 
 
 class Mark(Protocol):
-    """A place in what was asked of a device; `torch.cuda.Event` is one."""
+    """A place in the device's queue; `torch.cuda.Event` is one."""
 
     def synchronize(self) -> None:
-        """Wait until the device has come to it."""
+        """Wait until the device has reached it."""
 
     def elapsed_time(self, later: Any, /) -> float:
-        """Milliseconds from here to a later mark, when the device has come to both."""
+        """Milliseconds from here to a later mark, when the device has reached both."""
 
 
 class LaunchAhead:
-    """Lets steps be asked for ahead of time. What comes between two of them costs nothing while the GPU is at one.
+    """Lets the host launch steps ahead of the device, so that its own work between two steps costs no time.
 
-    A short step is asked for while the one before is done, so that its launch costs nothing either; a long one
-    when the one before is over, for whoever wants to join or to stop waits for what was asked for.
+    A short step is launched while the one before is executed, so that launching it costs no time either; a long
+    one when the one before has ended, because a run that joins or a stop waits for all launched steps.
     """
 
     def __init__(self, mark: Callable[[], Mark] | None) -> None:
-        """`mark` leaves a mark behind what was asked of the device so far; None: the device has no queue."""
+        """`mark` puts a mark at the end of the device's queue; None: the device has no queue."""
         self._mark = mark
-        self._asked: deque[Mark] = deque()
-        self._over: Mark | None = None
+        self._launched: deque[Mark] = deque()
+        self._last_reached: Mark | None = None
         self._short = False
 
     @classmethod
     def of(cls, device: torch.device) -> LaunchAhead:
-        """The lead over a device."""
-        return cls(_event(device) if device.type == "cuda" else None)
+        """For a device; the CPU has no queue."""
+        return cls(_event_marks(device) if device.type == "cuda" else None)
 
-    def wait(self) -> None:
-        """Until another step may be asked for."""
-        while len(self._asked) > self._short:
-            mark = self._asked.popleft()
+    def wait(self) -> int:
+        """Wait until another step may be launched; returns the number of steps that were waited for."""
+        waits = 0
+        while len(self._launched) > self._short:
+            mark = self._launched.popleft()
             mark.synchronize()
-            if self._over is not None:
-                self._short = self._over.elapsed_time(mark) < SHORT_MS
-            self._over = mark
+            waits += 1
+            if self._last_reached is not None:
+                self._short = self._last_reached.elapsed_time(mark) < SHORT_MS
+            self._last_reached = mark
+        return waits
 
-    def asked(self) -> None:
-        """A step has been asked for."""
+    def launched(self) -> None:
+        """Note that a step was launched."""
         if self._mark is not None:
-            self._asked.append(self._mark())
+            self._launched.append(self._mark())
 
 
-def _event(device: torch.device) -> Callable[[], Mark]:
+def _event_marks(device: torch.device) -> Callable[[], Mark]:
     def mark() -> Mark:
         event = torch.cuda.Event(enable_timing=True)
         event.record(torch.cuda.current_stream(device))

@@ -25,16 +25,24 @@ class OffloadedModule:
         self._device = device
         self._tensors = [*module.parameters(), *module.buffers()]
         self._homes = _at_home([tensor.data for tensor in self._tensors], pinned=device.type == "cuda")
+        self._resident = False
         self.release()
+
+    @property
+    def resident(self) -> bool:
+        """Whether the weights are on the device."""
+        return self._resident
 
     def bring(self) -> None:
         """Have the weights on the device. If its memory does not suffice, they stay where they are."""
         copies = [home.to(self._device, non_blocking=True, copy=True) for home in self._homes]
         self._place(copies)
+        self._resident = True
 
     def release(self) -> None:
         """Leave the device's memory to others."""
         self._place(self._homes)
+        self._resident = False
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

@@ -10,12 +10,13 @@ from typing import Any
 
 from cosmos_batch.engines.base import Job, Outcome, Result
 from cosmos_batch.engines.inprocess.guardrail import Guardrail
-from cosmos_batch.engines.inprocess.outputs import write_controls, write_output
 from cosmos_batch.errors import StorageError, explain
+from cosmos_batch.media.encode import write_video
+from cosmos_batch.media.verify import FINGERPRINT
 from cosmos_batch.media.video import Frames
 
-_MOST = 2
-"""Outputs to be written at once at most: their frames are in the host's memory as long."""
+_MAX_OUTPUTS = 2
+"""Outputs that may wait to be written: their frames are in the host's memory as long."""
 
 
 class OutputWriter:
@@ -41,7 +42,7 @@ class OutputWriter:
 
     def make_room(self) -> None:
         """Wait until another output may be handed in."""
-        while len(unwritten := [future for future in self._outputs.values() if not future.done()]) >= _MOST:
+        while len(unwritten := [future for future in self._outputs.values() if not future.done()]) >= _MAX_OUTPUTS:
             wait(unwritten, return_when=FIRST_COMPLETED)
 
     def wait_for_first(self) -> None:
@@ -87,3 +88,28 @@ def _complete(written: Future[None], job: Job, frames: Callable[[], Frames], gua
         return Result(job.run.id, Outcome.BLOCKED, "the guardrail blocked the video")
     write_output(job, shown)
     return Result(job.run.id, Outcome.SUCCEEDED)
+
+
+def write_controls(job: Job, controls: Mapping[str, Frames]) -> None:
+    """Leave control_<name>.mp4 of each control in the job's folder. Raises StorageError and MediaError."""
+    _make_folder(job)
+    for name, control in controls.items():
+        write_video(job.folder / f"control_{name}.mp4", control, job.run.sampling.fps)
+
+
+def write_output(job: Job, frames: Frames) -> None:
+    """Leave output.mp4 in the job's folder: the last of its files.
+
+    It carries the run's fingerprint in its metadata, which says whose it is. Raises StorageError and MediaError.
+    """
+    _make_folder(job)
+    write_video(
+        job.folder / "output.mp4", frames, job.run.sampling.fps, metadata={FINGERPRINT: job.run.fingerprint}
+    )
+
+
+def _make_folder(job: Job) -> None:
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise StorageError(f"{job.folder}: the folder cannot be made ({exc.strerror})") from exc

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cosmos_batch.engines.inprocess.gpu.host_device import to_device
 from cosmos_batch.engines.inprocess.gpu.launch_ahead import LaunchAhead
+from cosmos_batch.engines.inprocess.sampling.samples import Conditioning, Passes, PreparedSample, Velocity
 from cosmos_batch.engines.inprocess.sampling.schedule import is_estimated
 from cosmos_batch.engines.inprocess.sampling.unipc import (
     SolverState,
@@ -19,10 +20,6 @@ from cosmos_batch.engines.inprocess.sampling.unipc import (
     estimated_velocity,
     unipc_step,
 )
-from cosmos_batch.engines.inprocess.transfer25.batch_layout import Conditioning as Conditioning
-from cosmos_batch.engines.inprocess.transfer25.batch_layout import ControlInput as ControlInput
-from cosmos_batch.engines.inprocess.transfer25.batch_layout import PreparedSample
-from cosmos_batch.engines.inprocess.transfer25.forward import Passes, Velocity
 
 _LAYOUTS = 2
 """How many sets of samples are kept laid out: with step caching they take turns, at every other step."""
@@ -40,7 +37,7 @@ class DenoisingBatch:
         self._tables: dict[str, Tensor] = {}  # of the samples' schedules, on the device
         self._steps: dict[str, int] = {}
         self._memory: SolverState | None = None
-        self._lead = LaunchAhead.of(passes.device)
+        self._launch_ahead = LaunchAhead.of(passes.device)
         self._velocities: dict[tuple[int, ...], Velocity] = {}  # of the samples at these places
 
     @property
@@ -91,11 +88,11 @@ class DenoisingBatch:
     def step(self) -> None:
         """Take every sample one step further. If it raises, every sample is as it was before."""
         assert self._memory is not None
-        self._lead.wait()
+        self._launch_ahead.wait()
         numbers = StepCoefficients.of(list(self._tables.values()), list(self._steps.values()))
         self._memory = unipc_step(self._memory, self._made(self._memory, numbers), numbers)
         self._steps = {key: step + 1 for key, step in self._steps.items()}
-        self._lead.asked()
+        self._launch_ahead.launched()
 
     def _made(self, memory: SolverState, numbers: StepCoefficients) -> Tensor:
         """The velocity of every sample, [B, C, T, H, W]."""

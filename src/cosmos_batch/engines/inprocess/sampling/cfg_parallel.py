@@ -12,8 +12,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from cosmos_batch.engines.inprocess.transfer25.batch_layout import Conditioning, PreparedSample
-from cosmos_batch.engines.inprocess.transfer25.forward import Passes, Velocity, apply_guidance
+from cosmos_batch.engines.inprocess.sampling.samples import (
+    Conditioning,
+    Passes,
+    PreparedSample,
+    Velocity,
+    apply_guidance,
+)
 
 
 class SplitForward:

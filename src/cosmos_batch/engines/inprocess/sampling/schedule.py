@@ -1,4 +1,4 @@
-"""Noise schedules and the UniPC solver on flow sigmas, as tables of coefficients.
+"""Schedules: noise levels, and the coefficients of the UniPC solver at each of them.
 
 A sample x at noise level s is (1 - s) * clean + s * noise; the network predicts the velocity noise - clean.
 UniPC (Zhao et al. 2023, arXiv 2302.04867), order 2, B(h) = expm1(h), predicting the clean sample, is linear in
@@ -9,18 +9,11 @@ different schedules gathers its rows of them.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
-
-SIGMA_MAX = 200.0
-SIGMA_MIN = 0.01
-"""Ends of the published checkpoint's schedule, before the change to flow sigmas s / (1 + s)."""
-
-_RHO = 7.0  # Karras et al. 2022 (arXiv 2206.00364), equation 5
-
 
 COLUMNS = (1, 1, 4, 3, 2)
 """How many columns of a schedule's table are what, in their order: the noise level; 1 at the first step, which has
@@ -42,19 +35,11 @@ class Schedule:
         return len(self.table)
 
 
-def flow_sigmas(steps: int, sigma_max: float = SIGMA_MAX) -> list[float]:
-    """Karras-spaced noise levels from `sigma_max` to SIGMA_MIN as flow sigmas, and a final 0."""
-    low, high = SIGMA_MIN ** (1 / _RHO), max(sigma_max, SIGMA_MIN) ** (1 / _RHO)
-    ramp = [i / max(steps - 1, 1) for i in range(steps)]
-    levels = [(high + part * (low - high)) ** _RHO for part in ramp]
-    return [level / (level + 1) for level in levels] + [0.0]
-
-
 def _half_log_snr(sigma: float) -> float:
     return math.log(1 - sigma) - math.log(sigma)
 
 
-def _predict(sigmas: list[float], step: int, order: int) -> tuple[float, float, float]:
+def _predict(sigmas: Sequence[float], step: int, order: int) -> tuple[float, float, float]:
     """Coefficients of (sample, clean, clean of the step before) for going from `step` to the next."""
     here, there = sigmas[step], sigmas[step + 1]
     if there == 0.0:  # the last step lands on the predicted clean sample
@@ -69,7 +54,7 @@ def _predict(sigmas: list[float], step: int, order: int) -> tuple[float, float, 
     return sample, clean - bend, bend
 
 
-def _go_on(sigmas: list[float], step: int) -> tuple[float, float]:
+def _go_on(sigmas: Sequence[float], step: int) -> tuple[float, float]:
     """Coefficients of (clean one step back, two steps back) for the clean sample of `step`, on a straight line."""
     older, newer, here = (_half_log_snr(sigmas[place]) for place in (step - 2, step - 1, step))
     reach = (here - newer) / (newer - older)
@@ -77,15 +62,15 @@ def _go_on(sigmas: list[float], step: int) -> tuple[float, float]:
 
 
 def is_estimated(step: int, steps: int) -> bool:
-    """Whether step caching leaves a step of so many out: every second, but of the first sixth and the last two.
+    """Whether step caching estimates a step: every second one after the first sixth and before the last two.
 
-    It depends on nothing but the step, so neither does what becomes of a run depend on its company.
+    The rule depends on the step alone, so a run's video does not depend on the other runs of its batch.
     """
     first = max(4, -(-steps // 6))
     return first < step < steps - 2 and (step - first) % 2 == 1
 
 
-def _correct(sigmas: list[float], step: int, order: int) -> tuple[float, float, float, float]:
+def _correct(sigmas: Sequence[float], step: int, order: int) -> tuple[float, float, float, float]:
     """Coefficients of (last sample, clean two steps back, clean one step back, clean now) for redoing a step."""
     here, there = sigmas[step - 1], sigmas[step]
     h = _half_log_snr(there) - _half_log_snr(here)
@@ -103,10 +88,9 @@ def _correct(sigmas: list[float], step: int, order: int) -> tuple[float, float, 
     return sample, scale * older / ratio, scale * (1 - older / ratio - newer), scale * newer
 
 
-@lru_cache(maxsize=256)
-def make_schedule(steps: int, sigma_max: float = SIGMA_MAX) -> Schedule:
-    """The schedule of a run of `steps` denoising steps that starts at `sigma_max`."""
-    sigmas = flow_sigmas(steps, sigma_max)
+def schedule_of(sigmas: Sequence[float]) -> Schedule:
+    """The schedule through these noise levels: falling, the first below 1, the last one 0."""
+    steps = len(sigmas) - 1
     orders = [min(2, steps - step, step + 1) for step in range(steps)]
     predictor = [_predict(sigmas, step, orders[step]) for step in range(steps)]
     corrector = [(0.0, 0.0, 0.0, 0.0)]  # nothing to correct at the first step

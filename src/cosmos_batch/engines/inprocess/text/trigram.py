@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import Checkpoint, read_config
-from cosmos_batch.errors import ModelError
+from cosmos_batch.engines.inprocess.json_files import integer_fields, read_config
+from cosmos_batch.engines.inprocess.weight_files import load_weights
 
 _WORD = re.compile(r"\w+")
 _NOTHING, _EMPTY, _FIRST = 0, 1, 2  # rows of the table: no trigram, the empty prompt, the first trigram
@@ -55,20 +55,13 @@ class TrigramText(nn.Module):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> TrigramText:
         """With random weights, sized by `text_encoder/config.json`. ModelError: a size is missing."""
-        try:
-            return cls(TrigramConfig(**{field.name: int(config[field.name]) for field in fields(TrigramConfig)}))
-        except KeyError as exc:
-            raise ModelError(f"text_encoder/config.json: no field {exc}, which a TrigramText needs") from exc
+        names = (field.name for field in fields(TrigramConfig))
+        return cls(TrigramConfig(**integer_fields(config, names, "text_encoder/config.json", "TrigramText")))
 
     @classmethod
     def load(cls, folder: Path) -> TrigramText:
         """From a folder of config.json and safetensors, in float32. ModelError: they do not fit."""
-        text = cls.from_config(read_config(folder))
-        try:
-            text.load_state_dict(Checkpoint(folder))
-        except RuntimeError as exc:
-            raise ModelError(f"{folder}: the weights do not fit config.json ({exc})") from exc
-        return text.eval()
+        return load_weights(cls.from_config(read_config(folder)), folder)
 
     def tokens(self, prompt: str) -> Tensor:
         """A prompt -> rows of the table [L, max_grams], L >= 1; short words are filled up with row 0."""

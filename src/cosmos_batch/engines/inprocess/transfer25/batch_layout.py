@@ -2,56 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cached_property
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from cosmos_batch.engines.inprocess.gpu.host_device import to_device
-from cosmos_batch.engines.inprocess.sampling.schedule import Schedule
+from cosmos_batch.engines.inprocess.sampling.samples import PreparedSample
+from cosmos_batch.engines.inprocess.sampling.step_inputs import StepInputs
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
 from cosmos_batch.engines.inprocess.transfer25.transformer import Rotary, Text, rotary
-
-
-@dataclass(frozen=True, slots=True)
-class ControlInput:
-    """One control of one sample."""
-
-    latents: Tensor  # [1, C, T, H, W]
-    weight: Tensor  # [] or, from a mask, [N]; as it is applied, already normalised
-
-
-@dataclass(frozen=True, slots=True)
-class Conditioning:
-    """What one sample is made from. Nothing in it depends on the sample's company."""
-
-    schedule: Schedule
-    guidance: float  # g in c + g (c - u); 0: the unguided pass is not run
-    prompt: str
-    negative: str
-    guides: Mapping[str, ControlInput]
-    known: Tensor  # [1, T]: 1 for latent frames that are given
-    given: Tensor  # [1, C, T, H, W]: their latents, zero elsewhere
-    noise: Tensor  # [1, C, T, H, W]: what the sample started from
 
 
 class ReadText(Protocol):
     """Prompts as a network's cross-attention reads them: one row, no padding."""
 
     def __call__(self, network: str, prompt: str) -> Text: ...
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedSample:
-    """What one sample brings into every step, made when it joins."""
-
-    conditions: Conditioning
-    tokens: Mapping[str, Tensor]  # of each control, [1, N, D]
-    drift: Tensor  # [1, C, T, H, W]: velocity of the given frames, zero elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +37,7 @@ class BranchRows:
 
 
 @dataclass(frozen=True)
-class Layout:
+class Layout(StepInputs):
     """All that a step needs beside the latents; valid until the membership changes."""
 
     rows: int  # R
@@ -81,54 +50,13 @@ class Layout:
     given: Tensor  # [B, C, T, H, W]
     drift: Tensor  # [B, C, T, H, W]
     text: Text
-    lanes: tuple[BranchRows, ...]
-    table: Rotary
+    branches: tuple[BranchRows, ...]
+    rotary: Rotary
 
     @property
     def row_tokens(self) -> int:
         """Tokens of the forward pass."""
-        return self.rows * self.table.cos.shape[0]
-
-    @cached_property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """All tensors in it, in an order of their own."""
-        return tuple(leaf for leaf in _leaves(self) if isinstance(leaf, Tensor))
-
-    @cached_property
-    def structure(self) -> Hashable:
-        """Everything but the values of the tensors."""
-        return tuple(
-            (tuple(leaf.shape), leaf.dtype) if isinstance(leaf, Tensor) else leaf for leaf in _leaves(self)
-        )
-
-    def clone(self) -> Layout:
-        """The same, in memory of its own."""
-        copy: Layout = _cloned(self)
-        return copy
-
-
-def _leaves(value: object) -> Iterator[Any]:
-    """What dataclasses and tuples hold, down to what is neither."""
-    if isinstance(value, tuple):
-        for part in value:
-            yield from _leaves(part)
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from _leaves(getattr(value, field.name))
-    else:
-        yield value
-
-
-def _cloned(value: Any) -> Any:
-    """A copy, tensors and all, of what dataclasses and tuples hold."""
-    if isinstance(value, Tensor):
-        return value.clone()
-    if is_dataclass(value) and not isinstance(value, type):
-        return type(value)(**{field.name: _cloned(getattr(value, field.name)) for field in fields(value)})
-    if isinstance(value, tuple):
-        parts = [_cloned(part) for part in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    return value
+        return self.rows * self.rotary.cos.shape[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +89,11 @@ class LayoutBuilder:
             given=given,
             drift=torch.cat([sample.drift for sample in samples]),
             text=self._stack("base", prompts),
-            lanes=tuple(self._lane(name, samples, rows, prompts) for name in _controls(samples)),
-            table=rotary(self.config, frames, height // patch, width // patch, self.device),
+            branches=tuple(self._branch_rows(name, samples, rows, prompts) for name in _controls(samples)),
+            rotary=rotary(self.config, frames, height // patch, width // patch, self.device),
         )
 
-    def _lane(
+    def _branch_rows(
         self, name: str, samples: Sequence[PreparedSample], rows: Sequence[int], prompts: Sequence[str]
     ) -> BranchRows:
         used = [row for row, i in enumerate(rows) if name in samples[i].conditions.guides]

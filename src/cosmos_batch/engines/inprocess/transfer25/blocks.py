@@ -56,6 +56,10 @@ class SelfAttention(nn.Module):
         self.norm_k = nn.RMSNorm(config.head_dim, eps=1e-5)
         self.out = nn.Linear(config.width, config.width, bias=False)
 
+    def use(self, kernel: Kernel) -> None:
+        """Compute attention by this kernel from now on."""
+        self.kernel = kernel
+
     def forward(self, x: Tensor, table: Rotary) -> Tensor:
         """x [R, N, D] -> [R, N, D]."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(2)

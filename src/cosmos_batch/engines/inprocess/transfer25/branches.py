@@ -11,16 +11,13 @@ from torch import Tensor, nn
 
 from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate
 from cosmos_batch.engines.inprocess.gpu.offload import ExclusiveResidency
+from cosmos_batch.engines.inprocess.json_files import read_config
 from cosmos_batch.engines.inprocess.model_files import ModelFolders
 from cosmos_batch.engines.inprocess.options import Approximation
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig, from_diffusers
-from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import (
-    Checkpoint,
-    base_from_diffusers,
-    branch_from_diffusers,
-    read_config,
-)
+from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_from_diffusers, branch_from_diffusers
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Transformer
+from cosmos_batch.engines.inprocess.weight_files import WeightFiles
 from cosmos_batch.errors import ModelError
 
 Network = TypeVar("Network", Transformer, ControlBranch)
@@ -117,7 +114,7 @@ class Networks:
         with torch.device("meta"):  # filled at once: weights that are drawn at random first would take long
             network = kind(self.config)
         convert = base_from_diffusers if kind is Transformer else branch_from_diffusers
-        weights = Checkpoint(folder, self.device, self.dtype)
+        weights = WeightFiles(folder, self.device, self.dtype)
         fill(network, convert(weights, self.config), folder)
         network.to(self.device, self.dtype).eval().requires_grad_(False)
         accelerate(network, self._approximations)

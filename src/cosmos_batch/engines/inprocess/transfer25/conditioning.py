@@ -1,10 +1,9 @@
-"""From a run's videos to what the network reads: chunks, control latents, weights, noise."""
+"""Conditioning of a chunk: noise, given frames, control weights, schedule. Pure functions."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,33 +11,47 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from cosmos_batch.engines.inprocess.gpu.host_device import to_device
-
-if TYPE_CHECKING:
-    from cosmos_batch.media.video import Frames
-
-
-def chunk_starts(frames: int, chunk_frames: int, overlap: int) -> list[int]:
-    """First frame of each chunk of a video of so many frames; chunks overlap by `overlap` frames."""
-    return list(range(0, max(frames - overlap, 1), chunk_frames - overlap))
+from cosmos_batch.engines.inprocess.family import Chunk, ChunkControl
+from cosmos_batch.engines.inprocess.sampling.samples import Conditioning, ControlInput
+from cosmos_batch.engines.inprocess.transfer25.schedule import make_schedule
 
 
-def chunk_of(frames: Frames, start: int, chunk_frames: int) -> Frames:
-    """`chunk_frames` frames from `start` on; past the end, the last frame stands still."""
-    if start + chunk_frames <= len(frames):
-        return frames[start : start + chunk_frames]  # no copy: a chunk may have a quarter of a gigabyte
-    index = np.minimum(np.arange(start, start + chunk_frames), len(frames) - 1)
-    return frames[index]
+def conditioning(chunk: Chunk, patch: int) -> Conditioning:
+    """What the network denoises a chunk from; `patch` counts latent pixels per token side."""
+    sampling = chunk.sampling
+    known, given = _given(chunk)
+    weights = normalised({name: _weight(control, chunk, patch) for name, control in chunk.controls.items()})
+    return Conditioning(
+        schedule=make_schedule(sampling.num_steps, sampling.sigma_max),
+        guidance=sampling.guidance,
+        prompt=chunk.prompt,
+        negative=sampling.negative_prompt,
+        guides={name: ControlInput(control.latents, weights[name]) for name, control in chunk.controls.items()},
+        known=known,
+        given=given,
+        noise=noise(sampling.seed, chunk.index, chunk.shape),
+    )
 
 
-def to_video(frames: Frames, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """uint8 frames [F, height, width, 3] -> [1, 3, F, height, width] in -1..1."""
-    pixels = to_device(torch.from_numpy(np.ascontiguousarray(frames)), device)
-    return pixels.permute(3, 0, 1, 2).unsqueeze(0).to(dtype) / 127.5 - 1
+def _given(chunk: Chunk) -> tuple[Tensor, Tensor]:
+    """Which latent frames are given by the chunk before [1, T], and their latents [1, C, T, H, W]."""
+    known = torch.zeros(1, chunk.shape[1])
+    given = torch.zeros(1, *chunk.shape)
+    if chunk.before is not None:
+        count = chunk.before.shape[2]
+        known[:, :count] = 1
+        given[:, :, :count] = chunk.before
+    return known, given
+
+
+def _weight(control: ChunkControl, chunk: Chunk, patch: int) -> Tensor:
+    if control.mask is None:
+        return torch.tensor(control.weight)
+    return control.weight * token_weight(control.mask, chunk.spatial * patch, chunk.temporal)
 
 
 def noise(seed: int, chunk: int, shape: Sequence[int]) -> Tensor:
-    """Unit noise [1, C, T, H, W] of one chunk, float32: the same on every machine, whatever the run's company.
+    """Unit noise [1, C, T, H, W] of one chunk, float32: the same on every machine and in any batch.
 
     The first chunk's generator is seeded with the seed itself, as diffusers does; a later one's with a digest of
     seed and chunk, so that no two chunks of any seeds share their noise.

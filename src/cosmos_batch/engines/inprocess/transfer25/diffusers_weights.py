@@ -7,13 +7,9 @@ vector per block; writing does the reverse, without an image context.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,54 +21,6 @@ _ATTENTION = {
     "attn1": ("attention", ("norm_q", "norm_k")),
     "attn2": ("cross", ("norm_q", "norm_k")),
 }
-
-
-class Checkpoint(Mapping[str, Tensor]):
-    """The tensors of a folder's safetensors files, each read when it is asked for, and not kept.
-
-    So making a network of them on a device takes hardly more of its memory than the network.
-    """
-
-    def __init__(self, folder: Path, device: torch.device | None = None, dtype: torch.dtype | None = None) -> None:
-        """`device`: where tensors are given, by default the CPU; `dtype`: in which, by default as they are stored.
-
-        Raises ModelError where there is no file, or one is damaged.
-        """
-        files = sorted(folder.glob("*.safetensors"))
-        if not files:
-            raise ModelError(
-                f"{folder}: no .safetensors file; the weights of a diffusers folder layout belong here"
-            )
-        self._dtype = dtype
-        self._files: dict[str, Any] = {}  # by the names of their tensors
-        for file in files:
-            try:
-                opened: Any = safe_open(file, framework="pt", device=str(device or "cpu"))
-            except (SafetensorError, OSError) as exc:
-                raise ModelError(f"{file}: not a readable safetensors file ({exc})") from exc
-            self._files |= dict.fromkeys(opened.keys(), opened)
-
-    def __getitem__(self, name: str) -> Tensor:
-        tensor: Tensor = self._files[name].get_tensor(name)
-        return tensor if self._dtype is None else tensor.to(self._dtype)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """A component's `config.json`. Raises ModelError where it is missing or damaged."""
-    file = folder / "config.json"
-    try:
-        config = json.loads(file.read_text())
-    except (OSError, ValueError) as exc:
-        raise ModelError(f"{file}: not readable as JSON ({exc})") from exc
-    if not isinstance(config, dict):
-        raise ModelError(f"{file}: holds {type(config).__name__}, not an object")
-    return config
 
 
 def _take(tensors: Mapping[str, Tensor], name: str) -> Tensor:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cosmos_batch.engines.inprocess.gpu.attention import Kernel
 from cosmos_batch.engines.inprocess.transfer25.blocks import Block, Modulation, Time, modulated
 from cosmos_batch.engines.inprocess.transfer25.blocks import Rotary as Rotary
 from cosmos_batch.engines.inprocess.transfer25.blocks import rotary as rotary
@@ -59,6 +60,12 @@ class Stem(nn.Module):
         self.text_in = nn.Linear(config.text_dim, config.context_dim) if config.text_dim else None
         self.modulation = Modulation(config, blocks)
         self.blocks = nn.ModuleList(Block(config) for _ in range(blocks))
+
+    def use_attention(self, kernel: Kernel) -> None:
+        """Compute self-attention by this kernel from now on."""
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            block.attention.use(kernel)
 
     def patches(self, latents: Tensor, known: Tensor) -> Tensor:
         """Latents [B, C, T, H, W], known frames [B, T] (1 where given, 0 where to be made) -> [B, N, ...]."""

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import Checkpoint, read_config
-from cosmos_batch.errors import EngineError, ModelError
+from cosmos_batch.engines.inprocess.json_files import integer_fields, read_config
+from cosmos_batch.engines.inprocess.weight_files import load_weights
+from cosmos_batch.errors import EngineError
 
 _GROUP = 4  # frames of a latent frame
 _FOLD = 4  # pixels that the encoder's first layer folds into channels, each way
@@ -126,20 +127,13 @@ class FoldedVae(nn.Module):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> FoldedVae:
         """With random weights, sized by the content of `vae/config.json`. ModelError: a size is missing."""
-        try:
-            return cls(FoldedConfig(**{field.name: int(config[field.name]) for field in fields(FoldedConfig)}))
-        except KeyError as exc:
-            raise ModelError(f"vae/config.json: no field {exc}, which a FoldedVae needs") from exc
+        names = (field.name for field in fields(FoldedConfig))
+        return cls(FoldedConfig(**integer_fields(config, names, "vae/config.json", "FoldedVae")))
 
     @classmethod
     def load(cls, folder: Path) -> FoldedVae:
         """From a folder of config.json and safetensors, in float32. ModelError: they do not fit."""
-        vae = cls.from_config(read_config(folder))
-        try:
-            vae.load_state_dict(Checkpoint(folder))
-        except RuntimeError as exc:
-            raise ModelError(f"{folder}: the weights do not fit config.json ({exc})") from exc
-        return vae.eval()
+        return load_weights(cls.from_config(read_config(folder)), folder)
 
     def raw(self, video: Tensor) -> Tensor:
         """Video [B, 3, F, height, width] in -1..1 -> latents [B, C, T, h, w], not yet normalised."""

@@ -7,7 +7,6 @@ asked, in tiles.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from cosmos_batch.engines.inprocess.gpu.host_device import to_device
-from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import Checkpoint
+from cosmos_batch.engines.inprocess.json_files import read_config
 from cosmos_batch.engines.inprocess.vae.tiling import blended
 from cosmos_batch.engines.inprocess.vae.wan_coders import Decoder, Encoder, WanConfig
 from cosmos_batch.engines.inprocess.vae.wan_layers import Past
-from cosmos_batch.errors import EngineError, ModelError
+from cosmos_batch.engines.inprocess.weight_files import load_weights
+from cosmos_batch.errors import EngineError
 
 _PIXELS_AT_ONCE = 8 * 320 * 192
 """Pixels up to which groups of four frames go through together. Larger ones keep a GPU busy one by one, in less
@@ -68,16 +68,7 @@ class WanVae(nn.Module):
     @classmethod
     def load(cls, folder: Path, tile: int | None = None, videos_at_once: int = 1) -> WanVae:
         """From a diffusers `vae` folder: config.json and safetensors. ModelError: they do not fit."""
-        try:
-            config = json.loads((folder / "config.json").read_text("utf-8"))
-        except (OSError, ValueError) as exc:
-            raise ModelError(f"{folder / 'config.json'}: not a readable configuration ({exc})") from exc
-        vae = cls.from_config(config, tile, videos_at_once)
-        try:
-            vae.load_state_dict(Checkpoint(folder))
-        except RuntimeError as exc:
-            raise ModelError(f"{folder}: the weights do not fit config.json ({exc})") from exc
-        return vae.eval()
+        return load_weights(cls.from_config(read_config(folder), tile, videos_at_once), folder)
 
     def channels_last(self) -> WanVae:
         """Keep a pixel's channels together in memory, which a GPU's convolutions read fastest."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cosmos_batch.engines.inprocess.gpu.accelerate import can_compile
+from cosmos_batch.engines.inprocess.gpu.compiler import can_compile
 
 LOOK_BACK = 2
 """Frames before its own that a convolution over three frames reads."""

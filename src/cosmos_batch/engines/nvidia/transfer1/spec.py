@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cosmos_batch.controls import PRESETS, UPSCALE_WEIGHT
-from cosmos_batch.engines.catalogue import TRANSFER1
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1
 from cosmos_batch.errors import PlanError
 from cosmos_batch.formats.run_like import RunLike, as_run, as_runs
 from cosmos_batch.planning.batch_keys import preset, resolved_defaults, setting

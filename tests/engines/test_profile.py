@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from cosmos_batch.engines.cost_profiles import STEPS, offloaded, profile
+from cosmos_batch.engines.inprocess.transfer25.profile import PROFILE, STEPS
+from cosmos_batch.engines.registry import profile
 from cosmos_batch.errors import PlanError
 from cosmos_batch.planning.cost.model import Work, features
 
@@ -48,9 +49,10 @@ def test_unknown_device_starts_from_the_engines_profile() -> None:
 def test_offloaded_parts_take_no_device_memory() -> None:
     gib = 2**30
     plain = PRIOR.peak_bytes(0, branches=4)
-    assert plain - offloaded(PRIOR, {"text"}).peak_bytes(0, branches=4) == pytest.approx(13.2 * gib)
-    assert plain - offloaded(PRIOR, {"vae", "text"}).peak_bytes(0, branches=4) == pytest.approx(13.44 * gib)
-    taking_turns = offloaded(PRIOR, {"branches"})
+    assert plain - PROFILE.offloaded("h100", {"text"}).peak_bytes(0, branches=4) == pytest.approx(13.2 * gib)
+    without_both = PROFILE.offloaded("h100", {"vae", "text"})
+    assert plain - without_both.peak_bytes(0, branches=4) == pytest.approx(13.44 * gib)
+    taking_turns = PROFILE.offloaded("h100", {"branches"})
     assert plain - taking_turns.peak_bytes(0, branches=4) == pytest.approx(3 * PRIOR.branch_bytes)
     assert taking_turns.peak_bytes(0, branches=1) == PRIOR.peak_bytes(0, branches=1)
-    assert offloaded(PRIOR, ()) == PRIOR
+    assert PROFILE.offloaded("h100", ()) == PRIOR

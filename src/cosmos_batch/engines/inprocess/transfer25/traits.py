@@ -1,24 +1,12 @@
-"""The engines that the planner knows by name, and the making of traits for in-process models."""
+"""Traits of Transfer2.5 in this process: only the shape must be equal within a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from cosmos_batch.controls import TRANSFER_CONTROLS
-from cosmos_batch.engines.nvidia.cosmos3.traits import COSMOS3
-from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1 as TRANSFER1
-from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1_DRIVEN
-from cosmos_batch.engines.nvidia.transfer25.traits import TRANSFER25_SCRIPT
-from cosmos_batch.engines.resolutions import (
-    PATCH,
-    Buckets,
-    chunker,
-    frames_of,
-    size_named,
-)
-from cosmos_batch.engines.resolutions import TRANSFER1_BUCKETS as TRANSFER1_BUCKETS
-from cosmos_batch.engines.resolutions import TRANSFER25_SIZES as TRANSFER25_SIZES
-from cosmos_batch.engines.resolutions import nearest as nearest
+from cosmos_batch.engines.inprocess.model_settings import ModelSettings
+from cosmos_batch.engines.resolutions import PATCH, TRANSFER25_SIZES, Buckets, chunker, frames_of, size_named
 from cosmos_batch.errors import PlanError
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import Run, Sampling
@@ -71,15 +59,23 @@ def transfer_traits(
 TRANSFER25 = transfer_traits("transfer", sizes=TRANSFER25_SIZES, defaults=Sampling(resolution="720"))
 """Cosmos-Transfer2.5-2B in this process."""
 
-ENGINES: Mapping[str, Traits] = {
-    traits.name: traits for traits in (TRANSFER1_DRIVEN, TRANSFER25, TRANSFER25_SCRIPT, COSMOS3)
-}
+
+def traits_of_model(settings: ModelSettings, controls: frozenset[str]) -> Traits:
+    """A model as the planner sees it, with the control branches that it has."""
+    sizes = {
+        resolution: {_ratio(aspect): size for aspect, size in buckets.items()}
+        for resolution, buckets in settings.sizes.items()
+    }
+    return transfer_traits(
+        settings.name,
+        sizes=sizes,
+        defaults=settings.defaults,
+        chunk_frames=settings.chunk_frames,
+        overlap=settings.overlap,
+        controls=controls,
+    )
 
 
-def traits_of(engine: str | Traits) -> Traits:
-    """The traits of an engine by name; traits pass through. Raises PlanError for a name that is not known."""
-    if isinstance(engine, Traits):
-        return engine
-    if engine not in ENGINES:
-        raise PlanError(f"engine {engine!r} is not known; known are {', '.join(ENGINES)}")
-    return ENGINES[engine]
+def _ratio(aspect: str) -> tuple[int, int]:
+    wide, high = aspect.split(":")
+    return int(wide), int(high)
