@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from cosmos_batch.ledger import Ledger, Mode, RunRecord, State, WorkerRecord, WorkerState
+from cosmos_batch.ledger.forecast import Forecast, LaunchForecast
 
 FRESH_SECONDS = 1.0  # for which a view is used before the ledger is read again
 ALIVE_SECONDS = 15.0  # since its last heartbeat, for which a worker counts as alive
@@ -28,8 +28,9 @@ class QueueView:
 
     mode: Mode = Mode.RUNNING
     workers: Sequence[WorkerRecord] = ()
+    forecasts: Mapping[str, Forecast] = field(default_factory=dict)  # by worker
     at: float = 0.0  # when it was read, in seconds since 1970
-    places: dict[str, QueuePlace] = field(default_factory=dict)  # of the planned runs, by id
+    places: Mapping[str, QueuePlace] = field(default_factory=dict)  # of the planned runs, by id
 
     @property
     def alive(self) -> list[WorkerRecord]:
@@ -39,13 +40,27 @@ class QueueView:
     @property
     def seconds(self) -> float:
         """The predicted time of all waiting runs."""
-        return max((float(worker.forecast.get("seconds", 0.0)) for worker in self.alive), default=0.0)
+        return max((forecast.seconds for forecast in self._alive_forecasts), default=0.0)
 
     @property
-    def launches(self) -> list[dict[str, Any]]:
+    def launches(self) -> list[LaunchForecast]:
         """The planned launches, soonest first."""
-        found = [launch for worker in self.alive for launch in worker.forecast.get("launches", [])]
-        return sorted(found, key=lambda launch: float(launch.get("starts_in", 0.0)))
+        found = [launch for forecast in self._alive_forecasts for launch in forecast.launches]
+        return sorted(found, key=lambda launch: launch.starts_in)
+
+    @property
+    def held_back(self) -> dict[str, str]:
+        """The runs that may not start yet, with the reason, by id."""
+        return {run: why for forecast in self._alive_forecasts for run, why in forecast.held_back.items()}
+
+    @property
+    def flushed(self) -> str:
+        """Why the planned batches were formed; "" where there are none."""
+        return next((forecast.flushed for forecast in self._alive_forecasts if forecast.flushed), "")
+
+    @property
+    def _alive_forecasts(self) -> list[Forecast]:
+        return [self.forecasts[worker.id] for worker in self.alive]
 
     @property
     def trouble(self) -> str:
@@ -73,10 +88,14 @@ class QueueViewReader:
         with self._lock:
             if not self.fresh:
                 workers = self._ledger.workers.all()
-                places: dict[str, QueuePlace] = {}
-                for worker in workers:
-                    places |= _places(worker)
-                self._latest = QueueView(self._ledger.settings.mode(), workers, self._clock(), places)
+                forecasts = {worker.id: Forecast.from_json(worker.forecast) for worker in workers}
+                self._latest = QueueView(
+                    mode=self._ledger.settings.mode(),
+                    workers=workers,
+                    forecasts=forecasts,
+                    at=self._clock(),
+                    places={run: place for each in forecasts.values() for run, place in _places(each).items()},
+                )
             return self._latest
 
     @property
@@ -114,19 +133,17 @@ class QueueViewReader:
         )
 
 
-def _places(worker: WorkerRecord) -> dict[str, QueuePlace]:
-    """Find the place of every run of a worker's forecast."""
+def _places(forecast: Forecast) -> dict[str, QueuePlace]:
+    """Find the place of every run that a forecast names."""
     places: dict[str, QueuePlace] = {}
-    at = float(worker.forecast.get("at", 0.0))
     runs_before = 0
-    for launch in worker.forecast.get("launches", []):
-        for batch in launch.get("batches", []):
+    for launch in forecast.launches:
+        for batch in launch.batches:
             before = f"behind {_runs(runs_before)}" if runs_before else "next"
-            place = QueuePlace(f"{before}; {launch.get('reason', '')}", at + float(batch.get("starts_in", 0.0)))
-            places |= dict.fromkeys(batch.get("runs", []), place)
-            runs_before += int(batch.get("runs_total", 0))
-    held_back = worker.forecast.get("held_back", {})
-    return places | {run: QueuePlace(str(reason), None) for run, reason in held_back.items()}
+            place = QueuePlace(f"{before}; {launch.reason}", forecast.at + batch.starts_in)
+            places |= dict.fromkeys(batch.runs, place)
+            runs_before += batch.runs_total
+    return places | {run: QueuePlace(reason, None) for run, reason in forecast.held_back.items()}
 
 
 def _runs(count: int) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from cosmos_batch.errors import InputError
-from cosmos_batch.ledger import Mode, RunRecord, RunWithAttempt, WorkerRecord
+from cosmos_batch.ledger import Attempt, Mode, RunRecord, RunWithAttempt, WorkerRecord
+from cosmos_batch.ledger.forecast import BatchForecast, LaunchForecast
 from cosmos_batch.planning.cost.fit import fit
 from cosmos_batch.planning.plan import plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
@@ -63,17 +64,17 @@ def make_plan(body: PlanRequest, app: AppStateDep) -> dict[str, Any]:
 def get_queue(app: AppStateDep) -> Queue:
     """Get the queue: planned launches, running batches, and the workers."""
     view = app.queue_view.read()
-    shown = [run for launch in view.launches for batch in launch.get("batches", []) for run in batch["runs"]]
+    shown = [run for launch in view.launches for batch in launch.batches for run in batch.runs]
     records = app.ledger.queries.records(shown)
     return Queue(
         mode=view.mode,
         counts={state.value: count for state, count in app.ledger.queries.states().items()},
         seconds=view.seconds,
-        groups=[_group(i, launch, records, app) for i, launch in enumerate(view.launches)],
+        groups=[_launch(i, launch, records, app) for i, launch in enumerate(view.launches)],
         running=_running(app.ledger.queries.under_way()),
         workers=[_worker(worker, view) for worker in view.workers],
-        held_back={run: str(why) for w in view.alive for run, why in w.forecast.get("held_back", {}).items()},
-        flushed=next((str(w.forecast["flushed"]) for w in view.alive if w.forecast.get("flushed")), None),
+        held_back=view.held_back,
+        flushed=view.flushed or None,
         trouble=view.trouble or None,
     )
 
@@ -102,29 +103,28 @@ def _set_mode(app: AppState, mode: Mode) -> Queue:
     return get_queue(app)
 
 
-def _group(index: int, launch: dict[str, Any], records: dict[str, RunRecord], app: AppState) -> ForecastLaunch:
+def _launch(index: int, launch: LaunchForecast, records: dict[str, RunRecord], app: AppState) -> ForecastLaunch:
     return ForecastLaunch(
         index=index,
-        controls=launch["controls"],
-        reason=launch["reason"],
-        seconds=launch["seconds"],
-        starts_in_seconds=launch.get("starts_in", 0.0),
-        runs_total=launch["runs_total"],
-        batches=[_planned(batch, records, app) for batch in launch.get("batches", [])],
+        controls=list(launch.controls),
+        reason=launch.reason,
+        seconds=launch.seconds,
+        starts_in_seconds=launch.starts_in,
+        runs_total=launch.runs_total,
+        batches=[_batch(batch, records, app) for batch in launch.batches],
     )
 
 
-def _planned(batch: dict[str, Any], records: dict[str, RunRecord], app: AppState) -> ForecastBatch:
-    runs = [_waiting(records[run], app) for run in batch["runs"] if run in records]
+def _batch(batch: BatchForecast, records: dict[str, RunRecord], app: AppState) -> ForecastBatch:
     return ForecastBatch(
-        runs=runs,
-        runs_total=batch["runs_total"],
-        width=batch["width"],
-        height=batch["height"],
-        frames=batch["frames"],
-        seconds=batch["seconds"],
-        bytes=batch["bytes"],
-        starts_in_seconds=batch.get("starts_in", 0.0),
+        runs=[_waiting(records[run], app) for run in batch.runs if run in records],
+        runs_total=batch.runs_total,
+        width=batch.width,
+        height=batch.height,
+        frames=batch.frames,
+        seconds=batch.seconds,
+        bytes=batch.bytes,
+        starts_in_seconds=batch.starts_in,
     )
 
 
@@ -141,39 +141,41 @@ def _waiting(record: RunRecord, app: AppState) -> WaitingRun:
 def _running(found: Sequence[RunWithAttempt]) -> list[ActiveBatch]:
     """Group the running runs by batch."""
     running = [(each.attempt, each.record) for each in found if each.attempt]
-    batches = []
-    for number, group in groupby(running, key=lambda pair: pair[0].batch):
-        members = list(group)
-        attempt, record = members[0]
-        width, _, height = (record.run.sampling.resolution or "0x0").partition("x")
-        runs = [
-            RunningVideo(
-                id=one.id,
-                prompt=one.run.prompt,
-                priority=one.priority,
-                step=a.step,
-                steps=a.steps,
-                eta_seconds=eta_seconds(one, a),
-            )
-            for a, one in members
-        ]
-        etas = [run.eta_seconds for run in runs if run.eta_seconds is not None]
-        batches.append(
-            ActiveBatch(
-                batch=number,
-                worker=attempt.worker,
-                width=int(width),
-                height=int(height),
-                frames=record.run.sampling.num_frames or 0,
-                started=min(a.started for a, _ in members),
-                predicted_seconds=sum(one.predicted_seconds or 0.0 for _, one in members),
-                eta_seconds=max(etas, default=None),
-                step=sum(a.step for a, _ in members),
-                steps=sum(a.steps for a, _ in members),
-                runs=runs,
-            )
-        )
-    return batches
+    return [
+        _active_batch(number, list(members))
+        for number, members in groupby(running, key=lambda pair: pair[0].batch)
+    ]
+
+
+def _active_batch(number: int, members: Sequence[tuple[Attempt, RunRecord]]) -> ActiveBatch:
+    attempt, record = members[0]
+    width, _, height = (record.run.sampling.resolution or "0x0").partition("x")
+    runs = [_running_video(each, of) for each, of in members]
+    etas = [run.eta_seconds for run in runs if run.eta_seconds is not None]
+    return ActiveBatch(
+        batch=number,
+        worker=attempt.worker,
+        width=int(width),
+        height=int(height),
+        frames=record.run.sampling.num_frames or 0,
+        started=min(each.started for each, _ in members),
+        predicted_seconds=sum(of.predicted_seconds or 0.0 for _, of in members),
+        eta_seconds=max(etas, default=None),
+        step=sum(each.step for each, _ in members),
+        steps=sum(each.steps for each, _ in members),
+        runs=runs,
+    )
+
+
+def _running_video(attempt: Attempt, record: RunRecord) -> RunningVideo:
+    return RunningVideo(
+        id=record.id,
+        prompt=record.run.prompt,
+        priority=record.priority,
+        step=attempt.step,
+        steps=attempt.steps,
+        eta_seconds=eta_seconds(record, attempt),
+    )
 
 
 def _worker(worker: WorkerRecord, view: QueueView) -> WorkerInfo:
