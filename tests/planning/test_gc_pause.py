@@ -14,8 +14,10 @@ def test_collection_is_as_before_after_the_pause(enabled: bool) -> None:
     before = gc.isenabled()
     try:
         (gc.enable if enabled else gc.disable)()
-        with pytest.raises(ZeroDivisionError), gc_paused():
+        with gc_paused():
             assert not gc.isenabled()
+        assert gc.isenabled() is enabled
+        with pytest.raises(ZeroDivisionError), gc_paused():
             _ = 1 / 0
         assert gc.isenabled() is enabled
     finally:
