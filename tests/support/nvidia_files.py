@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from cosmos_batch.controls import segmentation_prompt
 from cosmos_batch.engines.nvidia.launch_files import LaunchFiles, Sample
@@ -15,7 +17,7 @@ from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.plan import Plan
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.resolve import resolve
-from cosmos_batch.run import Control, Run
+from cosmos_batch.run import Control, Run, Sampling
 
 # A device on which large batches pay, and that is never full
 ROOMY = replace(profile("transfer1", "h100"), knee_tokens=None, memory_bytes=None, batch=30.0, load=60.0)
@@ -62,3 +64,14 @@ def _as_written(control: Control, run: Run, sample: Sample, made: Sequence[str])
 def fingerprints(runs: Sequence[Run]) -> list[str]:
     """What tells videos apart, whatever their runs are called."""
     return [run.fingerprint for run in runs]
+
+
+def run_of(id_: str, video: str, **weights: float) -> Run:
+    """A run of seed 3 with these controls."""
+    controls = tuple(Control(name=name, weight=weight) for name, weight in weights.items())  # type: ignore[arg-type]
+    return Run(id=id_, prompt=f"prompt {id_}", video=video, controls=controls, sampling=Sampling(seed=3))
+
+
+def records(written: LaunchFiles) -> list[dict[str, Any]]:
+    """The records of the first file of a launch."""
+    return [json.loads(line) for line in written.files[0].read_text().splitlines()]

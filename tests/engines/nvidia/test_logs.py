@@ -28,9 +28,7 @@ PROMPT = "prompt: 'CUDA out of memory'\n" + TRACEBACK + "ValueError: no frames\n
         (MEMORY, 137, ExitCause.KILLED),
     ],
 )
-def test_the_last_error_says_what_a_script_died_of(
-    tmp_path: Path, log: str, status: int, death: ExitCause
-) -> None:
+def test_last_error_of_the_log_is_the_cause(tmp_path: Path, log: str, status: int, death: ExitCause) -> None:
     (tmp_path / "log").write_text(log)
 
     assert diagnose(tmp_path / "log", status).cause is death

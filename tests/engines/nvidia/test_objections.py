@@ -110,7 +110,7 @@ def asked(**wanted: object) -> Run:
 
 
 @pytest.mark.parametrize(("engine", "wanted", "field", "reason"), REFUSED)
-def test_what_a_script_cannot_do_is_refused_with_the_reason(engine, wanted, field, reason):
+def test_unsupported_setting_is_refused_with_the_reason(engine, wanted, field, reason):
     problems = refusals_by_run([asked(**wanted)], traits_of(engine), FACTS)["r"]
     assert [problem.field for problem in problems] == [field]
     assert reason in str(problems[0])
@@ -118,7 +118,7 @@ def test_what_a_script_cannot_do_is_refused_with_the_reason(engine, wanted, fiel
 
 
 @pytest.mark.parametrize(("engine", "wanted"), TAKEN)
-def test_what_a_script_can_do_is_taken_also_once_settled(engine, wanted):
+def test_supported_run_is_accepted_also_once_resolved(engine, wanted):
     traits, run = traits_of(engine), asked(**wanted)
     assert refusals_by_run([run], traits, FACTS) == {}
     assert refusals_by_run([resolve(run, traits, FACTS)], traits, FACTS) == {}
@@ -133,11 +133,11 @@ def test_what_a_script_can_do_is_taken_also_once_settled(engine, wanted):
         ((960, 960), (2624, 2624)),
     ],
 )
-def test_upscaling_makes_of_each_bucket_what_nvidias_table_says(bucket, size):
+def test_upscaled_sizes_are_those_of_nvidias_table(bucket, size):
     assert upscaled(bucket) == size
 
 
-def test_transfer25_parts_launches_by_control_set_and_by_nothing_else():
+def test_transfer25_launches_differ_by_control_set_alone():
     pair = (Control(name="edge", weight=0.4), Control(name="vis", weight=0.6))
     runs = [asked(), asked(seed=7, guidance=5.0, num_steps=10), asked(controls=pair), asked(resolution="480")]
     plan = plan_runs(runs, TRANSFER25_SCRIPT, profile("transfer25", "h100"), facts=FACTS)
@@ -148,14 +148,14 @@ def test_transfer25_parts_launches_by_control_set_and_by_nothing_else():
     assert {len(batch.runs) for launch in plan.launches for batch in launch.batches} == {1}
 
 
-def test_cosmos3_does_everything_in_one_launch_one_by_one():
+def test_cosmos3_has_one_launch_of_batches_of_one():
     runs = [asked(), asked(controls=(GIVEN_DEPTH,)), asked(seed=7)]
     measured = replace(profile("cosmos3", "h100"), measured=50, memory_bytes=2**40, knee_tokens=10**9)
     (launch,) = plan_runs(runs, COSMOS3, measured, facts=FACTS).launches
     assert [len(batch.runs) for batch in launch.batches] == [1, 1, 1]
 
 
-def test_upscaling_has_launches_of_its_own_and_batches_of_one():
+def test_upscaling_has_its_own_launches_and_batches_of_one():
     ups = [asked(controls=(Control(name="upscale", weight=0.5),), job_type="upscale") for _ in range(3)]
     plan = plan_runs([asked(), *ups], TRANSFER1_DRIVEN, BATCHES_PAY, facts=FACTS)
     sizes = {launch.controls: [len(batch.runs) for batch in launch.batches] for launch in plan.launches}
@@ -180,7 +180,7 @@ def test_different_weights_share_a_batch_as_maps_only_where_that_is_cheaper(map_
     assert extra == pytest.approx(60 + 8 * map_seconds if len(sizes[0]) == 1 else 120, abs=1)
 
 
-def test_groups_that_do_not_divide_evenly_take_the_size_that_is_cheapest():
+def test_groups_that_do_not_divide_evenly_get_the_cheapest_size():
     """Six, nine and nine: batches of six leave two remainders, and one of them needs a second model load."""
     runs = [asked(video=video) for video, count in VIDEOS for _ in range(count)]
     for load, sizes in ((500.0, [[3] * 8]), (1.0, [[6, 6, 6, 3], [3]])):
@@ -216,7 +216,7 @@ def run_lists(draw):
 
 @settings(deadline=None, max_examples=60)
 @given(runs=run_lists(), cost=COSTS)
-def test_counting_a_launch_off_by_its_batch_size_never_mixes(runs, cost):
+def test_cutting_a_launch_by_its_batch_size_never_mixes_keys(runs, cost):
     """As Transfer1 does: it cuts its file into tensor batches by number, whatever is in them."""
     plan = plan_runs(runs, TRANSFER1_DRIVEN, cost, facts=FACTS)
 

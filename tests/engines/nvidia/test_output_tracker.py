@@ -25,13 +25,13 @@ def follower() -> NameTracker:
     return NameTracker(samples, start_file="{}.json", end_file="{}.txt", skips=True)
 
 
-def test_a_listing_that_missed_a_file_passes_no_sample_over() -> None:
+def test_listing_that_missed_a_file_skips_no_sample() -> None:
     """Of names that come while a folder is listed, the later one can be in the list without the other."""
     torn = {"a.json", "a.mp4", "b.json"}
 
     assert follower().poll(Listings(torn, torn | {"a.txt"}), done=False) == [SampleEnd(0, "a.mp4")]
 
 
-def test_a_sample_without_its_last_sign_is_passed_over_once_the_next_has_begun() -> None:
+def test_sample_without_an_end_file_is_skipped_once_the_next_has_started() -> None:
     assert follower().poll(Listings({"a.json", "b.json"}), done=False) == [SampleEnd(0, None)]
     assert follower().poll(Listings({"a.json"}), done=False) == []

@@ -58,9 +58,7 @@ def tensor_batches(written: LaunchFiles) -> list[list[dict[str, Any]]]:
     return [lines[start : start + size] for start in range(0, len(lines), size)]
 
 
-def test_a_launch_is_a_minimal_spec_and_a_line_for_each_run(
-    tmp_path: Path, street: str, cache: ControlCache
-) -> None:
+def test_launch_is_a_minimal_spec_and_a_line_per_run(tmp_path: Path, street: str, cache: ControlCache) -> None:
     runs = [run_of("a", street, edge=0.7, vis=0.0), run_of("b", street, edge=0.7)]
     (launch,) = planned(runs, "transfer1").launches
 
@@ -123,13 +121,13 @@ def test_edge_and_vis_videos_are_made_at_the_inputs_own_size(
         assert (read_frames(path) == make_control(name, frames, "low")).all()
 
 
-def test_the_presets_of_made_videos_hold_no_launch_apart(street: str) -> None:
+def test_runs_of_different_presets_share_a_launch(street: str) -> None:
     runs = [run_of("a", street, edge=0.5), run_of("b", street, edge=0.5)]
     runs[1] = replace(runs[1], controls=(Control(name="edge", weight=0.5, preset="high"),))
     assert len(planned(runs, "transfer1").launches) == 1
 
 
-def test_what_the_script_makes_by_itself_is_null_and_upscale_is_not_named(
+def test_videos_that_the_script_makes_are_null_and_upscale_is_not_named(
     tmp_path: Path, street: str, cache: ControlCache
 ) -> None:
     seg = replace(run_of("a", street, seg=0.5), prompt="a red car")
@@ -164,7 +162,7 @@ def test_runs_of_different_weights_share_a_tensor_batch_as_maps(
     assert {Path(path) for path in weights} <= set(written.inputs)
 
 
-def test_a_tensor_batch_of_equal_weights_keeps_its_numbers(
+def test_tensor_batch_of_equal_weights_keeps_its_numbers(
     tmp_path: Path, street: str, cache: ControlCache
 ) -> None:
     runs = [run_of(f"a{i}", street, edge=0.25, seed=i % 2) for i in range(4)]
@@ -173,7 +171,7 @@ def test_a_tensor_batch_of_equal_weights_keeps_its_numbers(
         assert {line["control_overrides"]["edge"]["control_weight"] for line in lines} == {0.25}
 
 
-def test_a_run_that_brings_a_map_of_its_own_needs_no_other(
+def test_run_with_a_map_gets_no_other(
     tmp_path: Path, street: str, cache: ControlCache
 ) -> None:
     own = (Control(name="seg", weight=0.5, mask_prompt="car"),)
@@ -206,7 +204,7 @@ def test_equal_prompts_go_to_different_tensor_batches(tmp_path: Path, street: st
     assert sorted(sample.run.id for sample in written.samples) == sorted(run.id for run in runs)
 
 
-def test_batches_that_the_script_would_cut_otherwise_are_refused(
+def test_batches_of_unequal_sizes_are_refused(
     tmp_path: Path, street: str, cache: ControlCache
 ) -> None:
     runs = _resolved([run_of(f"r{i}", street, depth=0.5) for i in range(3)])
@@ -215,7 +213,7 @@ def test_batches_that_the_script_would_cut_otherwise_are_refused(
         write_transfer1(Launch(0, ("depth",), batches, 1.0, ""), tmp_path / "out", cache=cache)
 
 
-def test_files_are_named_as_the_script_finds_them(tmp_path: Path, street: str, cache: ControlCache) -> None:
+def test_files_have_their_staged_paths(tmp_path: Path, street: str, cache: ControlCache) -> None:
     (launch,) = planned([run_of("a", street, edge=0.5)], "transfer1").launches
     asked: list[Path] = []
 
@@ -233,7 +231,7 @@ def test_files_are_named_as_the_script_finds_them(tmp_path: Path, street: str, c
     assert len(asked) == len(set(asked))
 
 
-def test_a_prompt_is_data_whatever_is_in_it(tmp_path: Path, street: str, cache: ControlCache) -> None:
+def test_prompt_is_data_whatever_it_contains(tmp_path: Path, street: str, cache: ControlCache) -> None:
     prompt = "--seed 7; $(rm -rf /) \"quoted\" 'too'\nnew line \u2028 separator \x1c \u00e9 \U0001f697"
     (launch,) = planned([run_of("a", street, prompt=prompt, edge=0.5)], "transfer1").launches
 
@@ -257,7 +255,7 @@ def test_weights_by_prompt_on_other_controls_than_seg_are_refused(
 
 
 @pytest.mark.parametrize("spec", sorted({*SPECS.glob("*.json")} - {SPATIOTEMPORAL}), ids=lambda path: path.stem)
-def test_nvidias_own_specs_come_back_as_the_same_runs(
+def test_nvidias_own_specs_read_back_as_the_same_runs(
     spec: Path, tmp_path: Path, cache: ControlCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -22,24 +22,24 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("prompts", "outputs", "owners", "doubtful"), TABLE)
-def test_a_complete_tensor_batch(prompts: str, outputs: str, owners: dict[int, int], doubtful: set[int]) -> None:
+def test_complete_tensor_batch(prompts: str, outputs: str, owners: dict[int, int], doubtful: set[int]) -> None:
     found = match_outputs(list(prompts), list(outputs), complete=True)
 
     assert (found.owners, found.ambiguous, found.fits) == (owners, doubtful, True)
 
 
-def test_outputs_of_other_prompts_fit_nobody() -> None:
+def test_outputs_of_other_prompts_fit_no_run() -> None:
     assert not match_outputs(["a", "b"], ["c"], complete=True).fits
     assert not match_outputs(["a", "b"], ["b", "a"], complete=True).fits
 
 
-def test_a_prompt_that_may_still_be_growing_in_its_file_waits() -> None:
+def test_output_waits_while_its_prompt_may_still_be_written() -> None:
     assert match_outputs(["a car", "a"], ["a"], complete=False).owners == {}
     assert match_outputs(["a car", "a"], ["a"], complete=True).owners == {0: 1}
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), min_size=1, max_size=8), st.data())
-def test_what_is_proven_is_true_whatever_was_dropped(batch: list[tuple[str, bool]], data: st.DataObject) -> None:
+def test_proven_owners_are_right_whatever_was_dropped(batch: list[tuple[str, bool]], data: st.DataObject) -> None:
     kept = [place for place, (_, passed) in enumerate(batch) if passed]
     seen = data.draw(st.integers(0, len(kept)))
 

@@ -11,8 +11,8 @@ from threading import Thread
 
 import pytest
 
-from tests.engines.nvidia.test_launchers import fake_docker
 from tests.support.nvidia_world import BLOCKED, DONE, World, states
+from tests.support.processes import fake_docker
 from tests.support.ssh_server import SERVERS, Server, asyncssh_server, back_again
 
 
@@ -43,7 +43,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
             yield over_ssh(world, server)
 
 
-def test_videos_made_elsewhere_come_back_under_their_runs(world: World) -> None:
+def test_remote_videos_are_filed_under_their_runs(world: World) -> None:
     world.behaviour = {"unsafe_prompts": ["it's $(id)"]}
     runs = [world.run("r0"), world.run("r1", "it's $(id)"), world.run("r2", "-rf\n`x`"), world.run("r3")]
 
@@ -55,7 +55,7 @@ def test_videos_made_elsewhere_come_back_under_their_runs(world: World) -> None:
     assert not list((world.root / "remote").glob("batch_*"))  # nothing but inputs is left there
 
 
-def test_a_lost_connection_costs_no_run(tmp_path: Path) -> None:
+def test_lost_connection_costs_no_run(tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     with ExitStack() as stack:
         server = stack.enter_context(asyncssh_server(tmp_path / "server"))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.nvidia.test_launchers import gone
 from tests.support.nvidia_world import STANDINS, World
+from tests.support.processes import gone
 
 MAIN = "from cosmos_batch.cli.app import main; main()"
 
@@ -61,7 +61,7 @@ def standin(world: World) -> int:
     raise AssertionError("the stand-in does not start")
 
 
-def test_a_command_makes_the_videos(tmp_path: Path) -> None:
+def test_command_makes_the_videos(tmp_path: Path) -> None:
     process = command(World(tmp_path), ["a street", "-rf $(id) \"quoted\" 'it''s'\nand a second line"])
     said, _ = process.communicate(timeout=60)
 

@@ -24,7 +24,7 @@ def test_runs_of_one_control_set_share_one_start(world: World) -> None:
     assert all(world.shows(run) for run in runs)
 
 
-def test_blocked_first_in_the_middle_and_last_are_blocked_and_no_output_moves_to_another_run(world: World) -> None:
+def test_blocked_runs_are_blocked_and_no_output_moves_to_another_run(world: World) -> None:
     world.behaviour = {"unsafe_prompts": ["r0", "r7"], "unsafe_videos": ["r3"]}
     runs = [world.run(f"r{i}") for i in range(8)]
 
@@ -35,7 +35,7 @@ def test_blocked_first_in_the_middle_and_last_are_blocked_and_no_output_moves_to
     assert len(world.diary("start")) == 1
 
 
-def test_a_wholly_blocked_tensor_batch_ends_the_script_and_costs_the_others_one_more_start(world: World) -> None:
+def test_tensor_batch_blocked_as_a_whole_costs_the_others_one_restart(world: World) -> None:
     world.behaviour = {"unsafe_prompts": [f"r{i:02}" for i in range(8, 16)]}
     runs = [world.run(f"r{i:02}") for i in range(20)]
 
@@ -46,7 +46,7 @@ def test_a_wholly_blocked_tensor_batch_ends_the_script_and_costs_the_others_one_
     assert [len(batch) for batch in world.diary("batch")] == [8, 8, 4]
 
 
-def test_runs_of_one_prompt_that_could_be_confused_are_made_again_alone(world: World) -> None:
+def test_ambiguous_runs_of_one_prompt_are_repeated_alone(world: World) -> None:
     """All prompts are equal, and the guardrail drops a video: only making them one by one tells which."""
     videos = [world.video(f"v{i}", shade=20 * i + 20) for i in range(4)]
     runs = [world.run(f"r{i}", "the same", video=video) for i, video in enumerate(videos)]
@@ -59,7 +59,7 @@ def test_runs_of_one_prompt_that_could_be_confused_are_made_again_alone(world: W
     assert world.diary("size") == [4, 1]
 
 
-def test_runs_of_one_prompt_need_no_second_start_where_none_is_dropped(world: World) -> None:
+def test_runs_of_one_prompt_need_no_restart_if_none_is_dropped(world: World) -> None:
     videos = [world.video(f"v{i}", shade=20 * i + 20) for i in range(4)]
     runs = [world.run(f"r{i}", "the same", video=video) for i, video in enumerate(videos)]
 
@@ -69,7 +69,7 @@ def test_runs_of_one_prompt_need_no_second_start_where_none_is_dropped(world: Wo
     assert world.diary("size") == [4]
 
 
-def test_a_poison_run_fails_alone_and_every_other_is_made(world: World) -> None:
+def test_run_that_crashes_the_script_fails_alone(world: World) -> None:
     world.behaviour = {"poison": ["r12"]}
     runs = [world.run(f"r{i:02}") for i in range(20)]
 
@@ -82,7 +82,7 @@ def test_a_poison_run_fails_alone_and_every_other_is_made(world: World) -> None:
     assert world.diary("size") == [8, 1, 1]  # with all; its tensor batch one by one; with what is left
 
 
-def test_a_script_that_is_killed_costs_no_run(world: World) -> None:
+def test_killed_script_costs_no_run(world: World) -> None:
     world.behaviour = {"deadly": {"r09": 1}}
     runs = [world.run(f"r{i:02}") for i in range(12)]
 
@@ -92,7 +92,7 @@ def test_a_script_that_is_killed_costs_no_run(world: World) -> None:
     assert all(world.shows(run) for run in runs)
 
 
-def test_a_run_at_which_the_script_is_killed_each_time_fails_at_last(world: World) -> None:
+def test_run_at_which_the_script_is_killed_each_time_fails(world: World) -> None:
     world.behaviour = {"deadly": {"r1": 99}}
     runs = [world.run(f"r{i}") for i in range(3)]
 
@@ -102,7 +102,7 @@ def test_a_run_at_which_the_script_is_killed_each_time_fails_at_last(world: Worl
     assert "signal 9" in standings["r1"].cause
 
 
-def test_what_does_not_fit_in_memory_is_made_in_smaller_tensor_batches(world: World) -> None:
+def test_out_of_memory_batch_is_repeated_in_smaller_ones(world: World) -> None:
     world.behaviour = {"most": 3}
     runs = [world.run(f"r{i:02}") for i in range(16)]
 
@@ -112,7 +112,7 @@ def test_what_does_not_fit_in_memory_is_made_in_smaller_tensor_batches(world: Wo
     assert all(world.shows(run) for run in runs)
 
 
-def test_the_next_command_knows_how_many_fit(world: World) -> None:
+def test_next_command_knows_the_memory_limit(world: World) -> None:
     world.behaviour = {"most": 4}
     world.make([world.run(f"r{i}") for i in range(8)])
     world.diary_file.unlink()
@@ -122,7 +122,7 @@ def test_the_next_command_knows_how_many_fit(world: World) -> None:
     assert world.diary("size") == [4]
 
 
-def test_one_run_that_does_not_fit_even_alone_fails(world: World) -> None:
+def test_run_that_does_not_fit_even_alone_fails(world: World) -> None:
     world.behaviour = {"most": 0}
 
     standings = world.make([world.run("r0")])
@@ -131,7 +131,7 @@ def test_one_run_that_does_not_fit_even_alone_fails(world: World) -> None:
     assert "even alone" in standings["r0"].cause
 
 
-def test_aspect_ratios_lengths_and_weights_never_share_a_tensor_batch_wrongly(world: World) -> None:
+def test_different_shapes_and_weights_never_share_a_tensor_batch_wrongly(world: World) -> None:
     """The stand-in fails where sizes or lengths are mixed, and gives all the first one's weights."""
     shapes = {"wide": (64, 36), "square": (48, 48), "upright": (36, 64)}
     runs = [
@@ -146,7 +146,7 @@ def test_aspect_ratios_lengths_and_weights_never_share_a_tensor_batch_wrongly(wo
     assert all(world.shows(run) for run in runs)
 
 
-def test_an_input_of_which_no_control_can_be_made_fails_its_run_alone(world: World) -> None:
+def test_input_without_a_derivable_control_fails_its_run_alone(world: World) -> None:
     runs = [world.run("good"), world.run("bad", video=world.video("bad", shade=7)), world.run("fine")]
 
     standings = world.make(runs, before=lambda: Path(world.video("bad")).write_bytes(b"no video"))

@@ -20,7 +20,7 @@ def cosmos3(tmp_path: Path) -> World:
     return World(tmp_path, engine="cosmos3")
 
 
-def test_transfer25_gets_one_start_per_control_set(transfer25: World) -> None:
+def test_transfer25_has_one_start_per_control_set(transfer25: World) -> None:
     sets = [{"edge": 1.0}, {"vis": 0.5}, {"edge": 0.5, "vis": 0.5}]
     runs = [transfer25.run(f"r{i}", weights=sets[i % 3], resolution="256") for i in range(6)]
 
@@ -39,7 +39,7 @@ def test_transfer25_outputs_keep_the_size_of_the_input_to_even_numbers(transfer2
     assert (transfer25.root / "out" / "odd" / "control_edge.mp4").exists()
 
 
-def test_a_sample_without_a_video_was_blocked_where_the_script_went_on(transfer25: World) -> None:
+def test_skipped_sample_of_transfer25_is_blocked(transfer25: World) -> None:
     transfer25.behaviour = {"unsafe_prompts": ["r0"], "unsafe_videos": ["r3"]}
     runs = [transfer25.run(f"r{i}", resolution="256") for i in range(4)]
 
@@ -48,7 +48,7 @@ def test_a_sample_without_a_video_was_blocked_where_the_script_went_on(transfer2
     assert len(transfer25.diary("start")) == 1
 
 
-def test_a_poison_sample_costs_the_others_one_more_start(transfer25: World) -> None:
+def test_sample_that_crashes_the_script_costs_the_others_one_restart(transfer25: World) -> None:
     transfer25.behaviour = {"poison": ["r1"]}
     runs = [transfer25.run(f"r{i}", resolution="256") for i in range(4)]
 
@@ -59,7 +59,7 @@ def test_a_poison_sample_costs_the_others_one_more_start(transfer25: World) -> N
     assert transfer25.diary("batch") == [["r0"], ["r1"], ["r2"], ["r3"]]
 
 
-def test_a_script_that_says_nothing_for_too_long_is_ended(transfer25: World) -> None:
+def test_script_without_output_for_too_long_is_ended(transfer25: World) -> None:
     transfer25.behaviour = {"stuck": ["r1"]}
     transfer25.silence = 1.5
     runs = [transfer25.run(f"r{i}", resolution="256") for i in range(3)]
@@ -70,7 +70,7 @@ def test_a_script_that_says_nothing_for_too_long_is_ended(transfer25: World) -> 
     assert "said nothing for 1.5 s" in standings["r1"].cause
 
 
-def test_progress_is_told_in_denoising_steps(transfer25: World) -> None:
+def test_progress_counts_denoising_steps(transfer25: World) -> None:
     transfer25.behaviour = {"each": 0.4}
 
     transfer25.make([transfer25.run("r0", resolution="256", num_steps=20)])
@@ -79,7 +79,7 @@ def test_progress_is_told_in_denoising_steps(transfer25: World) -> None:
     assert transfer25.heard.steps[-1] == ("r0", 20)
 
 
-def test_cosmos3_takes_mixed_control_sets_in_one_start(cosmos3: World) -> None:
+def test_cosmos3_runs_mixed_control_sets_in_one_start(cosmos3: World) -> None:
     sets = [{"edge": 1.0}, {"vis": 1.0}, {"edge": 0.5, "vis": 0.5}]
     runs = [cosmos3.run(f"r{i}", weights=sets[i % 3], resolution="256") for i in range(4)]
 
@@ -88,7 +88,7 @@ def test_cosmos3_takes_mixed_control_sets_in_one_start(cosmos3: World) -> None:
     assert len(cosmos3.diary("start")) == 1
 
 
-def test_a_cosmos3_sample_that_kills_the_script_fails_alone(cosmos3: World) -> None:
+def test_cosmos3_sample_that_crashes_the_script_fails_alone(cosmos3: World) -> None:
     cosmos3.behaviour = {"poison": ["r0"]}
     runs = [cosmos3.run(f"r{i}", resolution="256") for i in range(3)]
 

@@ -1,4 +1,4 @@
-"""Starting scripts here, in a container and over ssh: words stay words, outputs come back, nothing is orphaned."""
+"""The launchers: words of a command line are data, outputs are fetched, no process outlives its starter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,34 +17,11 @@ from cosmos_batch.engines.nvidia.launchers.docker import DockerLauncher
 from cosmos_batch.engines.nvidia.launchers.local import LocalLauncher
 from cosmos_batch.engines.nvidia.launchers.ssh import SshLauncher
 from cosmos_batch.errors import EngineError
+from tests.support.processes import LINGER, alive, fake_docker, gone, lingering
 from tests.support.ssh_server import SERVERS, Server
 
 HOSTILE = ["$(touch pwned)", "`id`", 'it\'s "quoted"', "-rf", "a\nb", "; rm x", "*", "", "ünï ☃", "\\'"]
 SHOW = "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ['ODD'], os.getcwd()]))"
-# Starts a grandchild, tells both ids, and never ends by itself.
-LINGER = (
-    "import os, signal, subprocess, sys, time\n"
-    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-    "print(os.getpid(), child.pid, flush=True)\n"
-    "time.sleep(600)\n"
-)
-FAKE_DOCKER = """#!{python}
-import os, sys
-arguments = sys.argv[1:]
-if arguments[0] == "rm":
-    sys.exit(0)
-assert arguments[:4] == ["run", "--rm", "--interactive", "--init"], arguments
-image = arguments.index("an/image:1")
-for word in arguments[4:image]:
-    name, _, value = word.partition("=")
-    if name == "--env":
-        key, _, value = value.partition("=")
-        os.environ[key] = value
-    elif name == "--workdir":
-        os.chdir(value)
-os.execvp(arguments[image + 1], arguments[image + 1:])
-"""
 
 
 @pytest.fixture(params=sorted(SERVERS))
@@ -56,16 +32,9 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def fake_docker(folder: Path) -> str:
-    path = folder / "docker"
-    path.write_text(FAKE_DOCKER.format(python=sys.executable))
-    path.chmod(0o755)
-    return str(path)
-
-
 @pytest.fixture(params=["local", "docker", *(f"ssh to {name}" for name in sorted(SERVERS))])
 def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Launcher]:
-    """Every launcher, over the same tests."""
+    """Every launcher, for the same tests."""
     if request.param == "local":
         yield LocalLauncher()
     elif request.param == "docker":
@@ -85,10 +54,10 @@ def start(launcher: Launcher, tmp_path: Path, *argv: str) -> Process:
     cwd = tmp_path / "it's $(here)"
     cwd.mkdir(exist_ok=True)
     words = (sys.executable, *argv)
-    there = launcher.stage(outputs)
-    words = tuple(there if word == "OUTPUTS" else word for word in words)
+    staged = launcher.stage(outputs)
+    words = tuple(staged if word == "OUTPUTS" else word for word in words)
     env = {"ODD": "a 'b' $(c)"}
-    return launcher.start(ScriptCommand(sys.executable, words, env, str(cwd), outputs, there, tmp_path / "log"))
+    return launcher.start(ScriptCommand(sys.executable, words, env, str(cwd), outputs, staged, tmp_path / "log"))
 
 
 def wait(process: Process) -> int:
@@ -97,31 +66,6 @@ def wait(process: Process) -> int:
             return status
         time.sleep(0.02)
     raise AssertionError("the process does not end")
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
-def lingering(tmp_path: Path) -> list[int]:
-    """The ids that LINGER tells."""
-    for _ in range(500):
-        with suppress(OSError, ValueError):
-            if len(pids := [int(pid) for pid in (tmp_path / "log").read_text().split()]) == 2:
-                return pids
-        time.sleep(0.02)
-    raise AssertionError((tmp_path / "log").read_text())
-
-
-def gone(pids: list[int]) -> bool:
-    for _ in range(500):
-        if not any(alive(pid) for pid in pids):
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_every_word_of_a_command_line_is_data(launcher: Launcher, tmp_path: Path) -> None:
@@ -135,7 +79,7 @@ def test_every_word_of_a_command_line_is_data(launcher: Launcher, tmp_path: Path
     process.close()
 
 
-def test_outputs_come_back_while_the_script_runs(launcher: Launcher, tmp_path: Path) -> None:
+def test_outputs_are_fetched_while_the_script_runs(launcher: Launcher, tmp_path: Path) -> None:
     script = (
         "import os, sys, time\n"
         "os.makedirs(sys.argv[1] + '/video_0')\n"
@@ -161,20 +105,20 @@ def test_outputs_come_back_while_the_script_runs(launcher: Launcher, tmp_path: P
     process.close()
 
 
-def test_an_exit_status_is_told(launcher: Launcher, tmp_path: Path) -> None:
+def test_exit_status_is_returned(launcher: Launcher, tmp_path: Path) -> None:
     process = start(launcher, tmp_path, "-c", "import sys; print('bye'); sys.exit(3)")
     assert wait(process) == 3
     assert (tmp_path / "log").read_text() == "bye\n"
     process.close()
 
 
-def test_a_killed_script_is_known_to_be_killed(launcher: Launcher, tmp_path: Path) -> None:
+def test_killed_script_has_a_signal_status(launcher: Launcher, tmp_path: Path) -> None:
     process = start(launcher, tmp_path, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert killed(wait(process))
     process.close()
 
 
-def test_close_ends_a_script_with_all_that_it_started(
+def test_close_ends_a_script_with_all_its_processes(
     launcher: Launcher, tmp_path: Path, quick_end: Callable[[], None]
 ) -> None:
     quick_end()
@@ -188,7 +132,7 @@ def test_close_ends_a_script_with_all_that_it_started(
 
 @pytest.fixture
 def quick_end(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Lets scripts that do not want to end be made to after a moment."""
+    """Shortens the time between SIGTERM and SIGKILL."""
 
     def shorten() -> None:
         source = WATCHDOG.replace("GRACE_SECONDS = 5.0", "GRACE_SECONDS = 0.2")
@@ -198,7 +142,7 @@ def quick_end(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return shorten
 
 
-def test_a_script_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
+def test_script_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
     watchdog = WATCHDOG.replace("GRACE_SECONDS = 5.0", "GRACE_SECONDS = 0.2")
     starter = (
         "import subprocess, sys, time\n"
@@ -215,7 +159,7 @@ def test_a_script_ends_when_the_process_that_started_it_is_killed(tmp_path: Path
     assert gone(pids)
 
 
-def test_a_script_ends_when_its_starter_gives_no_sign_of_life(tmp_path: Path) -> None:
+def test_script_ends_when_its_starter_sends_no_heartbeat(tmp_path: Path) -> None:
     watchdog = WATCHDOG.replace("GRACE_SECONDS = 5.0", "GRACE_SECONDS = 0.2")
     with (tmp_path / "log").open("w") as log:
         words = (sys.executable, "-I", "-c", watchdog, "0.6", sys.executable, "-c", LINGER)
@@ -234,7 +178,7 @@ def test_a_script_ends_when_its_starter_gives_no_sign_of_life(tmp_path: Path) ->
     process.wait()
 
 
-def test_a_script_ends_when_the_connection_does(
+def test_script_ends_when_the_connection_does(
     server: Server, tmp_path: Path, quick_end: Callable[[], None]
 ) -> None:
     quick_end()
@@ -249,7 +193,7 @@ def test_a_script_ends_when_the_connection_does(
         process.poll()
 
 
-def test_a_host_with_another_key_is_refused(server: Server, tmp_path: Path) -> None:
+def test_host_with_another_key_is_refused(server: Server, tmp_path: Path) -> None:
     known = tmp_path / "other_known_hosts"
     public = (server.key.parent / "user_key.pub").read_text()
     known.write_text(f"[127.0.0.1]:{server.port} {public}")
@@ -265,42 +209,42 @@ def test_a_host_with_another_key_is_refused(server: Server, tmp_path: Path) -> N
         launcher.close()
 
 
-def test_an_input_goes_up_once_by_content(server: Server, tmp_path: Path) -> None:
+def test_input_is_uploaded_once_per_content(server: Server, tmp_path: Path) -> None:
     launcher = SshLauncher(server.host(tmp_path / "remote"))
     for name in ("-a 'b'.MP4", "copy.mp4"):
         (tmp_path / name).write_bytes(b"the same")
 
     first, second = launcher.stage(tmp_path / "-a 'b'.MP4"), launcher.stage(tmp_path / "copy.mp4")
-    brought = Path(first).stat().st_mtime_ns
+    uploaded = Path(first).stat().st_mtime_ns
     launcher.close()
     again = SshLauncher(server.host(tmp_path / "remote"))
 
     assert first == second == again.stage(tmp_path / "copy.mp4")
     assert Path(first).read_bytes() == b"the same"
-    assert Path(first).stat().st_mtime_ns == brought
+    assert Path(first).stat().st_mtime_ns == uploaded
     again.close()
 
 
-def test_docker_gets_mounts_that_may_hold_commas_and_colons(tmp_path: Path) -> None:
+def test_docker_mounts_may_have_commas_and_colons(tmp_path: Path) -> None:
     scratch = tmp_path / 'a,b:c"d'
     launcher = DockerLauncher(
         "an/image:1", scratch, gpus="device=1", mounts={"/models": "/opt/models"}, options=("--ipc=host",)
     )
-    order = ScriptCommand(
+    command = ScriptCommand(
         "python", ("python", "x.py"), {"A": "b c"}, "/opt/it", scratch, str(scratch), tmp_path / "log"
     )
 
-    command = launcher.command_line(order, "a-name")
+    words = launcher.command_line(command, "a-name")
 
-    assert command[:7] == ("docker", "run", "--rm", "--interactive", "--init", "--name=a-name", "--gpus=device=1")
+    assert words[:7] == ("docker", "run", "--rm", "--interactive", "--init", "--name=a-name", "--gpus=device=1")
     quoted = str(scratch).replace('"', '""')
-    assert f'--mount=type=bind,"source={quoted}","target={quoted}"' in command
-    assert "--mount=type=bind,source=/models,target=/opt/models" in command
-    assert command[command.index("an/image:1") - 1] == "--ipc=host"
-    assert command[-2:] == ("python", "x.py")
+    assert f'--mount=type=bind,"source={quoted}","target={quoted}"' in words
+    assert "--mount=type=bind,source=/models,target=/opt/models" in words
+    assert words[words.index("an/image:1") - 1] == "--ipc=host"
+    assert words[-2:] == ("python", "x.py")
 
 
-def test_docker_brings_inputs_below_its_folder_once_by_content(tmp_path: Path) -> None:
+def test_docker_copies_an_input_once_per_content(tmp_path: Path) -> None:
     launcher = DockerLauncher("an/image:1", tmp_path / "scratch")
     for name in ("a.mp4", "b.MP4"):
         (tmp_path / name).write_bytes(b"the same")
@@ -312,10 +256,12 @@ def test_docker_brings_inputs_below_its_folder_once_by_content(tmp_path: Path) -
     assert launcher.stage(tmp_path / "scratch" / "x" / "outputs") == str(tmp_path / "scratch" / "x" / "outputs")
 
 
-def test_what_cannot_be_started_says_so(tmp_path: Path) -> None:
-    order = ScriptCommand("/no/such/python", ("x",), {}, str(tmp_path), tmp_path, str(tmp_path), tmp_path / "log")
+def test_program_that_cannot_be_started_is_an_engine_error(tmp_path: Path) -> None:
+    command = ScriptCommand(
+        "/no/such/python", ("x",), {}, str(tmp_path), tmp_path, str(tmp_path), tmp_path / "log"
+    )
 
     with pytest.raises(EngineError, match="/no/such/python cannot be started"):
-        LocalLauncher().start(order)
+        LocalLauncher().start(command)
 
     assert (tmp_path / "log").is_file()

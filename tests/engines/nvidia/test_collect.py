@@ -24,7 +24,7 @@ def job(tmp_path: Path) -> Job:
     return Job(RUN, tmp_path / "job", tmp_path / "state")
 
 
-def test_no_picture_changes_and_the_fingerprint_is_added(tmp_path: Path) -> None:
+def test_output_keeps_its_frames_and_gets_the_fingerprint(tmp_path: Path) -> None:
     made, control = clip(tmp_path / "made.mp4"), clip(tmp_path / "edge.mp4", frames=3)
     place = job(tmp_path)
 
@@ -37,7 +37,7 @@ def test_no_picture_changes_and_the_fingerprint_is_added(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("contents", [b"", b"no video"])
-def test_what_is_no_video_says_so(tmp_path: Path, contents: bytes) -> None:
+def test_output_that_is_no_video_is_a_media_error(tmp_path: Path, contents: bytes) -> None:
     (tmp_path / "made.mp4").write_bytes(contents)
     place = job(tmp_path)
 

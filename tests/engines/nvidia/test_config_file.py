@@ -60,7 +60,7 @@ def problems(tmp_path: Path, text: str, engine: str = "transfer1") -> dict[str, 
     return {problem.field: str(problem) for problem in caught.value.problems}
 
 
-def test_a_whole_file(tmp_path: Path) -> None:
+def test_full_file_is_read(tmp_path: Path) -> None:
     config = read_config(write(tmp_path, WHOLE), "transfer1")
 
     assert isinstance(config.launcher, SshConfig)
@@ -70,14 +70,14 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert script.environment == {"CUDA_HOME": "/usr/local/cuda"}
 
 
-def test_what_is_left_out(tmp_path: Path) -> None:
+def test_missing_settings_get_defaults(tmp_path: Path) -> None:
     config = read_config(write(tmp_path, '[transfer25]\nfolder = "/opt/cosmos-transfer2.5"\n'), "transfer25")
 
     assert config.launcher == LocalConfig()
     assert config.script.python == "python"
 
 
-def test_a_container(tmp_path: Path) -> None:
+def test_docker_launcher_is_read(tmp_path: Path) -> None:
     text = '[launcher]\nkind = "docker"\nimage = "cosmos:1"\n[launcher.mounts]\n"/models" = "/models"\n'
     config = read_config(write(tmp_path, text + '[cosmos3]\nfolder = "/opt/c3"\n'), "cosmos3")
 
@@ -85,7 +85,7 @@ def test_a_container(tmp_path: Path) -> None:
     assert config.launcher.mounts == {"/models": "/models"}
 
 
-def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     found = problems(tmp_path, BROKEN)
 
     assert {"colour", "silence", "launcher.image", "transfer1.folder", "transfer1.gpus"} <= set(found)
@@ -93,27 +93,27 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     assert "absolute path" in found["transfer1.folder"]
 
 
-def test_options_that_a_run_speaks_of_are_not_passed(tmp_path: Path) -> None:
+def test_options_that_a_run_sets_are_refused(tmp_path: Path) -> None:
     found = problems(tmp_path, '[transfer1]\nfolder = "/x"\noptions = ["--seed=3"]\n')
 
     assert "'--seed=3': not an option to pass; known are --offload_" in found["transfer1.options"]
 
 
-def test_a_file_without_the_engine(tmp_path: Path) -> None:
+def test_file_without_the_engine_is_refused(tmp_path: Path) -> None:
     assert "there is no such table" in problems(tmp_path, WHOLE, "cosmos3")["cosmos3"]
 
 
 @pytest.mark.parametrize("text", ["a = ", "x" * 3])
-def test_what_is_no_toml(tmp_path: Path, text: str) -> None:
+def test_malformed_toml_is_refused(tmp_path: Path, text: str) -> None:
     assert "is not TOML" in problems(tmp_path, text)[""]
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_config(tmp_path / "none.toml", "transfer1")
 
 
-def test_cosmos3_is_not_spread_over_gpus(tmp_path: Path) -> None:
+def test_cosmos3_on_several_gpus_is_refused(tmp_path: Path) -> None:
     found = problems(tmp_path, '[cosmos3]\nfolder = "/x"\ngpus = 2\ncheckpoints = "/y"\n', "cosmos3")
 
     assert set(found) == {"cosmos3.gpus", "cosmos3.checkpoints"}

@@ -38,14 +38,14 @@ def groups(sizes: list[int]) -> list[Batch]:
         ([5], 1, [1] * 5),
     ],
 )
-def test_pieces_are_of_the_largest_size_that_divides_all_but_the_last(
+def test_size_is_the_largest_that_divides_all_batches_but_the_last(
     sizes: list[int], most: int, cut: list[int]
 ) -> None:
     assert [len(batch.runs) for batch in equal_batches(groups(sizes), most)] == cut
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 9))
-def test_counting_off_never_mixes_groups_and_loses_nobody(sizes: list[int], most: int) -> None:
+def test_cutting_by_count_never_mixes_batches_and_loses_no_run(sizes: list[int], most: int) -> None:
     pieces = equal_batches(groups(sizes), most)
     size = len(pieces[0].runs)
     runs = [run.id for piece in pieces for run in piece.runs]
@@ -56,7 +56,7 @@ def test_counting_off_never_mixes_groups_and_loses_nobody(sizes: list[int], most
         assert len({run.split("-")[0] for run in runs[start : start + size]}) == 1
 
 
-def test_some_runs_go_first_and_others_are_left_out() -> None:
+def test_runs_are_moved_first_and_left_out() -> None:
     ids = [run.id for batch in moved_first(groups([2, 2]), {"g1-1"}) for run in batch.runs]
     assert ids == ["g1-1", "g0-0", "g0-1", "g1-0"]
     assert [len(batch.runs) for batch in without(groups([2, 1]), {"g0-0", "g1-0"})] == [1]
