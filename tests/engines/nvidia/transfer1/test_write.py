@@ -162,18 +162,14 @@ def test_runs_of_different_weights_share_a_tensor_batch_as_maps(
     assert {Path(path) for path in weights} <= set(written.inputs)
 
 
-def test_tensor_batch_of_equal_weights_keeps_its_numbers(
-    tmp_path: Path, street: str, cache: ControlCache
-) -> None:
+def test_tensor_batch_of_equal_weights_keeps_its_numbers(tmp_path: Path, street: str, cache: ControlCache) -> None:
     runs = [run_of(f"a{i}", street, edge=0.25, seed=i % 2) for i in range(4)]
     for launch in planned(runs, "transfer1").launches:
         _, lines = spec_and_lines(write_transfer1(launch, tmp_path / "out", cache=cache))
         assert {line["control_overrides"]["edge"]["control_weight"] for line in lines} == {0.25}
 
 
-def test_run_with_a_map_gets_no_other(
-    tmp_path: Path, street: str, cache: ControlCache
-) -> None:
+def test_run_with_a_map_gets_no_other(tmp_path: Path, street: str, cache: ControlCache) -> None:
     own = (Control(name="seg", weight=0.5, mask_prompt="car"),)
     runs = [replace(run_of("a", street), controls=own), run_of("b", street, seg=0.5)]
     batch = Batch(runs=tuple(_resolved(runs)), shape=Shape(960, 704, 6), seconds=1, bytes=1)
@@ -204,9 +200,7 @@ def test_equal_prompts_go_to_different_tensor_batches(tmp_path: Path, street: st
     assert sorted(sample.run.id for sample in written.samples) == sorted(run.id for run in runs)
 
 
-def test_batches_of_unequal_sizes_are_refused(
-    tmp_path: Path, street: str, cache: ControlCache
-) -> None:
+def test_batches_of_unequal_sizes_are_refused(tmp_path: Path, street: str, cache: ControlCache) -> None:
     runs = _resolved([run_of(f"r{i}", street, depth=0.5) for i in range(3)])
     batches = tuple(Batch(tuple(part), Shape(960, 704, 6), 1.0, 1) for part in (runs[:1], runs[1:]))
     with pytest.raises(PlanError, match=r"batches of \[1, 2\]"):
