@@ -1,18 +1,18 @@
-"""Every error that cosmos-batch raises, and the one form in which bad input is reported.
+"""The error tree of cosmos-batch, and the record of a problem in bad input.
 
 CosmosBatchError
-├── InputError          what was asked for is wrong: carries every problem found, not the first alone
+├── InputError          bad input: carries every problem found, not the first alone
 ├── MediaError          a video cannot be read, made or written
-│   └── StorageError    the disk is full, gone, in use, or may not be written: no run's fault
-├── PlanError           runs that the chosen engine cannot do
+│   └── StorageError    the disk is full, missing, in use or read-only: not caused by a run
+├── PlanError           runs that the chosen engine does not support
 ├── LedgerError         the database cannot be used
-├── ConflictError       what is asked for contradicts what was asked for before
+├── ConflictError       a request that contradicts an earlier one
 ├── OutputError         a result is missing, damaged, or another run's
-└── EngineError         an engine cannot do its work
+└── EngineError         an engine failed
     ├── ModelError        weights or configuration of a model are missing or do not fit
-    ├── EngineLostError   the engine's process is not to be trusted any more; a fresh one is
+    ├── EngineLostError   the engine's process may be damaged; a new process is needed
     ├── OutOfMemoryError  a batch did not fit; a smaller one may
-    ├── UnavailableError  what executes it does not start, or is out of reach: no run's fault
+    ├── UnavailableError  a resource of the engine does not start or is unreachable: not caused by a run
     └── MissingExtraError an optional dependency is not installed
 """
 
@@ -24,14 +24,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in an input, with what would mend it."""
+    """One fault of an input, with its remedy."""
 
     file: str  # path as the user gave it, or "" for a value that came from no file
     line: int | None  # 1-based line of a JSONL file, None where the whole file is one value
     field: str  # dotted path, for example "execution_config.weights.edge"; "" for the record itself
     found: str  # the offending value, shortened and printable
     message: str  # what is wrong
-    remedy: str  # what would do
+    remedy: str  # how to correct it
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line) if part not in ("", None))
@@ -42,7 +42,7 @@ class Problem:
 
 
 class CosmosBatchError(Exception):
-    """The root: every message of it is fit for a user to read."""
+    """Root of the tree: every message is written for users."""
 
 
 class InputError(CosmosBatchError):
@@ -58,11 +58,11 @@ class MediaError(CosmosBatchError):
 
 
 class StorageError(MediaError):
-    """The disk is full, gone, in use, or may not be written: no run's fault, and every run's trouble."""
+    """The disk is full, missing, in use or read-only: not caused by a run, and it affects all runs."""
 
 
 class PlanError(CosmosBatchError):
-    """The chosen engine cannot do what a run asks for."""
+    """The chosen engine does not support a setting of a run."""
 
 
 class LedgerError(CosmosBatchError):
@@ -70,7 +70,7 @@ class LedgerError(CosmosBatchError):
 
 
 class ConflictError(CosmosBatchError):
-    """What is asked for contradicts what was asked for before: a key or an id used twice."""
+    """A request contradicts an earlier one: a key or an id is used twice."""
 
 
 class OutputError(CosmosBatchError):
@@ -78,7 +78,7 @@ class OutputError(CosmosBatchError):
 
 
 class EngineError(CosmosBatchError):
-    """An engine cannot do its work."""
+    """An engine failed."""
 
 
 class ModelError(EngineError):
@@ -86,7 +86,7 @@ class ModelError(EngineError):
 
 
 class EngineLostError(EngineError):
-    """An engine broke in a way that may have harmed its process; a fresh process is needed."""
+    """An engine failed in a way that may have damaged its process; a new process is needed."""
 
 
 class OutOfMemoryError(EngineError):
@@ -94,7 +94,7 @@ class OutOfMemoryError(EngineError):
 
 
 class UnavailableError(EngineError):
-    """What an engine needs does not start or is out of reach: no run's fault, and every run's trouble."""
+    """A resource of an engine does not start or is unreachable: not caused by a run, and it affects all runs."""
 
 
 class MissingExtraError(EngineError):
@@ -105,5 +105,5 @@ class MissingExtraError(EngineError):
 
 
 def explain(exc: BaseException) -> str:
-    """An exception as a user reads it: our own messages as they are, others with their type."""
+    """The message of an exception for users: that of our own errors unchanged, others with their type."""
     return str(exc) if isinstance(exc, CosmosBatchError) else f"{type(exc).__name__}: {exc}"

@@ -1,4 +1,4 @@
-"""Contact sheets: a row per run, with its input, its controls and its output side by side."""
+"""Contact sheets: a row per run, with its input, controls and output side by side."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from cosmos_batch.media.video import Frames, frames_of, probe, resized
 
 _CONTROLS = tuple(name for name in CONTROLS if name in TRANSFER_CONTROLS)
 _COLUMNS = ("input", *_CONTROLS, "output")
-_CELL = 200  # pixels: width of a thumbnail; its height follows the first picture that there is
+_CELL = 200  # pixels: width of a thumbnail; its height follows the first picture
 _TEXT = 250  # width of the caption's column
 _GAP = 10
 _MARGIN = 24
 _HEADER = 34
 _LINE = 17  # height of a line of the caption
-_SMOOTH = 3  # text is drawn so many times larger and shrunk: OpenCV's strokes are thin and jagged at reading size
+_SMOOTH = 3  # text is drawn larger by this factor and shrunk: OpenCV's strokes are thin and jagged at reading size
 
 _PAPER, _INK, _FAINT, _RULE, _EMPTY = (
     (250, 250, 248),
@@ -40,7 +40,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class SheetRow:
-    """A run, as a sheet shows it. A video that is missing or damaged leaves an empty cell that says so."""
+    """One row of a sheet. A missing or damaged video leaves an empty cell with a note."""
 
     id: str
     prompt: str
@@ -48,7 +48,7 @@ class SheetRow:
     input: Path | None = None
     controls: Mapping[str, Path] = field(default_factory=dict)  # by name, those of Transfer2.5
     output: Path | None = None
-    note: str = ""  # how it ended, where there is no output: "blocked", say
+    note: str = ""  # how the run ended, where it has no output, for example "blocked"
 
     def video(self, column: str) -> Path | None:
         """The video of a column."""
@@ -89,7 +89,7 @@ def draw_sheet(rows: Sequence[SheetRow]) -> Frames:
 
 
 def _middle(path: Path | None) -> Frames | None:
-    """The middle frame of a video, or None if there is none to be had."""
+    """The middle frame of a video; None where it cannot be read."""
     if path is None:
         return None
     try:
@@ -100,7 +100,7 @@ def _middle(path: Path | None) -> Frames | None:
 
 
 def _missing(row: SheetRow, column: str, cell: Frames | None) -> str:
-    """What an empty cell says."""
+    """The note of an empty cell."""
     if cell is not None:
         return ""
     if row.video(column) is not None:
@@ -109,7 +109,7 @@ def _missing(row: SheetRow, column: str, cell: Frames | None) -> str:
 
 
 def _cell_height(cells: Sequence[Frames | None]) -> int:
-    """Of all thumbnails: what the shape of the first picture gives, but room enough for a caption."""
+    """The height of all thumbnails: by the shape of the first picture, and at least that of a caption."""
     shape: tuple[int, ...] = next((cell.shape for cell in cells if cell is not None), (9, 16, 3))
     return max(5 * _LINE, min(2 * _CELL, math.ceil(_CELL * shape[0] / shape[1])))
 
@@ -119,7 +119,7 @@ def _left(place: int) -> int:
 
 
 def _blank(body: int, height: int) -> Frames:
-    """Paper with the header: the names of the columns."""
+    """An empty sheet with the names of the columns."""
     width = _left(len(_COLUMNS)) - _GAP + _MARGIN
     sheet = np.full((_MARGIN * 2 + _HEADER + max(body, height), width, 3), _PAPER, np.uint8)
     _write(sheet, "run", (_MARGIN, _MARGIN + 14), _FAINT)
@@ -138,7 +138,7 @@ def _caption(sheet: Frames, row: SheetRow, top: int, height: int) -> None:
 
 
 def _place(sheet: Frames, cell: Frames | None, left: int, top: int, height: int, note: str) -> None:
-    """Put a picture into its cell, whole and centred; or the note of an empty one."""
+    """Draw a picture into its cell, whole and centred, or the note of an empty cell."""
     area = sheet[top : top + height, left : left + _CELL]
     area[:] = _EMPTY
     if cell is None:
@@ -161,7 +161,7 @@ def _fitted(text: str, scale: float) -> str:
 
 
 def _wrapped(text: str, scale: float, lines: int) -> list[str]:
-    """Text in at most so many lines of the caption's width."""
+    """Text in at most `lines` lines of the caption's width."""
     done: list[str] = []
     words = _ascii(text[:2000]).split()
     while words and len(done) < lines:
@@ -175,7 +175,7 @@ def _wrapped(text: str, scale: float, lines: int) -> list[str]:
 
 
 def _ascii(text: str) -> str:
-    """What OpenCV's font can draw: accents are dropped, other signs become "?"."""
+    """Text in the characters of OpenCV's font: accents are dropped, other characters become "?"."""
     plain = unicodedata.normalize("NFKD", text)
     plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
     return "".join(sign if " " <= sign <= "~" else " " if sign.isspace() else "?" for sign in plain)

@@ -1,4 +1,4 @@
-"""Video files out: H.264 in MP4, through PyAV, whole or not at all."""
+"""Writes video files: H.264 in MP4, through PyAV, whole or not at all."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from cosmos_batch.media.video import Frames
 _QUALITY = {"crf": "13", "preset": "veryfast", "threads": "8"}
 _LOSSLESS = {"crf": "0", "preset": "veryfast", "threads": "4"}
 _STEADY = {"x264-params": "asm=avx2"}
-"""On a processor with AVX-512, x264 lets what lies in memory beside a picture decide how it is encoded, so that
-equal input gives other bytes; with AVX2 it does not."""
+"""With AVX-512, x264's result depends on the memory beside a picture, so that equal input gives other bytes; with
+AVX2 it does not."""
 _AVX512 = (11, 13)  # AVX2, and the base of AVX-512, as OpenCV numbers them (CpuFeatures in cvdef.h)
 _MP4 = {"movflags": "+faststart+use_metadata_tags"}
 _BT709 = 1  # the number of ITU-R BT.709 in ISO/IEC 23091-2, for matrix, primaries and transfer alike
@@ -57,15 +57,15 @@ def write_video(
                 _encode(container, first, pictures, rate, lossless)
         except av.error.FFmpegError as error:
             if isinstance(error, OSError):
-                raise  # the disk's fault: `replacing` says which
+                raise  # a fault of the disk: `replacing` translates it
             raise MediaError(f"{path}: cannot be encoded ({error.strerror})") from error
 
 
 def tag_video(source: str | Path, target: str | Path, metadata: Mapping[str, str]) -> None:
-    """Write a copy of a video's pictures, as they are encoded, with this metadata, as MP4.
+    """Copy a video's encoded pictures to an MP4 with this metadata.
 
-    Nothing is decoded, so a source that is damaged within may pass. The copy appears whole or not at all. Raises
-    MediaError if the source is no video, or one that MP4 does not hold.
+    Nothing is decoded, so a damaged frame is not detected. The copy appears whole or not at all.
+    Raises MediaError if the source is no video, or one that MP4 cannot hold.
     """
     source, target = Path(source), Path(target)
     with replacing(target) as part:
@@ -84,7 +84,7 @@ def tag_video(source: str | Path, target: str | Path, metadata: Mapping[str, str
                         new.mux(packet)
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-                raise  # the disk's fault: `replacing` says which
+                raise  # a fault of the disk: `replacing` translates it
             raise MediaError(f"{source}: cannot be copied as a video ({error})") from error
 
 

@@ -1,4 +1,4 @@
-"""What an engine takes in: the frames of a run's input, controls and masks, at the engine's size and length."""
+"""Inputs of an engine: the frames of a run's input, controls and masks, at the engine's size and length."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def prepare_input(run: Run, *, count: int, size: tuple[int, int]) -> Frames | No
 def prepare_control(
     run: Run, control: Control, *, count: int, size: tuple[int, int], cache: ControlCache
 ) -> Frames:
-    """A control video, [count, height, width, 3]: the one given, else made from the run's input and kept.
+    """A control video, [count, height, width, 3]: the given one, else made from the run's input and cached.
 
-    A given seg video is resized by nearest neighbour, so that its colours stay what they are. Raises MediaError
+    A given seg video is resized by nearest neighbour, so that its colours stay exact. Raises MediaError
     if a video cannot be read, is shorter than `count` or must be supplied, and MissingExtraError if making
     it takes models that are not installed.
     """
@@ -41,9 +41,9 @@ def prepare_control(
 def prepare_mask(
     run: Run, control: Control, *, count: int, size: tuple[int, int], cache: ControlCache
 ) -> NDArray[np.float32] | None:
-    """Where a control counts, [count, height, width] from 0 to 1, or None where it counts everywhere.
+    """The mask of a control, [count, height, width] from 0 to 1, or None where the control counts everywhere.
 
-    A mask video goes before a mask prompt. Raises as `prepare_control` does.
+    A mask video takes precedence over a mask prompt. Raises as `prepare_control` does.
     """
     if control.mask is not None:
         return read_mask(control.mask, count=count, size=size)
@@ -55,7 +55,7 @@ def prepare_mask(
 
 
 def needs_models(run: Run) -> bool:
-    """Whether models are at work, on a device where there is one, when the run's videos are prepared."""
+    """Whether preparing the run's videos takes a depth or segmentation model."""
     made = any(c.video is None and CONTROLS[c.name].derivation is Derivation.MODEL for c in run.active)
     return made or any(c.mask is None and c.mask_prompt is not None for c in run.active)
 

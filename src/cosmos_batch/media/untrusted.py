@@ -1,7 +1,7 @@
-"""Whether a file that somebody sent may be given to a decoder at all: told by its first bytes, never by its name.
+"""Checks of files from clients, by their first bytes and never by name, before a decoder opens them.
 
 libav opens far more than videos: a playlist names further files and addresses, a picture of a few kilobytes claims
-gigapixels. What comes from outside passes here before anything else looks into it.
+gigapixels. Every file from a client passes these checks first.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.video import MAX_SIDE, probe
 
 MAX_PIXELS = 8192 * 4352
-"""Of a frame: 8K video with the rows that codecs pad it with."""
+"""Pixels of a frame: 8K video with the rows that codecs pad it with."""
 
-HEAD_BYTES = 1 << 16  # of a file that are looked at; a JPEG's size stands behind its thumbnail, if it has one
+HEAD_BYTES = 1 << 16  # of a file that are read; a JPEG's size follows its thumbnail, if it has one
 
 _Kind = tuple[str, str]  # suffix, MIME type
 
@@ -44,21 +44,24 @@ _REMEDY = "send an MP4, MOV, MKV, WebM or AVI video, or a PNG or JPEG image"
 
 
 def file_type(path: Path) -> tuple[str, str]:
-    """Suffix and MIME type of a file by its contents. Raises MediaError for what is no video or image."""
+    """Suffix and MIME type of a file by its content. Raises MediaError for a file that is no video or image."""
     try:
         with path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
     except OSError as error:
         raise MediaError(f"{path}: cannot be read: {error.strerror}") from error
-    kind = next((kind for is_it, kind in _KINDS if is_it(head)), None)
+    kind = next((kind for matches, kind in _KINDS if matches(head)), None)
     if kind is None:
         raise MediaError(f"{path}: is no video or image of a kind that is taken; {_REMEDY}")
     return kind
 
 
 def probe_untrusted(path: Path) -> VideoInfo:
-    """The facts of a video or image that may be anything. Raises MediaError, before a frame of it is decoded, for
-    what is no video, claims more than `MAX_PIXELS`, or leads to other files."""
+    """Probe a file that may be anything.
+
+    Raises MediaError, before a frame is decoded, for a file that is no video or image, claims more than
+    `MAX_PIXELS`, or refers to other files.
+    """
     suffix, _ = file_type(path)
     if suffix == "png":
         _check_png(path)
@@ -67,7 +70,7 @@ def probe_untrusted(path: Path) -> VideoInfo:
 
 
 def _check_png(path: Path) -> None:
-    """libav decodes a picture while it opens it, so its size is read before."""
+    """Check the size of a PNG before libav, which decodes a picture when it opens it."""
     with path.open("rb") as stream:
         head = stream.read(33)
     if len(head) < 33 or head[12:16] != b"IHDR":

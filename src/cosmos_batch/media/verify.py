@@ -1,4 +1,4 @@
-"""Whether an output file is what its run should have made."""
+"""Verifies that an output file is the one that its run should have made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.video import count_intact_frames, probe, read_metadata
 
 FINGERPRINT = "cosmos_batch_run"
-"""The metadata key under which an output carries the fingerprint of its run."""
+"""The metadata key of an output that holds the fingerprint of its run."""
 
 _RATE_TOLERANCE = 0.001  # relative: 29.97 and 30000/1001 are the same rate
 
@@ -17,17 +17,17 @@ _RATE_TOLERANCE = 0.001  # relative: 29.97 and 30000/1001 are the same rate
 def check_video(
     path: str | Path, *, frames: int, width: int, height: int, fps: float, fingerprint: str | None = None
 ) -> None:
-    """Open a video and decode it to its end; raise OutputError with everything that is not as expected.
+    """Decode a video to its end; raise OutputError with every difference from the expected values.
 
-    `fingerprint`: of the run that it must have been made for; None asks for none, for files that engines write
-    which know nothing of it.
+    `fingerprint`: of the run that the file must have been made for; None: not checked, for files of engines that
+    do not write it.
     """
     try:
-        facts = probe(path)
-        wrong = _differences(facts, VideoInfo(width, height, frames, fps))
+        info = probe(path)
+        wrong = _differences(info, VideoInfo(width, height, frames, fps))
         decoded = count_intact_frames(path)
-        if decoded != facts.frames:
-            wrong.append(f"only {decoded} of its {facts.frames} frames can be decoded")
+        if decoded != info.frames:
+            wrong.append(f"only {decoded} of its {info.frames} frames can be decoded")
         found = read_metadata(path).get(FINGERPRINT)
     except MediaError as error:
         raise OutputError(str(error)) from error

@@ -1,7 +1,7 @@
-"""Video files in: facts, frames, masks and metadata, through PyAV.
+"""Reads video files: size, frames, masks and metadata, through PyAV.
 
 Frames are uint8 RGB, upright (the file's rotation is applied), [height, width, 3]. A file of variable frame rate
-gives its frames as they are, none dropped or doubled. An image counts as a video of one frame.
+gives its frames unchanged, none dropped or doubled. An image counts as a video of one frame.
 """
 
 from __future__ import annotations
@@ -32,33 +32,34 @@ Resample = Literal["smooth", "nearest"]
 """How pixels are resampled. "smooth": area averages to shrink, cubic to enlarge; "nearest" keeps colours exact."""
 
 MAX_SIDE = 8192
-"""Pixels; a wider or higher video is taken for a damaged header."""
+"""Pixels; a wider or higher video counts as a damaged header."""
 
 _RATE_TOLERANCE = Fraction(1, 50)  # Matroska rounds times to milliseconds: 3 % of one interval at 30 fps
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """The true facts of a video file: frames are counted, not believed.
+    """Size, length and rate of a video file, with frames that are counted.
 
-    The frames are counted packet by packet; where that differs from what the container says (or it says
-    nothing), by decoding. `fps` is the average rate. Raises MediaError if the file is missing, damaged, cut short,
+    Frames are counted packet by packet; where the count differs from the container's (or it gives none), by
+    decoding. `fps` is the average rate. Raises MediaError if the file is missing, damaged, cut short,
     of absurd size, or has no video in it.
     """
     with _opened(path) as (container, stream):
         times, damaged = _packet_times(container, stream)
-        said, sure = stream.frames, not damaged and stream.frames == len(times)
+        declared, certain = stream.frames, not damaged and stream.frames == len(times)
     with _opened(path) as (container, stream):
         decoded = [
-            (frame.pts, _size(frame)) for frame in islice(_decoded(container, stream, path), 1 if sure else None)
+            (frame.pts, _size(frame))
+            for frame in islice(_decoded(container, stream, path), 1 if certain else None)
         ]
-        if "mp4" in container.format.name and len(times) < said:
+        if "mp4" in container.format.name and len(times) < declared:
             raise MediaError(
-                f"{path}: it should have {said} frames, and only {len(times)} are there: the file was cut short; "
-                "copy or encode it again"
+                f"{path}: it should have {declared} frames, and only {len(times)} are there: "
+                "the file was cut short; copy or encode it again"
             )
-        rate = _rate(stream, times if sure else [pts for pts, _ in decoded])
+        rate = _rate(stream, times if certain else [pts for pts, _ in decoded])
     width, height = decoded[0][1]
-    return VideoInfo(width=width, height=height, frames=said if sure else len(decoded), fps=float(rate))
+    return VideoInfo(width=width, height=height, frames=declared if certain else len(decoded), fps=float(rate))
 
 
 def frames_of(path: str | Path) -> Iterator[Frames]:
@@ -72,10 +73,9 @@ def frames_of(path: str | Path) -> Iterator[Frames]:
 
 
 def count_intact_frames(path: str | Path) -> int:
-    """Decode a video to its end; return how many frames it has, all of them whole.
+    """Decode a video to its end; return the number of its frames, all of them intact.
 
-    Errors in the compressed stream, which a decoder would paint over, are errors: raises MediaError for them, and
-    as `probe` does.
+    Raises MediaError as `probe` does, and for errors in the compressed stream that a decoder would conceal.
     """
     count = 0
     with _opened(path) as (container, stream):
@@ -130,7 +130,7 @@ def resized(frame: Frames, size: tuple[int, int], resample: Resample = "smooth")
 def read_mask(path: str | Path, *, count: int, size: tuple[int, int]) -> NDArray[np.float32]:
     """A mask video as numbers, [count, height, width]: 0 where it is black, 1 where it is white.
 
-    A mask of a single frame (an image, say) holds for all frames. Raises MediaError as `read_frames` does.
+    A mask of a single frame (for example an image) holds for all frames. Raises MediaError as `read_frames` does.
     """
     still = probe(path).frames == 1
     grey = read_frames(path, count=1 if still else count, size=size).mean(axis=-1, dtype=np.float32) / np.float32(
@@ -146,16 +146,16 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def encoding_of(path: str | Path) -> tuple[str, str]:
-    """How a video's pictures are coded: codec and pixel format, such as ("h264", "yuv420p"). Raises MediaError."""
+    """Codec and pixel format of a video, such as ("h264", "yuv420p"). Raises MediaError."""
     with _opened(path) as (_, stream):
         return stream.codec_context.name, stream.codec_context.pix_fmt or ""
 
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its video stream; whatever libav raises until the end becomes a MediaError."""
+    """Open a file and its video stream; errors of libav inside the context become MediaError."""
     try:
-        # The whitelist keeps a playlist that poses as a video from opening addresses.
+        # The whitelist prevents that a playlist in place of a video opens addresses.
         with av.open(str(Path(path).absolute()), options={"protocol_whitelist": "file"}) as container:
             streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
             if not streams:
@@ -175,8 +175,8 @@ def _cause(error: Exception) -> str:
         return "a folder, not a file; name a video file"
     if isinstance(error, PermissionError):
         return "not allowed to read it; change its permissions"
-    said = error.strerror if isinstance(error, (av.error.FFmpegError, OSError)) else str(error)
-    return f"cannot be read as a video ({said}): damaged, cut short, or no video; copy or encode it again"
+    reason = error.strerror if isinstance(error, (av.error.FFmpegError, OSError)) else str(error)
+    return f"cannot be read as a video ({reason}): damaged, cut short, or no video; copy or encode it again"
 
 
 def _packet_times(container: InputContainer, stream: VideoStream) -> tuple[list[int | None], bool]:
@@ -186,7 +186,7 @@ def _packet_times(container: InputContainer, stream: VideoStream) -> tuple[list[
 
 
 def _decoded(container: InputContainer, stream: VideoStream, path: str | Path) -> Iterator[VideoFrame]:
-    """Decode, and raise MediaError for a video without frames or of absurd size."""
+    """Decode; raise MediaError for a video without frames or of absurd size."""
     number = 0
     try:
         for frame in container.decode(stream):
@@ -205,17 +205,17 @@ def _decoded(container: InputContainer, stream: VideoStream, path: str | Path) -
 
 
 def _rate(stream: VideoStream, times: list[int | None]) -> Fraction:
-    """Average frames per second: as the container says, unless its frames are at other times."""
-    said = stream.average_rate or stream.guessed_rate or Fraction(25)
+    """Average frames per second: the container's, unless its frames have other times."""
+    declared = stream.average_rate or stream.guessed_rate or Fraction(25)
     known = [time for time in times if time is not None]
     if len(known) < max(2, len(times)) or max(known) == min(known) or stream.time_base is None:
-        return said
+        return declared
     measured = (len(known) - 1) / ((max(known) - min(known)) * stream.time_base)
-    return said if abs(measured - said) <= said * _RATE_TOLERANCE else measured
+    return declared if abs(measured - declared) <= declared * _RATE_TOLERANCE else measured
 
 
 def _size(frame: VideoFrame) -> tuple[int, int]:
-    """(width, height) of a frame once it is upright."""
+    """(width, height) of a frame after rotation."""
     return (frame.height, frame.width) if frame.rotation % 180 else (frame.width, frame.height)
 
 

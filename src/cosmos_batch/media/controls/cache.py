@@ -1,4 +1,4 @@
-"""Made controls, kept by content: the same video with the same settings is never processed twice."""
+"""Cache of made controls by content: the same video with the same settings is never processed twice."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.video import probe
 from cosmos_batch.run import Control
 
-_GRACE = 600  # seconds: whoever was just given a file may still be about to read it
+_GRACE = 600  # seconds that an entry is kept after its last use: a caller may not have read it yet
 
 
 class ControlCache:
     """A folder of made control videos, lossless, each under the digest of what it was made from.
 
     Any number of processes may share a folder: one makes an entry while the others wait for it. An entry whose
-    bytes are not those that were written is made anew. With `max_bytes`, the least recently used entries are
+    bytes have changed since they were written is made again. With `max_bytes`, the least recently used entries are
     removed after each new one, except those used in the last ten minutes. POSIX only (file locks).
     """
 
@@ -46,7 +46,7 @@ class ControlCache:
     ) -> Path:
         """The control video made from the first `count` frames of `video`, at `size` = (width, height).
 
-        `prompt` is the run's; its first words name what seg looks for if the control itself names nothing.
+        `prompt` is the run's; seg looks for the things in its first words if the control itself names none.
         Raises MediaError if the video cannot be read, is shorter, or the control cannot be made from it, and
         MissingExtraError if that takes models that are not installed.
         """
@@ -54,14 +54,14 @@ class ControlCache:
         return self._entry(Path(video), recipe)
 
     def get_or_make_mask(self, video: str | Path, prompt: str, *, count: int, size: tuple[int, int]) -> Path:
-        """A mask video, white where something is that `prompt` names. Raises as `get_or_make` does."""
+        """A mask video, white on the things that `prompt` names. Raises as `get_or_make` does."""
         recipe = Recipe("mask", count, size, prompt=prompt, models=self._estimator.identity)
         return self._entry(Path(video), recipe)
 
     def _entry(self, video: Path, recipe: Recipe) -> Path:
         path = self._folder / f"{self._key(video, recipe)}.mp4"
         with _locked(self._folder, path.name[:2]):
-            if _whole(path):
+            if _intact(path):
                 return path
             write_video(path, make(video, recipe, self._estimator), probe(video).fps, lossless=True)
             with replacing(_sum_of(path)) as part:
@@ -76,8 +76,8 @@ class ControlCache:
     def _content(self, video: Path) -> str:
         """Digest of a file's bytes, read again only if the file has changed."""
         try:
-            facts = video.stat()
-            identity = (str(video), facts.st_size, facts.st_mtime_ns, facts.st_ino)
+            stat = video.stat()
+            identity = (str(video), stat.st_size, stat.st_mtime_ns, stat.st_ino)
             if identity not in self._digests:
                 self._digests[identity] = _digest(video)
             return self._digests[identity]
@@ -85,13 +85,13 @@ class ControlCache:
             raise MediaError(f"{video}: cannot be read ({error.strerror}); check the path") from error
 
     def _evict(self, newest: Path) -> None:
-        """Remove the least recently used entries above the bound, and what killed processes left half-written."""
+        """Remove the least recently used entries above the bound, and partial files of killed processes."""
         if self._max_bytes is None:
             return
         aged = time.time() - _GRACE
-        for left in _dated(self._folder.glob(f".*{PART}")):
-            if left.mtime < aged:
-                left.path.unlink(missing_ok=True)
+        for partial in _dated(self._folder.glob(f".*{PART}")):
+            if partial.mtime < aged:
+                partial.path.unlink(missing_ok=True)
         entries = sorted(_dated(self._folder.glob("*.mp4")))
         total = sum(entry.size for entry in entries)
         for entry in entries:
@@ -109,11 +109,11 @@ class _Dated(NamedTuple):
 
 
 def _dated(paths: Iterable[Path]) -> Iterator[_Dated]:
-    """Those files that are still there; another process may be removing them too."""
+    """Yield the files that still exist; another process may remove them at the same time."""
     for path in paths:
         with suppress(FileNotFoundError):
-            facts = path.stat()
-            yield _Dated(facts.st_mtime, path, facts.st_size)
+            stat = path.stat()
+            yield _Dated(stat.st_mtime, path, stat.st_size)
 
 
 @contextmanager
@@ -133,8 +133,8 @@ def _locked(folder: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
-def _whole(path: Path) -> bool:
-    """Whether an entry is there with the bytes that were written; if so, it counts as used just now."""
+def _intact(path: Path) -> bool:
+    """Whether an entry exists with unchanged bytes; if so, it is marked as used now."""
     try:
         if _sum_of(path).read_text() != _digest(path):
             return False

@@ -1,4 +1,4 @@
-"""From an input video and a recipe to the frames of a control."""
+"""Makes the frames of a control from an input video and a recipe."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from cosmos_batch.media.video import Frames, probe, read_frames, resized
 from cosmos_batch.run import Control, Strength
 
 VERSION = 1
-"""Of the algorithms; raise it whenever a made control changes for equal input."""
+"""Version of the algorithms; raise it whenever a made control changes for equal input."""
 
-_ESTIMATION_SIDE = 1280  # pixels: depth and segments are estimated on pictures up to this, then resized
+_ESTIMATION_SIDE = 1280  # pixels: depth and segments are estimated on pictures up to this side, then resized
 
 
 class Estimator(Protocol):
-    """What makes depth and segments."""
+    """Estimates depth and segments."""
 
     @property
     def identity(self) -> str:
-        """What its results depend on beside the input."""
+        """Everything that its results depend on beside the input."""
 
     def depth(self, frames: Frames) -> NDArray[np.float32]:
         """[frames, height, width, 3] to [frames, height, width], nearer is larger."""
 
     def objects(self, frames: Frames, prompt: str) -> NDArray[np.bool_]:
-        """A mask of each thing named: [objects, frames, height, width], maybe of no object."""
+        """A mask per object that the prompt names: [objects, frames, height, width]; there may be none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that a made control depends on, beside the input video and `VERSION`."""
+    """Everything that a made control depends on, beside the input video and `VERSION`."""
 
-    kind: str  # name of a control; or "mask": white where something is that the prompt names
+    kind: str  # name of a control; or "mask": white on the things that the prompt names
     count: int  # frames
     size: tuple[int, int]  # width, height in pixels
     preset: Strength = "medium"  # of edge and vis
@@ -49,7 +49,7 @@ class Recipe:
 
 
 def recipe_of(control: Control, *, count: int, size: tuple[int, int], prompt: str, estimator: Estimator) -> Recipe:
-    """The recipe of a control that is to be made; `prompt` is the run's."""
+    """The recipe of a control to make; `prompt` is the run's."""
     if control.name == "depth":
         return Recipe("depth", count, size, models=estimator.identity)
     if control.name == "seg":
@@ -61,8 +61,8 @@ def recipe_of(control: Control, *, count: int, size: tuple[int, int], prompt: st
 def make(video: str | Path, recipe: Recipe, estimator: Estimator) -> Frames:
     """The frames of a control, [count, height, width, 3].
 
-    Raises MediaError if the video cannot be read or is shorter than `recipe.count`, if nothing that the prompt
-    names is in it, or if it is a control that must be supplied; and what the estimator raises.
+    Raises MediaError if the video cannot be read or is shorter than `recipe.count`, if the video has
+    nothing that the prompt names, or for a control that must be supplied; and the errors of the estimator.
     """
     if recipe.kind not in ("depth", "seg", "mask"):
         return make_control(recipe.kind, read_frames(video, count=recipe.count, size=recipe.size), recipe.preset)
@@ -83,7 +83,7 @@ def _white(mask: NDArray[np.bool_]) -> Frames:
     return np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * np.uint8(255)
 
 
-def _estimation_size(facts: VideoInfo) -> tuple[int, int]:
-    """Size of the video itself, or the same shape within `_ESTIMATION_SIDE`."""
-    scale = min(1, _ESTIMATION_SIDE / max(facts.width, facts.height))
-    return max(1, round(facts.width * scale)), max(1, round(facts.height * scale))
+def _estimation_size(info: VideoInfo) -> tuple[int, int]:
+    """The video's own size, or the same shape within `_ESTIMATION_SIDE`."""
+    scale = min(1, _ESTIMATION_SIDE / max(info.width, info.height))
+    return max(1, round(info.width * scale)), max(1, round(info.height * scale))

@@ -1,7 +1,7 @@
-"""Depth and object masks by public models, through `transformers` (the "estimators" extra).
+"""Estimates depth and object masks with public models, through `transformers` (the "estimators" extra).
 
 Depth-Anything-V2 gives depth; GroundingDINO finds the things that a prompt names in the first frame, and SAM2
-follows them through the video. Pictures are prepared here for SAM2, as the extra does without torchvision.
+follows them through the video. Pictures are prepared here for SAM2, as the extra does not include torchvision.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from cosmos_batch.errors import MediaError, MissingExtraError
 from cosmos_batch.media.video import Frames
 
 MAX_OBJECTS = 100
-"""The most objects that are followed: `num_masks_max` in NVIDIA's auxiliary/sam2/sam2_utils.py."""
+"""The most objects that are tracked: `num_masks_max` in NVIDIA's auxiliary/sam2/sam2_utils.py."""
 
 _THRESHOLDS = ((0.15, 0.25), (0.1, 0.1))
-# Box and text threshold of GroundingDINO, and those tried where nothing was found: auxiliary/sam2/sam2_model.py.
+# Box and text threshold of GroundingDINO, and a pair for a second attempt: auxiliary/sam2/sam2_model.py.
 _TEXT_TOKENS = 256  # GroundingDINO was trained on no more
 _MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]  # of ImageNet; SAM2 expects pictures scaled by it
 _STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
@@ -34,7 +34,7 @@ _BOX_CORNERS = torch.tensor([[[2, 3]]], dtype=torch.int32)  # SAM2's labels of a
 
 @dataclass
 class TransformersEstimator:
-    """Loads each model when it is first needed, and keeps it.
+    """Depth and masks by models, each loaded at its first use and kept.
 
     `depth_model`, `detector` and `tracker` are hub ids or local folders; the defaults are those of NVIDIA's
     cosmos-transfer1 (checkpoints.py). Every method raises MissingExtraError if `transformers` is not installed,
@@ -48,7 +48,7 @@ class TransformersEstimator:
 
     @property
     def identity(self) -> str:
-        """What the results depend on beside the input."""
+        """Everything that the results depend on beside the input."""
         return f"{self.depth_model} {self.detector} {self.tracker}"
 
     def depth(self, frames: Frames) -> NDArray[np.float32]:
@@ -57,11 +57,11 @@ class TransformersEstimator:
         return np.stack([self._depth_of(frame, processor, model) for frame in frames])
 
     def objects(self, frames: Frames, prompt: str) -> NDArray[np.bool_]:
-        """Masks of the things that `prompt` names, the surest first: [objects, frames, height, width]."""
+        """Masks of the things that `prompt` names, the most certain first: [objects, frames, height, width]."""
         boxes = self._boxes(frames[0], prompt)[:MAX_OBJECTS]
         if not len(boxes):
             return np.zeros((0, *frames.shape[:3]), np.bool_)
-        return self._followed(frames, boxes)
+        return self._tracked(frames, boxes)
 
     @cached_property
     def _depth(self) -> tuple[Any, Any]:
@@ -97,7 +97,7 @@ class TransformersEstimator:
 
     @torch.inference_mode()
     def _boxes(self, frame: Frames, prompt: str) -> torch.Tensor:
-        """Boxes (left, top, right, bottom) in pixels of the things found, [boxes, 4], the surest first."""
+        """Boxes (left, top, right, bottom) in pixels of the things found, [boxes, 4], the most certain first."""
         processor, model = self._detector
         text = prompt.lower().rstrip(". ") + "."
         inputs = processor(
@@ -118,7 +118,7 @@ class TransformersEstimator:
         return boxes
 
     @torch.inference_mode()
-    def _followed(self, frames: Frames, boxes: torch.Tensor) -> NDArray[np.bool_]:
+    def _tracked(self, frames: Frames, boxes: torch.Tensor) -> NDArray[np.bool_]:
         new_session, model = self._tracker
         side = int(model.config.image_size)
         height, width = frames.shape[1:3]

@@ -1,4 +1,4 @@
-"""Control videos made from the pixels: edges, blur, and the colouring of depth and of segments.
+"""Control videos computed from pixels: edges, blur, and the colouring of depth and segments.
 
 Everything here is a pure function of its arguments: equal input gives equal output.
 """
@@ -37,7 +37,7 @@ BLUR: dict[Strength, tuple[int, int]] = {
     "high": (1, 16),
     "very_high": (4, 16),
 }
-"""Of each preset: by what the picture is shrunk before the bilateral filter, and by what it is shrunk and enlarged
+"""Factors of each preset: by which the picture is shrunk before the bilateral filter, and shrunk and enlarged
 after it (`AddControlInputBlur`, same file of cosmos-transfer2.5)."""
 
 BILATERAL = (30, 150.0, 100.0)
@@ -48,7 +48,7 @@ cosmos_transfer2/_src/transfer2/datasets/augmentors/blur.py of cosmos-transfer2.
 def make_control(name: str, frames: Frames, preset: Strength) -> Frames:
     """The edge or vis control of a video, [frames, height, width, 3] to the same.
 
-    Raises MediaError for a control that the pixels alone do not give.
+    Raises MediaError for a control that cannot be computed from pixels alone.
     """
     make = _MAKERS.get(name)
     if make is None:
@@ -64,7 +64,7 @@ def edges(frame: Frames, preset: Strength) -> Frames:
 
 
 def blur(frame: Frames, preset: Strength) -> Frames:
-    """Bilateral filter at reduced size, then a bicubic way down and up again, [height, width, 3]."""
+    """Bilateral filter at reduced size, then bicubic shrinking and enlarging, [height, width, 3]."""
     height, width = frame.shape[:2]
     before, after = BLUR[preset]
     small = cv2.resize(frame, _shrunk(width, height, before), interpolation=cv2.INTER_AREA)
@@ -96,7 +96,7 @@ def coloured_masks(masks: NDArray[np.bool_]) -> Frames:
 
 
 def _colour(place: int) -> tuple[int, int, int]:
-    """The n-th of a row of colours far from each other: hues a golden section apart, at three brightnesses."""
+    """The n-th of a series of distinct colours: hues a golden section apart, at three brightnesses."""
     red, green, blue = colorsys.hsv_to_rgb(
         place * 0.6180339887 % 1, 0.85 - 0.3 * (place % 2), 1 - 0.2 * (place % 3)
     )
