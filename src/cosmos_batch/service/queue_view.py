@@ -119,7 +119,7 @@ class QueueViewReader:
             return f"the queue is {view.mode}", None
         if trouble := view.trouble:
             return trouble, None
-        preempted = f"preempted: {record.cause}" if record.state is State.PREEMPTED else ""
+        preempted = (record.cause or "preempted") if record.state is State.PREEMPTED else ""
         place = view.places.get(record.id)
         if place is None:
             return preempted or self._unplanned(record, now), None

@@ -45,9 +45,8 @@ def test_playable_video_is_not_copied(tmp_path: Path, videos: Path) -> None:
     assert Previews(tmp_path / "previews").of(videos / "dock.mp4") == videos / "dock.mp4"
 
 
-def test_oldest_copy_is_deleted_first(tmp_path: Path, odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cosmos_batch.service.runs.previews.KEPT", 1)
-    previews = Previews(tmp_path / "previews")
+def test_oldest_copy_is_deleted_first(tmp_path: Path, odd: Path) -> None:
+    previews = Previews(tmp_path / "previews", kept=1)
     previews.of(odd)
     other = odd.with_name("other.mp4")
     other.write_bytes(odd.read_bytes())

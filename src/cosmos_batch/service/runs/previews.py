@@ -25,9 +25,10 @@ _PIXELS = {"yuv420p", "yuvj420p"}
 class Previews:
     """The previews of a server."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make the folder. Raises StorageError."""
+    def __init__(self, folder: Path, kept: int = KEPT) -> None:
+        """Make the folder; `kept`: copies in it, at most. Raises StorageError."""
         self._folder = folder.absolute()
+        self._kept = kept
         self._lock = threading.Lock()  # one at a time: encoding uses all cores
         with folder_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +56,7 @@ class Previews:
     def _make_room(self) -> None:
         with folder_errors(self._folder):
             copies = sorted(self._folder.glob("*.mp4"), key=lambda copy: copy.stat().st_mtime)
-            for copy in copies[: max(0, len(copies) - KEPT + 1)]:
+            for copy in copies[: max(0, len(copies) - self._kept + 1)]:
                 copy.unlink(missing_ok=True)
 
 
