@@ -1,4 +1,4 @@
-"""A headless Chromium before the page, with the stand-in server behind it."""
+"""A headless Chromium that shows the page of a real server with a simulated engine."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.service.web import canned
-from tests.service.web.fake import Fake, Served
-from tests.service.web.films import numbered, still
+from tests.support.page_site import Site, page_site
 
 DESKTOP = {"width": 1280, "height": 860}
 PHONE = {"width": 390, "height": 844}
-PATIENCE = 30_000  # ms until what should happen has not happened: a busy machine is no failure
+PATIENCE = 30_000  # ms until what must happen counts as missing
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -49,26 +46,24 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The input is longer and faster than what was made of its first 24 frames."""
-    folder = tmp_path_factory.mktemp("films")
-    (folder / "run.json").write_text("{}")
-    return {
-        "input": numbered(folder / "input.mp4", frames=40, fps=24, colour=(90, 120, 150)),
-        "control_edge": numbered(folder / "edge.mp4", frames=24, fps=8, colour=(60, 60, 60)),
-        "video": numbered(folder / "output.mp4", frames=24, fps=8, colour=(190, 120, 80)),
-        "thumbnail": still(folder / "thumbnail.png", colour=(190, 120, 80)),
-        "run": folder / "run.json",
-    }
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The server of all page tests."""
+    with page_site(tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 @pytest.fixture
-def fake(films: dict[str, Path]) -> Iterator[Fake]:
-    """The stand-in server, knowing of runs in every state."""
-    known = Fake(films)
-    known.add(*canned.everything())
-    with Served(known) as served:
-        yield served
+def site(shared_site: Site) -> Site:
+    """The server with its archive, and with an empty queue."""
+    shared_site.reset()
+    return shared_site
+
+
+@pytest.fixture
+def busy_site(site: Site) -> Site:
+    """The server with its archive, two running runs, and waiting runs."""
+    site.fill_queue()
+    return site
 
 
 Visit = Callable[[str], Page]
@@ -79,7 +74,7 @@ ON_BOTH_SIZES = pytest.mark.parametrize("context", [DESKTOP, PHONE], ids=["deskt
 
 @pytest.fixture
 def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[BrowserContext]:
-    """A fresh browser profile, of a laptop's size unless the test asks for both."""
+    """A fresh browser profile of a laptop's size, unless the test is parametrised by both sizes."""
     size = getattr(request, "param", DESKTOP)
     opened = browser.new_context(viewport=size, has_touch=size is PHONE)
     opened.set_default_timeout(PATIENCE)
@@ -89,7 +84,7 @@ def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Browse
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A tab; whatever it complains of by itself (an exception, a breach of the content policy) fails the test."""
+    """A tab; an exception, or a breach of the content policy, fails the test."""
     tab = context.new_page()
     complaints: list[str] = []
     tab.on("pageerror", lambda error: complaints.append(str(error)))
@@ -102,11 +97,11 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 
 @pytest.fixture
-def visit(page: Page, fake: Fake) -> Visit:
+def visit(page: Page, shared_site: Site) -> Visit:
     """Open a view of the page: visit("runs")."""
 
-    def go(place: str) -> Page:
-        page.goto(f"{fake.url}/#/{place}")
+    def go(address: str) -> Page:
+        page.goto(f"{shared_site.url}/#/{address}")
         return page
 
     return go
@@ -121,5 +116,5 @@ def wait_for(page: Page, script: str) -> None:
 
 
 def _is_ours(text: str, kind: str) -> bool:
-    """Chromium itself logs each answer of status 400 and above; that is the server's doing."""
+    """Whether the page caused a console message. Chromium logs each answer of status 400 and above by itself."""
     return kind in ("error", "warning") and not text.startswith("Failed to load resource")

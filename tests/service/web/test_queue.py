@@ -1,104 +1,138 @@
-"""The queue as people see it: live, with reasons, and within their reach."""
+"""The queue view: live progress, reasons, and the actions on runs."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.service.web.conftest import ON_BOTH_SIZES, Visit
-from tests.service.web.fake import Fake
+from tests.support.page_site import BLOCKED, FAILING, RETRIED, Site
 
 pytestmark = pytest.mark.browser
 
 
 @ON_BOTH_SIZES
-def test_groups_show_as_the_planner_sees_them_with_why_each_run_waits(visit: Visit) -> None:
+def test_groups_show_with_the_reason_of_each_waiting_run(site: Site, visit: Visit) -> None:
+    site.fill_queue(preempted=True)
     page = visit("queue")
+    planned = site.get("/v1/queue")["groups"]
     groups = page.locator(".group")
-    expect(groups).to_have_count(2)
-    expect(groups.nth(0)).to_contain_text("3 runs with edge alone share one batch: the first has waited longest")
-    expect(groups.nth(0)).to_contain_text("waits for company: at most 20 s more")
-    expect(groups.nth(1)).to_contain_text("set aside: set aside at step 14 for an urgent run")
+    expect(groups).to_have_count(len(planned))
+    for group, card in zip(planned, groups.all(), strict=True):
+        expect(card).to_contain_text(group["reason"])
+        for run in (run for batch in group["batches"] for run in batch["runs"]):
+            expect(card.locator(f'[data-run="{run["id"]}"]')).to_contain_text(run["reason"])
+    (preempted,) = site.names(state="preempted")
+    word = {state["name"]: state["label"] for state in site.get("/v1/server")["states"]}["preempted"]
+    expect(page.locator(f'.group [data-run="{preempted}"]')).to_contain_text(f"{word}: ")
 
 
 @ON_BOTH_SIZES
-def test_a_run_that_came_after_the_plan_shows_with_why_it_waits(fake: Fake, visit: Visit) -> None:
-    fake.unplanned.add("video_0005")
+def test_a_run_outside_the_plan_shows_with_the_reason_why_it_waits(site: Site, visit: Visit) -> None:
+    site.post("/v1/queue/pause")
+    site.submit("late")
     page = visit("queue")
     card = page.locator(".group").filter(has_text="Not planned yet")
     expect(card.locator("[data-run]")).to_have_count(1)
-    expect(card).to_contain_text("depth is the next group")
+    expect(card).to_contain_text(site.video("late")["reason"])
 
 
 @ON_BOTH_SIZES
-def test_a_run_that_is_held_back_shows_with_the_reason(fake: Fake, visit: Visit) -> None:
-    fake.unplanned.add("video_0006")
+def test_a_run_that_is_retried_later_shows_with_the_reason(site: Site, visit: Visit) -> None:
     page = visit("queue")
-    held = page.locator("section").filter(has_text="Held back for now")
-    expect(held.get_by_role("listitem")).to_have_text(["video_0006its folder is gone"])
+    site.submit(RETRIED)
+    held = site.wait(lambda: site.get("/v1/queue")["held_back"].get(RETRIED))
+    row = page.locator("section").filter(has_text="Retried later").get_by_role("listitem")
+    expect(row).to_have_text(re.compile(re.escape(RETRIED) + re.sub(r"\d+", r"\\d+", held)))
 
 
 @ON_BOTH_SIZES
-def test_steps_and_time_left_move_as_the_engine_does(fake: Fake, visit: Visit) -> None:
+def test_steps_and_time_left_follow_the_engine(busy_site: Site, visit: Visit) -> None:
     page = visit("queue")
-    row = page.locator('[data-run="video_0002"]')
-    expect(row).to_contain_text("step 9 of 35")
+    row = page.locator('[data-run="running-2"]')
+    expect(row).to_contain_text(re.compile(r"step \d+ of 1000 · .* left"))
     expect(page.get_by_role("img", name="connected, live")).to_be_visible()
-    fake.step("video_0002", 10)
-    expect(row).to_contain_text("step 10 of 35 · 38 s left")
-    expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "10")
+    step = busy_site.video("running-2")["step"] + 2
+    expect(row).to_contain_text(re.compile(rf"step {step} of 1000|step {step + 1} of 1000"))
+    bar = row.get_by_role("progressbar")
+    expect(bar).to_have_attribute("aria-valuenow", re.compile(rf"^({step}|{step + 1}|{step + 2})$"))
+    expect(bar).to_have_attribute("aria-valuemax", "1000")
 
 
 @ON_BOTH_SIZES
-@pytest.mark.parametrize("name", ["video_0003", "video_0002"], ids=["waiting", "running"])
-def test_a_run_is_cancelled(fake: Fake, visit: Visit, name: str) -> None:
+@pytest.mark.parametrize("name", ["waiting-1", "running-2"])
+def test_a_run_is_cancelled(busy_site: Site, visit: Visit, name: str) -> None:
     page = visit("queue")
     page.locator(f'[data-run="{name}"]').get_by_role("button", name="Cancel").click()
     expect(page.locator(f'[data-run="{name}"]')).to_have_count(0)
-    assert fake.videos[name]["state"] == "cancelled"
+    assert busy_site.video(name)["state"] == "cancelled"
 
 
 @ON_BOTH_SIZES
-def test_a_waiting_run_is_made_urgent(fake: Fake, visit: Visit) -> None:
+def test_a_waiting_run_is_made_urgent(site: Site, visit: Visit) -> None:
+    site.post("/v1/queue/pause")
+    site.submit("waiting-1")
     page = visit("queue")
-    row = page.locator('[data-run="video_0003"]')
+    row = page.locator('[data-run="waiting-1"]')
     row.get_by_role("button", name="Make urgent").click()
     expect(row.locator(".priority")).to_have_text("urgent")
-    assert fake.videos["video_0003"]["priority"] == 100
+    assert site.video("waiting-1")["priority"] == 100
 
 
 @ON_BOTH_SIZES
-def test_a_failure_shows_its_cause_and_is_retried(fake: Fake, visit: Visit) -> None:
-    # given a failed run, and a blocked one
+def test_a_failure_shows_its_cause_and_is_retried(site: Site, visit: Visit) -> None:
+    # given a failed run and a blocked one, and a queue that starts nothing
+    site.post("/v1/queue/pause")
     page = visit("queue")
-    failed = page.get_by_role("listitem").filter(has_text="out of memory: 8 runs of 1280x720")
-    expect(page.get_by_text("the guardrail refused the prompt: it names a person")).to_be_visible()
+    failed = page.locator(".trouble li").filter(has=page.locator(f'a[href="#/run/{FAILING[0]}"]'))
+    blocked = page.locator(".trouble li").filter(has=page.locator(f'a[href="#/run/{BLOCKED}"]'))
+    expect(failed).to_contain_text(site.video(FAILING[0])["error"]["message"])
+    expect(blocked).to_contain_text(site.video(BLOCKED)["error"]["message"])
 
-    # when it is retried, then it waits again
+    # when the failed one is retried, then it waits again
     failed.get_by_role("button", name="Retry").click()
     expect(failed).to_have_count(0)
-    expect(page.locator('[data-run="video_0007"]')).to_contain_text("queued again")
-    assert fake.videos["video_0007"]["state"] == "queued"
+    assert site.video(FAILING[0])["state"] == "queued"
+    row = page.locator(f'[data-run="{FAILING[0]}"]')
+    expect(row).to_contain_text(site.video(FAILING[0])["reason"])
+    site.post("/v1/queue/resume")
+    site.wait_state("failed", names={FAILING[0]})
 
 
 @ON_BOTH_SIZES
-def test_the_queue_is_paused_resumed_and_drained(fake: Fake, visit: Visit) -> None:
+def test_the_queue_is_paused_resumed_and_drained(site: Site, visit: Visit) -> None:
     page = visit("queue")
     page.get_by_role("button", name="Pause").click()
-    expect(page.locator(".lead")).to_contain_text("The GPU is free; 4 runs waiting")
     expect(page.locator("#mode")).to_contain_text("paused")
+    for number in range(4):
+        site.submit(f"waiting-{number}")
+    expect(page.locator(".lead")).to_contain_text("The GPU is free; 4 runs waiting")
+    assert site.get("/v1/queue")["mode"] == "paused"
     page.get_by_role("button", name="Resume").click()
     page.get_by_role("button", name="Drain").click()
     page.get_by_role("dialog").get_by_role("button", name="Drain").click()
     expect(page.locator(".lead")).to_contain_text("Draining")
-    assert fake.mode == "draining"
+    assert site.get("/v1/queue")["mode"] == "draining"
 
 
-def test_focus_stays_on_its_button_when_the_queue_changes_under_it(fake: Fake, visit: Visit) -> None:
+def test_focus_stays_on_its_button_when_the_queue_changes(busy_site: Site, visit: Visit) -> None:
     page = visit("queue")
-    cancel = page.locator('[data-run="video_0004"]').get_by_role("button", name="Cancel")
-    cancel.focus()
     expect(page.get_by_role("img", name="connected, live")).to_be_visible()
-    fake.move("video_0003", "succeeded")
-    expect(page.locator('[data-run="video_0003"]')).to_have_count(0)
+    cancel = page.locator('[data-run="waiting-3"]').get_by_role("button", name="Cancel")
+    cancel.focus()
+    busy_site.post("/v1/videos/waiting-1/cancel")
+    expect(page.locator('[data-run="waiting-1"]')).to_have_count(0)
     expect(cancel).to_be_focused()
+
+
+def test_a_closed_batch_stays_closed_when_the_queue_changes(busy_site: Site, visit: Visit) -> None:
+    page = visit("queue")
+    expect(page.get_by_role("img", name="connected, live")).to_be_visible()
+    batch = page.locator("details.batch").filter(has=page.locator('[data-run="waiting-2"]'))
+    batch.locator("summary").click()
+    expect(batch).not_to_have_attribute("open", "")
+    busy_site.post("/v1/videos/waiting-2/priority", {"priority": 11})
+    expect(batch.locator(".priority")).to_have_attribute("title", "priority 11")
+    expect(batch).not_to_have_attribute("open", "")

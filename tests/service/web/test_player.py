@@ -1,4 +1,4 @@
-"""Videos of one run, or of two, in step: whatever their rates, all show the same frame."""
+"""Videos of one run, or of two, play in step: all show the same frame, whatever their frame rates."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.service.web.conftest import ON_BOTH_SIZES, Visit, wait_for
-from tests.service.web.fake import Fake
-from tests.service.web.films import SHOWN
+from tests.support.numbered_videos import SHOWN
+from tests.support.page_site import MADE, Site
 
 pytestmark = pytest.mark.browser
+
+EDGE_ONLY = MADE[12]  # its edge control, and no other
 
 
 def player(page: Page) -> Page:
@@ -19,7 +21,7 @@ def player(page: Page) -> Page:
 
 
 def scrub(page: Page, frame: int) -> None:
-    """Put the scrubber to a frame as a person does, and wait until the frame is there."""
+    """Put the scrubber to a frame, as a person does, and wait until the frame shows."""
     page.get_by_label("Frame", exact=True).fill(str(frame))
     expect(page.locator(".transport output")).to_have_text(f"{frame + 1} / 24")
 
@@ -28,14 +30,14 @@ def scrub(page: Page, frame: int) -> None:
 @pytest.mark.parametrize("frame", [0, 7, 23])
 def test_the_scrubber_puts_every_video_on_the_same_frame(visit: Visit, frame: int) -> None:
     # given an input of 40 frames at 24 per second, and a control and an output of 24 frames at 8
-    page = player(visit("run/video_0012"))
+    page = player(visit(f"run/{EDGE_ONLY}"))
     scrub(page, frame)
     assert page.evaluate(SHOWN) == [frame] * 3
 
 
 @ON_BOTH_SIZES
-def test_one_button_plays_and_pauses_all_of_them_in_step(visit: Visit) -> None:
-    page = player(visit("run/video_0012"))
+def test_one_button_plays_and_pauses_all_videos_in_step(visit: Visit) -> None:
+    page = player(visit(f"run/{EDGE_ONLY}"))
     page.get_by_role("button", name="Play").click()
     wait_for(page, "document.querySelector('.stage figure:last-child video').currentTime > 1")
     rates = page.evaluate("[...document.querySelectorAll('.stage video')].map((video) => video.playbackRate)")
@@ -48,7 +50,7 @@ def test_one_button_plays_and_pauses_all_of_them_in_step(visit: Visit) -> None:
 
 
 def test_the_keyboard_steps_and_plays(visit: Visit) -> None:
-    page = player(visit("run/video_0012"))
+    page = player(visit(f"run/{EDGE_ONLY}"))
     page.get_by_label("Frame", exact=True).focus()
     for _ in range(3):
         page.keyboard.press(".")
@@ -58,7 +60,7 @@ def test_the_keyboard_steps_and_plays(visit: Visit) -> None:
 
 
 @ON_BOTH_SIZES
-def test_two_runs_are_compared_side_by_side_and_under_a_wipe(visit: Visit) -> None:
+def test_two_runs_are_compared_side_by_side_and_under_a_wipe(site: Site, visit: Visit) -> None:
     # given two results, selected in the list
     page = visit("runs?state=succeeded")
     boxes = page.get_by_role("checkbox", name="Select: ")
@@ -66,8 +68,8 @@ def test_two_runs_are_compared_side_by_side_and_under_a_wipe(visit: Visit) -> No
     boxes.nth(1).check()
     page.get_by_role("link", name="Compare").click()
 
-    # then what was asked differently is listed, and nothing else
-    expect(page.get_by_role("rowheader")).to_have_text(["prompt", "weight of edge", "seed", "weight of depth"])
+    # then their different settings are listed, and nothing else
+    expect(page.get_by_role("rowheader")).to_have_text(["prompt", "weight of edge", "weight of depth", "seed"])
 
     # and both play in step, beside each other or one over the other
     player(page)
@@ -83,13 +85,13 @@ def test_two_runs_are_compared_side_by_side_and_under_a_wipe(visit: Visit) -> No
 
 
 @ON_BOTH_SIZES
-def test_a_result_is_rated_and_the_rating_taken_back(visit: Visit, fake: Fake) -> None:
-    page = player(visit("run/video_0010"))
+def test_a_result_is_rated_and_the_rating_is_removed(visit: Visit, site: Site) -> None:
+    page = player(visit(f"run/{MADE[10]}"))
     with page.expect_response("**/rating"):
         page.locator(".stars label").nth(3).click()
     expect(page.locator(".stars label.lit")).to_have_count(4)
-    assert fake.videos["video_0010"]["rating"] == 4
+    assert site.video(MADE[10])["rating"] == 4
     with page.expect_response("**/rating"):
         page.get_by_role("button", name="clear").click()
     expect(page.locator(".stars label.lit")).to_have_count(0)
-    assert fake.videos["video_0010"]["rating"] is None
+    assert site.video(MADE[10])["rating"] is None

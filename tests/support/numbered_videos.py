@@ -1,10 +1,10 @@
-"""Small videos whose every frame says its own number, so that a test can read off which frame a browser shows."""
+"""Small videos whose frames show their own number, so that a test can read which frame a browser shows."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,18 +20,14 @@ SHOWN = f"""() => [...document.querySelectorAll('.stage video')].map((video) => 
   const white = (bit) => brush.getImageData((bit + 0.5) * {BLOCK}, {HEIGHT} - {BLOCK} / 2, 1, 1).data[0] > 128;
   return Array.from({{ length: {BITS} }}, (_, bit) => white(bit) * 2 ** bit).reduce((a, b) => a + b);
 }})"""
-"""JavaScript that reads the number of the frame which each video of the player shows."""
+"""JavaScript that returns the number of the frame that each video of the player shows."""
 
 
-def numbered(path: Path, *, frames: int, fps: float, colour: tuple[int, int, int]) -> Path:
-    """A video of a moving disc; blocks along the lower edge are the bits of the frame's number, white for 1."""
-    write_video(path, np.stack([_picture(n, frames, colour) for n in range(frames)]), fps)
-    return path
-
-
-def still(path: Path, *, colour: tuple[int, int, int]) -> Path:
-    """A PNG of such a video's first frame."""
-    cv2.imwrite(str(path), cv2.cvtColor(_picture(0, 1, colour), cv2.COLOR_RGB2BGR))
+def write_numbered_video(
+    path: Path, *, frames: int, fps: float, colour: tuple[int, int, int], metadata: Mapping[str, str] | None = None
+) -> Path:
+    """Write a video of a moving disc; blocks along the lower edge are the bits of the frame's number, white for 1."""
+    write_video(path, np.stack([_picture(n, frames, colour) for n in range(frames)]), fps, metadata=metadata)
     return path
 
 

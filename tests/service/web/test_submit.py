@@ -1,0 +1,151 @@
+"""A new run from the form to its video: input, plan, submission, progress, player."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from cosmos_batch.cli.render.text import duration
+from tests.service.web.conftest import ON_BOTH_SIZES, Visit, wait_for
+from tests.support.page_site import MADE, SLOW, Site
+
+pytestmark = pytest.mark.browser
+
+
+def fill_in(page: Page, video: Path) -> None:
+    """Upload a video, write a prompt, and set two controls."""
+    page.get_by_label("Upload: input videos").set_input_files(video)
+    page.get_by_label("Prompt", exact=True).fill("a quiet harbour at dawn")
+    page.get_by_label("weight of edge").fill("0.4")
+    page.get_by_label(re.compile("^depth")).fill("0.75")
+
+
+@ON_BOTH_SIZES
+def test_a_run_is_submitted_watched_and_played(site: Site, visit: Visit) -> None:
+    # given a filled-in form, whose plan shows before a run exists
+    before = site.names()
+    page = visit("new")
+    with page.expect_response(lambda answer: answer.url.endswith("/v1/plan") and answer.ok) as planned:
+        fill_in(page, site.videos / "street.mp4")
+        page.get_by_label("Frames", exact=True).evaluate("(input) => input.closest('details').open = true")
+        page.get_by_label("Frames", exact=True).fill("24")
+    plan = page.get_by_role("complementary")
+    expect(plan).to_contain_text("1 video in 1 batch")
+    expect(plan).to_contain_text(re.compile(r"\d s"))
+    assert planned.value.json()["runs"] == 1
+    assert site.names() == before
+
+    # when it is submitted while the queue is paused, and the queue goes on later
+    site.post("/v1/queue/pause")
+    site.set_pace(SLOW * 4)
+    page.get_by_role("button", name="Queue this run").click()
+
+    # then the server has it with these settings, and its page follows it to the end
+    expect(page.get_by_role("heading", level=1)).to_have_text("a quiet harbour at dawn")
+    (name,) = site.names() - before
+    made = site.video(name)
+    assert made["inputs"]["video"].startswith("file-")
+    assert made["execution_config"]["weights"] == {"depth": 0.75, "edge": 0.4}
+    expect(page.locator(".view-run")).to_contain_text(made["reason"])
+    site.post("/v1/queue/resume")
+    bar = page.get_by_role("progressbar")
+    expect(bar).to_have_attribute("aria-valuenow", re.compile("[123]"))
+    expect(bar).to_have_attribute("aria-valuemax", "4")
+    expect(page.locator(".view-run")).to_contain_text(re.compile(r"step \d of 4 · .* left"))
+    expect(page.locator(".player.ready figcaption")).to_have_text(
+        [re.compile("Input"), "depth weight 0.75", "edge weight 0.4", f"Output {made['size']}"]
+    )
+    assert site.video(name)["state"] == "succeeded"
+    page.get_by_role("button", name="Play").click()
+    wait_for(page, "document.querySelector('.stage figure:last-child video').currentTime > 0.5")
+
+
+def test_the_plan_shows_the_time_that_the_server_predicts(site: Site, visit: Visit) -> None:
+    page = visit("new")
+    plan = page.get_by_role("complementary")
+    with page.expect_response(lambda answer: answer.url.endswith("/v1/plan") and answer.ok) as planned:
+        fill_in(page, site.videos / "street.mp4")
+    expect(plan.locator(".big-number")).to_contain_text(duration(planned.value.json()["seconds"]))
+
+
+def test_each_of_several_videos_makes_a_run_planned_with_the_others(site: Site, visit: Visit) -> None:
+    site.post("/v1/queue/pause")
+    page = visit("new")
+    page.get_by_role("button", name="Pick on the server").click()
+    page.get_by_role("button", name=f"{site.videos.name}/").click()
+    page.get_by_label("street.mp4").check()
+    page.get_by_label("<i>dock.mp4").check()
+    page.get_by_role("button", name="Use these 2").click()
+    page.get_by_label("Prompt", exact=True).fill("fog")
+
+    expect(page.get_by_role("complementary")).to_contain_text("2 videos in 1 batch")
+    page.get_by_role("button", name="Queue 2 runs").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Queue")
+    inputs = {Path(site.video(name)["inputs"]["video"]).name for name in site.names(state="queued")}
+    assert inputs == {"street.mp4", "<i>dock.mp4"}
+
+
+def test_a_refusal_shows_every_problem_and_a_second_try_makes_one_run(site: Site, visit: Visit) -> None:
+    # given a form whose resolution the server refuses
+    site.post("/v1/queue/pause")
+    page = visit("new")
+    fill_in(page, site.videos / "street.mp4")
+    page.get_by_text("More settings").click()
+    page.get_by_label("Resolution").fill("999p")
+
+    # when it is submitted, corrected, and submitted again
+    with page.expect_response(lambda answer: answer.url.endswith("/v1/videos") and not answer.ok) as refused:
+        page.get_by_role("button", name="Queue this run").click()
+    (problem,) = refused.value.json()["error"]["problems"]
+    alert = page.get_by_role("alert").filter(has_text=problem["field"])
+    expect(alert).to_contain_text(problem["message"])
+    expect(alert).to_contain_text(problem["remedy"])
+    page.get_by_label("Resolution").fill("192p")
+    page.get_by_role("button", name="Queue this run").click()
+
+    # then there is one run
+    expect(page.get_by_role("heading", level=1)).to_have_text("a quiet harbour at dawn")
+    assert len(site.names(state="queued")) == 1
+
+
+def test_a_repeated_submission_after_a_lost_answer_makes_one_run(site: Site, visit: Visit) -> None:
+    # given a connection that loses the answer of the first submission
+    site.post("/v1/queue/pause")
+    page = visit("new")
+    fill_in(page, site.videos / "street.mp4")
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        if route.request.method != "POST" or lost:
+            return route.continue_()
+        lost.append(route.fetch().text())
+        return route.abort()
+
+    page.route("**/v1/videos", lose)
+    page.get_by_role("button", name="Queue this run").click()
+    expect(page.locator(".problems")).to_contain_text("The server does not answer.")
+    page.get_by_role("button", name="Queue this run").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("a quiet harbour at dawn")
+    assert len(site.names(state="queued")) == 1
+
+
+def test_a_new_run_starts_from_the_settings_of_another(site: Site, visit: Visit) -> None:
+    page = visit(f"run/{MADE[10]}")
+    page.get_by_role("link", name="Make another").click()
+    config = site.video(MADE[10])["execution_config"]
+    expect(page.get_by_label("Seed")).to_have_value(str(config["seed"]))
+    expect(page.get_by_label("weight of edge")).to_have_value(str(config["weights"]["edge"]))
+    expect(page.locator(".files")).to_contain_text(["street.mp4"])
+
+
+def test_a_form_without_a_video_says_what_is_missing(site: Site, visit: Visit) -> None:
+    before = site.names()
+    page = visit("new")
+    page.get_by_label("Prompt", exact=True).fill("fog")
+    page.get_by_role("button", name="Queue this run").click()
+    expect(page.get_by_text("Choose an input video first.")).to_be_visible()
+    assert site.names() == before
