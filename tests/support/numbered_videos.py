@@ -26,7 +26,7 @@ SHOWN = f"""() => [...document.querySelectorAll('.stage video')].map((video) => 
 def write_numbered_video(
     path: Path, *, frames: int, fps: float, colour: tuple[int, int, int], metadata: Mapping[str, str] | None = None
 ) -> Path:
-    """Write a video of a moving disc; blocks along the lower edge are the bits of the frame's number, white for 1."""
+    """Write a video of a moving disc; blocks at the lower edge are the bits of the frame number, white for 1."""
     write_video(path, np.stack([_picture(n, frames, colour) for n in range(frames)]), fps, metadata=metadata)
     return path
 

@@ -46,7 +46,7 @@ PRIOR = CostModel(
 
 
 class PacedClock:
-    """The time of this machine; the pace file says how long a denoising step takes, and may change during a step."""
+    """The time of this machine; the pace file has the seconds of a step, and may change during a step."""
 
     def __init__(self, pace: Path) -> None:
         self._pace = pace

@@ -1,4 +1,4 @@
-"""A real server with a worker on the simulated engine, for page tests: an archive of runs, and a queue on request."""
+"""A real server with a worker on the simulated engine, for page tests: an archive, and a queue on request."""
 
 from __future__ import annotations
 
@@ -141,7 +141,9 @@ class Site:
         self.set_pace(0)
         for number, name in enumerate(MADE):
             weights = {"edge": round(0.3 + 0.1 * (number % 5), 2), "depth": 0.5 if number % 2 else 0.0}
-            self.submit(name, prompt=PROMPTS[number % len(PROMPTS)], weights=weights, seed=42 + number, num_frames=24)
+            self.submit(
+                name, prompt=PROMPTS[number % len(PROMPTS)], weights=weights, seed=42 + number, num_frames=24
+            )
         self.submit(FAILING[0], prompt=ANSI)
         self.submit(BLOCKED, prompt="A portrait of a person")
         self.wait_state("succeeded", names=set(MADE))

@@ -180,6 +180,10 @@ def _conditions(where: Filter) -> list[Any]:
         conditions.append(runs.c.signature.contains(where.control, autoescape=True))
     if where.rating is not None:
         conditions.append(runs.c.rating == where.rating)
+    if where.created_after is not None:
+        conditions.append(runs.c.created >= where.created_after)
+    if where.created_before is not None:
+        conditions.append(runs.c.created < where.created_before)
     return conditions
 
 

@@ -50,6 +50,8 @@ class Filter:
     batch_job_id: str = ""
     owner: str = ""
     rating: int | None = None
+    created_after: float | None = None  # submitted then or later, seconds since 1970
+    created_before: float | None = None  # submitted earlier, seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)

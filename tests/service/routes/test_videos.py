@@ -257,3 +257,17 @@ def test_full_queue_gets_429(make_client: Callable[..., TestClient]) -> None:
     full = client.post("/v1/videos", json=request())
     assert (full.status_code, full.json()["error"]["code"]) == (429, "queue_full")
     assert int(full.headers["retry-after"]) > 0
+
+
+def test_videos_are_listed_by_the_time_of_their_creation(client: TestClient) -> None:
+    video = client.post("/v1/videos", json=request()).json()
+    exact = video["updated_at"]
+    for query, found in (
+        ({"created_after": exact}, 1),
+        ({"created_after": exact + 1}, 0),
+        ({"created_before": exact}, 0),
+        ({"created_before": exact + 1}, 1),
+        ({"created_after": exact - 1, "created_before": exact + 1}, 1),
+    ):
+        assert len(client.get("/v1/videos", params=query).json()["data"]) == found, query
+    assert client.get("/v1/videos", params={"created_after": "nan"}).status_code == 400

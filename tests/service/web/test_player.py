@@ -60,7 +60,7 @@ def test_the_keyboard_steps_and_plays(visit: Visit) -> None:
 
 
 @ON_BOTH_SIZES
-def test_two_runs_are_compared_side_by_side_and_under_a_wipe(site: Site, visit: Visit) -> None:
+def test_two_runs_are_compared_side_by_side_and_under_a_wipe(visit: Visit) -> None:
     # given two results, selected in the list
     page = visit("runs?state=succeeded")
     boxes = page.get_by_role("checkbox", name="Select: ")

@@ -11,3 +11,9 @@ Limit = Annotated[int, Query(ge=1, le=100)]
 FilesLimit = Annotated[int, Query(ge=1, le=10_000)]
 Order = Annotated[Literal["asc", "desc"], Query(description="by time of creation")]
 Playable = Annotated[bool, Query(description="an H.264 copy where browsers cannot play the file")]
+CreatedAfter = Annotated[
+    float | None, Query(allow_inf_nan=False, description="submitted then or later, seconds since 1970")
+]
+CreatedBefore = Annotated[
+    float | None, Query(allow_inf_nan=False, description="submitted earlier, seconds since 1970")
+]

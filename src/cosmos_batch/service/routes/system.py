@@ -15,6 +15,7 @@ from cosmos_batch.errors import LedgerError
 from cosmos_batch.planning.batch_keys import resolved_defaults
 from cosmos_batch.service.http.auth import COOKIE
 from cosmos_batch.service.schemas.system import Health, ModelList, ModelObject, ServerInfo
+from cosmos_batch.service.server_info import PRIORITIES, control_infos, id_pattern, setting_infos, state_infos
 from cosmos_batch.service.state import AppState, AppStateDep
 
 router = APIRouter(tags=["server"])
@@ -41,6 +42,11 @@ def get_server(request: Request, app: AppStateDep) -> ServerInfo:
         defaults=asdict(resolved_defaults(app.engine.traits)),
         roots=[str(folder) for folder in app.files.allowed.folders] if signed_in else [],
         limits={name: float(value) for name, value in asdict(limits).items()},
+        states=state_infos(),
+        control_infos=control_infos(app.engine.traits),
+        settings=setting_infos(),
+        priorities=PRIORITIES,
+        id_pattern=id_pattern(),
     )
 
 

@@ -17,7 +17,7 @@ from cosmos_batch.ledger.runs import shape_label
 from cosmos_batch.media.untrusted import file_type as kind_of_file
 from cosmos_batch.run import Priority
 from cosmos_batch.service.http.errors import ApiError, not_found
-from cosmos_batch.service.routes.paging import After, Limit, Order, Playable
+from cosmos_batch.service.routes.paging import After, CreatedAfter, CreatedBefore, Limit, Order, Playable
 from cosmos_batch.service.routes.request_body import read_body
 from cosmos_batch.service.runs.present import STATUS
 from cosmos_batch.service.runs.thumbnails import thumbnail
@@ -126,9 +126,19 @@ def list_videos(
     rating: Annotated[int | None, Query(ge=1, le=5)] = None,
     q: Annotated[str, Query(max_length=500, description="part of the prompt or the id")] = "",
     batch_id: Annotated[str, Query(max_length=64)] = "",
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
 ) -> VideoList:
     """List videos."""
-    wanted = Filter(states=_states(status, state), text=q, control=control, batch_job_id=batch_id, rating=rating)
+    wanted = Filter(
+        states=_states(status, state),
+        text=q,
+        control=control,
+        batch_job_id=batch_id,
+        rating=rating,
+        created_after=created_after,
+        created_before=created_before,
+    )
     page = app.ledger.queries.page(wanted, after=after, limit=limit, newest_first=order == "desc")
     data = [app.runs.presenter.video(found) for found in page.runs]
     ends = (data[0].id, data[-1].id) if data else (None, None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+
+from cosmos_batch.ledger import State
 
 
 class ModelObject(BaseModel):
@@ -23,6 +25,34 @@ class ModelList(BaseModel):
     data: list[ModelObject]
 
 
+class StateInfo(BaseModel):
+    """A state of a run."""
+
+    name: State
+    label: str = Field(description="the state in words")
+    ended: bool = Field(description="a run in this state has ended")
+    retryable: bool = Field(description="a run in this state can be queued again")
+
+
+class ControlInfo(BaseModel):
+    """A control that the engine has."""
+
+    name: str
+    about: str = Field(description="one line on what the control is")
+    preset: str | None = Field(description="the setting that holds its preset")
+
+
+class SettingInfo(BaseModel):
+    """Type and limits of a setting of execution_config."""
+
+    type: Literal["integer", "number", "string"]
+    minimum: float | None = None
+    exclusive_minimum: float | None = None
+    maximum: float | None = None
+    pattern: str | None = Field(None, description="regular expression of a text")
+    choices: list[str] | None = Field(None, description="the texts that are allowed")
+
+
 class ServerInfo(BaseModel):
     """The server's settings that a client needs before any other request."""
 
@@ -36,6 +66,11 @@ class ServerInfo(BaseModel):
     defaults: dict[str, Any]
     roots: list[str]
     limits: dict[str, float]
+    states: list[StateInfo]
+    control_infos: list[ControlInfo] = Field(description="the controls, described")
+    settings: dict[str, SettingInfo] = Field(description="limits of execution_config, by setting")
+    priorities: dict[str, int] = Field(description="named priorities, lowest first")
+    id_pattern: str = Field(description="regular expression of a run's id")
 
 
 class Health(BaseModel):

@@ -1,0 +1,55 @@
+"""The self-description of a server: states, controls, limits of settings, id pattern."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from cosmos_batch.ledger import State
+from tests.support.http_server import request
+
+
+@pytest.fixture
+def info(client: TestClient) -> Any:
+    return client.get("/v1/server").json()
+
+
+def test_every_state_is_described(info: Any) -> None:
+    assert {state["name"] for state in info["states"]} == set(State)
+    assert {state["name"] for state in info["states"] if not state["ended"]} == {
+        "queued",
+        "leased",
+        "running",
+        "preempted",
+    }
+    assert {state["name"] for state in info["states"] if state["retryable"]} == {"failed", "blocked", "cancelled"}
+
+
+def test_every_control_is_described(info: Any) -> None:
+    assert [control["name"] for control in info["control_infos"]] == info["controls"]
+    assert all(control["about"] for control in info["control_infos"])
+    presets = {control["name"]: control["preset"] for control in info["control_infos"] if control["preset"]}
+    assert presets == {"edge": "canny_threshold", "vis": "blur_strength"}
+    assert info["settings"]["canny_threshold"]["choices"] == ["very_low", "low", "medium", "high", "very_high"]
+
+
+@pytest.mark.parametrize("setting", ["num_steps", "guidance", "num_frames", "fps", "sigma_max", "seed"])
+def test_a_setting_past_its_limit_is_refused(client: TestClient, info: Any, setting: str) -> None:
+    limits = info["settings"][setting]
+    beyond = [limits["maximum"] + 1] if limits["maximum"] is not None else []
+    beyond += [limits["minimum"] - 1] if limits["minimum"] is not None else []
+    beyond += [limits["exclusive_minimum"]] if limits["exclusive_minimum"] is not None else []
+    assert beyond
+    for value in beyond:
+        number = int(value) if limits["type"] == "integer" else value
+        body = request(execution_config={"weights": {"edge": 1.0}, setting: number})
+        assert client.post("/v1/videos", json=body).status_code == 400, value
+
+
+def test_the_id_pattern_is_the_one_that_requests_are_checked_by(client: TestClient, info: Any) -> None:
+    for name, right in (("dock_1.a-b", True), ("-dock", False), ("a/b", False)):
+        assert bool(re.fullmatch(info["id_pattern"], name)) is right
+        assert client.post("/v1/videos", json=request(id=name)).is_success is right
