@@ -1,100 +1,136 @@
-// The API's documentation, out of /openapi.json: every request with what it takes and what it answers. Nothing of it
-// comes from elsewhere, so it is there without the internet, and no foreign script runs beside a session.
+// The API's documentation, from /openapi.json: every request with its parameters and its answer. All of it comes from
+// this server, so that it works offline and no foreign script runs beside a session.
 
-import { el } from "./dom.js";
+import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
+
+/**
+ * The parts of an OpenAPI document that the page reads.
+ * @typedef {{ $ref?: string, anyOf?: Schema[], enum?: unknown[], const?: unknown, type?: string, format?: string,
+ *   items?: Schema, properties?: Record<string, Schema>, required?: string[], description?: string,
+ *   default?: unknown }} Schema
+ * @typedef {Record<string, { schema: Schema }>} Content
+ * @typedef {{ name: string, in: string, required?: boolean, schema?: Schema, description?: string }} Parameter
+ * @typedef {{ tags?: string[], summary?: string, description?: string, parameters?: Parameter[],
+ *   requestBody?: { content: Content }, responses: Record<string, { content?: Content }> }} Operation
+ * @typedef {{ info: { version: string }, components: { schemas: Record<string, Schema> },
+ *   paths: Record<string, Record<string, Operation>> }} OpenApi
+ * @typedef {[name: string, type: string, note: string]} Row
+ */
 
 const METHODS = ["get", "post", "delete"];
 
-const document_ = await (await fetch("/openapi.json")).json();
+/** @type {OpenApi} */
+const openapi = await (await fetch("/openapi.json")).json();
 
-/** What a reference or a list of one means. */
-function resolved(schema) {
-  if (schema?.$ref) return document_.components.schemas[schema.$ref.split("/").at(-1)];
-  return schema ?? {};
-}
+/**
+ * The name at the end of a reference.
+ * @param {string} ref
+ */
+const nameOf = (ref) => ref.split("/").at(-1) ?? ref;
 
-/** A type in words: "VideoShape", "list of string", "integer or null". */
-function typeWords(schema = {}) {
-  if (schema.$ref) return schema.$ref.split("/").at(-1).replace(/Shape$/, "");
-  if (schema.anyOf) return schema.anyOf.map(typeWords).join(" or ");
+/**
+ * A schema with its reference resolved.
+ * @param {Schema | undefined} schema
+ * @returns {Schema}
+ */
+const resolved = (schema) => (schema?.$ref ? (openapi.components.schemas[nameOf(schema.$ref)] ?? {}) : (schema ?? {}));
+
+/**
+ * A type in words: "Video", "list of string", "integer or null".
+ * @param {Schema} [schema]
+ * @returns {string}
+ */
+function typeText(schema = {}) {
+  if (schema.$ref) return nameOf(schema.$ref);
+  if (schema.anyOf) return schema.anyOf.map(typeText).join(" or ");
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(", ");
   if ("const" in schema) return JSON.stringify(schema.const);
-  if (schema.type === "array") return `list of ${typeWords(schema.items)}`;
+  if (schema.type === "array") return `list of ${typeText(schema.items)}`;
   if (schema.format === "binary") return "file";
-  return schema.type ?? "anything";
+  return schema.type ?? "any value";
 }
 
+/**
+ * @param {string} caption
+ * @param {Row[]} rows
+ */
 function table(caption, rows) {
-  if (!rows.length) return null;
-  const row = ([name, words, note]) =>
-    el("tr", {}, el("th", { scope: "row" }, el("code", {}, name)), el("td", {}, words), el("td", { class: "soft" }, note));
-  return el("div", { class: "wide" }, el("h3", {}, caption), el("table", {}, rows.map(row)));
+  if (!rows.length) return nothing;
+  const row = (/** @type {Row} */ [name, type, note]) =>
+    html`<tr><th scope="row"><code>${name}</code></th><td>${type}</td><td class="soft">${note}</td></tr>`;
+  return html`<div class="wide"><h3>${caption}</h3><table><tbody>${rows.map(row)}</tbody></table></div>`;
 }
 
+/**
+ * @param {Schema} schema
+ * @returns {Row[]}
+ */
 const fieldRows = (schema) =>
   Object.entries(schema.properties ?? {}).map(([name, each]) => [
     name,
-    typeWords(each),
+    typeText(each),
     [schema.required?.includes(name) ? "required" : "", each.description ?? ""].filter(Boolean).join("; "),
   ]);
 
-function bodies(operation) {
-  return Object.entries(operation.requestBody?.content ?? {}).map(([kind, { schema }]) =>
+/** @param {Operation} operation */
+const bodies = (operation) =>
+  Object.entries(operation.requestBody?.content ?? {}).map(([kind, { schema }]) =>
     table(`Body, ${kind}`, fieldRows(resolved(schema))),
   );
-}
 
-function answer(operation) {
-  const content = Object.entries(operation.responses["200"]?.content ?? {});
-  return content.map(([kind, { schema }]) => {
+/** @param {Operation} operation */
+const answers = (operation) =>
+  Object.entries(operation.responses["200"]?.content ?? {}).map(([kind, { schema }]) => {
     const fields = fieldRows(resolved(schema));
-    return fields.length ? table(`Answer, ${typeWords(schema)}`, fields) : el("p", { class: "soft" }, `Answers with ${kind}.`);
+    if (fields.length) return table(`Answer, ${typeText(schema)}`, fields);
+    return html`<p class="soft">Answers with ${kind}.</p>`;
   });
+
+/**
+ * @param {Parameter} parameter
+ * @returns {Row}
+ */
+function parameterRow({ name, in: place, required, schema, description }) {
+  const standard = schema?.default ? `default ${schema.default}` : "";
+  const note = [required ? "required" : "", standard, description ?? ""].filter(Boolean).join("; ");
+  return [name, `${place}, ${typeText(schema)}`, note];
 }
 
-function operationCard(method, path, operation) {
-  const parameters = (operation.parameters ?? []).map((p) => [
-    p.name,
-    `${p.in}, ${typeWords(p.schema)}`,
-    [p.required ? "required" : "", p.schema?.default ? `default ${p.schema.default}` : "", p.description ?? ""]
-      .filter(Boolean)
-      .join("; "),
-  ]);
-  return el(
-    "details",
-    { class: "card" },
-    el(
-      "summary",
-      {},
-      el("code", { class: "method" }, method.toUpperCase()),
-      el("code", {}, path),
-      el("span", { class: "soft" }, operation.description?.split("\n")[0] ?? operation.summary),
-    ),
-    el("div", { class: "inside" }, table("Parameters", parameters), bodies(operation), answer(operation)),
-  );
-}
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {Operation} operation
+ */
+const operationCard = (method, path, operation) => html`<details class="card">
+  <summary>
+    <code class="method">${method.toUpperCase()}</code><code>${path}</code>
+    <span class="soft">${operation.description?.split("\n")[0] ?? operation.summary}</span>
+  </summary>
+  <div class="inside">
+    ${table("Parameters", (operation.parameters ?? []).map(parameterRow))}${bodies(operation)}${answers(operation)}
+  </div>
+</details>`;
 
+/** @type {Map<string, unknown[]>} */
 const groups = new Map();
-for (const [path, operations] of Object.entries(document_.paths)) {
-  for (const method of METHODS.filter((name) => operations[name])) {
-    const name = operations[method].tags?.[0] ?? "server";
-    groups.set(name, [...(groups.get(name) ?? []), operationCard(method, path, operations[method])]);
+for (const [path, operations] of Object.entries(openapi.paths)) {
+  for (const method of METHODS) {
+    const operation = operations[method];
+    if (!operation) continue;
+    const name = operation.tags?.[0] ?? "server";
+    groups.set(name, [...(groups.get(name) ?? []), operationCard(method, path, operation)]);
   }
 }
 
-document.getElementById("main").append(
-  el("h1", {}, `cosmos-batch ${document_.info.version}: the API`),
-  el(
-    "p",
-    { class: "soft" },
-    "Where the server has keys, send one as Authorization: Bearer cb_… The same as a file for tools: ",
-    el("a", { href: "/openapi.json" }, "openapi.json"),
-    ". Every refusal is an Error.",
-  ),
-  el(
-    "div",
-    { class: "api" },
-    [...groups].map(([name, cards]) => [el("h2", {}, name), ...cards]),
-    table("Error", fieldRows(document_.components.schemas.ErrorShape)),
-  ),
+render(
+  html`<h1>cosmos-batch ${openapi.info.version}: the API</h1>
+    <p class="soft">
+      A server with API keys takes one as Authorization: Bearer cb_… The same document for tools:
+      <a href="/openapi.json">openapi.json</a>. Every refusal is an ErrorBody.
+    </p>
+    <div class="api">
+      ${[...groups].map(([name, cards]) => html`<h2>${name}</h2>${cards}`)}
+      ${table("ErrorBody", fieldRows(resolved(openapi.components.schemas.ErrorBody)))}
+    </div>`,
+  /** @type {HTMLElement} */ (document.getElementById("main")),
 );

@@ -1,0 +1,207 @@
+// The queue: running batches, planned batches with the reason why each run waits, and failures.
+
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { api } from "../lib/api.js";
+import { clean, count, duration, isNumber, when } from "../lib/format.js";
+import { listen } from "../lib/live.js";
+import { paint, throttled } from "../lib/view.js";
+import { confirmed, guarded } from "../parts/dialogs.js";
+import { actions, badge, bar, causeOf, priorityChip, runLink, stepText } from "../parts/run_parts.js";
+import { retriedLater, waitingGroups } from "./waiting.js";
+
+/** @import { ActiveBatch, Queue, RunningVideo, Video, VideoList, WorkerInfo } from "../lib/schema.js" */
+/** @import { ProgressEvent } from "../lib/live.js" */
+
+/** @type {Record<string, string>} */
+const MODES = { running: "Running", paused: "Paused", draining: "Draining" };
+
+/** @type {import("../lib/view.js").View} */
+export async function view(root, _params, signal) {
+  /** @type {{ queue: Queue, troubled: VideoList, unplanned: Video[] } | null} */
+  let shown = null;
+  const refresh = async () => {
+    const [queue, troubled] = await Promise.all([
+      api.queue({ signal }),
+      api.videos({ state: "failed,blocked", limit: 3 }, { signal }),
+    ]);
+    const unplanned = await unplannedRuns(queue, signal);
+    shown = { queue, troubled, unplanned };
+    draw();
+  };
+  const refreshSoon = throttled(refresh);
+  const draw = () => {
+    if (!shown || signal.aborted) return;
+    const { queue, troubled, unplanned } = shown;
+    paint(
+      root,
+      html`<h1>Queue</h1>
+        <section class="bar-top">${head(queue, refresh)}</section>
+        <section>${runningBatches(queue.running, refreshSoon)}</section>
+        <section class="trouble">${failures(troubled, refreshSoon)}</section>
+        <section>${waitingGroups(queue, unplanned, refreshSoon)}</section>
+        <section>${retriedLater(queue.held_back)}</section>`,
+    );
+  };
+  for (const kind of /** @type {const} */ (["queue", "video.state", "resync"])) listen(kind, refreshSoon, signal);
+  const progress = (/** @type {ProgressEvent} */ event) => {
+    if (shown && applyProgress(shown.queue, event)) draw();
+  };
+  listen("video.progress", progress, signal);
+  await refresh();
+}
+
+/**
+ * Enter a run's progress into the queue. Returns whether the run is in a running batch.
+ * @param {Queue} queue
+ * @param {ProgressEvent} event
+ */
+function applyProgress(queue, { video, step, steps, eta_seconds: eta }) {
+  const batch = queue.running.find((each) => each.runs.some((run) => run.id === video));
+  const run = batch?.runs.find((each) => each.id === video);
+  if (!batch || !run) return false;
+  Object.assign(run, { step, steps, eta_seconds: eta });
+  const etas = batch.runs.map((each) => each.eta_seconds).filter(isNumber);
+  batch.eta_seconds = etas.length ? Math.max(...etas) : null;
+  return true;
+}
+
+/**
+ * Waiting runs outside the plan: they came after the latest plan, or the queue is paused.
+ * @param {Queue} queue
+ * @param {AbortSignal} signal
+ * @returns {Promise<Video[]>}
+ */
+async function unplannedRuns({ counts, groups, held_back: held }, signal) {
+  const planned = groups.reduce((sum, group) => sum + group.runs_total, 0) + Object.keys(held).length;
+  if (waitingIn(counts) <= planned) return [];
+  const { data } = await api.videos({ state: "queued,preempted", limit: 50 }, { signal });
+  const shown = new Set([
+    ...Object.keys(held),
+    ...groups.flatMap((group) => group.batches.flatMap((batch) => batch.runs.map((run) => run.id))),
+  ]);
+  return data.filter((video) => !shown.has(video.id));
+}
+
+/** @param {Record<string, number>} counts */
+const waitingIn = (counts) => (counts.queued ?? 0) + (counts.preempted ?? 0);
+
+/**
+ * @param {Queue} queue
+ * @param {() => Promise<void>} refresh
+ */
+function head({ mode, counts, seconds, workers, trouble }, refresh) {
+  const set = (/** @type {"pause" | "resume" | "drain"} */ verb) =>
+    guarded(async () => {
+      if (verb === "drain" && !(await drainConfirmed())) return;
+      await api.setQueue(verb);
+      await refresh();
+    });
+  const alive = workers.some((worker) => worker.alive);
+  return html`<div class="row spread">
+      <p class="lead">${MODES[mode] ?? mode} <span class="soft">${modeText(mode, counts, seconds)}</span></p>
+      <div class="row">
+        ${mode === "running"
+          ? html`<button type="button" data-key="pause" @click=${set("pause")}>Pause</button>
+              <button type="button" data-key="drain" @click=${set("drain")}>Drain</button>`
+          : html`<button type="button" class="primary" data-key="resume" @click=${set("resume")}>Resume</button>`}
+      </div>
+    </div>
+    <ul class="workers">${repeat(workers, (worker) => worker.id, workerRow)}</ul>
+    ${alive || trouble || mode === "paused"
+      ? nothing
+      : html`<p class="banner warn">No worker is alive. Runs are kept, and start when a worker starts.</p>`}`;
+}
+
+const drainConfirmed = () =>
+  confirmed(
+    "Drain the queue?",
+    "Running runs are finished and no other run starts, so that the server can be stopped. Waiting runs are kept.",
+    "Drain",
+  );
+
+/** @param {WorkerInfo} worker */
+const workerRow = (worker) => html`<li>
+  <span class="dot ${worker.alive ? "on" : "off"}" aria-hidden="true"></span>
+  ${[worker.id, worker.device].filter(Boolean).map(clean).join(", ")}:
+  ${worker.alive ? clean(worker.trouble || worker.state) : `no report since ${when(worker.seen)}`}
+</li>`;
+
+/**
+ * @param {string} mode
+ * @param {Record<string, number>} counts
+ * @param {number} seconds
+ */
+function modeText(mode, counts, seconds) {
+  const waiting = waitingIn(counts);
+  const time = seconds > 0 ? `, about ${duration(seconds)} of work` : "";
+  const work = waiting ? `${count(waiting, "run")} waiting${time}` : "nothing waits";
+  if (mode === "paused") return `The GPU is free; ${work}.`;
+  return mode === "draining" ? `Running runs are finished, no other run starts; ${work}.` : `${work}.`;
+}
+
+/**
+ * @param {VideoList} troubled
+ * @param {() => void} refresh
+ */
+function failures({ data, has_more: more }, refresh) {
+  if (!data.length) return nothing;
+  const row = (/** @type {Video} */ video) => html`<li>
+    <div class="grow">
+      <div class="row tight nowrap">${badge(video.state)}${runLink(video.id, video.prompt, "one-line")}</div>
+      <p class="cause two-lines">${causeOf(video)}</p>
+    </div>
+    <div class="row tight">${actions(video, refresh, { small: true })}</div>
+  </li>`;
+  return html`<div class="row spread">
+      <h2>Failed</h2>
+      <a href="#/runs?state=failed,blocked">${more ? "Show all" : "Open in Runs"}</a>
+    </div>
+    <ul class="list card">${repeat(data, (video) => video.id, row)}</ul>`;
+}
+
+/**
+ * @param {ActiveBatch[]} running
+ * @param {() => void} refresh
+ */
+function runningBatches(running, refresh) {
+  if (!running.length) return nothing;
+  const card = (/** @type {ActiveBatch} */ batch) => batchCard(batch, refresh);
+  return html`<h2>Running now</h2>${repeat(running, (batch) => batch.batch, card)}`;
+}
+
+/**
+ * @param {ActiveBatch} batch
+ * @param {() => void} refresh
+ */
+function batchCard(batch, refresh) {
+  const shape = `${batch.width}×${batch.height}, ${count(batch.frames, "frame")}`;
+  const row = (/** @type {RunningVideo} */ run) => runningRow(run, refresh);
+  return html`<article class="card running" data-batch=${batch.batch}>
+    <div class="row spread">
+      <h3>Batch ${batch.batch}: ${count(batch.runs.length, "run")}, ${shape}</h3>
+      <p class="soft num">${etaText(batch)}</p>
+    </div>
+    <ul class="list">${repeat(batch.runs, (run) => run.id, row)}</ul>
+  </article>`;
+}
+
+/**
+ * @param {RunningVideo} run
+ * @param {() => void} refresh
+ */
+const runningRow = (run, refresh) => html`<li data-run=${run.id}>
+  <div class="grow">
+    <div class="row spread nowrap">
+      <span class="one-line">${priorityChip(run.priority)} ${runLink(run.id, run.prompt)}</span>
+      <span class="soft num steps">${stepText(run)}</span>
+    </div>
+    ${bar(run.step, run.steps, `steps of ${clean(run.prompt).slice(0, 60)}`)}
+  </div>
+  <div class="row tight">${actions({ ...run, state: "running" }, refresh, { small: true, urgent: false })}</div>
+</li>`;
+
+/** @param {ActiveBatch} batch */
+const etaText = ({ eta_seconds: eta, predicted_seconds: predicted }) =>
+  (isNumber(eta) ? `${duration(eta)} left` : "time left: unknown") +
+  (predicted ? ` of ${duration(predicted)}` : "");

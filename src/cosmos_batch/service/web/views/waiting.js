@@ -1,0 +1,119 @@
+// Waiting runs, by planned launch and batch, in the order of the plan.
+
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { clean, count, duration, size } from "../lib/format.js";
+import { stateLabel } from "../lib/server.js";
+import { actions, priorityChip, runLink } from "../parts/run_parts.js";
+
+/** @import { ForecastBatch, ForecastLaunch, Queue } from "../lib/schema.js" */
+/** @import { RunSummary } from "../parts/run_parts.js" */
+
+const OPEN_BATCHES = 3; // batches of a launch that are unfolded at first
+
+/**
+ * The planned launches, and the waiting runs that are in none.
+ * @param {Queue} queue
+ * @param {(RunSummary & { reason: string })[]} unplanned
+ * @param {() => void} refresh
+ */
+export function waitingGroups(queue, unplanned, refresh) {
+  if (!queue.groups.length && !unplanned.length) {
+    return queue.running.length || Object.keys(queue.held_back).length ? nothing : emptyQueue();
+  }
+  const card = (/** @type {ForecastLaunch} */ group) => html`<li>${groupCard(group, refresh)}</li>`;
+  return html`<h2>Waiting</h2>
+    <p class="soft">
+      In the order of the plan, which is made anew when a run is added or removed.
+      ${queue.flushed ? `Last planned because ${clean(queue.flushed)}.` : ""}
+    </p>
+    <ol class="groups">${repeat(queue.groups, (group) => group.index, card)}</ol>
+    ${unplanned.length
+      ? html`<article class="card group">
+          <h3>Not planned yet</h3>
+          <ul class="list">${runRows(unplanned, refresh)}</ul>
+        </article>`
+      : nothing}`;
+}
+
+const emptyQueue = () => html`<div class="empty card">
+  <p>No run is running or waiting.</p>
+  <a class="button primary" href="#/new">Make a video</a>
+</div>`;
+
+/**
+ * Runs that are retried after a delay, with the reason.
+ * @param {Record<string, string>} held
+ */
+export function retriedLater(held) {
+  const runs = Object.entries(held);
+  if (!runs.length) return nothing;
+  const row = (/** @type {[string, string]} */ [id, reason]) => html`<li>
+    <div class="grow">${runLink(id, id)}<p class="soft why">${clean(reason)}</p></div>
+  </li>`;
+  return html`<h2>Retried later</h2>
+    <ul class="list card">${repeat(runs, ([id]) => id, row)}</ul>`;
+}
+
+/**
+ * @param {ForecastLaunch} group
+ * @param {() => void} refresh
+ */
+function groupCard(group, refresh) {
+  const controls = group.controls.length ? group.controls.join(" + ") : "no control";
+  const part = (/** @type {ForecastBatch} */ batch, /** @type {number} */ n) => batchPart(group, batch, n, refresh);
+  return html`<article class="card group">
+    <div class="row spread">
+      <h3>${controls} <span class="soft">${count(group.runs_total, "run")}</span></h3>
+      <p class="soft num">${startText(group.starts_in_seconds)}, takes ${duration(group.seconds)}</p>
+    </div>
+    <p class="soft">${clean(group.reason)}</p>
+    ${repeat(group.batches, (_, n) => n, part)}
+  </article>`;
+}
+
+/** @param {number} seconds */
+const startText = (seconds) => (seconds > 1 ? `starts in ${duration(seconds)}` : "starts next");
+
+/**
+ * @param {ForecastLaunch} group
+ * @param {ForecastBatch} batch
+ * @param {number} n
+ * @param {() => void} refresh
+ */
+function batchPart(group, batch, n, refresh) {
+  const facts = [
+    `${batch.width}×${batch.height}`,
+    count(batch.frames, "frame"),
+    duration(batch.seconds),
+    ...(batch.bytes > 0 ? [size(batch.bytes)] : []),
+  ];
+  const hidden = batch.runs_total - batch.runs.length;
+  return html`<details class="batch" ?open=${n < OPEN_BATCHES}>
+    <summary data-key="summary-${group.index}-${n}">
+      ${batch.runs_total === 1 ? "Alone" : `Batch of ${batch.runs_total}`}
+      <span class="soft num">${facts.join(" · ")}</span>
+    </summary>
+    <ul class="list">
+      ${runRows(batch.runs, refresh)}
+      ${hidden > 0 ? html`<li class="soft">and ${count(hidden, "more run")}</li>` : nothing}
+    </ul>
+  </details>`;
+}
+
+/**
+ * @param {(RunSummary & { reason: string })[]} runs
+ * @param {() => void} refresh
+ */
+const runRows = (runs, refresh) =>
+  repeat(
+    runs,
+    (run) => run.id,
+    (run) => html`<li data-run=${run.id}>
+      <div class="grow">
+        <span class="one-line">${priorityChip(run.priority)} ${runLink(run.id, run.prompt)}</span>
+        <p class="soft why">${run.state === "queued" ? "" : `${stateLabel(run.state)}: `}${clean(run.reason)}</p>
+      </div>
+      <div class="row tight">${actions(run, refresh, { small: true })}</div>
+    </li>`,
+  );
