@@ -1,8 +1,10 @@
 # make demo: ten runs through the embedded model, planned, made, checked, filed under their own names
-# make test: format, lint, types, layers, tests
-# make test-browser: the tests of the web page; they need Chromium (Debian: apt-get install chromium)
+# make test: format, lint, types, layers, tests; needs Python alone
+# make test-browser: types and tests of the web page; they need Chromium (Debian: apt-get install chromium)
 PYTHON ?= python3
 BIN := .venv/bin
+PAGE := src/cosmos_batch/service/web
+PAGE_CHECKS := tests/service/web
 
 .PHONY: demo test test-browser setup format clean
 
@@ -22,14 +24,21 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/oxlint $(PAGE)
 	$(BIN)/pytest
 
-test-browser: setup
+test-browser: setup .venv/installed-browser
+	$(BIN)/node $(PAGE_CHECKS)/node_modules/typescript/bin/tsc -p $(PAGE_CHECKS)
 	$(BIN)/pytest -m browser --tb=native
+
+.venv/installed-browser: .venv/installed $(PAGE_CHECKS)/package-lock.json
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --group browser
+	$(BIN)/npm ci --prefix $(PAGE_CHECKS) --no-audit --no-fund
+	touch $@
 
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(PAGE_CHECKS)/node_modules demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
