@@ -101,7 +101,8 @@ def test_a_refusal_shows_every_problem_and_a_second_try_makes_one_run(site: Site
     with page.expect_response(lambda answer: answer.url.endswith("/v1/videos") and not answer.ok) as refused:
         page.get_by_role("button", name="Queue this run").click()
     (problem,) = refused.value.json()["error"]["problems"]
-    alert = page.get_by_role("alert").filter(has_text=problem["field"])
+    alert = page.locator(".problems[role=alert]")
+    expect(alert).to_contain_text(problem["field"])
     expect(alert).to_contain_text(problem["message"])
     expect(alert).to_contain_text(problem["remedy"])
     page.get_by_label("Resolution").fill("192p")

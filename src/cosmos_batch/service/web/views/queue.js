@@ -13,6 +13,8 @@ import { retriedLater, waitingGroups } from "./waiting.js";
 /** @import { ActiveBatch, Queue, RunningVideo, Video, VideoList, WorkerInfo } from "../lib/schema.js" */
 /** @import { ProgressEvent } from "../lib/live.js" */
 
+const PLAN_AGE = 5000; // ms after which the plan is read again: a new plan of a worker is no event
+
 /** @type {Record<string, string>} */
 const MODES = { running: "Running", paused: "Paused", draining: "Draining" };
 
@@ -48,6 +50,8 @@ export async function view(root, _params, signal) {
     if (shown && applyProgress(shown.queue, event)) draw();
   };
   listen("video.progress", progress, signal);
+  const timer = setInterval(refreshSoon, PLAN_AGE);
+  signal.addEventListener("abort", () => clearInterval(timer));
   await refresh();
 }
 

@@ -3,13 +3,13 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { clean, count, duration, size } from "../lib/format.js";
-import { stateLabel } from "../lib/server.js";
-import { actions, priorityChip, runLink } from "../parts/run_parts.js";
+import { actions, badge, priorityChip, runLink } from "../parts/run_parts.js";
 
 /** @import { ForecastBatch, ForecastLaunch, Queue } from "../lib/schema.js" */
 /** @import { RunSummary } from "../parts/run_parts.js" */
 
 const OPEN_BATCHES = 3; // batches of a launch that are unfolded at first
+const WAITING = ["queued", "preempted"];
 
 /**
  * The planned launches, and the waiting runs that are in none.
@@ -95,11 +95,18 @@ function batchPart(group, batch, n, refresh) {
       <span class="soft num">${facts.join(" · ")}</span>
     </summary>
     <ul class="list">
-      ${runRows(batch.runs, refresh)}
+      ${runRows(stillWaiting(batch.runs), refresh)}
       ${hidden > 0 ? html`<li class="soft">and ${count(hidden, "more run")}</li>` : nothing}
     </ul>
   </details>`;
 }
+
+/**
+ * The runs of a planned batch that still wait: the plan may be some seconds old.
+ * @template {RunSummary} T
+ * @param {T[]} runs
+ */
+const stillWaiting = (runs) => runs.filter((run) => WAITING.includes(run.state));
 
 /**
  * @param {(RunSummary & { reason: string })[]} runs
@@ -111,8 +118,11 @@ const runRows = (runs, refresh) =>
     (run) => run.id,
     (run) => html`<li data-run=${run.id}>
       <div class="grow">
-        <span class="one-line">${priorityChip(run.priority)} ${runLink(run.id, run.prompt)}</span>
-        <p class="soft why">${run.state === "queued" ? "" : `${stateLabel(run.state)}: `}${clean(run.reason)}</p>
+        <span class="one-line">
+          ${run.state === "queued" ? nothing : badge(run.state)} ${priorityChip(run.priority)}
+          ${runLink(run.id, run.prompt)}
+        </span>
+        <p class="soft why">${clean(run.reason)}</p>
       </div>
       <div class="row tight">${actions(run, refresh, { small: true })}</div>
     </li>`,
