@@ -11,8 +11,8 @@ from typing import Any
 
 from cosmos_batch import service
 from cosmos_batch.ledger import Ledger
-from cosmos_batch.service.app import make_app
-from cosmos_batch.service.settings import Serving
+from cosmos_batch.service.app import ServiceApp
+from cosmos_batch.service.settings import ServerSettings
 from cosmos_batch.service.state import AppState, ServedEngine
 from tests.support.dispatch_world import PRIOR, TRAITS
 
@@ -32,7 +32,8 @@ def openapi_document() -> dict[str, Any]:
         home = Path(folder)
         ledger = Ledger(home / "ledger.sqlite")
         try:
-            return make_app(AppState(home, ledger, ServedEngine("pocket", TRAITS, PRIOR), Serving())).openapi()
+            state = AppState(home, ledger, ServedEngine("pocket", TRAITS, PRIOR), ServerSettings())
+            return ServiceApp(state).openapi()
         finally:
             ledger.close()
 

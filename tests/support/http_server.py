@@ -29,9 +29,11 @@ def request(name: str = "dock.mp4", **fields: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def server(home: Path, *options: str, **environment: str) -> Iterator[str]:
-    """Run a server with the simulated engine on a free port; yields its address."""
-    command = [sys.executable, "-m", "tests.support.cli_launcher", "serve", str(home), "--port", "0", *options]
+def server(
+    home: Path, *options: str, launcher: str = "tests.support.cli_launcher", **environment: str
+) -> Iterator[str]:
+    """Run a server with the simulated engine of a launcher on a free port; yields its address."""
+    command = [sys.executable, "-m", launcher, "serve", str(home), "--port", "0", *options]
     with (home.parent / f"{home.name}.log").open("wb") as log:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ | environment

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import re
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,10 +17,11 @@ from cosmos_batch.ledger import Ledger, Submission
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.run import Control, Run
+from tests.support.http_server import PATIENCE, server
 from tests.support.numbered_videos import HEIGHT, WIDTH, write_numbered_video
 from tests.support.page_launcher import TRAITS
 
-PATIENCE = 60.0  # seconds until what must happen counts as missing
+LAUNCHER = "tests.support.page_launcher"
 HTML = "<img src=x onerror=\"document.title='owned'\"><b>bold</b> a robot arm at dusk"
 ANSI = "\x1b[31mred alert\x1b[0m: a forklift in a warehouse, rain on the skylights"
 PROMPTS = (
@@ -46,25 +42,6 @@ LONG = 1000  # denoising steps of a run that does not end during a test
 RETRIED = "retried-1"  # fails in a way that a retry may help
 FAULTS = " ".join([*(f"{name}=FAIL" for name in FAILING), f"{BLOCKED}=BLOCK", f"{RETRIED}=FALTER"])
 HEADERS = {"X-Requested-With": "cosmos-batch"}
-
-
-@contextmanager
-def page_server(home: Path, pace: Path, *options: str) -> Iterator[str]:
-    """Run a server with one worker on a free port; yields its address."""
-    command = [sys.executable, "-m", "tests.support.page_launcher", "serve", str(home), "--port", "0", *options]
-    environment = os.environ | {"PAGE_PACE": str(pace), "PAGE_FAULTS": FAULTS}
-    with (home.parent / f"{home.name}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found, (line, (home.parent / f"{home.name}.log").read_text())
-        yield found[0]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(PATIENCE)
-        process.stdout.close()
 
 
 @dataclass
@@ -201,7 +178,7 @@ def page_site(root: Path) -> Iterator[Site]:
     pace.write_text("0")
     options = ("--flush-seconds", "0.1", "--max-failures", "4", "--max-batch", "2", "--root", str(videos))
     with (
-        page_server(root / "home", pace, *options) as url,
+        server(root / "home", *options, launcher=LAUNCHER, PAGE_PACE=str(pace), PAGE_FAULTS=FAULTS) as url,
         httpx.Client(base_url=url, headers=HEADERS, timeout=PATIENCE) as client,
     ):
         site = Site(url, ServiceHome(root / "home"), videos, pace, client)

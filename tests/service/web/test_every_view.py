@@ -11,7 +11,8 @@ from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.service.api_keys import make_key
 from tests.service.web.conftest import ON_BOTH_SIZES, Visit
-from tests.support.page_site import ANSI, BLOCKED, FAILING, HTML, MADE, Site, page_server
+from tests.support.http_server import server
+from tests.support.page_site import ANSI, BLOCKED, FAILING, HTML, MADE, Site
 
 pytestmark = pytest.mark.browser
 
@@ -106,8 +107,7 @@ def test_a_server_with_keys_requires_one_that_no_script_can_read(page: Page, tmp
     ledger = Ledger(home.ledger)
     key = make_key(ledger, "alice")
     ledger.close()
-    (tmp_path / "pace").write_text("0")
-    with page_server(home.root, tmp_path / "pace") as url:
+    with server(home.root) as url:
         page.goto(f"{url}/#/queue")
         dialog = page.get_by_role("dialog", name="API key")
         dialog.get_by_label("Key", exact=True).fill("cb_wrong")

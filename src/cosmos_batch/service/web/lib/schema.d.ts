@@ -141,7 +141,7 @@ export interface FolderListing {
 }
 
 export interface ForecastBatch {
-  runs: Array<WaitingGroup>;
+  runs: Array<WaitingRun>;
   runs_total: number;
   width: number;
   height: number;
@@ -166,16 +166,16 @@ export interface Health {
   detail: string;
 }
 
-export interface Model {
+export interface ModelList {
+  object: "list";
+  data: Array<ModelObject>;
+}
+
+export interface ModelObject {
   id: string;
   object: "model";
   created: number;
   owned_by: string;
-}
-
-export interface ModelList {
-  object: "list";
-  data: Array<Model>;
 }
 
 export interface PlanPreview {
@@ -396,7 +396,7 @@ export interface VideoRequest {
   seconds?: string | number | null;
 }
 
-export interface WaitingGroup {
+export interface WaitingRun {
   id: string;
   prompt: string;
   priority: number;
