@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cosmos_batch.cli.app import main
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.catalogue import transfer_traits
+from cosmos_batch.engines.inprocess.transfer25.traits import transfer_traits
 from cosmos_batch.engines.registry import EngineChoice, Loaded, Preview
 from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble
 from cosmos_batch.media.verify import FINGERPRINT
