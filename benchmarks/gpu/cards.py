@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.model import Model
 from cosmos_batch.engines.inprocess.options import Options
+from cosmos_batch.engines.inprocess.transfer25.network import TransferNetwork
 from cosmos_batch.engines.inprocess.transfer25.profile import PROFILE
 from cosmos_batch.errors import EngineError, OutOfMemoryError
 from cosmos_batch.media.controls.cache import ControlCache
@@ -33,8 +34,12 @@ GIB = 2**30
 SHARED = ("depth", "seg")
 """Controls that need a video; the input video is used."""
 
-PARTS = {"text": "_features", "encode": "latents_of", "decode": "decode"}
-"""The methods of a model that are timed."""
+PARTS: Mapping[str, tuple[type, str]] = {
+    "text": (TransferNetwork, "encode_prompt"),
+    "encode": (Model, "latents_of"),
+    "decode": (Model, "decode"),
+}
+"""The methods that are timed, by part."""
 
 
 @dataclass(frozen=True)
@@ -118,21 +123,21 @@ class LimitedDevice:
 def timed(device: LimitedDevice) -> Iterator[Counter[str]]:
     """Time the parts of a model; yields seconds by part."""
     taken: Counter[str] = Counter()
-    plain = {name: getattr(Model, method) for name, method in PARTS.items()}
+    plain = {name: getattr(owner, method) for name, (owner, method) in PARTS.items()}
 
-    def call(model: Model, *arguments: Any, name: str) -> Any:
+    def call(part: object, *arguments: Any, name: str) -> Any:
         begin = device.now()
-        made = plain[name](model, *arguments)
+        made = plain[name](part, *arguments)
         taken[name] += device.now() - begin
         return made
 
-    for name, method in PARTS.items():
-        setattr(Model, method, lambda model, *arguments, name=name: call(model, *arguments, name=name))
+    for name, (owner, method) in PARTS.items():
+        setattr(owner, method, lambda part, *arguments, name=name: call(part, *arguments, name=name))
     try:
         yield taken
     finally:
-        for name, method in PARTS.items():
-            setattr(Model, method, plain[name])
+        for name, (owner, method) in PARTS.items():
+            setattr(owner, method, plain[name])
 
 
 @dataclass

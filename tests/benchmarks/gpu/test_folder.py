@@ -17,6 +17,6 @@ def test_all_parts_of_a_model_are_written(tmp_path: Path, capsys: pytest.Capture
     main([str(tmp_path / "model"), "--tiny"], write_trigram)
 
     folders = resolve(str(tmp_path / "model"), TRANSFER_CONTROLS, PUBLISHED)
-    assert folders.controls.keys() == set(TRANSFER_CONTROLS, PUBLISHED)
+    assert folders.controls.keys() == set(TRANSFER_CONTROLS)
     assert (tmp_path / "model" / "scheduler" / "scheduler_config.json").exists()
     assert " GB in " in capsys.readouterr().out

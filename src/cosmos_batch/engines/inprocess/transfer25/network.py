@@ -107,7 +107,7 @@ class TransferNetwork:
             self._read_all(prompt)
             found = self._texts.get(key)
         if found is None:  # another branch than those loaded, or a prompt too large to keep
-            found = self._read(network, self._features(prompt))
+            found = self._read(network, self.encode_prompt(prompt))
         return found
 
     def _new_passes(self) -> Passes:
@@ -123,13 +123,14 @@ class TransferNetwork:
 
     def _read_all(self, prompt: str) -> None:
         """Encode a prompt once for every network in memory: features are large, and slow to compute."""
-        features = self._features(prompt)
+        features = self.encode_prompt(prompt)
         for network in (_BASE, *self._first.loaded):
             text = self._read(network, features)
             size = 2 * text.keys.nelement() * text.keys.element_size()
             self._texts.put(_key(network, prompt), text, size)
 
-    def _features(self, prompt: str) -> Tensor:
+    def encode_prompt(self, prompt: str) -> Tensor:
+        """A prompt -> features [L, text_dim]; they are not kept."""
         self._first.rest()
         return self._text.encode(prompt)
 
