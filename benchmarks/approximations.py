@@ -1,18 +1,18 @@
-"""What approximations do to finished videos: `python -m benchmarks.approximations`.
+"""Error of approximations in finished videos: `python -m benchmarks.approximations`.
 
-The embedded model, which is the one that has learnt something here, makes held-out scenes exactly and with every
-approximation; the videos are compared with the exact ones. Columns: passes of the network that a video takes;
+The embedded model, which is the trained one, makes held-out scenes exactly and with every approximation; the
+videos are compared with the exact ones. Columns: passes of the network that a video takes;
 decibels of the peak signal-to-noise ratio, and SSIM, against the exact video, both the mean of all scenes and the
-least. A row of exact videos with fewer steps stands beside step caching: that is the other way to save passes.
+least. A row of exact videos with fewer steps stands beside step caching, because it saves as many passes.
 
-Attention in 8 bits is computed as FlashAttention-3 has it, but on the CPU: queries, keys, values and probabilities
+Attention in 8 bits is computed as by FlashAttention-3, but on the CPU: queries, keys, values and probabilities
 are rounded to 8 bits, sums are not. It is used at every size here; the engine uses it from 8,192 tokens on.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor
 from benchmarks.pocket_quality import held_out
 from cosmos_batch.engines.inprocess.gpu.attention import FLOAT8, Kernel, shortened
 from cosmos_batch.engines.inprocess.sampling.schedule import is_estimated
+from training.pocket.footage import Footage
 from training.pocket.judge import requests
 from training.pocket.nets import Nets, Request, generate, load_nets
 from training.pocket.quality import ssim
@@ -35,14 +36,14 @@ def decibels(video: Tensor, exact: Tensor) -> Tensor:
 
 
 def row(name: str, steps: int, passes: int, video: Tensor, exact: Tensor) -> str:
-    """A line of the table."""
+    """A row of the table."""
     near, alike = decibels(video, exact), ssim(video, exact)
     cells = [name, steps, passes, f"{near.mean():.1f}", f"{near.min():.1f}"]
     return "| " + " | ".join(map(str, [*cells, f"{alike.mean():.4f}", f"{alike.min():.4f}"])) + " |"
 
 
 def in_8_bits(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attention with what goes into its products rounded to 8 bits."""
+    """Attention with the factors of its products rounded to 8 bits."""
     ((q8, q_scale), (k8, k_scale), (v8, v_scale)), mean = shortened(q, k, v)
     logits = torch.einsum("rnae,rmae->ranm", q8.float(), k8.float()) * (q_scale * k_scale)[:, :, None, None]
     logits = logits * q.shape[-1] ** -0.5
@@ -54,7 +55,7 @@ def in_8_bits(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 @contextmanager
 def attending(nets: Nets, kernel: Kernel) -> Iterator[None]:
-    """Another self-attention within."""
+    """Replace the self-attention of all networks."""
     blocks = [block for network in (nets.base, *nets.branches.values()) for block in network.blocks]
     before = [block.attention.kernel for block in blocks]
     for block in blocks:
@@ -67,7 +68,7 @@ def attending(nets: Nets, kernel: Kernel) -> Iterator[None]:
 
 
 def compare(nets: Nets, scenes: list[Request], steps: int) -> Iterator[str]:
-    """A row for every approximation."""
+    """Yield a row for every approximation."""
     exact = generate(nets, scenes, steps)
     passes = steps - sum(is_estimated(step, steps) for step in range(steps))
     yield row("step-caching", steps, passes, generate(nets, scenes, steps, step_caching=True), exact)
@@ -76,15 +77,17 @@ def compare(nets: Nets, scenes: list[Request], steps: int) -> Iterator[str]:
         yield row("float8-attention", steps, steps, generate(nets, scenes, steps), exact)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description="What approximations do to finished videos.")
+def main(arguments: Sequence[str] | None = None, nets: Nets | None = None, footage: Footage | None = None) -> None:
+    """Measure and print. The embedded model and held-out scenes are used unless others are given."""
+    parser = argparse.ArgumentParser(description="Error of approximations in finished videos.")
     parser.add_argument("--scenes", type=int, default=8)
-    options = parser.parse_args()
-    nets, scenes = load_nets(), requests(held_out(options.scenes), {"edge": 1.0})
-    print("| way | steps | passes | dB, mean | dB, least | SSIM, mean | SSIM, least |")
+    parser.add_argument("--steps", type=int, nargs="*", default=STEPS)
+    options = parser.parse_args(arguments)
+    nets = nets or load_nets()
+    scenes = requests(footage or held_out(options.scenes), {"edge": 1.0})
+    print("| approximation | steps | passes | dB, mean | dB, least | SSIM, mean | SSIM, least |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for steps in STEPS:
+    for steps in options.steps:
         for line in compare(nets, scenes, steps):
             print(line, flush=True)
 

@@ -1,12 +1,12 @@
-"""How fast the queue is, without HTTP: submitting, claiming, planning anew, idling, and giving way.
+"""Speed of the queue without HTTP: submitting, claiming, replanning, idle time, and preemption by urgent runs.
 
     python -m benchmarks.dispatching [--waiting 100000]
 
-Everything on SQLite in a temporary folder, with the replay engine. Planning anew is timed with runs of a mix of
-control sets and sizes in the ledger, of which some are new. The idle share is that of the time in which runs were
-ready and the engine was not at work: between two batches, between two steps, and while videos are checked and
-published. It is measured at several lengths of a denoising step, since what dispatching takes is the same at all.
-An urgent run's delay is counted in steps that began after its arrival and before its own first.
+Everything runs on SQLite in a temporary folder, with the simulated engine. Replanning is timed with runs of mixed
+control sets and sizes in the ledger, some of them new. The idle share is the share of the time in which runs were
+ready and the engine did not compute: between two batches, between two steps, and while videos are verified and
+published. It is measured at several lengths of a denoising step, because dispatching takes the same time at each.
+The delay of an urgent run is counted in steps that began after its arrival and before its own first step.
 """
 
 from __future__ import annotations
@@ -42,31 +42,31 @@ from cosmos_batch.run import Priority, Run
 CLIENTS = 8
 SECONDS = 5.0  # of submitting
 STEPS = 35  # of a run
-BACKLOGS = {0.05: 120, 0.25: 40, 1.0: 16}  # runs that wait at first, by the seconds of a step, whatever is in it
-URGENT = 6  # urgent runs that come on the way, each with three others
+BACKLOGS = {0.05: 120, 0.25: 40, 1.0: 16}  # runs that wait at first, by the seconds of a step of any batch
+URGENT = 6  # urgent runs that arrive meanwhile, each with three others
 
 
 def stamp(job: Job, _shape: Shape) -> None:
-    """A stand-in for a video."""
+    """Write a stand-in for a video."""
     (job.folder / OUTPUT).write_text(job.run.fingerprint)
 
 
 def accept_all(_run: Run, _shape: Shape, _job: Job) -> None:
-    """Check nothing: what is measured is the queue."""
+    """Accept every output: the queue is measured."""
 
 
-def mixed(index: int, video: Path, dice: random.Random) -> Run:
-    """A run of the mix."""
+def draw_run(index: int, video: Path, dice: random.Random) -> Run:
+    """Draw a run of the mix."""
     run = make_run(f"run{index:06}", video, control=dice.choice(("edge", "vis", "depth", "seg")), steps=STEPS)
     size = dice.choice(("32x32", "48x48", "64x32"))
     return replace(run, sampling=replace(run.sampling, resolution=size, seed=dice.randrange(100)))
 
 
-def measure_submitting(folder: Path) -> dict[str, float]:
-    """Clients, each a thread with one run per call."""
+def measure_submitting(folder: Path, seconds: float = SECONDS) -> dict[str, float]:
+    """Measure submissions by threads, each with one run per call."""
     ledger = Ledger(folder / "submit.sqlite")
     delays: list[float] = []
-    until = time.perf_counter() + SECONDS
+    until = time.perf_counter() + seconds
 
     def client(number: int) -> None:
         index = 0
@@ -84,19 +84,19 @@ def measure_submitting(folder: Path) -> dict[str, float]:
     ledger.close()
     delays.sort()
     return {
-        "submissions per second": len(delays) / SECONDS,
+        "submissions per second": len(delays) / seconds,
         "p99 of a submission, ms": 1000 * delays[int(0.99 * len(delays))],
     }
 
 
-def measure_claiming(folder: Path) -> dict[str, float]:
-    """One worker that claims batches of eight, begins and finishes them."""
+def measure_claiming(folder: Path, count: int = 2000) -> dict[str, float]:
+    """Measure one worker that claims, begins and finishes batches of eight."""
     ledger = Ledger(folder / "claim.sqlite")
-    ledger.runs.accept([Submission(make_run(f"r{index}", folder / "in.mp4")) for index in range(2000)])
+    ledger.runs.accept([Submission(make_run(f"r{index}", folder / "in.mp4")) for index in range(count)])
     facts = BatchFacts("replay", Shape(32, 32, 2), 1.0, 0)
     began = time.perf_counter()
-    for start in range(0, 2000, 8):
-        claim = ledger.queue.claim([f"r{index}" for index in range(start, start + 8)], facts, "w", 60)
+    for start in range(0, count, 8):
+        claim = ledger.queue.claim([f"r{index}" for index in range(start, min(start + 8, count))], facts, "w", 60)
         assert claim is not None
         ledger.attempts.begin(list(claim.attempts))
         for attempt in claim.attempts.values():
@@ -104,16 +104,16 @@ def measure_claiming(folder: Path) -> dict[str, float]:
         ledger.attempts.end_batch(claim.batch)
     seconds = time.perf_counter() - began
     ledger.close()
-    return {"runs claimed, begun and finished per second": 2000 / seconds}
+    return {"runs claimed, begun and finished per second": count / seconds}
 
 
 def measure_planning(folder: Path, waiting: int) -> dict[str, float]:
-    """A worker's first plan of everything that waits, and the next, when a few more have come."""
+    """Measure a worker's first plan of all waiting runs, and its next plans after a few more arrived."""
     ledger = Ledger(folder / "plan.sqlite")
     dice = random.Random(0)
     for start in range(0, waiting, 10_000):
         upto = min(start + 10_000, waiting)
-        ledger.runs.accept([Submission(mixed(index, folder / "in.mp4", dice)) for index in range(start, upto)])
+        ledger.runs.accept([Submission(draw_run(index, folder / "in.mp4", dice)) for index in range(start, upto)])
     runs = WaitingRuns(LedgerQueueReader(ledger, "w"), TRAITS)
     costs = MeasurementLog(ledger, PRIOR, TRAITS, None)
     queue = PlannedQueue(runs, TRAITS, PRIOR, costs, SchedulerSettings())
@@ -127,18 +127,18 @@ def measure_planning(folder: Path, waiting: int) -> dict[str, float]:
     first = plan()
     again = []
     for more in range(3):
-        fresh = [mixed(waiting + 100 * more + index, folder / "in.mp4", dice) for index in range(100)]
+        fresh = [draw_run(waiting + 100 * more + index, folder / "in.mp4", dice) for index in range(100)]
         ledger.runs.accept([Submission(run) for run in fresh])
         again.append(plan())
     ledger.close()
     return {
         f"first plan of {waiting:,} waiting runs, s": first,
-        f"planning {waiting:,} waiting runs anew, s": statistics.median(again),
+        f"replanning {waiting:,} waiting runs, s": statistics.median(again),
     }
 
 
-class Watched:
-    """A service in this process, on real time."""
+class ObservedService:
+    """A worker of a service in this process, on real time, that records its steps."""
 
     def __init__(self, folder: Path, step_seconds: float) -> None:
         self.home = ServiceHome(folder)
@@ -169,7 +169,7 @@ class Watched:
         return self._step_seconds
 
     def finish(self) -> None:
-        """Wait until everything is done, and stop."""
+        """Wait until every run has ended, and stop."""
         while not set(self.ledger.queries.states()) <= set(ENDED):
             time.sleep(0.05)
         self.worker.stop.request()
@@ -177,26 +177,26 @@ class Watched:
 
 
 def measure_working(folder: Path, step: float, backlog: int) -> dict[str, float]:
-    """A backlog while runs keep coming, some of them urgent."""
+    """Measure a backlog while further runs arrive, some of them urgent."""
     folder = folder / f"working-{step}"
     folder.mkdir()
     video = folder / "in.mp4"
     video.write_bytes(b"input")
-    scene = Watched(folder / "home", step)
-    scene.ledger.runs.accept([Submission(make_run(f"r{index}", video, steps=STEPS)) for index in range(backlog)])
+    service = ObservedService(folder / "home", step)
+    service.ledger.runs.accept([Submission(make_run(f"r{index}", video, steps=STEPS)) for index in range(backlog)])
     arrived = {}
     for index in range(URGENT):
         time.sleep(backlog * STEPS * step / 8 / URGENT)
         urgent = make_run(f"u{index}", video, steps=5, priority=Priority.URGENT)
-        scene.ledger.runs.accept([Submission(urgent)])
+        service.ledger.runs.accept([Submission(urgent)])
         arrived[urgent.id] = time.time()
-        scene.ledger.runs.accept([Submission(make_run(f"s{index}-{n}", video, steps=STEPS)) for n in range(3)])
-    scene.finish()
-    tallies = scene.ledger.measurements.counters()
-    busy, idle = tallies["engine_seconds", ""], tallies["idle_seconds", ""]
-    delays = [_steps_before(scene, run_id, at) for run_id, at in arrived.items()]
-    runs, steps = sum(scene.ledger.queries.states().values()), len(scene.steps)
-    scene.ledger.close()
+        service.ledger.runs.accept([Submission(make_run(f"s{index}-{n}", video, steps=STEPS)) for n in range(3)])
+    service.finish()
+    counters = service.ledger.measurements.counters()
+    busy, idle = counters["engine_seconds", ""], counters["idle_seconds", ""]
+    delays = [_steps_before(service, run_id, at) for run_id, at in arrived.items()]
+    runs, steps = sum(service.ledger.queries.states().values()), len(service.steps)
+    service.ledger.close()
     at = f"at {step:g} s a step"
     return {
         f"idle share of the engine {at} ({runs} runs, {steps} steps), %": 100 * idle / (busy + idle),
@@ -204,14 +204,14 @@ def measure_working(folder: Path, step: float, backlog: int) -> dict[str, float]
     }
 
 
-def _steps_before(scene: Watched, run_id: str, arrived: float) -> int:
-    began = next(change.at for change in scene.ledger.queries.history(run_id) if change.state is State.RUNNING)
-    return sum(arrived < at < began for at in scene.steps)
+def _steps_before(service: ObservedService, run_id: str, arrived: float) -> int:
+    began = next(change.at for change in service.ledger.queries.history(run_id) if change.state is State.RUNNING)
+    return sum(arrived < at < began for at in service.steps)
 
 
 def main() -> None:
-    """Measure, and print."""
-    parser = argparse.ArgumentParser(description="How fast the queue is, without HTTP.")
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Speed of the queue without HTTP.")
     parser.add_argument("--waiting", type=int, default=100_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:

@@ -1,11 +1,11 @@
-"""Kills a service at random instants, under load, and then looks for every run.
+"""Kills a service at random instants, under load, and then checks every run.
 
     python -m benchmarks.faults [--kills 200] [--seed 0] [--workers 2]
 
 A real server process with real worker processes makes real, tiny videos, each in its run's own colour. Meanwhile
-runs are submitted, some urgent, and some cancelled; workers and now and then the server are killed with SIGKILL;
-the ledger is kept locked for longer than anybody waits, the disk is full, and the output folder is gone for a
-while. In the end every run must have come to the one outcome that it should, and every video must be its own.
+runs are submitted, some urgent, and some cancelled; workers and sometimes the server are killed with SIGKILL; the
+ledger is kept locked for longer than the service waits, the disk is full, and the output folder is missing for a
+while. In the end every run must have its one expected outcome, and every video must be that of its run.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ LONGEST = 240.0  # seconds that the rest may take after the last fault
 
 @dataclass
 class Report:
-    """What was done to the service, and what came of it."""
+    """The faults that were injected, and their consequences."""
 
     submitted: int = 0
     kills: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
-    lost: list[str] = field(default_factory=list)  # runs without the outcome that they should have
+    lost: list[str] = field(default_factory=list)  # runs without their expected outcome
     duplicated: list[str] = field(default_factory=list)  # runs that succeeded more than once
-    wrong: list[str] = field(default_factory=list)  # videos that are not their run's
-    leftovers: list[str] = field(default_factory=list)  # working folders that nobody needs any more
+    wrong: list[str] = field(default_factory=list)  # videos of another run
+    leftovers: list[str] = field(default_factory=list)  # working folders that were not removed
     orphans: list[int] = field(default_factory=list)  # workers that outlived their server
-    resumed: int = 0  # attempts that ended because somebody died
+    resumed: int = 0  # attempts that a crash ended
     seconds: float = 0.0
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost, doubled or mixed up."""
+        """Whether no run was lost, duplicated or mixed up."""
         return not (self.lost or self.duplicated or self.wrong or self.leftovers or self.orphans)
 
     def __str__(self) -> str:
@@ -79,12 +79,12 @@ class Report:
 
 
 def counted(counter: Counter[str]) -> str:
-    """Counts in words."""
+    """Counts as a line of text."""
     return ", ".join(f"{count} {name}" for name, count in sorted(counter.items())) or "none"
 
 
-class Scene:
-    """A service under load, and its enemy."""
+class FaultScenario:
+    """A service under load, and the faults injected into it."""
 
     def __init__(self, root: Path, seed: int, workers: int) -> None:
         self.home = ServiceHome(root / "home")
@@ -104,20 +104,20 @@ class Scene:
             "STAGE_BUSY": str(BUSY),
             "STAGE_STEP": str(STEP),
             "STAGE_WORKERS": str(self._workers),
-            PARENT: str(os.getpid()),  # so that an attack that is itself killed leaves no service behind
+            PARENT: str(os.getpid()),  # so that the service ends when this process is killed
         }
         command = [sys.executable, "-m", "benchmarks.stage", "serve", str(self.home.root)]
         return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=self._log)
 
     def stop(self) -> None:
-        """End the service as a user would."""
+        """End the service as a user does."""
         self._server.send_signal(signal.SIGTERM)
-        self._bid_farewell()
+        self._wait_for_server()
         self._log.close()
         self.ledger.close()
 
-    def _bid_farewell(self) -> None:
-        """Wait until the server has ended, and only then let go of what it would end with."""
+    def _wait_for_server(self) -> None:
+        """Wait until the server has ended, and only then close the pipe that ties it to this process."""
         self._server.wait(60)
         assert self._server.stdin is not None
         self._server.stdin.close()
@@ -130,7 +130,7 @@ class Scene:
         self.ledger.runs.accept([Submission(run, key=f"key-{run.id}") for run in fresh])
         self.ledger.runs.accept(
             [Submission(run, key=f"key-{run.id}") for run in fresh[:3]]
-        )  # said twice, made once
+        )  # a repeated submission makes no second run
         if self.dice.random() < 0.3:
             chosen = self.dice.choice(list(self.runs))
             states = self.ledger.runs.cancel([chosen])
@@ -151,31 +151,31 @@ class Scene:
             prompt=f"broken {run_id}" if self.dice.random() < 0.01 else "",
         )
 
-    def await_work(self) -> None:
-        """Wait until a worker has started, mostly: what starts may be killed, too."""
+    def wait_for_worker(self) -> None:
+        """Wait until a worker has started, in 95 % of the calls: a starting worker may be killed, too."""
         until = time.monotonic() + (30.0 if self.dice.random() < 0.95 else 0.0)
-        while not self._at_work() and time.monotonic() < until:
+        while not self._busy_workers() and time.monotonic() < until:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """Kill a worker that is at work, now and then the server with all of them."""
-        pids = self._at_work()
+        """Kill a busy worker, or in 15 % of the calls the server with all workers."""
+        pids = self._busy_workers()
         if pids and self.dice.random() < 0.85:
             os.kill(self.dice.choice(pids), signal.SIGKILL)
             self.report.kills["worker"] += 1
         else:
             self._server.kill()
-            self._bid_farewell()
+            self._wait_for_server()
             self.report.kills["server"] += 1
             self._server = self._start()
 
-    def _at_work(self) -> list[int]:
+    def _busy_workers(self) -> list[int]:
         boxes = [read_inflight(self.home.marker(number)) for number in range(self._workers)]
         pids = [int(box.worker.split(":")[1]) for box in boxes if box.worker and box.phase != STARTING]
         return [pid for pid in pids if is_worker(pid)]
 
     def disturb(self) -> None:
-        """Something else goes wrong for a while."""
+        """Inject another fault for a while."""
         fault = self.dice.choice(("ledger locked", "disk full", "folder gone"))
         if fault == "ledger locked":
             self._lock_ledger()
@@ -183,7 +183,7 @@ class Scene:
             (self.home.root / "full").touch()
             time.sleep(0.7)
             (self.home.root / "full").unlink()
-        elif self._at_work():
+        elif self._busy_workers():
             self._take_folder_away()
         self.report.faults[fault] += 1
 
@@ -201,13 +201,13 @@ class Scene:
         elsewhere.rename(self.home.videos)
 
     def settle(self) -> None:
-        """Let the service finish everything."""
+        """Wait until the service has finished every run."""
         until = time.monotonic() + LONGEST
         while set(self.ledger.queries.states()) - set(ENDED) and time.monotonic() < until:
             time.sleep(0.2)
 
     def judge(self) -> Report:
-        """Look at every run."""
+        """Check every run."""
         for run in self.runs.values():
             self._judge(run)
         left = [*(self.home.videos / HOME / "work").iterdir(), *(self.home.videos / HOME / "state").iterdir()]
@@ -241,16 +241,16 @@ class Scene:
             shown = read_frames(path).mean(axis=(0, 1, 2))
         except CosmosBatchError:
             return False
-        return bool(np.abs(shown - np.array(colour_of(run))).max() < 12)  # what the codec may change
+        return bool(np.abs(shown - np.array(colour_of(run))).max() < 12)  # tolerance of the codec
 
 
 def all_processes() -> list[int]:
-    """The ids of all processes, where the system lists them."""
+    """Ids of all processes, where the system lists them."""
     return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
 
 
 def is_worker(pid: int, home: ServiceHome | None = None) -> bool:
-    """Whether a process is a worker that lives, of that home if one is named."""
+    """Whether a process is a live worker, of that home if one is named."""
     try:
         words = (Path("/proc") / str(pid) / "cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -259,30 +259,30 @@ def is_worker(pid: int, home: ServiceHome | None = None) -> bool:
 
 
 def attack(root: Path, kills: int, seed: int = 0, workers: int = 2, disturb: float = 0.05) -> Report:
-    """Kill so many times, then judge; `disturb` is the share of rounds in which something else goes wrong, too."""
+    """Kill so many times, then check; `disturb` is the share of rounds with another fault."""
     started = time.monotonic()
-    scene = Scene(root, seed, workers)
+    scenario = FaultScenario(root, seed, workers)
     try:
-        while sum(scene.report.kills.values()) < kills:
-            scene.load()
-            scene.await_work()
-            time.sleep(scene.dice.random() * 0.6)
-            scene.kill()
-            if scene.dice.random() < disturb:
-                scene.disturb()
-        scene.settle()
+        while sum(scenario.report.kills.values()) < kills:
+            scenario.load()
+            scenario.wait_for_worker()
+            time.sleep(scenario.dice.random() * 0.6)
+            scenario.kill()
+            if scenario.dice.random() < disturb:
+                scenario.disturb()
+        scenario.settle()
     finally:
-        scene.stop()
-        scene.ledger = Ledger(scene.home.ledger)
-    report = scene.judge()
-    scene.ledger.close()
+        scenario.stop()
+        scenario.ledger = Ledger(scenario.home.ledger)
+    report = scenario.judge()
+    scenario.ledger.close()
     report.seconds = time.monotonic() - started
     return report
 
 
 def main() -> int:
-    """Attack, and print what came of it."""
-    parser = argparse.ArgumentParser(description="Kills a service under load, and looks for every run.")
+    """Attack, and print the report."""
+    parser = argparse.ArgumentParser(description="Kills a service under load, and checks every run.")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)

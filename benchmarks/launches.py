@@ -1,12 +1,12 @@
-"""How long runs take with as few model loads as possible, against a launch per 8 runs and a launch per run.
+"""Seconds of runs with as few model loads as possible, against a launch per 8 runs and a launch per run.
 
     python -m benchmarks.launches [--scale 0.01] [--runs 100]
 
 Transfer1, a model load of 120 s and 60 s a video: 100 edge-only runs, and 100 runs over all 15 sets of the four
-controls. Three figures for every way: predicted by the plan; replayed through the dispatcher on a virtual clock;
+controls. Three figures for every grouping: predicted by the plan; simulated by the dispatcher on a virtual clock;
 and measured, with the stand-in for NVIDIA's script as a real process whose times are scaled down, and scaled up
-again here. The measured figure holds everything that the dispatcher does beside, at its real speed: so the smaller
-the scale, the larger that share. The stand-in does not draw, it sleeps and copies a finished video.
+again here. The measured figure includes the dispatcher's own work at its real speed: the smaller the scale, the
+larger that share. The stand-in does not draw; it sleeps and copies a finished video.
 """
 
 from __future__ import annotations
@@ -66,19 +66,19 @@ COST = CostModel(
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way of bringing runs to launches."""
+class Grouping:
+    """Runs, and the launches that they allow."""
 
     name: str
     runs: Sequence[Run]
-    bound: float  # seconds of its loads and its work, if nothing else took time
+    bound: float  # seconds of its model loads and its denoising alone
 
 
 def make_runs(count: int, video: Path, sets: Sequence[tuple[str, ...]], together: int = 0) -> list[Run]:
-    """Settled runs over these control sets in turn, with every control video given.
+    """Resolved runs over these control sets in turn, with every control video given.
 
-    `together`: how many may share a launch, 0 for any number. What keeps the others apart is a negative prompt of
-    their own, which Transfer1 holds fixed for a process.
+    `together`: how many may share a launch, 0 for any number. The others differ in their negative prompt, which
+    Transfer1 holds fixed for a process.
     """
     traits = traits_of("transfer1")
     runs = []
@@ -98,21 +98,23 @@ def make_runs(count: int, video: Path, sets: Sequence[tuple[str, ...]], together
     return runs
 
 
-def predicted(way: Way, video: Path) -> float:
-    """Seconds by plan."""
-    return plan_runs(way.runs, traits_of("transfer1"), COST, facts={str(video): FACTS}).seconds
+def predicted(grouping: Grouping, video: Path) -> float:
+    """Seconds by the plan."""
+    return plan_runs(grouping.runs, traits_of("transfer1"), COST, facts={str(video): FACTS}).seconds
 
 
-def carry_out(way: Way, engine: Engine, video: Path, folder: Path, check: Callable[..., None]) -> None:
-    """All runs, in one command."""
-    command = Command(way.runs, engine, COST, {str(video): FACTS})
+def execute_runs(
+    grouping: Grouping, engine: Engine, video: Path, folder: Path, check: Callable[..., None]
+) -> None:
+    """Execute all runs in one command."""
+    command = Command(grouping.runs, engine, COST, {str(video): FACTS})
     with OutputDirectory(folder) as place:
         standings = execute(command, place, Heard(), StopToken(), check)
-    assert [standing.state for standing in standings] == [State.SUCCEEDED] * len(way.runs)
+    assert [standing.state for standing in standings] == [State.SUCCEEDED] * len(grouping.runs)
 
 
-def replayed(way: Way, video: Path, folder: Path) -> float:
-    """Seconds of a virtual clock, through the dispatcher."""
+def simulated(grouping: Grouping, video: Path, folder: Path) -> float:
+    """Seconds of a virtual clock, with the dispatcher and the simulated engine."""
     clock = VirtualClock()
 
     def write(job: Job, _: Shape) -> None:
@@ -120,12 +122,12 @@ def replayed(way: Way, video: Path, folder: Path) -> float:
 
     script = SimulatedBehaviour(write=write, load_seconds=LOAD, step_seconds=lambda runs: EACH * runs / STEPS)
     engine = SimulatedEngine(traits_of("transfer1"), script, clock)
-    carry_out(way, engine, video, folder, lambda *_: None)
+    execute_runs(grouping, engine, video, folder, lambda *_: None)
     return clock.now()
 
 
-def measured(way: Way, video: Path, folder: Path, scale: float) -> float:
-    """Seconds with the stand-in as a process, brought back to full size."""
+def measured(grouping: Grouping, video: Path, folder: Path, scale: float) -> float:
+    """Seconds with the stand-in as a process, scaled up again."""
     folder.mkdir()
     templates = video.parent / "templates"
     templates.mkdir(exist_ok=True)
@@ -137,40 +139,43 @@ def measured(way: Way, video: Path, folder: Path, scale: float) -> float:
         "transfer1", config, ControlCache(folder / "cache"), folder / "scratch", poll_seconds=0.02
     )
     started = time.monotonic()
-    carry_out(way, engine, video, folder / "out", check_output)
+    execute_runs(grouping, engine, video, folder / "out", check_output)
     return (time.monotonic() - started) / scale
 
 
-def ways(count: int, video: Path) -> list[Way]:
-    """What is compared."""
+def groupings(count: int, video: Path) -> list[Grouping]:
+    """The groupings that are compared."""
     edge, work = [("edge",)], EACH * count
     return [
-        Way("edge only, cosmos-batch", make_runs(count, video, edge), LOAD + work),
-        Way("edge only, a launch per 8 runs", make_runs(count, video, edge, 8), LOAD * -(-count // 8) + work),
-        Way("edge only, a launch per run", make_runs(count, video, edge, 1), LOAD * count + work),
-        Way("15 control sets, cosmos-batch", make_runs(count, video, SETS), LOAD * min(len(SETS), count) + work),
+        Grouping("edge only, cosmos-batch", make_runs(count, video, edge), LOAD + work),
+        Grouping("edge only, a launch per 8 runs", make_runs(count, video, edge, 8), LOAD * -(-count // 8) + work),
+        Grouping("edge only, a launch per run", make_runs(count, video, edge, 1), LOAD * count + work),
+        Grouping(
+            "15 control sets, cosmos-batch", make_runs(count, video, SETS), LOAD * min(len(SETS), count) + work
+        ),
     ]
 
 
-def main() -> None:
-    """Print a table."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--scale", type=float, default=0.01, help="of the stand-in's times")
     parser.add_argument("--runs", type=int, default=100)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         video = root / "street.mp4"
         write_video(video, np.full((FACTS.frames, FACTS.height, FACTS.width, 3), 128, np.uint8), FACTS.fps)
-        measured(Way("", make_runs(1, video, [("edge",)]), 0), video, root / "warm", args.scale)
-        print(f"{'seconds':32}{'bound':>8}{'predicted':>11}{'replayed':>10}{'measured':>10}{'over bound':>12}")
+        measured(Grouping("", make_runs(1, video, [("edge",)]), 0), video, root / "warm", args.scale)
+        print(f"{'seconds':32}{'bound':>8}{'predicted':>11}{'simulated':>11}{'measured':>10}{'over bound':>12}")
         first: tuple[float, ...] = ()
-        for number, way in enumerate(ways(args.runs, video)):
-            plan = predicted(way, video)
-            replay = replayed(way, video, root / f"replay{number}")
-            real = measured(way, video, root / f"real{number}", args.scale)
+        for number, grouping in enumerate(groupings(args.runs, video)):
+            plan = predicted(grouping, video)
+            virtual = simulated(grouping, video, root / f"simulated{number}")
+            real = measured(grouping, video, root / f"real{number}", args.scale)
             row = (
-                f"{way.name:32}{way.bound:8.0f}{plan:11.0f}{replay:10.0f}{real:10.0f}{real / way.bound - 1:12.1%}"
+                f"{grouping.name:32}{grouping.bound:8.0f}{plan:11.0f}{virtual:11.0f}{real:10.0f}"
+                f"{real / grouping.bound - 1:12.1%}"
             )
             first = first or (plan, real)
             against = f"   {plan / first[0]:.2f}x the first by plan, {real / first[1]:.2f}x measured"

@@ -2,17 +2,18 @@
 
     python -m benchmarks.pocket_quality [--scenes 12] [--threads 2]
 
-Scenes have seeds that nothing is trained on. Their controls are made from the neutral clay video, as for any
+Scenes have seeds that are not used in training. Their controls are made from the neutral clay video, as for any
 input: edge and vis from its pixels, depth and seg from the renderer. Every row of the table is one setting of
-control weights on all scenes; the styles take turns. SSIM is against the true render of the scene in the style
-that was asked for; a style counts as matched if, of the true renders in all seven looks, the one with the nearest
-colours is of that style.
+control weights on all scenes; the styles take turns. SSIM is against the true render of the scene in the requested
+style; a style counts as matched if, of the true renders in all seven looks, the one with the nearest colours is of
+that style.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 
 import torch
 
@@ -36,23 +37,24 @@ def held_out(scenes: int) -> Footage:
 
 
 def seconds_of_a_run(nets: Nets, footage: Footage) -> float:
-    """A run alone, with one control: encoding, denoising, decoding."""
+    """Seconds of one run with one control: encoding, denoising, decoding."""
     request = requests(footage, {"edge": 1.0})[0]
     begin = time.perf_counter()
     generate(nets, [request])
     return time.perf_counter() - begin
 
 
-def main() -> None:
-    """The command line."""
+def main(arguments: Sequence[str] | None = None, nets: Nets | None = None, footage: Footage | None = None) -> None:
+    """Measure and print. The embedded model and held-out scenes are used unless others are given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=12)
+    parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=list(ROWS), help="of the table")
     parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
-    nets, footage = load_nets(), held_out(args.scenes)
+    nets, footage = nets or load_nets(), footage or held_out(args.scenes)
     print(f"{args.scenes} scenes, {STEPS} steps, guidance {GUIDANCE}, {args.threads} threads")
-    print(table(judge(nets, footage, tuple(ROWS))))
+    print(table(judge(nets, footage, tuple(args.rows))))
     print(f"one run alone, edge: {seconds_of_a_run(nets, footage):.1f} s")
 
 

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,10 @@ def _port(process: subprocess.Popen[str]) -> int:
 
 
 def _connect(port: int, video: Path) -> Submit:
-    connection = http.client.HTTPConnection("127.0.0.1", port)
+    return _submit_over(http.client.HTTPConnection("127.0.0.1", port), video)
 
+
+def _submit_over(connection: http.client.HTTPConnection, video: Path) -> Submit:
     def submit(run: dict[str, Any]) -> None:
         body = run | {"inputs": dict.fromkeys(run["inputs"], str(video))}
         connection.request("POST", "/v1/videos", json.dumps(body), {"Content-Type": "application/json"})
@@ -98,14 +101,15 @@ def _connect(port: int, video: Path) -> Submit:
 
 def _wait_for_first(port: int, video: Path) -> None:
     """Submit the backlog, and wait until the worker has finished a run."""
-    submit = _connect(port, video)
-    for count in range(BACKLOG):
-        submit(request(-1, count))
+    with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        submit = _submit_over(connection, video)
+        for count in range(BACKLOG):
+            submit(request(-1, count))
     while not _ask(port, "GET", "/v1/queue")["counts"].get("succeeded"):
         time.sleep(0.2)
 
 
 def _ask(port: int, method: str, path: str) -> Any:
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    connection.request(method, path)
-    return json.loads(connection.getresponse().read())
+    with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        connection.request(method, path)
+        return json.loads(connection.getresponse().read())

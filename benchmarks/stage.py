@@ -1,10 +1,10 @@
-"""A service whose engine acts: `python -m benchmarks.stage serve HOME` and, started by that, `... worker HOME N`.
+"""A service with the simulated engine: `python -m benchmarks.stage serve HOME`, which starts `... worker HOME N`.
 
-The engine is the replay engine on real time; it writes real videos of two frames, each in its run's own colour.
-The environment sets the scene: STAGE_STEP and STAGE_LOAD are the seconds of a denoising step and of a model load,
-STAGE_BUSY those for which a locked ledger is waited for, STAGE_WORKERS counts the workers, STAGE_MOST the runs
-that a batch may have. A file HOME/full stands for a disk that is full. A run whose prompt begins with "poison"
-kills its worker as its video is written, one whose prompt begins with "broken" fails there.
+The simulated engine runs on real time and writes real videos of two frames, each in its run's own colour. The
+environment configures it: STAGE_STEP and STAGE_LOAD are the seconds of a denoising step and of a model load,
+STAGE_BUSY is the time for which the service waits for a locked ledger, STAGE_WORKERS the number of workers,
+STAGE_MOST the maximum of runs in a batch. A file HOME/full stands for a full disk. A run whose prompt begins with
+"poison" kills its worker as its video is written, one whose prompt begins with "broken" fails there.
 """
 
 from __future__ import annotations
@@ -67,19 +67,19 @@ PRIOR = CostModel(
 
 
 class RealClock:
-    """Time as it is."""
+    """Real time."""
 
     def now(self) -> float:
-        """Seconds."""
+        """Seconds of a monotonic clock."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for so many seconds."""
         time.sleep(seconds)
 
 
 def colour_of(run: Run) -> tuple[int, int, int]:
-    """The colour that stands for a run's own video."""
+    """The colour of a run's video, from its fingerprint."""
     red, green, blue = bytes.fromhex(run.fingerprint[:6])
     return red, green, blue
 
@@ -108,20 +108,20 @@ def make_run(
 
 
 def make_input(path: Path) -> Path:
-    """A grey video."""
+    """Write a grey video."""
     write_video(path, np.full((FRAMES, SIZE, SIZE, 3), 128, np.uint8), FPS)
     return path
 
 
-class Actor:
-    """What the engine does that a script cannot say."""
+class StageBehaviour:
+    """Writes videos and injects the faults that prompts ask for."""
 
     def __init__(self, home: ServiceHome, step: float) -> None:
         self._home = home
         self._step = step
 
     def write(self, job: Job, shape: Shape) -> None:
-        """Leave a run's video, unless the disk is full or the run is poison."""
+        """Write a run's video, unless the disk is full or the prompt asks for a fault."""
         if job.run.prompt.startswith("poison"):
             os.kill(os.getpid(), signal.SIGKILL)
         if job.run.prompt.startswith("broken"):
@@ -134,7 +134,7 @@ class Actor:
         write_video(job.folder / OUTPUT, frames, FPS, metadata={FINGERPRINT: job.run.fingerprint})
 
     def step_seconds(self, _runs: int) -> float:
-        """Seconds of a step, however many runs take it."""
+        """Seconds of a step, for any number of runs."""
         return self._step
 
 
@@ -143,10 +143,10 @@ def _seconds(name: str, default: float) -> float:
 
 
 def be_worker(home: ServiceHome, number: int) -> int:
-    """Be one of the service's workers."""
-    actor = Actor(home, _seconds("STAGE_STEP", 0.01))
+    """Run one of the service's workers."""
+    behaviour = StageBehaviour(home, _seconds("STAGE_STEP", 0.01))
     most = os.environ.get("STAGE_MOST")
-    script = SimulatedBehaviour(actor.write, _seconds("STAGE_LOAD", 0.0), actor.step_seconds, lag=1)
+    script = SimulatedBehaviour(behaviour.write, _seconds("STAGE_LOAD", 0.0), behaviour.step_seconds, lag=1)
     service = WorkerSettings(
         SchedulerSettings(rules=FlushRules(seconds=1.0, runs=32, quiet=0.1)),
         DispatchSettings(
@@ -157,14 +157,14 @@ def be_worker(home: ServiceHome, number: int) -> int:
         forecast_every=1.0,
     )
 
-    def hire() -> LoadedEngine:
+    def load_engine() -> LoadedEngine:
         return LoadedEngine(SimulatedEngine(TRAITS, script, RealClock()), PRIOR)
 
-    return run_worker(home, number, hire, service, busy=_seconds("STAGE_BUSY", 15.0))
+    return run_worker(home, number, load_engine, service, busy=_seconds("STAGE_BUSY", 15.0))
 
 
 def be_server(home: ServiceHome) -> int:
-    """Be the service, until told to stop."""
+    """Run the service until a signal ends it."""
     over = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
@@ -185,8 +185,8 @@ def be_server(home: ServiceHome) -> int:
 
 
 def main() -> int:
-    """Play a part."""
-    parser = argparse.ArgumentParser(description="A service whose engine acts.")
+    """Run the server or a worker."""
+    parser = argparse.ArgumentParser(description="A service with the simulated engine.")
     parser.add_argument("part", choices=("serve", "worker"))
     parser.add_argument("home", type=Path)
     parser.add_argument("number", type=int, nargs="?", default=0)
