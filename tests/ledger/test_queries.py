@@ -132,7 +132,7 @@ def test_changes_after_an_id_are_returned(ledger: Ledger) -> None:
 
 def test_known_runs_are_read_by_id(ledger: Ledger) -> None:
     ledger.runs.submit([make_run("waits"), make_run("held"), make_run("done")])
-    ledger.runs.settle(["done"], State.SUCCEEDED, "made")
+    ledger.runs.set_state(["done"], State.SUCCEEDED, "made")
     claim(ledger, "held")
 
     assert set(ledger.queries.records(["waits", "done", "unknown"])) == {"waits", "done"}

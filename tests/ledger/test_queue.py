@@ -38,12 +38,12 @@ def test_expired_lease_requeues_the_run_and_its_attempt_cannot_finish(ledger: Le
     assert ledger.queries.states() == {State.QUEUED: 1, State.SUCCEEDED: 1}
 
 
-def test_reclaiming_from_everyone_requeues_all_held_runs(ledger: Ledger) -> None:
+def test_reclaiming_from_every_worker_requeues_all_held_runs(ledger: Ledger) -> None:
     ledger.runs.submit([make_run("a"), make_run("b"), make_run("c")])
     claim(ledger, "a", "b")
     ledger.attempts.begin(["a"])
 
-    assert ledger.queue.reclaim("gone", everyone=True) == ["a", "b"]
+    assert ledger.queue.reclaim("gone", every_worker=True) == ["a", "b"]
 
     assert ledger.queries.states() == {State.QUEUED: 3}
 
@@ -77,8 +77,8 @@ def test_claimed_runs_join_a_running_batch(ledger: Ledger) -> None:
 def test_deferred_run_fails_after_the_last_attempt(ledger: Ledger) -> None:
     ledger.runs.submit([make_run("a")])
 
-    assert ledger.queue.defer(["a"], "no device", 5, most=2) == []
-    assert ledger.queue.defer(["a"], "no device", 5, most=2) == ["a"]
+    assert ledger.queue.defer(["a"], "no device", 5, max_failures=2) == []
+    assert ledger.queue.defer(["a"], "no device", 5, max_failures=2) == ["a"]
 
     assert run_states(ledger) == {"a": State.FAILED}
 

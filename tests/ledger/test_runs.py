@@ -19,7 +19,7 @@ from tests.support.runs import resolved
 
 def test_same_request_changes_nothing_and_another_is_queued_again(ledger: Ledger) -> None:
     ledger.runs.submit([make_run("a"), make_run("b")])
-    ledger.runs.settle(["a", "b"], State.SUCCEEDED, "made")
+    ledger.runs.set_state(["a", "b"], State.SUCCEEDED, "made")
 
     again = ledger.runs.submit([make_run("a"), make_run("b", prompt="other"), make_run("c")])
 
@@ -43,7 +43,7 @@ def test_more_runs_than_one_statement_takes_are_submitted(ledger: Ledger) -> Non
     runs = [make_run(f"r{index}") for index in range(1201)]  # more than two statements' worth
 
     assert ledger.runs.submit(runs) == Submitted(1201, 0, 0)
-    ledger.runs.settle([run.id for run in runs], State.CANCELLED, "not wanted any more")
+    ledger.runs.set_state([run.id for run in runs], State.CANCELLED, "not wanted any more")
 
     assert ledger.queries.states() == {State.CANCELLED: 1201}
 
@@ -103,7 +103,7 @@ def test_submission_is_stored_with_the_run(ledger: Ledger) -> None:
 
 def test_waiting_run_is_cancelled_at_once_and_held_run_when_released(ledger: Ledger) -> None:
     ledger.runs.submit([make_run("waits"), make_run("runs"), make_run("done"), make_run("dies")])
-    ledger.runs.settle(["done"], State.SUCCEEDED, "made")
+    ledger.runs.set_state(["done"], State.SUCCEEDED, "made")
     held = claim(ledger, "runs").attempts["runs"]
     claim(ledger, "dies", worker="w2")
 
@@ -141,7 +141,7 @@ def test_run_that_finishes_before_its_cancellation_has_succeeded(ledger: Ledger)
 def test_retry_clears_the_failures(ledger: Ledger) -> None:
     ledger.runs.submit([make_run("bad"), make_run("good"), make_run("off")])
     ledger.attempts.finish(claim(ledger, "bad").attempts["bad"], State.FAILED, "broke", failure=True)
-    ledger.runs.settle(["good"], State.SUCCEEDED, "made")
+    ledger.runs.set_state(["good"], State.SUCCEEDED, "made")
     ledger.runs.cancel(["off"])
 
     assert sorted(ledger.runs.retry(["bad", "good", "off", "unknown"])) == ["bad", "off"]
@@ -153,7 +153,7 @@ def test_retry_clears_the_failures(ledger: Ledger) -> None:
 
 def test_reprioritised_run_is_read_with_its_new_priority(ledger: Ledger) -> None:
     ledger.runs.submit([make_run("a"), make_run("b"), make_run("done")])
-    ledger.runs.settle(["done"], State.SUCCEEDED, "made")
+    ledger.runs.set_state(["done"], State.SUCCEEDED, "made")
 
     assert ledger.runs.reprioritise(["b", "done"], Priority.URGENT) == ["b"]
 

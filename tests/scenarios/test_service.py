@@ -394,7 +394,7 @@ def test_after_an_error_that_may_have_harmed_the_process_a_fresh_one_tries_them_
 def test_a_finished_output_counts_though_its_worker_died_before_it_said_so(world: World) -> None:
     world.submit(world.run("a"))
     world.serve()
-    world.ledger.runs.settle(["a"], State.QUEUED, "as if its worker had died after publishing it")
+    world.ledger.runs.set_state(["a"], State.QUEUED, "as if its worker had died after publishing it")
 
     world.serve()
 
@@ -491,7 +491,7 @@ def test_a_silent_workers_runs_are_taken_back_and_it_leaves_no_trace(world: Worl
     frozen = world.worker()
 
     def usurp() -> None:  # as if the first worker had been frozen, and its lease had run out
-        world.ledger.queue.reclaim("its worker was silent for too long", everyone=True)
+        world.ledger.queue.reclaim("its worker was silent for too long", every_worker=True)
         world.ledger.runs.cancel(["a"])
 
     world.clock.at(7.5, usurp)

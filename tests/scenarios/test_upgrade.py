@@ -134,7 +134,7 @@ def test_service_continues_where_the_earlier_version_was_killed(world: World) ->
     before = made.stat().st_mtime_ns
     world.clock.time += 60
 
-    world.ledger.queue.reclaim("the service was started again", everyone=True)
+    world.ledger.queue.reclaim("the service was started again", every_worker=True)
     world.serve()
 
     ended = SERVICE | {"to-cancel": State.CANCELLED}

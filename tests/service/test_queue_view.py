@@ -101,6 +101,6 @@ def test_reason_without_a_working_worker_or_queue(ledger: Ledger, reader: QueueV
 def test_preempted_run_names_the_cause(ledger: Ledger, reader: QueueViewReader) -> None:
     ledger.workers.report("w", WorkerState.WORKING, forecast=FORECAST)
     assert ledger.queue.claim(["b"], BatchFacts("replay", Shape(32, 32, 2), 10.0, 0), "w", 60)
-    ledger.runs.settle(["b"], State.PREEMPTED, "preempted by an urgent run")
+    ledger.runs.set_state(["b"], State.PREEMPTED, "preempted by an urgent run")
     reason, seconds = reader.wait_of(record(ledger, "b"))
     assert (reason, seconds) == ("preempted by an urgent run; behind 41 runs that start earlier; edge", 10.0)

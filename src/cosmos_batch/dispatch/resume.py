@@ -28,7 +28,7 @@ def resume(runs: Sequence[ResolvedRun], context: DispatchContext) -> None:
     """
     if problems := obstacles(runs, context.folder):
         raise InputError(problems)
-    if reclaimed := context.ledger.queue.reclaim("the process that had it is gone", everyone=True):
+    if reclaimed := context.ledger.queue.reclaim("the process that had it is gone", every_worker=True):
         context.events.noted(f"an earlier process ended before it was done: {len(reclaimed)} runs wait again")
     context.ledger.runs.submit(runs)
     known = {status.id: status for status in context.ledger.queries.statuses()}
@@ -64,7 +64,7 @@ class _Findings:
 
     def settle(self, context: DispatchContext) -> None:
         context.folder.delete_checkpoints(self.done)
-        context.ledger.runs.settle(self.found, State.SUCCEEDED, "its finished output was found")
+        context.ledger.runs.set_state(self.found, State.SUCCEEDED, "its finished output was found")
         for reason in sorted(set(self.again.values())):
             ids = [id_ for id_, why in self.again.items() if why == reason]
-            context.ledger.runs.settle(ids, State.QUEUED, reason)
+            context.ledger.runs.set_state(ids, State.QUEUED, reason)

@@ -18,23 +18,23 @@ DIED = "its worker died"  # the start of the cause of an attempt that a crash en
 class SqlCrashes(Component):
     """Records crashes of workers and quarantines the runs that cause them."""
 
-    def requeue_dead_worker(self, worker: str, how: str, running: Mapping[str, int]) -> dict[str, str]:
+    def requeue_dead_worker(self, worker: str, cause: str, running: Mapping[str, int]) -> dict[str, str]:
         """Requeue the runs of a dead worker, and count the crash for the runs that its engine was executing.
 
-        `how`: the cause of death. `running`: the runs in the engine, each with its denoising steps done; empty if
+        `cause`: of the death. `running`: the runs in the engine, each with its denoising steps done; empty if
         the worker died outside the engine. Returns the quarantined runs, now FAILED, with the reason.
         """
         with self._db.write() as connection:
             mine = and_(attempts.c.ended.is_(None), attempts.c.worker == worker)
-            requeue_attempts(self._db, connection, mine, f"{DIED} ({how})")
-            return self._count_crash(connection, running, how)
+            requeue_attempts(self._db, connection, mine, f"{DIED} ({cause})")
+            return self._count_crash(connection, running, cause)
 
-    def record_crash(self, running: Mapping[str, int], how: str) -> dict[str, str]:
+    def record_crash(self, running: Mapping[str, int], cause: str) -> dict[str, str]:
         """Count a crash for requeued runs; the parameters and the result are those of `requeue_dead_worker`."""
         with self._db.write() as connection:
-            return self._count_crash(connection, running, how)
+            return self._count_crash(connection, running, cause)
 
-    def _count_crash(self, connection: Connection, running: Mapping[str, int], how: str) -> dict[str, str]:
+    def _count_crash(self, connection: Connection, running: Mapping[str, int], cause: str) -> dict[str, str]:
         alone = len(running) == 1
         query = select(runs.c.id, runs.c.crashes, runs.c.lone_crashes, runs.c.crash_step)
         rows = connection.execute(query.where(runs.c.id.in_(running), runs.c.state.in_(WAITING))).all()
@@ -42,7 +42,7 @@ class SqlCrashes(Component):
         for row in rows:
             others = _crashes_without(connection, row.id) if alone else 0
             history = CrashHistory(row.crashes, row.lone_crashes, row.crash_step, others)
-            reason = quarantine_reason(history, running[row.id], alone, how)
+            reason = quarantine_reason(history, running[row.id], alone, cause)
             values = {"crashes": row.crashes + 1, "lone_crashes": row.lone_crashes + alone}
             if alone:
                 values["crash_step"] = running[row.id]

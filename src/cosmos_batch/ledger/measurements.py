@@ -28,16 +28,16 @@ class SqlMeasurements(Component):
         with self._db.write() as connection:
             connection.execute(insert(measurements).values(row))
 
-    def latest(self, engine: str, device: str, most: int | None = None) -> list[Measurement]:
-        """Return the latest measurements of an engine on a device, at most `most`, oldest first."""
+    def latest(self, engine: str, device: str, limit: int | None = None) -> list[Measurement]:
+        """Return the latest measurements of an engine on a device, at most `limit`, oldest first."""
         mine = (measurements.c.engine == engine, measurements.c.device == device)
-        query = select(measurements.c.facts).where(*mine).order_by(measurements.c.id.desc()).limit(most)
+        query = select(measurements.c.facts).where(*mine).order_by(measurements.c.id.desc()).limit(limit)
         with self._db.read() as connection:
             return [Measurement(**facts) for facts in reversed(list(connection.scalars(query)))]
 
-    def add_limit(self, engine: str, device: str, shape: Shape, most: int) -> None:
-        """Store that at most `most` runs of a shape fit in the memory of a device."""
-        row = {"engine": engine, "device": device, **asdict(shape), "max_runs": most, "at": self._db.clock()}
+    def add_limit(self, engine: str, device: str, shape: Shape, max_runs: int) -> None:
+        """Store that at most `max_runs` runs of a shape fit in the memory of a device."""
+        row = {"engine": engine, "device": device, **asdict(shape), "max_runs": max_runs, "at": self._db.clock()}
         with self._db.write() as connection:
             connection.execute(insert(limits).values(row))
 
@@ -48,7 +48,8 @@ class SqlMeasurements(Component):
         query = select(*size, func.min(limits.c.max_runs)).where(*mine).group_by(*size)
         with self._db.read() as connection:
             return {
-                Shape(width, height, frames): most for width, height, frames, most in connection.execute(query)
+                Shape(width, height, frames): max_runs
+                for width, height, frames, max_runs in connection.execute(query)
             }
 
     def add_counters(self, more: Mapping[tuple[str, str], float]) -> None:

@@ -34,7 +34,7 @@ class RunStore(Protocol):
         """Add runs. A known id with other settings is queued again, unless a worker holds that run."""
         ...
 
-    def settle(self, ids: Sequence[str], state: State, reason: str) -> None:
+    def set_state(self, ids: Sequence[str], state: State, reason: str) -> None:
         """Set the state of runs that no worker holds; QUEUED clears their failures."""
         ...
 
@@ -83,15 +83,18 @@ class RunQueue(Protocol):
         """Return the ids of runs that a worker holds and that are to be cancelled."""
         ...
 
-    def defer(self, ids: Sequence[str], reason: str, wait: float, most: int) -> list[str]:
+    def defer(self, ids: Sequence[str], reason: str, wait: float, max_failures: int) -> list[str]:
         """Count a failure of waiting runs and keep them waiting for `wait` seconds.
 
-        Returns the ids of runs that had their `most`-th failure: they are FAILED.
+        Returns the ids of runs that had their `max_failures`-th failure: they are FAILED.
         """
         ...
 
-    def reclaim(self, reason: str, *, everyone: bool = False, worker: str = "") -> list[str]:
-        """Requeue runs whose lease has run out, or all held runs of `worker`, or of `everyone`. Returns ids."""
+    def reclaim(self, reason: str, *, every_worker: bool = False, worker: str = "") -> list[str]:
+        """Requeue the runs whose lease has run out. Returns their ids.
+
+        With `worker`, all runs that this worker holds; with `every_worker`, all held runs.
+        """
         ...
 
     def remaining_seconds(self) -> dict[str, float]:
@@ -141,14 +144,14 @@ class AttemptStore(Protocol):
 class CrashStore(Protocol):
     """Records crashes of workers and quarantines the runs that cause them."""
 
-    def requeue_dead_worker(self, worker: str, how: str, running: Mapping[str, int]) -> dict[str, str]:
+    def requeue_dead_worker(self, worker: str, cause: str, running: Mapping[str, int]) -> dict[str, str]:
         """Requeue the runs of a dead worker and count the crash for the `running` ones (id -> steps done).
 
         Returns the quarantined runs with the reason.
         """
         ...
 
-    def record_crash(self, running: Mapping[str, int], how: str) -> dict[str, str]:
+    def record_crash(self, running: Mapping[str, int], cause: str) -> dict[str, str]:
         """Count a crash for waiting runs (id -> steps done). Returns the quarantined runs with the reason."""
         ...
 
@@ -160,12 +163,12 @@ class MeasurementStore(Protocol):
         """Store the measurement of a model load or a batch."""
         ...
 
-    def latest(self, engine: str, device: str, most: int | None = None) -> list[Measurement]:
-        """Return the latest measurements of an engine on a device, at most `most`, oldest first."""
+    def latest(self, engine: str, device: str, limit: int | None = None) -> list[Measurement]:
+        """Return the latest measurements of an engine on a device, at most `limit`, oldest first."""
         ...
 
-    def add_limit(self, engine: str, device: str, shape: Shape, most: int) -> None:
-        """Store that at most `most` runs of a shape fit in the memory of a device."""
+    def add_limit(self, engine: str, device: str, shape: Shape, max_runs: int) -> None:
+        """Store that at most `max_runs` runs of a shape fit in the memory of a device."""
         ...
 
     def limits(self, engine: str, device: str) -> dict[Shape, int]:

@@ -127,26 +127,29 @@ class SqlQueue(Component):
         with self._db.read() as connection:
             return list(connection.scalars(query))
 
-    def reclaim(self, reason: str, *, everyone: bool = False, worker: str = "") -> list[str]:
-        """Requeue runs whose lease has run out, or all held runs of `worker`, or of `everyone`. Returns ids."""
+    def reclaim(self, reason: str, *, every_worker: bool = False, worker: str = "") -> list[str]:
+        """Requeue the runs whose lease has run out. Returns their ids.
+
+        With `worker`, all runs that this worker holds; with `every_worker`, all held runs.
+        """
         lapsed: ColumnElement[bool] = attempts.c.ended.is_(None)
         if worker:
             lapsed = and_(lapsed, attempts.c.worker == worker)
-        elif not everyone:
+        elif not every_worker:
             lapsed = and_(lapsed, attempts.c.lease_until < self._db.clock())
         with self._db.write() as connection:
             return requeue_attempts(self._db, connection, lapsed, reason)
 
-    def defer(self, ids: Sequence[str], reason: str, wait: float, most: int) -> list[str]:
+    def defer(self, ids: Sequence[str], reason: str, wait: float, max_failures: int) -> list[str]:
         """Count a failure of waiting runs that could not begin, and keep them waiting for `wait` seconds.
 
-        Returns the ids of runs that had their `most`-th failure: they are FAILED.
+        Returns the ids of runs that had their `max_failures`-th failure: they are FAILED.
         """
         with self._db.write() as connection:
             mine = and_(runs.c.id.in_(ids), runs.c.state.in_(WAITING))
             rows = connection.execute(select(runs.c.id, runs.c.failures).where(mine)).all()
-            spent = [row.id for row in rows if row.failures + 1 >= most]
-            again = [row.id for row in rows if row.failures + 1 < most]
+            spent = [row.id for row in rows if row.failures + 1 >= max_failures]
+            again = [row.id for row in rows if row.failures + 1 < max_failures]
             counted = {"failures": runs.c.failures + 1, "not_before": self._db.clock() + wait}
             for state, chunk in ((State.FAILED, spent), (State.QUEUED, again)):
                 if chunk:

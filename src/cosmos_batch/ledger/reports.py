@@ -55,10 +55,10 @@ class SqlReports(Component):
             for i, start in enumerate(starts)
         ]
 
-    def predictions(self, most: int = 200) -> list[Prediction]:
-        """Return the latest `most` batches with a prediction and a measurement, oldest first."""
+    def predictions(self, limit: int = 200) -> list[Prediction]:
+        """Return the latest `limit` batches with a prediction and a measurement, oldest first."""
         query = select(measurements.c.batch, measurements.c.facts, measurements.c.at)
-        query = query.where(measurements.c.batch.is_not(None)).order_by(measurements.c.id.desc()).limit(most)
+        query = query.where(measurements.c.batch.is_not(None)).order_by(measurements.c.id.desc()).limit(limit)
         with self._db.read() as connection:
             rows = connection.execute(query).all()
         return [
@@ -74,8 +74,8 @@ class SqlReports(Component):
             rows = connection.execute(query.group_by(batches.c.size).order_by(batches.c.size))
             return {row[0]: row[1] for row in rows}
 
-    def run_times(self, since: float, most: int = 10_000) -> list[RunTimes]:
-        """Return the times of runs that succeeded since `since` (seconds since 1970), the latest `most`."""
+    def run_times(self, since: float, limit: int = 10_000) -> list[RunTimes]:
+        """Return the times of runs that succeeded since `since` (seconds since 1970), the latest `limit`."""
         tries = attempts.alias()
         first = select(func.min(tries.c.started)).where(tries.c.run == runs.c.id).scalar_subquery()
         waited = first - runs.c.created
@@ -84,7 +84,7 @@ class SqlReports(Component):
             .join(runs, runs.c.id == attempts.c.run)
             .where(attempts.c.ended >= since, attempts.c.outcome == State.SUCCEEDED)
             .order_by(attempts.c.ended.desc())
-            .limit(most)
+            .limit(limit)
         )
         with self._db.read() as connection:
             return [RunTimes(row.waited, row.took) for row in connection.execute(query)]

@@ -124,7 +124,7 @@ class SqlRuns(Component):
         if connection.execute(query.values(**self._request_row(run) | cleared)).rowcount:
             self._db.record(connection, [run.id], State.QUEUED, "asked for with other settings")
 
-    def settle(self, ids: Sequence[str], state: State, reason: str) -> None:
+    def set_state(self, ids: Sequence[str], state: State, reason: str) -> None:
         """Set the state of runs that no worker holds; QUEUED clears their failures."""
         cleared = {"failures": 0, **_NO_CRASHES} if state == State.QUEUED else {}
         with self._db.write() as connection:

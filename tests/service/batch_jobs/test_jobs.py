@@ -44,7 +44,7 @@ def advanced(client: TestClient, batch_id: str) -> dict[str, Any]:
 def finish(ledger: Ledger, outcomes: dict[str, State]) -> None:
     """End runs without a worker."""
     for run, state in outcomes.items():
-        ledger.runs.settle([run], state, "ended by the test")
+        ledger.runs.set_state([run], state, "ended by the test")
 
 
 def result_lines(client: TestClient, file_id: str) -> list[dict[str, Any]]:

@@ -219,7 +219,7 @@ class AttemptRecorder:
             case LaunchFailed():
                 self._launch_failed(outcome)
             case Refused():
-                self._context.ledger.runs.settle([outcome.run_id], State.FAILED, outcome.reason)
+                self._context.ledger.runs.set_state([outcome.run_id], State.FAILED, outcome.reason)
             case Noted():
                 self._context.events.noted(outcome.message)
             case EngineBroke():

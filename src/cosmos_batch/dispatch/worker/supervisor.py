@@ -116,7 +116,7 @@ class Supervisor:
 
     def _take_over(self) -> None:
         """Requeue every claimed run, close the records of earlier workers, set the queue's mode."""
-        requeued = self._ledger.queue.reclaim("the service was started anew", everyone=True)
+        requeued = self._ledger.queue.reclaim("the service was started anew", every_worker=True)
         self._ledger.workers.close()
         if self._on_start is not OnStart.KEEP:
             self._ledger.settings.set_mode(Mode.RUNNING if self._on_start is OnStart.RUN else Mode.PAUSED)
