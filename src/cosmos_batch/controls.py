@@ -15,7 +15,7 @@ ControlName = Literal["edge", "vis", "depth", "seg", "keypoint", "hdmap", "lidar
 
 
 class Derivation(Enum):
-    """How the video of a control is made from the input video, where the run gives none."""
+    """The method by which a control's video is made from the input video, where the run gives none."""
 
     PIXELS = "pixels"  # computed from the pixels, by a preset: media/controls/pixels.py
     MODEL = "model"  # estimated by a depth or segmentation model: media/controls/estimators.py

@@ -116,7 +116,7 @@ def test_bad_record_is_a_problem(write: Write, record: Any, field: str, found: s
 GOOD = json.dumps(minimal())
 
 BAD_FILES = [
-    # name, good runs, content, line, what is said
+    # name, good runs, content, line, words of the message
     ("empty.jsonl", 0, "", None, "is empty"),
     ("blank.json", 0, " \n\n", None, "is empty"),
     ("none.json", 0, "[]", None, "holds no runs"),

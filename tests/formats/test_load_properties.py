@@ -1,4 +1,4 @@
-"""What holds for any file, whatever stands in it."""
+"""Properties of the reader that hold for any file content."""
 
 from __future__ import annotations
 

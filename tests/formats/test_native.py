@@ -75,14 +75,14 @@ def test_missing_settings_stay_unset(write: Write) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "ids"),
     [
-        # An object alone is named after its file; in company its line or place is added.
+        # An object alone is named after its file; beside others its line or position is added.
         ("night.json", json.dumps(minimal()), ["night"]),
         ("night.json", json.dumps(minimal(), indent=2), ["night"]),
         ("list.json", json.dumps([minimal(), minimal()], indent=1), ["list-1", "list-2"]),
         ("list.json", json.dumps([minimal(), minimal()]), ["list-1", "list-2"]),
         ("runs.json", json.dumps({"runs": [minimal(), minimal(id="a")]}), ["runs-1", "a"]),
         ("one.jsonl", json.dumps(minimal()), ["one-1"]),
-        # Lines are told by content: the name does not matter.
+        # Lines are detected by content: the name does not matter.
         ("lines.txt", f"{json.dumps(minimal())}\n{json.dumps(minimal())}\n", ["lines-1", "lines-2"]),
         # Blank lines count, so that an id names the line that an editor shows.
         ("gaps.jsonl", f"\n{json.dumps(minimal())}\n  \n\n{json.dumps(minimal())}", ["gaps-2", "gaps-5"]),

@@ -17,7 +17,7 @@ COLOURS = {"input": (200, 30, 30), "edge": (30, 200, 30), "output": (30, 30, 200
 
 @pytest.fixture
 def row(tmp_path: Path) -> SheetRow:
-    """Videos of one colour each, so that a cell can be told by its colour."""
+    """Videos of one colour each, so that a cell is identified by its colour."""
     for name, colour in COLOURS.items():
         write_video(tmp_path / f"{name}.mp4", np.full((3, 90, 160, 3), colour, np.uint8), 8, lossless=True)
     return SheetRow(
@@ -36,7 +36,7 @@ def columns_of(sheet: Frames, colour: tuple[int, int, int]) -> tuple[int, int]:
     return int(found[0]), int(found[-1]) + 1
 
 
-def test_a_row_has_input_control_and_output_from_left_to_right(row: SheetRow) -> None:
+def test_row_has_input_control_and_output_from_left_to_right(row: SheetRow) -> None:
     sheet = draw_sheet([row])
 
     places = [columns_of(sheet, COLOURS[name]) for name in ("input", "edge", "output")]
@@ -45,14 +45,14 @@ def test_a_row_has_input_control_and_output_from_left_to_right(row: SheetRow) ->
     assert all(right - left == 200 for left, right in places)
 
 
-def test_cells_stand_under_each_other(row: SheetRow) -> None:
+def test_cells_are_aligned_in_columns(row: SheetRow) -> None:
     one, three = draw_sheet([row]), draw_sheet([row, row, row])
 
     assert one.shape[1] == three.shape[1]
     assert columns_of(one, COLOURS["edge"]) == columns_of(three, COLOURS["edge"])
 
 
-def test_the_middle_frame_is_shown(tmp_path: Path) -> None:
+def test_middle_frame_is_shown(tmp_path: Path) -> None:
     frames = np.zeros((5, 90, 160, 3), np.uint8)
     frames[2] = COLOURS["output"]
     write_video(tmp_path / "output.mp4", frames, 8, lossless=True)

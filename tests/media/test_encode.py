@@ -16,7 +16,7 @@ from cosmos_batch.media.video import Frames, probe, read_frames, read_metadata
 from tests.support.clips import clip, moving
 
 
-def test_lossless_pixels_come_back_exactly(tmp_path: Path) -> None:
+def test_lossless_pixels_read_back_exactly(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (4, 33, 47, 3)).astype(np.uint8)
 
     write_video(tmp_path / "a.mp4", noise, 24, lossless=True)
@@ -45,7 +45,7 @@ def test_rate_and_count_are_kept(tmp_path: Path, count: int, fps: float | Fracti
     assert facts.fps == pytest.approx(float(fps), rel=1e-6)
 
 
-def test_metadata_comes_back(tmp_path: Path) -> None:
+def test_metadata_reads_back(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", moving(2), 8, metadata={"some_key": "1f2e", "comment": "café ☕"})
 
     assert read_metadata(tmp_path / "a.mp4").items() >= {"some_key": "1f2e", "comment": "café ☕"}.items()
@@ -58,7 +58,7 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
-def test_what_else_lies_in_memory_changes_no_byte(tmp_path: Path) -> None:
+def test_other_memory_changes_no_byte(tmp_path: Path) -> None:
     """The pictures' rows are no multiple of what a processor with AVX-512 reads at once."""
     frames, dice, seen = moving(17, 160, 96), np.random.default_rng(0), set()
     for value in range(40):
@@ -77,7 +77,7 @@ def test_frames_may_come_one_by_one(tmp_path: Path) -> None:
     assert np.array_equal(read_frames(tmp_path / "a.mp4"), moving(3))
 
 
-def test_a_failure_midway_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_failed_write_leaves_the_old_file_alone(tmp_path: Path) -> None:
     before = clip(tmp_path / "a.mp4").read_bytes()
 
     def breaking() -> Iterator[Frames]:
@@ -91,7 +91,7 @@ def test_a_failure_midway_leaves_the_old_file_and_nothing_else(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path: Path) -> None:
+def test_full_disk_leaves_no_file(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (4, 48, 64, 3)).astype(np.uint8)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # the kernel refuses what lies beyond
@@ -107,7 +107,7 @@ def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("folder", "message"), [("missing", "its folder does not exist"), ("file", "its folder is not a folder")]
 )
-def test_a_folder_that_is_none_is_said(tmp_path: Path, folder: str, message: str) -> None:
+def test_missing_folder_is_a_storage_error(tmp_path: Path, folder: str, message: str) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(StorageError, match=message):
@@ -123,6 +123,6 @@ def test_no_frames_are_no_video(tmp_path: Path) -> None:
     "frames",
     [moving(2).astype(np.float32), moving(2)[..., 0], [moving(1)[0], moving(1, 32, 32)[0]]],
 )
-def test_what_is_not_a_row_of_rgb_pictures_is_a_mistake_of_the_caller(tmp_path: Path, frames: Frames) -> None:
+def test_frames_of_another_type_are_a_value_error(tmp_path: Path, frames: Frames) -> None:
     with pytest.raises(ValueError, match="frame"):
         write_video(tmp_path / "a.mp4", frames, 8)

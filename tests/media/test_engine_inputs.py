@@ -1,4 +1,4 @@
-"""What an engine is given: every video of a run at one size and one length."""
+"""Inputs of an engine: every video of a run at one size and one length."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_input_is_cut_and_sized_or_absent(tmp_path: Path) -> None:
     assert prepare_input(run_of(edge, None), count=3, size=SIZE) is None
 
 
-def test_a_control_is_made_where_none_is_given(tmp_path: Path) -> None:
+def test_control_is_made_if_none_is_given(tmp_path: Path) -> None:
     edge = Control(name="edge", weight=1, preset="low")
     run = run_of(edge, clip(tmp_path / "in.mp4"))
 
@@ -41,7 +41,7 @@ def test_a_control_is_made_where_none_is_given(tmp_path: Path) -> None:
     assert np.array_equal(made, make_control("edge", moving()[:3], "low"))
 
 
-def test_a_given_control_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_given_control_is_used_unchanged(tmp_path: Path) -> None:
     depth = Control(name="depth", weight=1, video=str(clip(tmp_path / "depth.mp4")))
 
     given = prepare_control(run_of(depth, None), depth, count=3, size=SIZE, cache=ControlCache(tmp_path / "cache"))
@@ -50,7 +50,7 @@ def test_a_given_control_is_taken_as_it_is(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_given_seg_keeps_its_colours_when_it_is_resized(tmp_path: Path) -> None:
+def test_given_seg_keeps_its_colours_when_resized(tmp_path: Path) -> None:
     seg = Control(name="seg", weight=1, video=str(clip(tmp_path / "seg.mp4")))
 
     given = prepare_control(run_of(seg, None), seg, count=2, size=(23, 17), cache=ControlCache(tmp_path / "cache"))
@@ -58,21 +58,21 @@ def test_a_given_seg_keeps_its_colours_when_it_is_resized(tmp_path: Path) -> Non
     assert {tuple(p) for p in given.reshape(-1, 3)} <= {tuple(p) for p in moving(2).reshape(-1, 3)}
 
 
-def test_a_control_shorter_than_the_run_is_an_error(tmp_path: Path) -> None:
+def test_control_shorter_than_the_run_is_an_error(tmp_path: Path) -> None:
     depth = Control(name="depth", weight=1, video=str(clip(tmp_path / "depth.mp4", frames=2)))
 
     with pytest.raises(MediaError, match=r"depth\.mp4: 3 frames are needed and it has 2"):
         prepare_control(run_of(depth, None), depth, count=3, size=SIZE, cache=ControlCache(tmp_path / "cache"))
 
 
-def test_nothing_can_be_made_from_no_input(tmp_path: Path) -> None:
+def test_control_without_an_input_cannot_be_made(tmp_path: Path) -> None:
     edge = Control(name="edge", weight=1)
 
     with pytest.raises(MediaError, match="run r: no input video to make its edge from"):
         prepare_control(run_of(edge, None), edge, count=3, size=SIZE, cache=ControlCache(tmp_path / "cache"))
 
 
-def test_a_mask_is_read_or_absent(tmp_path: Path) -> None:
+def test_mask_is_read_or_absent(tmp_path: Path) -> None:
     cache = ControlCache(tmp_path / "cache")
     half = np.zeros((3, 48, 64, 3), np.uint8)
     half[:, :24] = 255

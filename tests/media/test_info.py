@@ -1,4 +1,4 @@
-"""How long a run is."""
+"""Number of frames and videos of a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def facts(**frames: int) -> dict[str, VideoInfo]:
     return {f"{name.rstrip('_')}.mp4": VideoInfo(64, 48, count, 8.0) for name, count in frames.items()}
 
 
-def test_the_videos_of_a_run_are_those_that_count() -> None:
+def test_videos_of_a_run_are_its_active_ones() -> None:
     assert videos_of(RUN) == ("in.mp4", "depth.mp4", "mask.mp4")
 
 
@@ -45,19 +45,19 @@ def test_frame_count(asked: int | None, lengths: dict[str, int], count: int) -> 
     assert frame_count(replace(RUN, sampling=Sampling(num_frames=asked)), facts(**lengths)) == count
 
 
-def test_a_control_shorter_than_what_is_asked_for_is_named_with_both_lengths() -> None:
+def test_control_shorter_than_num_frames_is_reported_with_both_lengths() -> None:
     run = replace(RUN, sampling=Sampling(num_frames=20))
 
     with pytest.raises(MediaError, match=r"depth\.mp4: run r asks for 20 frames and this video has 15"):
         frame_count(run, facts(in_=20, depth=15, mask=1))
 
 
-def test_a_video_longer_than_a_run_may_be_needs_a_decision() -> None:
+def test_video_above_the_limit_needs_num_frames() -> None:
     with pytest.raises(MediaError, match="at most 5000; set num_frames"):
         frame_count(RUN, facts(in_=5001, depth=6000, mask=1))
 
 
-def test_without_any_video_there_is_no_length() -> None:
+def test_run_without_videos_has_no_length() -> None:
     run = Run(id="r", prompt="snow", controls=(Control(name="edge", weight=1),))
 
     with pytest.raises(MediaError, match="names no video"):

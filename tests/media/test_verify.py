@@ -18,12 +18,12 @@ def output(tmp_path: Path) -> Path:
     return tmp_path / "output.mp4"
 
 
-def test_what_is_as_it_should_be_passes(output: Path) -> None:
+def test_expected_output_passes(output: Path) -> None:
     check_video(output, frames=17, width=160, height=96, fps=8, fingerprint="abc")
     check_video(output, frames=17, width=160, height=96, fps=8)
 
 
-def test_everything_wrong_is_said_at_once(output: Path) -> None:
+def test_all_differences_are_reported_at_once(output: Path) -> None:
     with pytest.raises(OutputError) as caught:
         check_video(output, frames=18, width=96, height=160, fps=24, fingerprint="xyz")
 
@@ -36,14 +36,14 @@ def test_everything_wrong_is_said_at_once(output: Path) -> None:
         assert part in str(caught.value)
 
 
-def test_an_output_that_names_no_run_is_not_the_runs(tmp_path: Path) -> None:
+def test_output_without_a_fingerprint_is_refused(tmp_path: Path) -> None:
     write_video(tmp_path / "output.mp4", moving(2), 8)
 
     with pytest.raises(OutputError, match="does not say for which run"):
         check_video(tmp_path / "output.mp4", frames=2, width=64, height=48, fps=8, fingerprint="abc")
 
 
-def test_a_missing_or_cut_output_does_not_pass(output: Path) -> None:
+def test_missing_or_truncated_output_is_refused(output: Path) -> None:
     whole = output.read_bytes()
     for size in range(100, len(whole), len(whole) // 12):
         output.write_bytes(whole[:size])
@@ -55,7 +55,7 @@ def test_a_missing_or_cut_output_does_not_pass(output: Path) -> None:
         check_video(output, frames=17, width=160, height=96, fps=8, fingerprint="abc")
 
 
-def test_damage_within_the_pictures_does_not_pass(output: Path) -> None:
+def test_damaged_frames_are_refused(output: Path) -> None:
     """Enough to lose the length of a picture: a decoder may well take what lies within one for another."""
     data = bytearray(output.read_bytes())
     begin = data.index(b"mdat")

@@ -1,4 +1,4 @@
-"""Reading videos: what is true of them is told, and what is wrong with them is named."""
+"""Reading videos: size, frames and rate, and errors with their cause."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from cosmos_batch.media.video import probe, read_frames, read_mask
 from tests.support.clips import clip, frameless, moving, rotated_clip, sound, timed_clip
 
 
-def test_a_video_is_probed(tmp_path: Path) -> None:
+def test_video_is_probed(tmp_path: Path) -> None:
     facts = probe(clip(tmp_path / "a.mp4", frames=7, width=64, height=48, fps=8))
 
     assert facts == VideoInfo(width=64, height=48, frames=7, fps=8.0)
 
 
-def test_frames_are_counted_where_the_container_does_not_say(tmp_path: Path) -> None:
+def test_frames_are_counted_if_the_container_gives_no_count(tmp_path: Path) -> None:
     video = timed_clip(tmp_path / "a.mkv", [0, 125, 250, 375, 500])
 
     assert probe(video).frames == 5
 
 
-def test_a_variable_frame_rate_gives_its_frames_as_they_are(tmp_path: Path) -> None:
+def test_variable_frame_rate_keeps_its_frames(tmp_path: Path) -> None:
     video = timed_clip(tmp_path / "a.mp4", [0, 10, 20, 500, 1000])
 
     assert len(read_frames(video)) == 5
@@ -48,7 +48,7 @@ def test_rotation_is_applied(tmp_path: Path, degrees: int, corner: str) -> None:
     assert f"{'left' if left else 'right'}, {'top' if top else 'bottom'}" == corner
 
 
-def test_an_image_is_a_video_of_one_frame(tmp_path: Path) -> None:
+def test_image_is_a_video_of_one_frame(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), moving(1)[0][..., ::-1])
 
     assert probe(tmp_path / "a.png").frames == 1
@@ -62,7 +62,7 @@ def test_frames_are_cut_and_stretched(tmp_path: Path) -> None:
     assert read_frames(video, count=2, size=(200, 100)).shape == (2, 100, 200, 3)
 
 
-def test_nearest_invents_no_colours(tmp_path: Path) -> None:
+def test_nearest_adds_no_colours(tmp_path: Path) -> None:
     video = clip(tmp_path / "a.mp4", frames=1)
     colours = {tuple(pixel) for pixel in moving(1).reshape(-1, 3)}
 
@@ -71,14 +71,14 @@ def test_nearest_invents_no_colours(tmp_path: Path) -> None:
     assert {tuple(pixel) for pixel in pixels} <= colours
 
 
-def test_a_video_that_is_too_short_is_named_with_both_lengths(tmp_path: Path) -> None:
+def test_short_video_is_reported_with_both_lengths(tmp_path: Path) -> None:
     video = clip(tmp_path / "short.mp4", frames=3)
 
     with pytest.raises(MediaError, match=r"short\.mp4: 5 frames are needed and it has 3"):
         read_frames(video, count=5)
 
 
-def test_a_mask_goes_from_black_0_to_white_1(tmp_path: Path) -> None:
+def test_mask_is_0_on_black_and_1_on_white(tmp_path: Path) -> None:
     picture = np.zeros((8, 8, 3), np.uint8)
     picture[:, 4:] = 255
     cv2.imwrite(str(tmp_path / "mask.png"), picture)
@@ -114,7 +114,7 @@ BAD = [
 
 @pytest.mark.parametrize(("spoil", "message"), BAD)
 @pytest.mark.parametrize("read", [probe, read_frames])
-def test_bad_files_are_named_with_what_is_wrong(
+def test_bad_files_are_errors_with_their_cause(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     spoil: Callable[[Path], object],
@@ -130,7 +130,7 @@ def test_bad_files_are_named_with_what_is_wrong(
     assert capfd.readouterr().err == ""  # libav itself stays silent
 
 
-def test_a_picture_of_absurd_size_is_refused(tmp_path: Path) -> None:
+def test_picture_of_absurd_size_is_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((1, 8193, 3), np.uint8))
 
     with pytest.raises(MediaError, match="8193x1 pixels, and a side may have 8192"):

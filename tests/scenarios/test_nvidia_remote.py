@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.nvidia_world import BLOCKED, DONE, World, states
 from tests.support.processes import fake_docker
-from tests.support.ssh_server import SERVERS, Server, asyncssh_server, back_again
+from tests.support.ssh_server import SERVERS, Server, asyncssh_server, restarted
 
 
 def over_ssh(world: World, server: Server) -> World:
@@ -64,7 +64,7 @@ def test_lost_connection_costs_no_run(tmp_path: Path) -> None:
         def cut() -> None:
             while not world.diary("batch"):
                 time.sleep(0.02)
-            stack.enter_context(back_again(server))
+            stack.enter_context(restarted(server))
 
         thread = Thread(target=cut)
         thread.start()

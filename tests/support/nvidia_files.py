@@ -62,7 +62,7 @@ def _as_written(control: Control, run: Run, sample: Sample, made: Sequence[str])
 
 
 def fingerprints(runs: Sequence[Run]) -> list[str]:
-    """What tells videos apart, whatever their runs are called."""
+    """Fingerprints of runs, which do not depend on their ids."""
     return [run.fingerprint for run in runs]
 
 

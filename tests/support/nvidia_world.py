@@ -62,7 +62,7 @@ class World:
 
     @property
     def config(self) -> Config:
-        """Where the stand-ins are, and how they run."""
+        """The configuration of the stand-in."""
         (self.root / "behaviour.json").write_text(json.dumps({"diary": str(self.diary_file), **self.behaviour}))
         script = {
             "folder": str(STANDINS),
@@ -74,11 +74,11 @@ class World:
 
     @property
     def diary_file(self) -> Path:
-        """What the stand-ins write down."""
+        """The file to which the stand-ins write their diary."""
         return self.root / "diary.jsonl"
 
     def diary(self, kind: str) -> list[Any]:
-        """What the stand-ins wrote down of one kind: "start", "batch" or "death"."""
+        """The diary's entries of one kind: "start", "batch" or "death"."""
         lines = self.diary_file.read_text().splitlines() if self.diary_file.exists() else []
         return [line[kind] for line in map(json.loads, lines) if kind in line]
 

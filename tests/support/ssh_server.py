@@ -25,7 +25,7 @@ SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin:/sbin")
 
 @dataclass(frozen=True)
 class Server:
-    """A server that is up, and what a client needs to trust it and to be let in."""
+    """A running server, with the keys by which a client trusts it and logs in."""
 
     port: int
     known_hosts: Path
@@ -39,7 +39,7 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -47,7 +47,7 @@ def free_port() -> int:
 
 
 def keys(folder: Path, port: int) -> Server:
-    """A host key that is known, and a user key that is let in."""
+    """Make a host key, listed in known_hosts, and an authorized user key."""
     for name in ("host_key", "user_key"):
         key = asyncssh.generate_private_key("ssh-ed25519")
         key.write_private_key(folder / name)
@@ -69,7 +69,7 @@ def openssh(folder: Path) -> Iterator[Server]:
         "PermitRootLogin prohibit-password\nSubsystem sftp internal-sftp\n"
     )
     if getpass.getuser() == "root":
-        Path("/run/sshd").mkdir(exist_ok=True)  # where sshd, started as root, keeps apart what is not trusted
+        Path("/run/sshd").mkdir(exist_ok=True)  # folder of sshd's privilege separation, when started as root
     assert SSHD is not None
     with (folder / "sshd.log").open("wb") as log:
         daemon = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stderr=log)
@@ -91,7 +91,7 @@ def _wait_for(port: int) -> None:
 
 @contextmanager
 def asyncssh_server(folder: Path) -> Iterator[Server]:
-    """A server of asyncssh's in a process of its own, which hands command lines to /bin/sh as sshd does."""
+    """A server of asyncssh in its own process, which runs command lines by /bin/sh as sshd does."""
     server = keys(folder, free_port())
     daemon = subprocess.Popen([sys.executable, __file__, str(server.port), str(folder)])
     try:
@@ -103,8 +103,8 @@ def asyncssh_server(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def back_again(server: Server) -> Iterator[None]:
-    """Kill a server of asyncssh's, with all its connections, and have it back after a moment."""
+def restarted(server: Server) -> Iterator[None]:
+    """Kill a server of asyncssh with all its connections, and restart it after a moment."""
     os.kill(server.daemon, signal.SIGKILL)
     time.sleep(0.3)
     daemon = subprocess.Popen([sys.executable, __file__, str(server.port), str(server.key.parent)])

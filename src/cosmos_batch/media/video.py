@@ -29,7 +29,7 @@ Frames = NDArray[np.uint8]
 """Pictures in RGB: [frames, height, width, 3]; a single one is [height, width, 3]."""
 
 Resample = Literal["smooth", "nearest"]
-"""How pixels are resampled. "smooth": area averages to shrink, cubic to enlarge; "nearest" keeps colours exact."""
+"""Resampling of pixels. "smooth": area averages to shrink, cubic to enlarge; "nearest" keeps colours exact."""
 
 MAX_SIDE = 8192
 """Pixels; a wider or higher video counts as a damaged header."""

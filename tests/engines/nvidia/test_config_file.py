@@ -1,4 +1,4 @@
-"""The configuration file: read as a whole, and every problem told at once."""
+"""The configuration file: every problem is reported at once."""
 
 from __future__ import annotations
 

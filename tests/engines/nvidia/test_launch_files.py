@@ -1,4 +1,4 @@
-"""What holds of the files of any plan."""
+"""Properties of the files of any plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a log says of a script's death, and how far it is."""
+"""Exit cause and steps of a script by its log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NVIDIA's scripts as the planner sees them: refusals as a table, and launches that never mix."""
+"""Traits of NVIDIA's scripts: refusals as a table, and launches that never mix keys."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def run_lists(draw):
 @settings(deadline=None, max_examples=60)
 @given(runs=run_lists(), cost=COSTS)
 def test_cutting_a_launch_by_its_batch_size_never_mixes_keys(runs, cost):
-    """As Transfer1 does: it cuts its file into tensor batches by number, whatever is in them."""
+    """As Transfer1 does: it cuts its file into tensor batches by count alone."""
     plan = plan_runs(runs, TRANSFER1_DRIVEN, cost, facts=FACTS)
 
     assert sorted(run.id for launch in plan.launches for run in launch.runs) == sorted(run.id for run in runs)

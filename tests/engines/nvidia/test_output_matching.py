@@ -1,4 +1,4 @@
-"""Whose output is whose, when some of a tensor batch were dropped and the others moved up."""
+"""Matching outputs to runs after samples of a tensor batch were dropped and the others moved up."""
 
 from __future__ import annotations
 

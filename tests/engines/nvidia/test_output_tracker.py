@@ -1,4 +1,4 @@
-"""What is believed of a script's outputs while it goes on writing them."""
+"""Tracking a script's outputs while it writes them."""
 
 from __future__ import annotations
 

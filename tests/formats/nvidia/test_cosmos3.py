@@ -21,7 +21,7 @@ def test_sample_gets_nvidias_defaults(write: Write) -> None:
     assert run.controls == (Control(name="edge", weight=1.0),)
     sampling = run.sampling
     assert (sampling.guidance, sampling.num_steps, sampling.seed, sampling.fps) == (3.0, None, None, None)
-    assert sampling.resolution == "1280x720"  # Cosmos 3 takes 16:9 where it is told no aspect ratio
+    assert sampling.resolution == "1280x720"  # the default of Cosmos 3 is 16:9
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_bad_spec_is_a_problem(write: Write, content: Any, field: str, words: st
 
 
 BAD_LINES = [
-    # What NVIDIA's script would ignore without a word.
+    # Settings that NVIDIA's script would silently ignore.
     (LINE | {"seed": 3}, "seed", "is not a known key"),
     (LINE | {"control_overrides": {"depth": {}}}, "control_overrides.depth", "add depth to the spec"),
     (

@@ -55,14 +55,14 @@ def cache(tmp_path: Path, oracle: Oracle) -> ControlCache:
     return ControlCache(tmp_path / "cache", estimator=oracle)
 
 
-def test_a_made_control_is_the_control_of_the_resized_video(cache: ControlCache, video: Path) -> None:
+def test_made_control_is_the_control_of_the_resized_video(cache: ControlCache, video: Path) -> None:
     made = cache.get_or_make(video, EDGE, count=4, size=SIZE)
 
     small = np.stack([resized(frame, SIZE) for frame in moving()[:4]])
     assert np.array_equal(read_frames(made), make_control("edge", small, "medium"))
 
 
-def test_the_same_video_under_another_name_is_not_processed_again(
+def test_same_video_under_another_name_is_not_processed_again(
     cache: ControlCache, oracle: Oracle, video: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy.mp4"
@@ -75,7 +75,7 @@ def test_the_same_video_under_another_name_is_not_processed_again(
     assert oracle.asked == ["depth"]
 
 
-def test_whatever_shapes_a_control_makes_another_entry(cache: ControlCache, video: Path) -> None:
+def test_every_part_of_a_recipe_changes_the_entry(cache: ControlCache, video: Path) -> None:
     low = Control(name="edge", weight=1, preset="low")
     other_weight = Control(name="edge", weight=0.3)
 
@@ -91,7 +91,7 @@ def test_whatever_shapes_a_control_makes_another_entry(cache: ControlCache, vide
     assert cache.get_or_make(video, other_weight, count=4, size=SIZE, prompt="x") == entries[0]
 
 
-def test_a_video_that_changed_is_seen(cache: ControlCache, video: Path) -> None:
+def test_changed_video_is_processed_again(cache: ControlCache, video: Path) -> None:
     before = cache.get_or_make(video, EDGE, count=4, size=SIZE)
 
     clip(video, frames=8)
@@ -101,7 +101,7 @@ def test_a_video_that_changed_is_seen(cache: ControlCache, video: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(path.read_bytes()[:-1] + b"!"), Path.unlink])
 @pytest.mark.parametrize("suffix", [".mp4", ".sum"])
-def test_a_damaged_entry_is_made_anew(cache: ControlCache, video: Path, spoil: object, suffix: str) -> None:
+def test_damaged_entry_is_made_again(cache: ControlCache, video: Path, spoil: object, suffix: str) -> None:
     made = cache.get_or_make(video, EDGE, count=4, size=SIZE)
     good = made.read_bytes()
 
@@ -110,7 +110,7 @@ def test_a_damaged_entry_is_made_anew(cache: ControlCache, video: Path, spoil: o
     assert cache.get_or_make(video, EDGE, count=4, size=SIZE).read_bytes() == good
 
 
-def test_many_that_want_one_control_make_it_once(tmp_path: Path, oracle: Oracle, video: Path) -> None:
+def test_concurrent_requests_make_a_control_once(tmp_path: Path, oracle: Oracle, video: Path) -> None:
     caches = [ControlCache(tmp_path / "cache", estimator=oracle) for _ in range(6)]
 
     with ThreadPoolExecutor(6) as pool:
@@ -120,12 +120,12 @@ def test_many_that_want_one_control_make_it_once(tmp_path: Path, oracle: Oracle,
     assert oracle.asked == ["depth"]
 
 
-def test_the_least_recently_used_go_when_the_bound_is_reached(tmp_path: Path, video: Path) -> None:
+def test_least_recently_used_entries_are_evicted(tmp_path: Path, video: Path) -> None:
     cache = ControlCache(tmp_path / "cache", max_bytes=1)
     old, used, new = (cache.get_or_make(video, EDGE, count=count, size=SIZE) for count in (1, 2, 3))
     left_over = tmp_path / "cache" / ".0123.part"
     left_over.touch()
-    assert old.exists()  # whoever was just given it may be about to read it
+    assert old.exists()  # its user may not have read it yet
 
     for path in (old, used, new, left_over):
         os.utime(path, (0, 0))
@@ -144,7 +144,7 @@ def test_depth_is_made_by_the_estimator(cache: ControlCache, video: Path) -> Non
     assert made.max() > 240
 
 
-def test_seg_looks_for_what_the_control_names_else_for_the_start_of_the_prompt(
+def test_seg_uses_the_controls_prompt_else_the_start_of_the_runs(
     cache: ControlCache, oracle: Oracle, video: Path
 ) -> None:
     named = Control(name="seg", weight=1, prompt="yellow box")
@@ -157,28 +157,28 @@ def test_seg_looks_for_what_the_control_names_else_for_the_start_of_the_prompt(
     assert len({tuple(pixel) for pixel in seg.reshape(-1, 3)}) == 2  # one object, on black
 
 
-def test_a_mask_is_white_where_the_named_thing_is(cache: ControlCache, video: Path) -> None:
+def test_mask_is_white_on_the_named_thing(cache: ControlCache, video: Path) -> None:
     made = read_frames(cache.get_or_make_mask(video, "box", count=2, size=(64, 48)))
 
     assert np.array_equal(made[..., 0] == 255, moving(2)[..., 0] > 220)
 
 
-def test_nothing_found_is_said(cache: ControlCache, video: Path) -> None:
+def test_nothing_found_is_an_error(cache: ControlCache, video: Path) -> None:
     with pytest.raises(MediaError, match="nothing that 'a whale' names was found"):
         cache.get_or_make(video, SEG, count=2, size=SIZE, prompt="a whale")
 
 
-def test_a_control_that_nobody_can_make_must_be_supplied(cache: ControlCache, video: Path) -> None:
+def test_control_that_cannot_be_derived_must_be_supplied(cache: ControlCache, video: Path) -> None:
     with pytest.raises(MediaError, match=r"control hdmap: .*supply its control video"):
         cache.get_or_make(video, Control(name="hdmap", weight=1), count=2, size=SIZE)
 
 
-def test_a_missing_input_is_said(cache: ControlCache, tmp_path: Path) -> None:
+def test_missing_input_is_an_error(cache: ControlCache, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"gone\.mp4: cannot be read"):
         cache.get_or_make(tmp_path / "gone.mp4", EDGE, count=2, size=SIZE)
 
 
-def test_a_folder_that_cannot_be_is_said(tmp_path: Path, video: Path) -> None:
+def test_impossible_folder_is_an_error(tmp_path: Path, video: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(StorageError, match="cannot keep made controls"):

@@ -20,7 +20,7 @@ ASK: dict[str, Callable[[TransformersEstimator], object]] = {
 
 
 @pytest.mark.parametrize("control", ASK)
-def test_without_transformers_the_extra_is_named(control: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_transformers_names_the_extra(control: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)  # an import of it fails, installed or not
 
     with pytest.raises(MissingExtraError, match=rf"making {control} control videos.*cosmos-batch\[estimators\]"):
@@ -28,7 +28,7 @@ def test_without_transformers_the_extra_is_named(control: str, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("control", ASK)
-def test_without_weights_the_ways_out_are_named(control: str, tmp_path: Path) -> None:
+def test_missing_weights_name_the_remedies(control: str, tmp_path: Path) -> None:
     nowhere = str(tmp_path / "model")
     remedy = "supply the .* control video" if importlib.util.find_spec("transformers") else "pip install"
 
@@ -36,5 +36,5 @@ def test_without_weights_the_ways_out_are_named(control: str, tmp_path: Path) ->
         ASK[control](TransformersEstimator(nowhere, nowhere, nowhere))
 
 
-def test_what_the_results_depend_on_is_told() -> None:
+def test_identity_names_the_models() -> None:
     assert TransformersEstimator("a", "b", "c").identity == "a b c"

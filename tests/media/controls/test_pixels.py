@@ -25,7 +25,7 @@ def step(height: int) -> Frames:
     ("preset", "drawn", "not_drawn"),
     [("very_low", 14, 11), ("low", 27, 23), ("medium", 52, 48), ("high", 77, 73), ("very_high", 102, 98)],
 )
-def test_an_edge_is_drawn_from_the_threshold_of_its_preset_on(preset: str, drawn: int, not_drawn: int) -> None:
+def test_edge_is_drawn_from_the_threshold_of_its_preset(preset: str, drawn: int, not_drawn: int) -> None:
     assert make_control("edge", step(drawn), preset).any()  # type: ignore[arg-type]
     assert not make_control("edge", step(not_drawn), preset).any()  # type: ignore[arg-type]
 
@@ -37,7 +37,7 @@ def test_edges_are_white_on_black() -> None:
     assert set(np.unique(made)) == {0, 255}
 
 
-def test_blur_leaves_less_and_less_detail() -> None:
+def test_stronger_blur_leaves_less_detail() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3)).astype(np.uint8)
 
     detail = [np.abs(np.diff(make_control("vis", noise, preset).astype(int), axis=2)).mean() for preset in PRESETS]
@@ -46,7 +46,7 @@ def test_blur_leaves_less_and_less_detail() -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_blur_keeps_an_even_picture_and_its_shape(preset: str) -> None:
+def test_blur_keeps_a_uniform_picture_and_its_shape(preset: str) -> None:
     even = np.full((2, 5, 7, 3), (10, 128, 250), np.uint8)  # smaller than the factors by which it is shrunk
 
     assert np.array_equal(make_control("vis", even, preset), even)  # type: ignore[arg-type]
@@ -54,7 +54,7 @@ def test_blur_keeps_an_even_picture_and_its_shape(preset: str) -> None:
 
 @pytest.mark.parametrize("name", ["edge", "vis"])
 @pytest.mark.parametrize("preset", PRESETS)
-def test_equal_input_gives_equal_controls_whatever_was_made_before(name: str, preset: str) -> None:
+def test_equal_input_gives_equal_controls(name: str, preset: str) -> None:
     first = make_control(name, moving(2), preset)  # type: ignore[arg-type]
     make_control(name, moving(3), "high")
 
@@ -74,11 +74,11 @@ def test_depth_is_grey_over_the_whole_video() -> None:
     assert [tuple(frame[0, 0]) for frame in grey] == [(0, 0, 0), (127, 127, 127), (255, 255, 255)]
 
 
-def test_even_depth_is_black() -> None:
+def test_uniform_depth_is_black() -> None:
     assert not grey_depth(np.ones((2, 4, 4), np.float32)).any()
 
 
-def test_small_objects_lie_over_large_ones_in_colours_of_their_own() -> None:
+def test_small_objects_are_painted_over_large_ones_in_other_colours() -> None:
     masks = np.zeros((3, 1, 8, 8), np.bool_)
     masks[0, :, 2:4, 2:4] = True  # the small one, within
     masks[1, :, :6, :6] = True  # the large one

@@ -1,4 +1,4 @@
-"""What the stand-ins for NVIDIA's scripts share. How to behave is in the JSON file that $STANDIN names."""
+"""Shared parts of the stand-ins for NVIDIA's scripts. The JSON file that $STANDIN names sets their behaviour."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from typing import Any
 
 
 class OutOfMemoryError(RuntimeError):
-    """What torch raises, by the name under which it shows in a traceback."""
+    """An error with the name of torch's in a traceback."""
 
     __module__ = "torch"
 
 
 @dataclass
 class Behaviour:
-    """How a stand-in behaves."""
+    """The behaviour of a stand-in."""
 
     load: float = 0.0  # seconds from the start of the process until the model is loaded
     each: float = 0.0  # seconds to make a video
@@ -38,13 +38,13 @@ class Behaviour:
 
 
 def behaviour() -> Behaviour:
-    """What $STANDIN says."""
+    """The behaviour in the file of $STANDIN."""
     place = os.environ.get("STANDIN")
     return Behaviour(**json.loads(Path(place).read_text())) if place else Behaviour()
 
 
 def load(how: Behaviour) -> None:
-    """Let the time of a model load pass. It began with the process: the interpreter's start is part of it."""
+    """Wait for the time of a model load, which includes the start of the interpreter."""
     started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     time.sleep(max(0.0, started + how.load - time.clock_gettime(time.CLOCK_BOOTTIME)))
 
@@ -57,7 +57,7 @@ def note(how: Behaviour, **what: Any) -> None:
 
 
 def suffer(how: Behaviour, prompts: list[str]) -> None:
-    """Whatever is to befall the script at these prompts."""
+    """Apply the faults that the behaviour sets for these prompts."""
     for prompt in prompts:
         if prompt in how.poison:
             raise ValueError(f"cannot cope with {prompt!r}")
@@ -98,13 +98,13 @@ def facts(path: str, how: Behaviour) -> tuple[int, int, int, float]:
 
 
 def colour(*made_from: Any) -> tuple[int, int, int]:
-    """The colour of a video that is made from that: equal for equal ingredients alone."""
+    """The colour of a video, equal only for equal inputs."""
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).digest()
     return digest[0], digest[1], digest[2]
 
 
 def content(path: str | None) -> str | None:
-    """What is in a file, whatever it is called."""
+    """Digest of a file's content."""
     return path and hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a folder of one of NVIDIA's scripts provides: its traits, its files, its command line."""
+"""The record that the folder of a script provides: traits, writer, tracker, command line."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from cosmos_batch.engines.nvidia.process_run import (
     SkippedSample,
     unwritable_runs,
 )
-from cosmos_batch.engines.nvidia.rebatch import equal_batches, moved_first, without
+from cosmos_batch.engines.nvidia.rebatch import RemainingRuns
 from cosmos_batch.errors import (
     CosmosBatchError,
     EngineError,
@@ -43,7 +43,7 @@ _MAX_FAILED_STARTS = 3  # consecutive times that a script may be killed before i
 
 
 class ScriptSession:
-    """A launched script. It executes the launch by itself; a run that joins receives the output that it output."""
+    """A launched script. It executes the launch by itself; a run that joins receives its events."""
 
     def __init__(self, context: ScriptContext, launch: Launch, folder: Path) -> None:
         """Start the script and wait until its model is loaded. `folder` is for the files of this launch alone.
@@ -53,13 +53,10 @@ class ScriptSession:
         self._context = context
         self._launch = launch
         self._folder = folder
-        self._remaining = list(launch.batches)
-        self._max_runs = max(len(batch.runs) for batch in launch.batches)  # size of a tensor batch that may fit
-        self._alone: set[str] = set()  # runs to repeat one at a time, before all others
+        self._remaining = RemainingRuns(launch.batches)
         self._jobs: dict[str, Job] = {}
         self._ended: dict[str, FinishedOutput | Result] = {}  # ends of runs that were not yet reported
-        self._did_not_fit: set[str] = set()  # runs of a tensor batch that did not fit, until it is reported
-        self._memory_cause = ""
+        self._out_of_memory: tuple[set[str], str] | None = None  # batch that did not fit, and why, until reported
         self._starts = 0
         self._failed_starts = 0  # consecutive
         self._process: ScriptProcess | None = None
@@ -97,8 +94,7 @@ class ScriptSession:
 
     def join(self, job: Job) -> Iterable[Event]:
         """Report this run's events from now on. Raises EngineError for a run of another launch or an ended one."""
-        remaining = (run.id for batch in self._remaining for run in batch.runs)
-        if job.run.id not in self._ended and job.run.id not in remaining:
+        if job.run.id not in self._ended and job.run.id not in self._remaining:
             raise EngineError(f"run {job.run.id} is not of this launch, or has ended")
         self._jobs[job.run.id] = job
         return ()
@@ -138,7 +134,7 @@ class ScriptSession:
         """Start the script on the remaining runs, unless it runs or none remain."""
         if self._process is not None or not self._remaining:
             return
-        launch = self._next_launch()
+        launch = replace(self._launch, batches=self._remaining.next_batches())
         self._starts += 1
         folder = self._folder / f"{self._starts:04}"
         try:
@@ -151,18 +147,13 @@ class ScriptSession:
         except EngineError as exc:
             raise UnavailableError(f"the script cannot be started: {exc}") from exc
 
-    def _next_launch(self) -> Launch:
-        max_runs = 1 if self._alone else self._max_runs
-        batches = equal_batches(moved_first(self._remaining, self._alone), max_runs)
-        return replace(self._launch, batches=tuple(batches))
-
     def _refuse(self, launch: Launch, error: CosmosBatchError) -> None:
         """Fail the runs for which no files can be written even alone. Raises the error if there are none."""
         refused = unwritable_runs(self._context, launch, self._folder)
         if not refused:
             raise error
         self._ended |= {run_id: Result(run_id, Outcome.FAILED, cause) for run_id, cause in refused.items()}
-        self._remaining = without(self._remaining, refused)
+        self._remaining.drop(refused)
 
     def _poll(self) -> None:
         """Record the samples that ended; after the script's exit, decide on the remaining runs."""
@@ -175,8 +166,7 @@ class ScriptSession:
             self._process = None
             process.close()
             self._on_exit(process)
-        self._remaining = without(self._remaining, self._ended.keys())
-        self._alone.difference_update(self._ended)
+        self._remaining.drop(self._ended)
 
     def _skipped(self, skipped: SkippedSample) -> Result:
         run_id = skipped.sample.run.id
@@ -202,7 +192,7 @@ class ScriptSession:
         """Repeat ambiguous runs alone; fail a run whose output has another prompt although it was alone."""
         ids = [sample.run.id for sample in process.ambiguous]
         if process.batch_size > 1:
-            self._alone.update(ids)
+            self._remaining.repeat_alone(ids)
             return
         cause = "the script left an output with another prompt than the run's"
         self._ended |= {run_id: Result(run_id, Outcome.FAILED, cause) for run_id in ids}
@@ -214,20 +204,23 @@ class ScriptSession:
             cause = "the guardrail refused its prompt or its video, as all of its tensor batch"
             self._ended |= {run_id: Result(run_id, Outcome.BLOCKED, cause) for run_id in ids}
         elif diagnosis.cause is ExitCause.MEMORY and len(ids) > 1:
-            self._max_runs = max(1, len(ids) // 2)
-            self._did_not_fit, self._memory_cause = set(ids), diagnosis.message
+            self._remaining.limit(max(1, len(ids) // 2))
+            self._out_of_memory = set(ids), diagnosis.message
         elif len(ids) == 1:
             alone = "does not fit in memory, even alone: " if diagnosis.cause is ExitCause.MEMORY else ""
             retryable = diagnosis.cause is ExitCause.KILLED
             self._ended[ids[0]] = Result(ids[0], Outcome.FAILED, alone + diagnosis.message, retryable)
         else:
-            self._alone.update(ids)
+            self._remaining.repeat_alone(ids)
 
     def _raise_out_of_memory(self) -> None:
         """Raise OutOfMemoryError once for a tensor batch that did not fit, if one of its runs has joined."""
-        if self._did_not_fit.intersection(self._jobs):
-            self._did_not_fit = set()
-            raise OutOfMemoryError(self._memory_cause)
+        if self._out_of_memory is None:
+            return
+        ids, cause = self._out_of_memory
+        if ids.intersection(self._jobs):
+            self._out_of_memory = None
+            raise OutOfMemoryError(cause)
 
     def _progress(self) -> list[Event]:
         """Progress of runs that joined, where it has changed."""
@@ -261,9 +254,7 @@ class ScriptSession:
                 output.video.unlink()
         result = Result(job.run.id, Outcome.SUCCEEDED)
         if self._starts > 1:
-            return [
-                result
-            ]  # without its last step: after a restart its duration says nothing of the cost of its batch
+            return [result]  # no last step: after a restart its time says nothing of the cost of its batch
         each = job.run.sampling.num_steps or 1
         steps = each * self._context.chunks(output.sample.expected.frames)
         return [Progress(job.run.id, steps, steps), result]

@@ -1,7 +1,7 @@
 """Cosmos-Transfer2.5 specs and JSONL, with the defaults of NVIDIA's code filled in.
 
-What a run cannot say is a problem where it is set to anything but its default. So is what NVIDIA's code
-drops without a word.
+A setting that a run does not have is a problem unless it has its default. So is a key that NVIDIA's code silently
+drops.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from tests.support.nvidia_files import planned, records, run_of
 
 
 def test_aspect_ratio_is_written(tmp_path: Path) -> None:
-    """It takes 16:9 where a sample says nothing, whatever its input."""
+    """The script's default is 16:9, regardless of the input."""
     upright = str(clip(tmp_path / "upright.mp4", width=36, height=64))
     depth = Control(name="depth", weight=0.25, video=upright)
     run = replace(run_of("a", upright), controls=(depth, Control(name="vis", weight=0.75, preset="high")))

@@ -1,4 +1,4 @@
-"""What is written for Transfer1: its two files, read by the rules of its own loader."""
+"""The files of Transfer1, read by the rules of its own loader."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def weights_of(controls: dict[str, Any]) -> list[Any]:
 
 
 def used_weights(batch: list[dict[str, Any]]) -> list[list[Any]]:
-    """What every sample of a tensor batch gets: its own where all have maps, else the first one's."""
+    """The weights of every sample of a tensor batch: its own if all have maps, else those of the first."""
     weights = [weights_of(sample["controls"]) for sample in batch]
     maps = ["map" in each for each in weights]
     if all(maps):

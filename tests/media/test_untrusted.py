@@ -1,0 +1,36 @@
+"""Files from clients: their type by content, and refusal before a decoder opens them."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from cosmos_batch.errors import MediaError
+from cosmos_batch.media.untrusted import file_type, probe_untrusted
+from tests.support.clips import clip
+
+
+def test_type_is_detected_by_content(tmp_path: Path) -> None:
+    video = clip(tmp_path / "street.mp4").rename(tmp_path / "street.txt")
+
+    assert file_type(video) == ("mp4", "video/mp4")
+    assert probe_untrusted(video).frames == 6
+
+
+@pytest.mark.parametrize("content", [b"", b"#EXTM3U\nhttp://127.0.0.1/a.ts\n", b"no video"])
+def test_other_content_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "street.mp4"
+    path.write_bytes(content)
+
+    with pytest.raises(MediaError, match="no video or image of a kind that is taken"):
+        probe_untrusted(path)
+
+
+def test_png_of_absurd_size_is_refused_by_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 100_000, 100_000) + bytes(9))
+
+    with pytest.raises(MediaError, match="claims 100000x100000 pixels"):
+        probe_untrusted(path)
