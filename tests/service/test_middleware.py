@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+from pathlib import Path
 
-import pytest
 from starlette.testclient import TestClient
 
-from tests.support.http_server import request
+from cosmos_batch.dispatch.observe.log import EventLog
+from cosmos_batch.ledger import Ledger
+from cosmos_batch.service.app import ServiceApp
+from cosmos_batch.service.settings import ServerSettings
+from cosmos_batch.service.state import AppState, ServedEngine
+from tests.support.dispatch_world import PRIOR, TRAITS
 
 
 def test_every_response_has_the_security_headers(client: TestClient) -> None:
@@ -17,10 +23,12 @@ def test_every_response_has_the_security_headers(client: TestClient) -> None:
         assert policy in headers["content-security-policy"]
 
 
-def test_request_is_logged_under_the_id_of_its_response(
-    capsys: pytest.CaptureFixture[str], client: TestClient
-) -> None:
-    made = client.post("/v1/videos", json=request(id="r"))
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    [line] = [line for line in lines if line["id"] == made.headers["x-request-id"]]
-    assert (line["event"], line["method"], line["path"], line["status"]) == ("request", "POST", "/v1/videos", 200)
+def test_request_is_logged_under_the_id_of_its_response(tmp_path: Path, ledger: Ledger) -> None:
+    lines = io.StringIO()
+    engine = ServedEngine("pocket", TRAITS, PRIOR)
+    state = AppState(tmp_path / "home", ledger, engine, ServerSettings(), EventLog(lines))
+    with TestClient(ServiceApp(state), base_url="http://127.0.0.1:8000") as client:
+        response = client.get("/v1/videos/unknown")
+    [line] = [json.loads(text) for text in lines.getvalue().splitlines()]
+    assert (line["event"], line["id"]) == ("request", response.headers["x-request-id"])
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/v1/videos/unknown", 404)
