@@ -99,7 +99,7 @@ def test_a_changed_input_makes_its_runs_again(tmp_path: Path, runs: list[Run]) -
     assert sorted(id_ for batch in heard.batches for id_ in batch) == [run.id for run in runs]
 
 
-def test_finished_outputs_count_though_the_ledger_is_lost(tmp_path: Path, runs: list[Run]) -> None:
+def test_finished_outputs_count_without_the_ledger(tmp_path: Path, runs: list[Run]) -> None:
     root, heard = tmp_path / "out", Heard()
     dispatch(runs, root)
     for file in (root / HOME).glob("ledger.sqlite*"):
@@ -126,7 +126,7 @@ def test_finished_outputs_count_though_the_ledger_is_lost(tmp_path: Path, runs: 
         (Trouble.VANISH, 1, State.FAILED),
     ],
 )
-def test_trouble_stays_with_its_run(
+def test_fault_concerns_its_run_alone(
     tmp_path: Path, runs: list[Run], trouble: Trouble, step: int, state: State
 ) -> None:
     root = tmp_path / "out"
@@ -140,7 +140,7 @@ def test_trouble_stays_with_its_run(
     assert all(owner(root, run) == run.fingerprint for run in runs if run.id != "r4")
 
 
-def test_what_a_retry_can_help_is_tried_again(tmp_path: Path, runs: list[Run]) -> None:
+def test_retryable_failure_is_retried(tmp_path: Path, runs: list[Run]) -> None:
     standings = dispatch(runs, tmp_path / "out", faults={"r1": Fault(Trouble.FALTER, 2, times=2)})
 
     assert standings["r1"].state is State.SUCCEEDED
@@ -184,7 +184,7 @@ def test_a_run_that_does_not_fit_alone_fails(tmp_path: Path, runs: list[Run]) ->
     assert "even alone" in standings["r0"].cause
 
 
-def test_a_stop_sets_the_runs_aside_and_the_next_command_goes_on(tmp_path: Path, runs: list[Run]) -> None:
+def test_a_stop_saves_the_runs_and_the_next_command_continues(tmp_path: Path, runs: list[Run]) -> None:
     root = tmp_path / "out"
     first = Heard(stop_after=14)
     standings = dispatch(runs, root, heard=first)
@@ -254,7 +254,7 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         OutputDirectory(tmp_path / "out")
 
 
-def test_what_cosmos_batch_did_not_make_is_never_replaced(tmp_path: Path, runs: list[Run]) -> None:
+def test_foreign_files_are_never_replaced(tmp_path: Path, runs: list[Run]) -> None:
     root = tmp_path / "out"
     (root / "r1").mkdir(parents=True)
     (root / "r1" / "precious.txt").write_text("mine")
@@ -265,7 +265,7 @@ def test_what_cosmos_batch_did_not_make_is_never_replaced(tmp_path: Path, runs: 
     assert (root / "r1" / "precious.txt").read_text() == "mine"
 
 
-def test_every_batch_teaches_the_cost_model(tmp_path: Path, runs: list[Run]) -> None:
+def test_every_batch_is_measured(tmp_path: Path, runs: list[Run]) -> None:
     root = tmp_path / "out"
 
     dispatch(runs, root, settings=DispatchSettings(max_batch=3))

@@ -74,7 +74,7 @@ def test_a_batch_is_denoised_while_the_one_before_is_written(tmp_path: Path, run
     assert not any((root / HOME / "state").iterdir())
 
 
-def test_each_is_recorded_with_its_own_batch(tmp_path: Path, runs: list[Run]) -> None:
+def test_finishing_run_is_recorded_with_its_own_batch(tmp_path: Path, runs: list[Run]) -> None:
     root = tmp_path / "out"
 
     dispatch(runs, root, lag=2, settings=ONE)
@@ -83,7 +83,7 @@ def test_each_is_recorded_with_its_own_batch(tmp_path: Path, runs: list[Run]) ->
     assert [record(root, run)["company"] for run in runs] == [["r0"], ["r1"], ["r2"]]
 
 
-def test_a_stop_waits_for_what_is_being_written_and_sets_the_rest_aside(tmp_path: Path, runs: list[Run]) -> None:
+def test_a_stop_waits_for_finishing_runs_and_saves_the_others(tmp_path: Path, runs: list[Run]) -> None:
     root, diary = tmp_path / "out", Diary(stop_after=5)
 
     standings = dispatch(runs, root, lag=2, settings=ONE, heard=diary)
@@ -93,7 +93,7 @@ def test_a_stop_waits_for_what_is_being_written_and_sets_the_rest_aside(tmp_path
     assert set(states(dispatch(runs, root, lag=2)).values()) == {State.SUCCEEDED}
 
 
-def test_a_crash_lets_it_wait_again_and_blames_it_for_nothing(tmp_path: Path, runs: list[Run]) -> None:
+def test_crash_requeues_finishing_runs_without_blame(tmp_path: Path, runs: list[Run]) -> None:
     root, diary = tmp_path / "out", Diary()
 
     standings = dispatch(runs, root, lag=3, settings=ONE, heard=diary, faults={"r1": Fault(Trouble.BREAK, 2)})
@@ -106,7 +106,7 @@ def test_a_crash_lets_it_wait_again_and_blames_it_for_nothing(tmp_path: Path, ru
     assert [found[run.id].failures for run in runs] == [0, 1, 0]
 
 
-def test_a_batch_without_memory_is_halved_without_it(tmp_path: Path, runs: list[Run]) -> None:
+def test_out_of_memory_batch_is_halved_without_its_finishing_runs(tmp_path: Path, runs: list[Run]) -> None:
     """Five runs in batches of two and three, of which the second does not fit while the first is finished."""
     video = tmp_path / "in.mp4"
     more = [make_run(f"r{index}", video, prompt=f"street {index}") for index in (3, 4)]
@@ -133,7 +133,7 @@ def full(run_id: str) -> Write:
     return write
 
 
-def test_a_full_disk_ends_the_command_and_blames_nobody(tmp_path: Path, runs: list[Run]) -> None:
+def test_full_disk_ends_the_command_and_counts_no_failure(tmp_path: Path, runs: list[Run]) -> None:
     root = tmp_path / "out"
 
     with pytest.raises(StorageError, match="the disk is full"):
@@ -161,7 +161,7 @@ def broken(run_id: str, error: Exception) -> Write:
     return write
 
 
-def test_what_cannot_be_written_fails_alone(tmp_path: Path, runs: list[Run]) -> None:
+def test_output_that_cannot_be_written_fails_its_run_alone(tmp_path: Path, runs: list[Run]) -> None:
     root = tmp_path / "out"
 
     standings = dispatch(runs, root, lag=2, settings=ONE, write=broken("r0", ValueError("no such colour")))
@@ -170,7 +170,7 @@ def test_what_cannot_be_written_fails_alone(tmp_path: Path, runs: list[Run]) -> 
     assert "no such colour" in standings["r0"].cause
 
 
-def test_what_goes_wrong_in_its_landing_is_its_own_failure(tmp_path: Path, runs: list[Run]) -> None:
+def test_error_while_an_output_is_verified_fails_its_run_alone(tmp_path: Path, runs: list[Run]) -> None:
     def check(run: Run, _shape: Shape, _job: Job) -> None:
         if run.id == "r0":
             raise ZeroDivisionError("nobody foresaw this")
@@ -247,7 +247,7 @@ def test_an_output_that_does_not_hold_is_made_again(tmp_path: Path, runs: list[R
     assert ("r0", State.QUEUED, "its output does not hold: half of it is missing") in diary.changes
 
 
-def test_a_crash_harms_nothing_that_is_being_checked(tmp_path: Path, runs: list[Run]) -> None:
+def test_crash_leaves_outputs_that_are_being_verified(tmp_path: Path, runs: list[Run]) -> None:
     root, diary = tmp_path / "out", Diary()
     begun = Event()
 
@@ -281,7 +281,7 @@ def one_by_one(world: World) -> World:
     return world
 
 
-def test_a_batch_lasts_without_what_is_denoised_while_it_is_finished(world: World) -> None:
+def test_seconds_of_other_batches_do_not_count(world: World) -> None:
     one_by_one(world).submit(*[world.run(f"r{index}") for index in range(3)])
 
     world.serve()
@@ -292,7 +292,7 @@ def test_a_batch_lasts_without_what_is_denoised_while_it_is_finished(world: Worl
     assert [(each.seconds, each.steps) for each in measured] == [(4, 4)] * 3
 
 
-def test_a_wish_to_cancel_what_is_only_written_comes_too_late(world: World) -> None:
+def test_cancel_request_for_a_finishing_run_comes_too_late(world: World) -> None:
     one_by_one(world).submit(world.run("a"), world.run("b"))
     world.clock.at(6.5, lambda: world.ledger.runs.cancel(["a"]))
 
@@ -301,7 +301,7 @@ def test_a_wish_to_cancel_what_is_only_written_comes_too_late(world: World) -> N
     assert set(world.states().values()) == {State.SUCCEEDED}
 
 
-def test_what_was_taken_away_while_it_was_written_leaves_no_trace(world: World) -> None:
+def test_finishing_run_with_a_lost_lease_is_discarded(world: World) -> None:
     one_by_one(world).submit(world.run("a"), world.run("b"))
 
     def elsewhere() -> None:
@@ -322,7 +322,7 @@ def test_what_was_taken_away_while_it_was_written_leaves_no_trace(world: World) 
     assert not list((world.home.videos / HOME / "work").iterdir())
 
 
-def test_a_run_that_comes_again_while_it_is_written_is_made_again(world: World) -> None:
+def test_run_claimed_again_while_finishing_is_made_again(world: World) -> None:
     world.lag = 5
     world.submit(world.run("a", steps=2), world.run("b", steps=10))
     world.clock.at(
@@ -339,7 +339,7 @@ def test_a_run_that_comes_again_while_it_is_written_is_made_again(world: World) 
     assert world.ledger.queries.records(["a"])["a"].failures == 0
 
 
-def test_who_is_being_written_takes_nobodys_place(world: World) -> None:
+def test_finishing_run_does_not_occupy_a_slot(world: World) -> None:
     world.lag = 5
     world.settings = replace(world.settings, max_batch=2)
     world.submit(world.run("a", steps=2), world.run("b", steps=10))

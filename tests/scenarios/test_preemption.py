@@ -92,7 +92,7 @@ def videos(home: ServiceHome, runs: list[Run]) -> dict[str, np.ndarray]:
     return {run.id: read_frames(home.videos / run.id / "output.mp4") for run in runs}
 
 
-def test_a_run_that_made_way_for_an_urgent_one_gives_the_same_video(tmp_path: Path, model: Path) -> None:
+def test_preempted_run_gives_the_same_video(tmp_path: Path, model: Path) -> None:
     clip = write_clip(tmp_path / "in.mp4", 9)
     runs = [make_run(name, clip, {"edge": 1.0}, num_steps=6, seed=seed) for seed, name in enumerate("ab")]
     urgent = make_run("urgent", clip, {"edge": 0.5}, num_steps=4, seed=9)

@@ -25,7 +25,7 @@ def world(tmp_path: Path) -> World:
     return made
 
 
-def test_within_a_launch_the_next_batch_is_expected(world: World) -> None:
+def test_next_batch_of_a_launch_is_prefetched(world: World) -> None:
     world.traits = replace(TRAITS, steppable=False)
     engine = ListeningEngine(world)
     world.submit(*[world.run(f"r{index}") for index in range(3)])
@@ -35,7 +35,7 @@ def test_within_a_launch_the_next_batch_is_expected(world: World) -> None:
     assert engine.expected == [["r0 r1", "r1 r2", "r2"]]
 
 
-def test_the_launch_whose_turn_is_next_is_expected(world: World) -> None:
+def test_next_launch_is_prefetched(world: World) -> None:
     """Each is expected while the one before is at work, and still is as it joins."""
     engine = ListeningEngine(world)
     world.submit(*[world.run(f"r{index}") for index in range(3)])
@@ -45,7 +45,7 @@ def test_the_launch_whose_turn_is_next_is_expected(world: World) -> None:
     assert engine.expected == [["r0 r1", "r1", "r1 r2", "r2", "r2"]]
 
 
-def test_where_others_work_too_they_may_be_sooner(world: World) -> None:
+def test_with_other_workers_more_launches_are_prefetched(world: World) -> None:
     """As many are expected as there are workers, and the device has no part in it."""
     engine = ListeningEngine(world)
     world.ledger.workers.report("another", WorkerState.WORKING)
@@ -83,7 +83,7 @@ def test_the_parts_of_what_was_planned_as_one_batch_are_as_long_as_their_runs(wo
     assert world.began("long") < world.began("short")
 
 
-def test_what_another_has_taken_meanwhile_is_not_shared_out_again(world: World) -> None:
+def test_runs_that_another_worker_claimed_are_not_shared_out_again(world: World) -> None:
     """Else it would seem that there is something long for the other, too."""
     world.ledger.workers.report("another", WorkerState.WORKING)
     first, short, long, taken = (world.run(run_id) for run_id in ("first", "short", "long", "taken"))
@@ -100,7 +100,7 @@ def test_what_another_has_taken_meanwhile_is_not_shared_out_again(world: World) 
     assert world.began("first") < world.began("long") < world.began("short")
 
 
-def test_a_worker_is_busy_for_as_long_as_its_steps_say(world: World) -> None:
+def test_remaining_seconds_of_a_worker_follow_its_steps(world: World) -> None:
     """Whatever the clock says: predictions may be off, and those of what waits are as far off."""
     facts = BatchFacts("replay", Shape(32, 32, 2), 12.0, 0)
     world.submit(world.run("a"), world.run("b"))
@@ -116,7 +116,7 @@ def test_a_worker_is_busy_for_as_long_as_its_steps_say(world: World) -> None:
     assert world.ledger.queue.remaining_seconds() == {"another": pytest.approx(12 * 3 / 8)}
 
 
-def test_another_is_expected_where_another_goes_first_now(world: World) -> None:
+def test_prefetch_follows_the_order_of_launches(world: World) -> None:
     engine = ListeningEngine(world)
     world.submit(world.run("a", steps=9), world.run("b", steps=9))
     world.arrive(1.5, world.run("first", priority=Priority.HIGH))
@@ -126,7 +126,7 @@ def test_another_is_expected_where_another_goes_first_now(world: World) -> None:
     assert engine.expected == [["a b", "b", "first", "first b", "b", "b"]]
 
 
-def test_who_needs_other_branches_is_expected_too(world: World) -> None:
+def test_runs_of_other_branches_are_prefetched_too(world: World) -> None:
     engine = ListeningEngine(world)
     world.submit(world.run("a", priority=3, steps=30))
     world.arrive(0.5, world.run("b", priority=2, controls="depth"))
@@ -136,7 +136,7 @@ def test_who_needs_other_branches_is_expected_too(world: World) -> None:
     assert engine.expected == [["a", "b", "b"]]
 
 
-def test_a_run_that_a_worker_died_with_is_not_read_beside_others(world: World) -> None:
+def test_suspect_is_not_prefetched_beside_other_runs(world: World) -> None:
     """Reading may be what kills: neither is it expected, nor anybody while it is at work."""
     engine = ListeningEngine(world)
     world.submit(world.run("a", priority=2), world.run("suspect", priority=1), world.run("z"))
@@ -150,7 +150,7 @@ def test_a_run_that_a_worker_died_with_is_not_read_beside_others(world: World) -
     assert engine.expected == [["a"], ["suspect"], ["z"]]
 
 
-def test_who_is_read_while_the_engine_is_at_work_may_have_killed_it(world: World) -> None:
+def test_prefetched_runs_are_in_the_inflight_marker(world: World) -> None:
     a, b = world.run("a"), world.run("b")
     path = world.home.marker(0)
     engine = TrackedEngine(world.engine(), InflightMarker(path, "worker"))

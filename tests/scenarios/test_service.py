@@ -42,7 +42,7 @@ def test_runs_that_come_one_by_one_share_a_batch(world: World) -> None:
     assert [world.finished(f"r{index}") for index in range(5)] == [8, 10, 11, 13, 14]
 
 
-def test_a_session_goes_on_with_what_needs_the_same_branches(world: World) -> None:
+def test_launch_of_the_same_branches_shares_the_session(world: World) -> None:
     """So nobody waits for files that are still written, nor for what a session has to make once."""
     world.settings = replace(world.settings, max_batch=2)
     engine = ListeningEngine(world, lag=2)
@@ -58,7 +58,7 @@ def test_a_session_goes_on_with_what_needs_the_same_branches(world: World) -> No
     assert engine.launches == [["edge"], ["edge"]]  # when the late one came, nobody was at work
 
 
-def test_a_session_turns_to_other_branches_while_files_are_written(world: World) -> None:
+def test_session_switches_branches_while_outputs_are_written(world: World) -> None:
     world.settings = replace(world.settings, max_batch=1)
     engine = ListeningEngine(world, lag=2)
     world.submit(world.run("a", priority=3), world.run("c", priority=1))
@@ -71,7 +71,7 @@ def test_a_session_turns_to_other_branches_while_files_are_written(world: World)
     assert (world.began("b"), world.finished("a")) == (4, 6)
 
 
-def test_what_cannot_be_turned_to_waits_and_the_others_go_on(world: World) -> None:
+def test_launch_that_cannot_be_switched_to_waits(world: World) -> None:
     """As where an engine cannot start: its runs get another turn later, and nothing that was denoised is lost."""
     engine = ListeningEngine(world, lag=2, refuses="no such branch today")
     world.submit(world.run("a", priority=3))
@@ -84,7 +84,7 @@ def test_what_cannot_be_turned_to_waits_and_the_others_go_on(world: World) -> No
     assert any("no such branch today" in line["message"] for line in world.happened("noted"))
 
 
-def test_a_run_that_a_worker_died_with_gets_a_session_of_its_own(world: World) -> None:
+def test_suspect_has_a_session_of_its_own(world: World) -> None:
     engine = ListeningEngine(world, lag=2)
     world.submit(world.run("a", priority=1), world.run("b"))
     world.ledger.queue.claim(["b"], BatchFacts("replay", Shape(32, 32, 2), 1.0, 0), "dead", lease=900)
@@ -97,7 +97,7 @@ def test_a_run_that_a_worker_died_with_gets_a_session_of_its_own(world: World) -
     assert engine.launches == [["edge"], ["edge"]]
 
 
-def test_what_an_engine_did_is_counted_batch_by_batch(world: World) -> None:
+def test_engine_seconds_are_counted_batch_by_batch(world: World) -> None:
     world.settings = replace(world.settings, max_batch=1)
     world.lag = 1
     world.submit(world.run("a"), world.run("b"))
@@ -119,7 +119,7 @@ def test_a_batch_takes_no_more_than_was_planned(world: World) -> None:
     assert world.began("later") == world.finished("r1") == 5
 
 
-def test_an_urgent_run_begins_within_a_step_and_the_run_that_made_way_loses_none(world: World) -> None:
+def test_urgent_run_starts_within_a_step_and_the_preempted_run_loses_none(world: World) -> None:
     world.submit(*[world.run(f"r{index}", steps=10, priority=-index) for index in range(8)])
     world.arrive(3.5, world.run("urgent", steps=5, priority=Priority.URGENT))
 
@@ -136,7 +136,7 @@ def test_an_urgent_run_begins_within_a_step_and_the_run_that_made_way_loses_none
     assert world.ledger.measurements.counters()["preemptions", ""] == 1
 
 
-def test_an_urgent_run_of_another_shape_has_the_device_for_itself_at_the_next_step(world: World) -> None:
+def test_urgent_run_of_another_shape_preempts_the_batch(world: World) -> None:
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(3)])
     other = world.run("urgent", steps=5, priority=Priority.URGENT)
     world.arrive(3.5, replace(other, sampling=replace(other.sampling, resolution="48x48")))
@@ -158,7 +158,7 @@ def test_a_script_finishes_its_launch_and_the_urgent_run_is_next(world: World) -
     assert world.began("other") >= world.finished("urgent")
 
 
-def test_what_gathers_behind_a_script_goes_together(world: World) -> None:
+def test_runs_that_gather_behind_a_script_share_a_launch(world: World) -> None:
     world.traits = replace(TRAITS, ragged=False, steppable=False, launch_keys=("signature",))
     world.scheduling = SchedulerSettings(rules=FlushRules(seconds=100, runs=32, quiet=2))
     for index in range(3):
@@ -172,7 +172,7 @@ def test_what_gathers_behind_a_script_goes_together(world: World) -> None:
     assert world.began("a0") == 4  # no run came for two seconds
 
 
-def test_no_run_waits_for_ever_behind_a_popular_group(world: World) -> None:
+def test_no_run_waits_without_bound_behind_a_large_group(world: World) -> None:
     world.scheduling = SchedulerSettings(rules=FlushRules(), point_seconds=10)
     lone = world.run("lone", controls="depth+edge+seg+vis")
     world.submit(*[world.run(f"r{index:03}") for index in range(8)])
@@ -187,7 +187,7 @@ def test_no_run_waits_for_ever_behind_a_popular_group(world: World) -> None:
     assert world.finished("p029-2") > 45
 
 
-def test_a_low_priority_is_overcome_by_waiting(world: World) -> None:
+def test_waiting_outweighs_a_low_priority(world: World) -> None:
     world.scheduling = SchedulerSettings(point_seconds=2)
     world.settings = replace(world.settings, max_batch=1)
     world.submit(world.run("first"), world.run("low", priority=Priority.LOW))
@@ -214,7 +214,7 @@ def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_at_the_next_step(w
     assert not any((world.home.videos / ".cosmos-batch" / "work").iterdir())
 
 
-def test_a_run_that_becomes_urgent_while_it_waits_makes_others_give_way(world: World) -> None:
+def test_run_that_becomes_urgent_preempts_others(world: World) -> None:
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(12)])
     world.clock.at(2.5, lambda: world.ledger.runs.reprioritise(["r9"], Priority.URGENT))
 
@@ -247,7 +247,7 @@ def test_a_pause_waits_for_the_launch_of_a_script(world: World) -> None:
     assert world.states() == {f"r{index}": State.SUCCEEDED for index in range(4)} | {"other": State.QUEUED}
 
 
-def test_draining_finishes_what_runs_and_begins_nothing(world: World) -> None:
+def test_draining_ends_the_batch_and_starts_none(world: World) -> None:
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(9)])
     world.clock.at(3.5, lambda: world.ledger.settings.set_mode(Mode.DRAINING))
 
@@ -271,7 +271,7 @@ def test_a_retry_waits_longer_every_time(world: World) -> None:
     assert world.ledger.measurements.counters()["retries", ""] == 2
 
 
-def test_what_a_retry_cannot_help_fails_at_once(world: World) -> None:
+def test_failure_that_is_not_retryable_fails_at_once(world: World) -> None:
     world.faults = {"bad": Fault(Trouble.FAIL, 2), "blocked": Fault(Trouble.BLOCK)}
     world.submit(world.run("bad"), world.run("good"), world.run("blocked"))
 
@@ -280,7 +280,7 @@ def test_what_a_retry_cannot_help_fails_at_once(world: World) -> None:
     assert world.states() == {"bad": State.FAILED, "good": State.SUCCEEDED, "blocked": State.BLOCKED}
 
 
-def test_a_broken_batch_is_halved_and_nobody_joins_until_the_bad_run_is_found(world: World) -> None:
+def test_crashed_batch_is_halved_and_admits_no_run_until_the_faulty_run_is_found(world: World) -> None:
     world.faults = {"r02": Fault(Trouble.BREAK, 3)}
     names = [f"r{index:02}" for index in range(20)]
     world.submit(*[world.run(name, steps=6) for name in names])
@@ -293,7 +293,7 @@ def test_a_broken_batch_is_halved_and_nobody_joins_until_the_bad_run_is_found(wo
     assert [len(batch) for batch in broken] == [8, 4, 2, 1, 1]  # the last from its start, not from a saved state
 
 
-def test_what_a_broken_batch_leaves_is_held_for_its_own_worker_until_the_bad_run_is_found(world: World) -> None:
+def test_parts_of_a_crashed_batch_stay_with_its_worker_until_the_faulty_run_is_found(world: World) -> None:
     world.faults = {"r3": Fault(Trouble.BREAK, 3)}
     world.submit(*[world.run(f"r{index}", steps=6) for index in range(4)])
     seen: list[set[State]] = []
@@ -311,7 +311,7 @@ def test_what_a_broken_batch_leaves_is_held_for_its_own_worker_until_the_bad_run
     }
 
 
-def test_a_broken_batch_whose_halves_do_not_fit_is_halved_further_and_nobody_joins(world: World) -> None:
+def test_halves_that_do_not_fit_are_halved_further_and_admit_no_run(world: World) -> None:
     world.faults = {"r02": Fault(Trouble.BREAK, 1)}
     names = [f"r{index:02}" for index in range(20)]
     world.submit(*[world.run(name, steps=6) for name in names])
@@ -326,7 +326,7 @@ def test_a_broken_batch_whose_halves_do_not_fit_is_halved_further_and_nobody_joi
     assert [len(batch) for batch in broken] == [8, 4, 2, 1, 1]
 
 
-def test_a_pause_while_the_bad_run_is_looked_for_lets_everybody_wait(world: World) -> None:
+def test_pause_during_the_search_for_the_faulty_run_requeues_all(world: World) -> None:
     world.faults = {"r3": Fault(Trouble.BREAK, 3)}
     world.submit(*[world.run(f"r{index}", steps=6) for index in range(4)])
     world.clock.at(4.5, lambda: world.ledger.settings.set_mode(Mode.PAUSED))
@@ -341,7 +341,7 @@ def test_a_pause_while_the_bad_run_is_looked_for_lets_everybody_wait(world: Worl
     assert world.states()["r2"] is State.SUCCEEDED
 
 
-def test_failures_count_though_a_run_joins_one_batch_after_the_other(world: World) -> None:
+def test_failures_count_across_batches(world: World) -> None:
     world.settings = replace(world.settings, retry_wait=10)
     world.faults = {"bad": Fault(Trouble.FALTER, 1)}
     for index in range(6):
@@ -357,7 +357,7 @@ def test_failures_count_though_a_run_joins_one_batch_after_the_other(world: Worl
     assert tried == [2.25, 13.25, 35]  # the second and the third as soon as it may join, beside long0 and long1
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_nobody_joins_beyond_the_limit(world: World) -> None:
+def test_out_of_memory_batch_is_halved_and_admits_no_run_beyond_the_limit(world: World) -> None:
     world.most = 3
     world.submit(*[world.run(f"r{index}") for index in range(8)])
     world.arrive(20, *[world.run(f"s{index}") for index in range(8)])
@@ -375,7 +375,7 @@ def foreign(_job: Job, _shape: Shape) -> None:
     raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
-def test_after_an_error_that_may_have_harmed_the_process_a_fresh_one_tries_them_one_by_one(world: World) -> None:
+def test_after_an_unforeseen_error_a_fresh_process_tries_the_runs_one_by_one(world: World) -> None:
     def write(job: Job, shape: Shape) -> None:
         (foreign if job.run.id == "bad" else stamp)(job, shape)
 
@@ -391,7 +391,7 @@ def test_after_an_error_that_may_have_harmed_the_process_a_fresh_one_tries_them_
     assert all(len(company) == 1 for number, company in batches(world).items() if number > 1)
 
 
-def test_a_finished_output_counts_though_its_worker_died_before_it_said_so(world: World) -> None:
+def test_published_output_counts_if_its_worker_died_before_recording_it(world: World) -> None:
     world.submit(world.run("a"))
     world.serve()
     world.ledger.runs.set_state(["a"], State.QUEUED, "as if its worker had died after publishing it")
@@ -402,7 +402,7 @@ def test_a_finished_output_counts_though_its_worker_died_before_it_said_so(world
     assert world.happened("changed")[-1]["cause"] == "its finished output was found"
 
 
-def test_a_folder_that_goes_away_is_waited_for(world: World) -> None:
+def test_worker_waits_for_a_folder_that_is_gone(world: World) -> None:
     elsewhere = world.home.videos.with_name("elsewhere")
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(3)])
     world.clock.at(3.5, lambda: world.home.videos.rename(elsewhere))
@@ -415,7 +415,7 @@ def test_a_folder_that_goes_away_is_waited_for(world: World) -> None:
     assert "is gone" in world.happened("troubled")[0]["trouble"]
 
 
-def test_a_ledger_that_does_not_answer_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_waits_for_a_ledger_that_does_not_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.submit(*[world.run(f"r{index}", steps=10) for index in range(3)])
     healthy = type(world.ledger.database).write
 
@@ -431,7 +431,7 @@ def test_a_ledger_that_does_not_answer_is_waited_for(world: World, monkeypatch: 
     assert world.happened("troubled")
 
 
-def test_what_no_engine_can_do_fails_and_harms_nobody(world: World) -> None:
+def test_run_that_the_engine_cannot_make_fails_alone(world: World) -> None:
     odd = world.run("odd")
     world.submit(world.run("good"), replace(odd, job_type="upscale"))
 
@@ -441,7 +441,7 @@ def test_what_no_engine_can_do_fails_and_harms_nobody(world: World) -> None:
     assert "does not do this" in world.ledger.queries.history("odd")[-1].reason
 
 
-def test_every_batch_teaches_the_cost_model_though_its_company_changes(world: World) -> None:
+def test_batches_that_runs_join_and_leave_are_measured(world: World) -> None:
     world.step_seconds = lambda runs: 0.5 + 0.25 * runs
     for index in range(24):
         world.arrive(index * 1.7, world.run(f"r{index}", steps=6 + index % 5))
@@ -455,7 +455,7 @@ def test_every_batch_teaches_the_cost_model_though_its_company_changes(world: Wo
         assert m.seconds == pytest.approx(0.5 * m.steps + 0.25 * m.token_steps / per_run)
 
 
-def test_the_worker_says_how_it_is_and_what_it_means_to_do(world: World) -> None:
+def test_worker_reports_its_state_and_forecast(world: World) -> None:
     world.submit(*[world.run(f"r{index}", steps=30) for index in range(20)])
     seen = []
     world.clock.at(10.5, lambda: seen.extend(world.ledger.workers.all()))
@@ -470,7 +470,7 @@ def test_the_worker_says_how_it_is_and_what_it_means_to_do(world: World) -> None
     assert world.ledger.workers.all() == []
 
 
-def test_what_comes_during_a_long_batch_is_planned_and_shown_before_the_batch_ends(world: World) -> None:
+def test_runs_that_come_during_a_long_batch_are_in_the_forecast(world: World) -> None:
     world.submit(world.run("long", steps=60))
     others = [world.run(f"r{index}") for index in range(2)]
     world.arrive(3, *[replace(run, sampling=replace(run.sampling, resolution="48x48")) for run in others])
@@ -485,7 +485,7 @@ def test_what_comes_during_a_long_batch_is_planned_and_shown_before_the_batch_en
     assert "20 s" in worker.forecast["flushed"]
 
 
-def test_a_silent_workers_runs_are_taken_back_and_it_leaves_no_trace(world: World) -> None:
+def test_runs_of_a_silent_worker_are_requeued_and_its_files_discarded(world: World) -> None:
     world.settings = DispatchSettings(save_every=0, lease=5, guarded=True)
     world.submit(world.run("a", steps=8))
     frozen = world.worker()

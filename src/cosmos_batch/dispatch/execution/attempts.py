@@ -48,7 +48,8 @@ from cosmos_batch.dispatch.settings import DispatchSettings, EventSink, Throttle
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.base import Outcome as EngineOutcome
 from cosmos_batch.errors import CosmosBatchError, LedgerError, OutputError, StorageError, UnavailableError, explain
-from cosmos_batch.ledger import BatchFacts, Ledger, State
+from cosmos_batch.ledger import BatchFacts, State
+from cosmos_batch.ledger.ports import DispatchStore
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import ResolvedRun
@@ -72,7 +73,7 @@ class DispatchContext:
     """The ledger, the output folder and the settings that dispatching works with."""
 
     folder: OutputDirectory
-    ledger: Ledger
+    ledger: DispatchStore
     identity: Identity  # of the engine
     costed_as: tuple[str, str]  # engine and device, as the cost model names them
     digest: Digest

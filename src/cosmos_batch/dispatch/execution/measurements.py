@@ -8,7 +8,7 @@ from typing import Literal
 
 from cosmos_batch.dispatch.contract import BatchEnded, Slot, Stepped
 from cosmos_batch.dispatch.observe.counters import Counters
-from cosmos_batch.ledger import Ledger
+from cosmos_batch.ledger.ports import DispatchStore
 from cosmos_batch.planning.cost.fit import fit
 from cosmos_batch.planning.cost.model import CostModel, Features, Measurement
 from cosmos_batch.planning.equivalence import work_of
@@ -156,7 +156,7 @@ class MeasurementLog:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: DispatchStore,
         prior: CostModel,
         traits: Traits,
         max_batch: int | None,

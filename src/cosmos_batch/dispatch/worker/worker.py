@@ -31,7 +31,8 @@ from cosmos_batch.dispatch.worker.monitor import WorkerMonitor
 from cosmos_batch.dispatch.worker.queue_reader import LedgerQueueReader
 from cosmos_batch.engines.base import Engine
 from cosmos_batch.errors import CosmosBatchError, LedgerError, StorageError, UnavailableError
-from cosmos_batch.ledger import Ledger, Mode
+from cosmos_batch.ledger import Mode
+from cosmos_batch.ledger.ports import DispatchStore
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.resolve import leading_facts
 from cosmos_batch.planning.traits import Shape
@@ -63,7 +64,7 @@ class WorkerPlace:
 
     name: str  # unlike that of any other worker, ever
     folder: OutputDirectory
-    ledger: Ledger
+    ledger: DispatchStore
     marker: InflightMarker
     log: EventLog
 
