@@ -41,7 +41,7 @@ from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Control, Run, Sampling
-from tests.support.dispatch_world import Heard
+from tests.support.dispatch_world import EventRecorder
 
 LOAD, EACH = 120.0, 60.0  # seconds
 STEPS = 35
@@ -109,8 +109,8 @@ def execute_runs(
     """Execute all runs in one command."""
     command = Command(grouping.runs, engine, COST, {str(video): FACTS})
     with OutputDirectory(folder) as place:
-        standings = execute(command, place, Heard(), StopToken(), check)
-    assert [standing.state for standing in standings] == [State.SUCCEEDED] * len(grouping.runs)
+        statuses = execute(command, place, EventRecorder(), StopToken(), check)
+    assert [status.state for status in statuses] == [State.SUCCEEDED] * len(grouping.runs)
 
 
 def simulated(grouping: Grouping, video: Path, folder: Path) -> float:

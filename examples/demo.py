@@ -61,7 +61,7 @@ class Made:
 
     way: Way
     seconds: float
-    standings: list[RunStatus]
+    statuses: list[RunStatus]
     requests: Requests
 
 
@@ -93,10 +93,10 @@ def make(engine: Engine, way: Way, *, show: bool) -> Made:
     )
     with LiveProgress(Console(), tally) if live else plain as progress, OutputDirectory(way.folder) as folder:
         started = time.monotonic()
-        standings = execute(command, folder, progress, StopToken())
+        statuses = execute(command, folder, progress, StopToken())
         seconds = time.monotonic() - started
     quiet.close()
-    return Made(way, seconds, standings, requests)
+    return Made(way, seconds, statuses, requests)
 
 
 def show_plan(engine: Engine, file: Path) -> None:
@@ -132,7 +132,7 @@ def print_savings(made: Sequence[Made]) -> None:
     for heading in ("", "seconds", "times as planned", "largest pixel difference"):
         table.add_column(heading, justify="left" if not heading else "right")
     for one in made:
-        ids = [standing.id for standing in one.standings]
+        ids = [status.id for status in one.statuses]
         difference = largest_difference(ids, planned.way.folder, one.way.folder)
         against = "" if one is planned else f"{difference}/255"
         table.add_row(one.way.name, f"{one.seconds:.1f}", f"{one.seconds / planned.seconds:.2f}", against)
@@ -163,11 +163,11 @@ def main() -> int:
             print(f"\n{way.name}")
             made.append(make(engine, way, show=index == 0))
         planned = made[0]
-        sheets = write_contact_sheets(planned.way.folder, planned.requests.runs, planned.standings)
-        print_standings(Console(), planned.standings, everything=True)
+        sheets = write_contact_sheets(planned.way.folder, planned.requests.runs, planned.statuses)
+        print_standings(Console(), planned.statuses, everything=True)
         print_savings(made)
     print(f"videos: {planned.way.folder}/<run>/output.mp4; all of them at a glance: {sheets[0]}")
-    return 0 if all(standing.state is State.SUCCEEDED for one in made for standing in one.standings) else 1
+    return 0 if all(status.state is State.SUCCEEDED for one in made for status in one.statuses) else 1
 
 
 if __name__ == "__main__":

@@ -90,9 +90,9 @@ class CommandRunner:
         runs = requests.resolved(self._engine.traits)
         command = Command(runs, TimedEngine(self._engine, watch), self._prior(), requests.facts)
         with OutputDirectory(out) as folder:
-            standings = execute(command, folder, watch, StopToken())
+            statuses = execute(command, folder, watch, StopToken())
         seconds = time.perf_counter() - begin
-        assert all(standing.state is State.SUCCEEDED for standing in standings), (standings, watch.notes)
+        assert all(status.state is State.SUCCEEDED for status in statuses), (statuses, watch.notes)
         return CommandTimes(seconds, watch.batches(), dict(zip(watch.order, self._guardrail.videos, strict=True)))
 
     def _prior(self) -> CostModel:

@@ -69,8 +69,8 @@ def test_status_as_json_names_every_run(
 
     assert call(monkeypatch, "status", tmp_path / "out", "--json") == 0
 
-    standings = json.loads(capsys.readouterr().out)
-    assert {standing["id"]: standing["state"] for standing in standings} == dict.fromkeys("abc", "succeeded")
+    statuses = json.loads(capsys.readouterr().out)
+    assert {status["id"]: status["state"] for status in statuses} == dict.fromkeys("abc", "succeeded")
 
 
 def test_status_of_a_folder_without_runs_is_bad_usage(

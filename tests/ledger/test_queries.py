@@ -62,8 +62,8 @@ def test_history_has_each_change_with_reason_and_time(ledger: Ledger, clock: Clo
     ]
     (kept,) = ledger.queries.attempts("a")
     assert (kept.worker, kept.step, kept.steps, kept.outcome) == ("w1", 35, 35, State.BLOCKED)
-    (standing,) = ledger.queries.statuses()
-    assert (standing.seconds, standing.step, standing.steps) == (35, 35, 35)
+    (status,) = ledger.queries.statuses()
+    assert (status.seconds, status.step, status.steps) == (35, 35, 35)
 
 
 def test_pages_continue_after_the_last_run(ledger: Ledger, clock: Clock) -> None:

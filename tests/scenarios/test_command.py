@@ -17,7 +17,7 @@ from cosmos_batch.ledger import Ledger, State
 from cosmos_batch.media.video import read_metadata
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Run
-from tests.support.dispatch_world import Heard, dispatch, make_input, make_run, states, write_answer
+from tests.support.dispatch_world import EventRecorder, dispatch, make_input, make_run, states, write_answer
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def owner(root: Path, run: Run) -> str:
 def test_every_run_is_made_and_filed_under_its_own_name(tmp_path: Path, runs: list[Run]) -> None:
     root = tmp_path / "out"
 
-    standings = dispatch(runs, root)
+    statuses = dispatch(runs, root)
 
-    assert set(states(standings).values()) == {State.SUCCEEDED}
+    assert set(states(statuses).values()) == {State.SUCCEEDED}
     assert [owner(root, run) for run in runs] == [run.fingerprint for run in runs]
     record = json.loads((root / "r0" / "run.json").read_text())
     assert record["run"]["prompt"] == "street 0"
@@ -52,29 +52,29 @@ def test_every_run_is_made_and_filed_under_its_own_name(tmp_path: Path, runs: li
 def test_the_same_command_again_does_nothing(tmp_path: Path, runs: list[Run]) -> None:
     root = tmp_path / "out"
     dispatch(runs, root)
-    heard = Heard()
+    events = EventRecorder()
 
-    standings = dispatch(runs, root, heard=heard)
+    statuses = dispatch(runs, root, events=events)
 
-    assert heard.batches == []
-    assert set(states(standings).values()) == {State.SUCCEEDED}
+    assert events.batches == []
+    assert set(states(statuses).values()) == {State.SUCCEEDED}
 
 
 def test_a_changed_request_under_the_same_id_is_made_again(tmp_path: Path, runs: list[Run]) -> None:
-    root, heard = tmp_path / "out", Heard()
+    root, events = tmp_path / "out", EventRecorder()
     dispatch(runs, root)
     other = make_run("r3", tmp_path / "in.mp4", prompt="another street")
 
-    dispatch([*runs[:3], other, *runs[4:]], root, heard=heard)
+    dispatch([*runs[:3], other, *runs[4:]], root, events=events)
 
-    assert heard.batches == [("r3",)]
+    assert events.batches == [("r3",)]
     assert owner(root, other) == other.fingerprint
     assert not any((root / HOME / "replaced").iterdir())
 
 
 @pytest.mark.parametrize("damage", ["delete", "truncate", "delete record"])
 def test_a_lost_or_damaged_output_is_made_again(tmp_path: Path, runs: list[Run], damage: str) -> None:
-    root, heard = tmp_path / "out", Heard()
+    root, events = tmp_path / "out", EventRecorder()
     dispatch(runs, root)
     if damage == "delete":
         shutil.rmtree(root / "r2")
@@ -83,33 +83,33 @@ def test_a_lost_or_damaged_output_is_made_again(tmp_path: Path, runs: list[Run],
     else:
         (root / "r2" / "output.mp4").unlink()
 
-    dispatch(runs, root, heard=heard)
+    dispatch(runs, root, events=events)
 
-    assert heard.batches == [("r2",)]
+    assert events.batches == [("r2",)]
     assert owner(root, runs[2]) == runs[2].fingerprint
 
 
 def test_a_changed_input_makes_its_runs_again(tmp_path: Path, runs: list[Run]) -> None:
-    root, heard = tmp_path / "out", Heard()
+    root, events = tmp_path / "out", EventRecorder()
     dispatch(runs, root)
     (tmp_path / "in.mp4").write_bytes((tmp_path / "in.mp4").read_bytes() + b"\0")
 
-    dispatch(runs, root, heard=heard)
+    dispatch(runs, root, events=events)
 
-    assert sorted(id_ for batch in heard.batches for id_ in batch) == [run.id for run in runs]
+    assert sorted(id_ for batch in events.batches for id_ in batch) == [run.id for run in runs]
 
 
 def test_finished_outputs_count_without_the_ledger(tmp_path: Path, runs: list[Run]) -> None:
-    root, heard = tmp_path / "out", Heard()
+    root, events = tmp_path / "out", EventRecorder()
     dispatch(runs, root)
     for file in (root / HOME).glob("ledger.sqlite*"):
         file.unlink()
     (root / HOME / "state" / "r0-0123.safetensors").write_text("left by a process that died after publishing")
 
-    standings = dispatch(runs, root, heard=heard)
+    statuses = dispatch(runs, root, events=events)
 
-    assert heard.batches == []
-    assert set(states(standings).values()) == {State.SUCCEEDED}
+    assert events.batches == []
+    assert set(states(statuses).values()) == {State.SUCCEEDED}
     assert not any((root / HOME / "state").iterdir())
 
 
@@ -131,80 +131,80 @@ def test_fault_concerns_its_run_alone(
 ) -> None:
     root = tmp_path / "out"
 
-    standings = dispatch(runs, root, faults={"r4": Fault(trouble, step)})
+    statuses = dispatch(runs, root, faults={"r4": Fault(trouble, step)})
 
     expected = {run.id: State.SUCCEEDED for run in runs} | {"r4": state}
-    assert states(standings) == expected
-    assert standings["r4"].cause
+    assert states(statuses) == expected
+    assert statuses["r4"].cause
     assert not (root / "r4").exists()
     assert all(owner(root, run) == run.fingerprint for run in runs if run.id != "r4")
 
 
 def test_retryable_failure_is_retried(tmp_path: Path, runs: list[Run]) -> None:
-    standings = dispatch(runs, tmp_path / "out", faults={"r1": Fault(Trouble.FALTER, 2, times=2)})
+    statuses = dispatch(runs, tmp_path / "out", faults={"r1": Fault(Trouble.FALTER, 2, times=2)})
 
-    assert standings["r1"].state is State.SUCCEEDED
+    assert statuses["r1"].state is State.SUCCEEDED
 
 
 def test_failed_runs_are_tried_again_by_the_next_command_and_blocked_ones_are_not(
     tmp_path: Path, runs: list[Run]
 ) -> None:
-    root, heard = tmp_path / "out", Heard()
+    root, events = tmp_path / "out", EventRecorder()
     dispatch(runs, root, faults={"r1": Fault(Trouble.FAIL), "r2": Fault(Trouble.BLOCK)})
 
-    standings = dispatch(runs, root, heard=heard)
+    statuses = dispatch(runs, root, events=events)
 
-    assert heard.batches == [("r1",)]
-    assert standings["r1"].state is State.SUCCEEDED
-    assert standings["r2"].state is State.BLOCKED
+    assert events.batches == [("r1",)]
+    assert statuses["r1"].state is State.SUCCEEDED
+    assert statuses["r2"].state is State.BLOCKED
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_the_limit_learnt(tmp_path: Path, runs: list[Run]) -> None:
-    root, heard = tmp_path / "out", Heard()
+    root, events = tmp_path / "out", EventRecorder()
 
-    standings = dispatch(runs, root, most=2, heard=heard)
+    statuses = dispatch(runs, root, most=2, events=events)
 
-    assert set(states(standings).values()) == {State.SUCCEEDED}
-    sizes = [len(batch) for batch in heard.batches]
+    assert set(states(statuses).values()) == {State.SUCCEEDED}
+    sizes = [len(batch) for batch in events.batches]
     assert sizes[0] > 2
     assert max(sizes[2:]) <= 3
     ledger = Ledger(root / HOME / "ledger.sqlite")
     assert min(ledger.measurements.limits("replay", "virtual").values()) <= 2
-    again = Heard()
-    dispatch([make_run(f"s{i}", tmp_path / "in.mp4") for i in range(6)], root, most=2, heard=again)
+    again = EventRecorder()
+    dispatch([make_run(f"s{i}", tmp_path / "in.mp4") for i in range(6)], root, most=2, events=again)
     assert max(len(batch) for batch in again.batches) <= 2
     assert not any("halved" in note for note in again.notes)
     ledger.close()
 
 
 def test_a_run_that_does_not_fit_alone_fails(tmp_path: Path, runs: list[Run]) -> None:
-    standings = dispatch(runs[:3], tmp_path / "out", most=0)
+    statuses = dispatch(runs[:3], tmp_path / "out", most=0)
 
-    assert set(states(standings).values()) == {State.FAILED}
-    assert "even alone" in standings["r0"].cause
+    assert set(states(statuses).values()) == {State.FAILED}
+    assert "even alone" in statuses["r0"].cause
 
 
 def test_a_stop_saves_the_runs_and_the_next_command_continues(tmp_path: Path, runs: list[Run]) -> None:
     root = tmp_path / "out"
-    first = Heard(stop_after=14)
-    standings = dispatch(runs, root, heard=first)
-    assert State.PREEMPTED in states(standings).values()
-    assert State.RUNNING not in states(standings).values()
+    first = EventRecorder(stop_after=14)
+    statuses = dispatch(runs, root, events=first)
+    assert State.PREEMPTED in states(statuses).values()
+    assert State.RUNNING not in states(statuses).values()
 
-    second = Heard()
-    standings = dispatch(runs, root, heard=second)
+    second = EventRecorder()
+    statuses = dispatch(runs, root, events=second)
 
-    assert set(states(standings).values()) == {State.SUCCEEDED}
+    assert set(states(statuses).values()) == {State.SUCCEEDED}
     assert sorted(first.steps + second.steps) == sorted((run.id, step) for run in runs for step in range(1, 5))
     assert any(json.loads((root / run.id / "run.json").read_text())["resumed"] for run in runs)
 
 
 def test_the_user_may_limit_the_batch(tmp_path: Path, runs: list[Run]) -> None:
-    heard = Heard()
+    events = EventRecorder()
 
-    dispatch(runs, tmp_path / "out", heard=heard, settings=DispatchSettings(max_batch=2))
+    dispatch(runs, tmp_path / "out", events=events, settings=DispatchSettings(max_batch=2))
 
-    assert [len(batch) for batch in heard.batches] == [2, 2, 2]
+    assert [len(batch) for batch in events.batches] == [2, 2, 2]
 
 
 def another_runs_output(runs: list[Run]) -> Write:
@@ -218,10 +218,10 @@ def another_runs_output(runs: list[Run]) -> Write:
 def test_an_output_of_another_run_is_never_published(tmp_path: Path, runs: list[Run]) -> None:
     root = tmp_path / "out"
 
-    standings = dispatch(runs, root, write=another_runs_output(runs))
+    statuses = dispatch(runs, root, write=another_runs_output(runs))
 
-    assert standings["r5"].state is State.FAILED
-    assert runs[0].fingerprint in standings["r5"].cause
+    assert statuses["r5"].state is State.FAILED
+    assert runs[0].fingerprint in statuses["r5"].cause
     assert not (root / "r5").exists()
 
 
@@ -230,10 +230,10 @@ def nothing(_job: Job, _shape: Shape) -> None:
 
 
 def test_success_without_an_output_is_a_failure(tmp_path: Path, runs: list[Run]) -> None:
-    standings = dispatch(runs[:1], tmp_path / "out", write=nothing)
+    statuses = dispatch(runs[:1], tmp_path / "out", write=nothing)
 
-    assert standings["r0"].state is State.FAILED
-    assert "output.mp4" in standings["r0"].cause
+    assert statuses["r0"].state is State.FAILED
+    assert "output.mp4" in statuses["r0"].cause
 
 
 def test_an_output_folder_that_goes_away_stops_everything(tmp_path: Path, runs: list[Run]) -> None:

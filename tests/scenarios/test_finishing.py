@@ -1,4 +1,4 @@
-"""Runs whose files are still being written when the next batch is in the air, and what can go wrong meanwhile."""
+"""Finishing runs: outputs are written and verified while the next batch runs, and what can fail meanwhile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,17 @@ from cosmos_batch.ledger import BatchFacts, Ledger, State
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Run
 from tests.scenarios.test_command import owner
-from tests.support.dispatch_world import TRAITS, Heard, P, T, dispatch, make_input, make_run, states, write_answer
+from tests.support.dispatch_world import (
+    TRAITS,
+    EventRecorder,
+    P,
+    T,
+    dispatch,
+    make_input,
+    make_run,
+    states,
+    write_answer,
+)
 from tests.support.service_world import World
 
 ONE = DispatchSettings(max_batch=1)
@@ -34,7 +44,7 @@ def runs(tmp_path: Path) -> list[Run]:
     return [make_run(f"r{index}", video, prompt=f"street {index}") for index in range(3)]
 
 
-class Diary(Heard):
+class Diary(EventRecorder):
     """Keeps steps and ends in the order in which they come."""
 
     def __init__(self, stop_after: int | None = None) -> None:
@@ -60,9 +70,9 @@ def record(root: Path, run: Run) -> dict[str, object]:
 def test_a_batch_is_denoised_while_the_one_before_is_written(tmp_path: Path, runs: list[Run]) -> None:
     root, diary = tmp_path / "out", Diary()
 
-    standings = dispatch(runs, root, lag=2, settings=ONE, heard=diary)
+    statuses = dispatch(runs, root, lag=2, settings=ONE, events=diary)
 
-    assert set(states(standings).values()) == {State.SUCCEEDED}
+    assert set(states(statuses).values()) == {State.SUCCEEDED}
     assert diary.lines == [
         *("r0 1", "r0 2", "r0 3", "r0 4"),
         *("r1 1", "r1 2", "r0 succeeded", "r1 3", "r1 4"),
@@ -86,9 +96,9 @@ def test_finishing_run_is_recorded_with_its_own_batch(tmp_path: Path, runs: list
 def test_a_stop_waits_for_finishing_runs_and_saves_the_others(tmp_path: Path, runs: list[Run]) -> None:
     root, diary = tmp_path / "out", Diary(stop_after=5)
 
-    standings = dispatch(runs, root, lag=2, settings=ONE, heard=diary)
+    statuses = dispatch(runs, root, lag=2, settings=ONE, events=diary)
 
-    assert states(standings) == {"r0": State.SUCCEEDED, "r1": State.PREEMPTED, "r2": State.QUEUED}
+    assert states(statuses) == {"r0": State.SUCCEEDED, "r1": State.PREEMPTED, "r2": State.QUEUED}
     assert diary.lines[-3:] == ["r1 1", "r1 preempted", "r0 succeeded"]
     assert set(states(dispatch(runs, root, lag=2)).values()) == {State.SUCCEEDED}
 
@@ -96,9 +106,9 @@ def test_a_stop_waits_for_finishing_runs_and_saves_the_others(tmp_path: Path, ru
 def test_crash_requeues_finishing_runs_without_blame(tmp_path: Path, runs: list[Run]) -> None:
     root, diary = tmp_path / "out", Diary()
 
-    standings = dispatch(runs, root, lag=3, settings=ONE, heard=diary, faults={"r1": Fault(Trouble.BREAK, 2)})
+    statuses = dispatch(runs, root, lag=3, settings=ONE, events=diary, faults={"r1": Fault(Trouble.BREAK, 2)})
 
-    assert states(standings) == {"r0": State.SUCCEEDED, "r1": State.FAILED, "r2": State.SUCCEEDED}
+    assert states(statuses) == {"r0": State.SUCCEEDED, "r1": State.FAILED, "r2": State.SUCCEEDED}
     assert "r0 queued" in diary.lines
     ledger = Ledger(root / HOME / "ledger.sqlite")
     found = ledger.queries.records(["r0", "r1", "r2"])
@@ -112,9 +122,9 @@ def test_out_of_memory_batch_is_halved_without_its_finishing_runs(tmp_path: Path
     more = [make_run(f"r{index}", video, prompt=f"street {index}") for index in (3, 4)]
     root, diary = tmp_path / "out", Diary()
 
-    standings = dispatch([*runs, *more], root, lag=3, most=2, settings=DispatchSettings(max_batch=3), heard=diary)
+    statuses = dispatch([*runs, *more], root, lag=3, most=2, settings=DispatchSettings(max_batch=3), events=diary)
 
-    assert set(states(standings).values()) == {State.SUCCEEDED}
+    assert set(states(statuses).values()) == {State.SUCCEEDED}
     assert diary.batches == [("r0", "r1"), ("r2", "r3", "r4"), ("r2",), ("r3",), ("r4",)]
     assert diary.lines.index("r2 preempted") < diary.lines.index("r2 3") < diary.lines.index("r0 succeeded")
     ledger = Ledger(root / HOME / "ledger.sqlite")
@@ -148,7 +158,7 @@ def test_full_disk_ends_the_command_and_counts_no_failure(tmp_path: Path, runs: 
     assert not ledger.attempts.open_attempts()
     ledger.close()
     diary = Diary()
-    assert set(states(dispatch(runs, root, heard=diary)).values()) == {State.SUCCEEDED}
+    assert set(states(dispatch(runs, root, events=diary)).values()) == {State.SUCCEEDED}
     assert [line for line in diary.lines if line.startswith("r0")] == ["r0 4", "r0 succeeded"]
 
 
@@ -164,21 +174,21 @@ def broken(run_id: str, error: Exception) -> Write:
 def test_output_that_cannot_be_written_fails_its_run_alone(tmp_path: Path, runs: list[Run]) -> None:
     root = tmp_path / "out"
 
-    standings = dispatch(runs, root, lag=2, settings=ONE, write=broken("r0", ValueError("no such colour")))
+    statuses = dispatch(runs, root, lag=2, settings=ONE, write=broken("r0", ValueError("no such colour")))
 
-    assert states(standings) == {"r0": State.FAILED, "r1": State.SUCCEEDED, "r2": State.SUCCEEDED}
-    assert "no such colour" in standings["r0"].cause
+    assert states(statuses) == {"r0": State.FAILED, "r1": State.SUCCEEDED, "r2": State.SUCCEEDED}
+    assert "no such colour" in statuses["r0"].cause
 
 
 def test_error_while_an_output_is_verified_fails_its_run_alone(tmp_path: Path, runs: list[Run]) -> None:
     def check(run: Run, _shape: Shape, _job: Job) -> None:
         if run.id == "r0":
-            raise ZeroDivisionError("nobody foresaw this")
+            raise ZeroDivisionError("an unforeseen error")
 
-    standings = dispatch(runs, tmp_path / "out", lag=2, settings=ONE, check=check)
+    statuses = dispatch(runs, tmp_path / "out", lag=2, settings=ONE, check=check)
 
-    assert states(standings) == {"r0": State.FAILED, "r1": State.SUCCEEDED, "r2": State.SUCCEEDED}
-    assert "nobody foresaw this" in standings["r0"].cause
+    assert states(statuses) == {"r0": State.FAILED, "r1": State.SUCCEEDED, "r2": State.SUCCEEDED}
+    assert "an unforeseen error" in statuses["r0"].cause
 
 
 class Later(Executor):
@@ -207,9 +217,9 @@ def test_a_batch_is_denoised_while_the_one_before_is_checked(tmp_path: Path, run
     root, diary, later = tmp_path / "out", Diary(), Later()
     diary.on_step = lambda run_id, step: later.let_go() if (run_id, step) == ("r1", 4) else None
 
-    standings = dispatch(runs[:2], root, lag=1, settings=ONE, heard=diary, checks=later)
+    statuses = dispatch(runs[:2], root, lag=1, settings=ONE, events=diary, checks=later)
 
-    assert set(states(standings).values()) == {State.SUCCEEDED}
+    assert set(states(statuses).values()) == {State.SUCCEEDED}
     assert diary.lines == [
         *("r0 1", "r0 2", "r0 3", "r0 4"),
         *("r1 1", "r1 2", "r1 3", "r1 4"),  # r0 was written after r1's first step
@@ -225,9 +235,9 @@ def test_outputs_are_checked_in_a_thread(tmp_path: Path, runs: list[Run]) -> Non
         check_output(run, shape, job)
 
     with ThreadPoolExecutor(1) as pool:
-        standings = dispatch(runs, tmp_path / "out", lag=2, settings=ONE, check=check, checks=pool)
+        statuses = dispatch(runs, tmp_path / "out", lag=2, settings=ONE, check=check, checks=pool)
 
-    assert set(states(standings).values()) == {State.SUCCEEDED}
+    assert set(states(statuses).values()) == {State.SUCCEEDED}
     assert current_thread() not in threads
 
 
@@ -241,9 +251,9 @@ def test_an_output_that_does_not_hold_is_made_again(tmp_path: Path, runs: list[R
         check_output(run, shape, job)
 
     with ThreadPoolExecutor(1) as pool:
-        standings = dispatch(runs, root, lag=2, settings=ONE, heard=diary, check=check, checks=pool)
+        statuses = dispatch(runs, root, lag=2, settings=ONE, events=diary, check=check, checks=pool)
 
-    assert set(states(standings).values()) == {State.SUCCEEDED}
+    assert set(states(statuses).values()) == {State.SUCCEEDED}
     assert ("r0", State.QUEUED, "its output does not hold: half of it is missing") in diary.changes
 
 
@@ -258,18 +268,18 @@ def test_crash_leaves_outputs_that_are_being_verified(tmp_path: Path, runs: list
 
     diary.on_step = lambda run_id, step: begun.set() if (run_id, step) == ("r1", 3) else None
     with ThreadPoolExecutor(1) as pool:
-        standings = dispatch(
+        statuses = dispatch(
             runs,
             root,
             lag=2,
             settings=ONE,
-            heard=diary,
+            events=diary,
             faults={"r1": Fault(Trouble.BREAK, 3)},
             check=check,
             checks=pool,
         )
 
-    assert states(standings) == {"r0": State.SUCCEEDED, "r1": State.FAILED, "r2": State.SUCCEEDED}
+    assert states(statuses) == {"r0": State.SUCCEEDED, "r1": State.FAILED, "r2": State.SUCCEEDED}
     assert diary.lines.count("r0 1") == 1
 
 

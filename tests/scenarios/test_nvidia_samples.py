@@ -52,10 +52,10 @@ def test_sample_that_crashes_the_script_costs_the_others_one_restart(transfer25:
     transfer25.behaviour = {"poison": ["r1"]}
     runs = [transfer25.run(f"r{i}", resolution="256") for i in range(4)]
 
-    standings = transfer25.make(runs)
+    statuses = transfer25.make(runs)
 
-    assert states(standings) == {"r0": DONE, "r1": FAILED, "r2": DONE, "r3": DONE}
-    assert "cannot cope" in standings["r1"].cause
+    assert states(statuses) == {"r0": DONE, "r1": FAILED, "r2": DONE, "r3": DONE}
+    assert "cannot cope" in statuses["r1"].cause
     assert transfer25.diary("batch") == [["r0"], ["r1"], ["r2"], ["r3"]]
 
 
@@ -64,10 +64,10 @@ def test_script_without_output_for_too_long_is_ended(transfer25: World) -> None:
     transfer25.silence = 1.5
     runs = [transfer25.run(f"r{i}", resolution="256") for i in range(3)]
 
-    standings = transfer25.make(runs)
+    statuses = transfer25.make(runs)
 
-    assert states(standings) == {"r0": DONE, "r1": FAILED, "r2": DONE}
-    assert "said nothing for 1.5 s" in standings["r1"].cause
+    assert states(statuses) == {"r0": DONE, "r1": FAILED, "r2": DONE}
+    assert "said nothing for 1.5 s" in statuses["r1"].cause
 
 
 def test_progress_counts_denoising_steps(transfer25: World) -> None:
@@ -75,8 +75,8 @@ def test_progress_counts_denoising_steps(transfer25: World) -> None:
 
     transfer25.make([transfer25.run("r0", resolution="256", num_steps=20)])
 
-    assert transfer25.heard.steps[0] == ("r0", 1)
-    assert transfer25.heard.steps[-1] == ("r0", 20)
+    assert transfer25.events.steps[0] == ("r0", 1)
+    assert transfer25.events.steps[-1] == ("r0", 20)
 
 
 def test_cosmos3_runs_mixed_control_sets_in_one_start(cosmos3: World) -> None:

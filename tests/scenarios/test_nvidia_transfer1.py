@@ -73,11 +73,11 @@ def test_run_that_crashes_the_script_fails_alone(world: World) -> None:
     world.behaviour = {"poison": ["r12"]}
     runs = [world.run(f"r{i:02}") for i in range(20)]
 
-    standings = world.make(runs)
+    statuses = world.make(runs)
 
-    found = states(standings)
+    found = states(statuses)
     assert found == {f"r{i:02}": FAILED if i == 12 else DONE for i in range(20)}
-    assert "cannot cope with 'r12'" in standings["r12"].cause
+    assert "cannot cope with 'r12'" in statuses["r12"].cause
     assert all(world.shows(run) for run in runs if found[run.id] == DONE)
     assert world.diary("size") == [8, 1, 1]  # with all; its tensor batch one by one; with what is left
 
@@ -96,10 +96,10 @@ def test_run_at_which_the_script_is_killed_each_time_fails(world: World) -> None
     world.behaviour = {"deadly": {"r1": 99}}
     runs = [world.run(f"r{i}") for i in range(3)]
 
-    standings = world.make(runs)
+    statuses = world.make(runs)
 
-    assert states(standings) == {"r0": DONE, "r1": FAILED, "r2": DONE}
-    assert "signal 9" in standings["r1"].cause
+    assert states(statuses) == {"r0": DONE, "r1": FAILED, "r2": DONE}
+    assert "signal 9" in statuses["r1"].cause
 
 
 def test_out_of_memory_batch_is_repeated_in_smaller_ones(world: World) -> None:
@@ -125,10 +125,10 @@ def test_next_command_knows_the_memory_limit(world: World) -> None:
 def test_run_that_does_not_fit_even_alone_fails(world: World) -> None:
     world.behaviour = {"most": 0}
 
-    standings = world.make([world.run("r0")])
+    statuses = world.make([world.run("r0")])
 
-    assert states(standings) == {"r0": FAILED}
-    assert "even alone" in standings["r0"].cause
+    assert states(statuses) == {"r0": FAILED}
+    assert "even alone" in statuses["r0"].cause
 
 
 def test_different_shapes_and_weights_never_share_a_tensor_batch_wrongly(world: World) -> None:
@@ -149,6 +149,6 @@ def test_different_shapes_and_weights_never_share_a_tensor_batch_wrongly(world: 
 def test_input_without_a_derivable_control_fails_its_run_alone(world: World) -> None:
     runs = [world.run("good"), world.run("bad", video=world.video("bad", shade=7)), world.run("fine")]
 
-    standings = world.make(runs, before=lambda: Path(world.video("bad")).write_bytes(b"no video"))
+    statuses = world.make(runs, before=lambda: Path(world.video("bad")).write_bytes(b"no video"))
 
-    assert states(standings) == {"good": DONE, "bad": FAILED, "fine": DONE}
+    assert states(statuses) == {"good": DONE, "bad": FAILED, "fine": DONE}

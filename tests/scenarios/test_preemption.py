@@ -98,16 +98,16 @@ def test_preempted_run_gives_the_same_video(tmp_path: Path, model: Path) -> None
     urgent = make_run("urgent", clip, {"edge": 0.5}, num_steps=4, seed=9)
     urgent = replace(urgent, priority=Priority.URGENT)
     engine = load_engine(str(model), ("edge",), ControlCache(tmp_path / "cache"))
-    calm, hurried = World(tmp_path / "calm"), World(tmp_path / "hurried")
+    calm, preempted = World(tmp_path / "calm"), World(tmp_path / "preempted")
 
     serve(calm, engine, [*runs, urgent])
-    serve(hurried, Interrupted(engine, hurried.ledger, urgent), runs)
+    serve(preempted, Interrupted(engine, preempted.ledger, urgent), runs)
 
-    assert set(hurried.states().values()) == {State.SUCCEEDED}
-    assert State.PREEMPTED in {change.state for run in runs for change in hurried.ledger.queries.history(run.id)}
+    assert set(preempted.states().values()) == {State.SUCCEEDED}
+    assert State.PREEMPTED in {change.state for run in runs for change in preempted.ledger.queries.history(run.id)}
     expected = videos(calm.home, [*runs, urgent])
-    for run_id, frames in videos(hurried.home, [*runs, urgent]).items():
-        # bit-equal arithmetic is not promised beside other company; the codec rounds what little differs
+    for run_id, frames in videos(preempted.home, [*runs, urgent]).items():
+        # bit-equal arithmetic is not promised beside other runs; the codec rounds what little differs
         assert np.abs(frames.astype(int) - expected[run_id].astype(int)).max() <= 3
     calm.ledger.close()
-    hurried.ledger.close()
+    preempted.ledger.close()

@@ -1,4 +1,4 @@
-"""Whom a session is told to expect, so that it reads what they need while others are denoised."""
+"""Which runs a session prefetches while others are denoised."""
 
 from __future__ import annotations
 

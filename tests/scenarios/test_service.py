@@ -1,4 +1,4 @@
-"""A worker of a service, on a virtual clock: who is made when, with whom, and what becomes of those that fail."""
+"""A worker of a service on a virtual clock: when runs start, which share a batch, and how failures end."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from tests.support.service_world import ListeningEngine, World, stamp
 
 def batches(world: World) -> dict[int, list[str]]:
     """Who was in which batch, those that joined later included."""
-    company: dict[int, list[str]] = {}
+    members: dict[int, list[str]] = {}
     for line in world.happened("began"):
-        company.setdefault(line["batch"], []).extend(line["runs"])
-    return company
+        members.setdefault(line["batch"], []).extend(line["runs"])
+    return members
 
 
 def test_runs_that_come_one_by_one_share_a_batch(world: World) -> None:
@@ -43,7 +43,7 @@ def test_runs_that_come_one_by_one_share_a_batch(world: World) -> None:
 
 
 def test_launch_of_the_same_branches_shares_the_session(world: World) -> None:
-    """So nobody waits for files that are still written, nor for what a session has to make once."""
+    """No run waits for outputs that are still written, nor for a new session."""
     world.settings = replace(world.settings, max_batch=2)
     engine = ListeningEngine(world, lag=2)
     world.submit(*[world.run(f"r{index}") for index in range(4)])
@@ -55,7 +55,7 @@ def test_launch_of_the_same_branches_shares_the_session(world: World) -> None:
     assert batches(world) == {1: ["r0", "r1"], 2: ["r2", "r3"], 3: ["late"]}
     assert [world.began(f"r{index}") for index in range(4)] == [0, 0, 4, 4]
     assert [world.finished(f"r{index}") for index in range(2)] == [6, 6]  # two steps after the last of their own
-    assert engine.launches == [["edge"], ["edge"]]  # when the late one came, nobody was at work
+    assert engine.launches == [["edge"], ["edge"]]  # no run was running when the late one came
 
 
 def test_session_switches_branches_while_outputs_are_written(world: World) -> None:
@@ -388,7 +388,7 @@ def test_after_an_unforeseen_error_a_fresh_process_tries_the_runs_one_by_one(wor
     assert endings == [ExitCode.BROKEN] * 3 + [ExitCode.STOPPED]
     assert world.states() == {"a": State.SUCCEEDED, "bad": State.FAILED, "c": State.SUCCEEDED}
     assert "illegal memory access" in world.ledger.queries.history("bad")[-1].reason
-    assert all(len(company) == 1 for number, company in batches(world).items() if number > 1)
+    assert all(len(members) == 1 for number, members in batches(world).items() if number > 1)
 
 
 def test_published_output_counts_if_its_worker_died_before_recording_it(world: World) -> None:

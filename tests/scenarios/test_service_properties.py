@@ -1,4 +1,4 @@
-"""Whatever comes when, and whoever dies: every run has one outcome, and every video is its own run's."""
+"""Random arrivals, faults and deaths: every run has one outcome, and every video is its own run's."""
 
 from __future__ import annotations
 

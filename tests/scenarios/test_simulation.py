@@ -37,7 +37,7 @@ class Scene:
     faults: dict[str, Fault]
     most: int | None
     max_batch: int | None
-    stops: list[int]  # after so many steps heard, one command after the other
+    stops: list[int]  # after so many steps events, one command after the other
     lag: int  # steps of others while a run is finished
 
 
@@ -78,15 +78,15 @@ def test_every_run_has_one_outcome_and_every_output_is_its_own_runs(scene: Scene
         root = folder / "out"
 
         for stop_after in [*scene.stops, None]:
-            standings = act(scene, runs, root, dispatch_world.Heard(stop_after=stop_after))
+            statuses = act(scene, runs, root, dispatch_world.EventRecorder(stop_after=stop_after))
 
-        assert set(standings) == {run.id for run in runs}
+        assert set(statuses) == {run.id for run in runs}
         for run in runs:
-            check_outcome(run, standings[run.id], scene.faults.get(run.id), root)
-        check_ledger(runs, standings, root)
+            check_outcome(run, statuses[run.id], scene.faults.get(run.id), root)
+        check_ledger(runs, statuses, root)
 
 
-def act(scene: Scene, runs: list[Run], root: Path, heard: dispatch_world.Heard) -> dict[str, RunStatus]:
+def act(scene: Scene, runs: list[Run], root: Path, events: dispatch_world.EventRecorder) -> dict[str, RunStatus]:
     return dispatch_world.dispatch(
         runs,
         root,
@@ -94,33 +94,33 @@ def act(scene: Scene, runs: list[Run], root: Path, heard: dispatch_world.Heard) 
         most=scene.most,
         lag=scene.lag,
         settings=DispatchSettings(save_every=0, max_batch=scene.max_batch, max_failures=2),
-        heard=heard,
+        events=events,
         write=stamp,
         check=check_stamp,
     )
 
 
-def check_outcome(run: Run, standing: RunStatus, fault: Fault | None, root: Path) -> None:
+def check_outcome(run: Run, status: RunStatus, fault: Fault | None, root: Path) -> None:
     trouble = fault.trouble if fault else None
     # A fault at the very last step, or one that a resumed run has passed, may not strike: then it is a success
     expected = {State.FAILED if trouble is Trouble.FALTER else FINAL[trouble]}
     if fault is not None and fault.step == 0:
         expected |= {State.SUCCEEDED}
-    assert standing.state in expected, (run.id, standing, fault)
+    assert status.state in expected, (run.id, status, fault)
     published = root / run.id
-    assert published.exists() is (standing.state is State.SUCCEEDED)
+    assert published.exists() is (status.state is State.SUCCEEDED)
     if published.exists():
         assert (published / "output.mp4").read_text() == run.fingerprint
         assert json.loads((published / "run.json").read_text())["fingerprint"] == run.fingerprint
 
 
-def check_ledger(runs: list[Run], standings: dict[str, RunStatus], root: Path) -> None:
+def check_ledger(runs: list[Run], statuses: dict[str, RunStatus], root: Path) -> None:
     ledger = Ledger(root / HOME / "ledger.sqlite")
     for run in runs:
         attempts = ledger.queries.attempts(run.id)
         assert all(attempt.ended is not None for attempt in attempts)
         succeeded = [attempt for attempt in attempts if attempt.outcome is State.SUCCEEDED]
-        assert len(succeeded) == (standings[run.id].state is State.SUCCEEDED)
-        assert ledger.queries.history(run.id)[-1].state is standings[run.id].state
+        assert len(succeeded) == (statuses[run.id].state is State.SUCCEEDED)
+        assert ledger.queries.history(run.id)[-1].state is statuses[run.id].state
     ledger.close()
     assert not any((root / HOME / "work").iterdir())

@@ -24,7 +24,7 @@ from cosmos_batch.run import ResolvedRun
 from cosmos_batch.service.api_keys import digest_of
 from cosmos_batch.service.settings import ServerSettings
 from cosmos_batch.service.state import AppState, ServedEngine
-from tests.support.dispatch_world import FACTS, PRIOR, TRAITS, Heard, dispatch, make_run, states
+from tests.support.dispatch_world import FACTS, PRIOR, TRAITS, EventRecorder, dispatch, make_run, states
 from tests.support.service_world import World
 
 DATA = Path(__file__).parents[1] / "data" / "ledger_r0002"
@@ -86,14 +86,14 @@ def test_ledger_of_a_command_keeps_its_runs(command: list[ResolvedRun]) -> None:
 def test_command_continues_where_the_earlier_version_was_killed(command: list[ResolvedRun]) -> None:
     finished = Path("out/made/output.mp4")
     before = hashlib.sha256(finished.read_bytes()).hexdigest(), finished.stat().st_mtime_ns
-    heard = Heard()
+    events = EventRecorder()
 
-    ended = dispatch(command, Path("out"), settings=DispatchSettings(max_batch=1), heard=heard)
+    ended = dispatch(command, Path("out"), settings=DispatchSettings(max_batch=1), events=events)
 
     assert states(ended) == dict.fromkeys(COMMAND, State.SUCCEEDED) | {"refused": State.BLOCKED}
-    assert sorted(run for batch in heard.batches for run in batch) == ["also-waits", "broken", "half", "waits"]
+    assert sorted(run for batch in events.batches for run in batch) == ["also-waits", "broken", "half", "waits"]
     assert (hashlib.sha256(finished.read_bytes()).hexdigest(), finished.stat().st_mtime_ns) == before
-    assert [step for run_id, step in heard.steps if run_id == "half"] == [2, 3, 4]  # step 1 was saved
+    assert [step for run_id, step in events.steps if run_id == "half"] == [2, 3, 4]  # step 1 was saved
     assert json.loads(Path("out/half/run.json").read_text())["resumed"]
 
 

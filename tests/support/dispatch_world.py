@@ -1,4 +1,4 @@
-"""A small world for the dispatcher: real input files of two frames, and the replay engine that answers them."""
+"""A small world for the dispatcher: real input files of two frames, and the simulated engine."""
 
 from __future__ import annotations
 
@@ -96,15 +96,15 @@ class AtOnce(Executor):
 
 
 @dataclass
-class Heard:
-    """A watcher that keeps what it hears."""
+class EventRecorder:
+    """An event sink that keeps every event."""
 
     batches: list[tuple[str, ...]] = field(default_factory=list)
     changes: list[tuple[str, State, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     steps: list[tuple[str, int]] = field(default_factory=list)
     stop: StopToken = field(default_factory=StopToken)
-    stop_after: int | None = None  # steps heard until a stop is wanted
+    stop_after: int | None = None  # steps until a stop is requested
 
     def planned(self, plan: Plan) -> None:
         """Nothing to keep."""
@@ -113,7 +113,7 @@ class Heard:
         """Nothing to keep."""
 
     def began(self, batch: int, run_ids: Sequence[str]) -> None:
-        """Keep the batch's company."""
+        """Keep the runs of the batch."""
         assert batch > 0
         self.batches.append(tuple(run_ids))
 
@@ -141,7 +141,7 @@ def dispatch(
     most: int | None = None,
     lag: int = 0,
     settings: DispatchSettings | None = None,
-    heard: Heard | None = None,
+    events: EventRecorder | None = None,
     clock: Clock | None = None,
     write: Write = write_answer,
     check: CheckOutput = check_output,
@@ -154,11 +154,11 @@ def dispatch(
     script = SimulatedBehaviour(write=write, max_runs=most, lag=lag, faults=faults or {})
     engine = SimulatedEngine(TRAITS, script, clock or VirtualClock())
     facts = dict.fromkeys(videos(runs), FACTS)
-    heard = heard or Heard()
+    events = events or EventRecorder()
     command = Command(runs, engine, PRIOR, facts, settings or DispatchSettings())
     with OutputDirectory(root) as folder:
-        standings = execute(command, folder, heard, heard.stop, check, checks or AtOnce())
-    return {standing.id: standing for standing in standings}
+        statuses = execute(command, folder, events, events.stop, check, checks or AtOnce())
+    return {status.id: status for status in statuses}
 
 
 def videos(runs: Iterable[Run]) -> set[str]:
@@ -166,6 +166,6 @@ def videos(runs: Iterable[Run]) -> set[str]:
     return {run.video for run in runs if run.video is not None}
 
 
-def states(standings: Mapping[str, RunStatus]) -> dict[str, State]:
+def states(statuses: Mapping[str, RunStatus]) -> dict[str, State]:
     """The state of every run."""
-    return {id_: standing.state for id_, standing in standings.items()}
+    return {id_: status.state for id_, status in statuses.items()}

@@ -25,7 +25,7 @@ from cosmos_batch.media.info import videos_of
 from cosmos_batch.media.video import probe, read_frames
 from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.run import Control, Run, Sampling
-from tests.support.dispatch_world import Heard
+from tests.support.dispatch_world import EventRecorder
 
 STANDINS = Path(__file__).with_name("standins")
 Weights = Mapping[str, float]
@@ -40,7 +40,7 @@ class World:
     behaviour: dict[str, Any] = field(default_factory=dict)
     launcher: dict[str, Any] = field(default_factory=dict)
     silence: float = 60.0
-    heard: Heard = field(default_factory=Heard)
+    events: EventRecorder = field(default_factory=EventRecorder)
 
     def video(self, name: str, *, size: tuple[int, int] = (64, 36), frames: int = 2, shade: int = 128) -> str:
         """A small input video."""
@@ -104,10 +104,10 @@ class World:
         before()
         try:
             with OutputDirectory(self.root / "out") as folder:
-                standings = execute(command, folder, self.heard, self.heard.stop)
+                statuses = execute(command, folder, self.events, self.events.stop)
         finally:
             engine.close()
-        return {standing.id: standing for standing in standings}
+        return {status.id: status for status in statuses}
 
     def shows(self, run: Run, weights: Sequence[float] | None = None, **changed: Any) -> bool:
         """Whether the run's output is the one that Transfer1's stand-in makes of just this run."""
@@ -122,9 +122,9 @@ class World:
         return bool(np.abs(found - np.frombuffer(wanted, np.uint8)).max() < 12)
 
 
-def states(standings: Mapping[str, RunStatus]) -> dict[str, str]:
+def states(statuses: Mapping[str, RunStatus]) -> dict[str, str]:
     """The state of every run."""
-    return {id_: str(standing.state) for id_, standing in standings.items()}
+    return {id_: str(status.state) for id_, status in statuses.items()}
 
 
 DONE, BLOCKED, FAILED = str(State.SUCCEEDED), str(State.BLOCKED), str(State.FAILED)

@@ -1,4 +1,4 @@
-"""A service on a virtual clock: runs arrive, are cancelled and hurried while the replay engine lets time pass."""
+"""A service on a virtual clock: runs arrive, are cancelled and become urgent while the simulated engine works."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class World:
 
     def states(self) -> dict[str, State]:
         """The state of every run."""
-        return {standing.id: standing.state for standing in self.ledger.queries.statuses()}
+        return {status.id: status.state for status in self.ledger.queries.statuses()}
 
     def finished(self, run_id: str) -> float:
         """When a run ended, in seconds after the beginning."""
@@ -176,13 +176,13 @@ class World:
         return next(change.at for change in changes if change.state is State.RUNNING) - 1_000_000.0
 
     def happened(self, event: str) -> list[dict[str, Any]]:
-        """The lines of the journal about that."""
+        """The log lines of an event."""
         lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
         return [line for line in lines if line["event"] == event]
 
 
 class Listener:
-    """A session that keeps what it was told."""
+    """A session that keeps the calls that it gets."""
 
     def __init__(self, session: Session, launch: Launch, refuses: str) -> None:
         self._session = session
@@ -199,7 +199,7 @@ class Listener:
         self._session.switch_launch(launch)
 
     def prefetch(self, runs: Sequence[ResolvedRun], *, certain: bool = True) -> None:
-        """Keep whom."""
+        """Keep the runs."""
         self.expected.append(" ".join(run.id for run in runs))
         self.certain.append(certain)
         self._session.prefetch(runs, certain=certain)
@@ -229,5 +229,5 @@ class ListeningEngine(SimulatedEngine):
 
     @property
     def expected(self) -> list[list[str]]:
-        """Whom each session was told to expect."""
+        """The runs that each session was asked to prefetch."""
         return [session.expected for session in self.sessions]
