@@ -20,10 +20,8 @@ from cosmos_batch.engines.inprocess.model_settings import read_settings
 from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options
 from cosmos_batch.engines.inprocess.pocket import profile as pocket_profile
 from cosmos_batch.engines.inprocess.transfer25.traits import TRANSFER25
-from cosmos_batch.engines.nvidia.cosmos3 import profile as cosmos3_profile
+from cosmos_batch.engines.nvidia.script import Script
 from cosmos_batch.engines.nvidia.scripts import SCRIPTS
-from cosmos_batch.engines.nvidia.transfer1 import profile as transfer1_profile
-from cosmos_batch.engines.nvidia.transfer25 import profile as transfer25_profile
 from cosmos_batch.engines.profile import ShippedProfile
 from cosmos_batch.engines.profile_store import kept_profile
 from cosmos_batch.errors import PlanError
@@ -154,17 +152,22 @@ class InProcessSpec:
 class ScriptSpec:
     """One of NVIDIA's own scripts."""
 
-    profile: ShippedProfile
+    script: Script
 
     @property
     def name(self) -> str:
         """The engine's name."""
-        return self.profile.cost.engine
+        return self.script.name
 
     @property
     def traits(self) -> Traits:
-        """What the script holds fixed."""
-        return SCRIPTS[self.name].traits
+        """Traits of the script."""
+        return self.script.traits
+
+    @property
+    def profile(self) -> ShippedProfile:
+        """Shipped cost of the script."""
+        return self.script.profile
 
     def check(self, choice: EngineChoice) -> None:
         """Refuse a model and the options of in-process engines."""
@@ -194,16 +197,8 @@ class ScriptSpec:
 POCKET = InProcessSpec("pocket", pocket_profile.PROFILE, str(pocket.MODEL), own_model=True)
 TRANSFER = InProcessSpec("transfer", FAMILIES[0].profile, HUB_ID, named_traits=TRANSFER25)
 
-ENGINES: Mapping[str, EngineSpec] = {
-    spec.name: spec
-    for spec in (
-        POCKET,
-        ScriptSpec(transfer1_profile.PROFILE),
-        TRANSFER,
-        ScriptSpec(transfer25_profile.PROFILE),
-        ScriptSpec(cosmos3_profile.PROFILE),
-    )
-}
+_SPECS: tuple[EngineSpec, ...] = (POCKET, TRANSFER, *map(ScriptSpec, SCRIPTS.values()))
+ENGINES: Mapping[str, EngineSpec] = {spec.name: spec for spec in _SPECS}
 """All engines by name."""
 
 

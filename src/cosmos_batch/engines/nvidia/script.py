@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cosmos_batch.engines.nvidia.config import ScriptConfig
 from cosmos_batch.engines.nvidia.output_tracker import ExpectedSample, OutputTracker
+from cosmos_batch.engines.profile import ShippedProfile
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
 
@@ -25,6 +26,7 @@ class Script:
     """One of NVIDIA's scripts."""
 
     traits: Traits  # what it holds fixed for a launch and for a batch; its name is the engine's
+    profile: ShippedProfile  # its cost before anything is measured
     program: tuple[str, ...]  # the arguments of the interpreter, relative to the root of the script's repository
     write: Write
     track: Callable[[LaunchFiles], OutputTracker]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cosmos_batch.engines.nvidia.config import ScriptConfig
+from cosmos_batch.engines.nvidia.cosmos3.profile import PROFILE
 from cosmos_batch.engines.nvidia.cosmos3.traits import COSMOS3
 from cosmos_batch.engines.nvidia.output_tracker import NameTracker
 from cosmos_batch.engines.nvidia.script import Script, expected_samples
@@ -38,6 +39,7 @@ def _config_problems(config: ScriptConfig) -> Iterable[tuple[str, str, str, str]
 
 SCRIPT = Script(
     traits=COSMOS3,
+    profile=PROFILE,
     program=("-m", "cosmos_framework.scripts.inference"),
     write=_write,
     track=_track,

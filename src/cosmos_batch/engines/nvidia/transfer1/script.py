@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cosmos_batch.engines.nvidia.config import ScriptConfig
 from cosmos_batch.engines.nvidia.output_tracker import PositionTracker
 from cosmos_batch.engines.nvidia.script import Script, expected_samples
+from cosmos_batch.engines.nvidia.transfer1.profile import PROFILE
 from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1_DRIVEN
 from cosmos_batch.planning.plan import Launch
 
@@ -33,6 +34,7 @@ def _arguments(config: ScriptConfig) -> tuple[str, ...]:
 
 SCRIPT = Script(
     traits=TRANSFER1_DRIVEN,
+    profile=PROFILE,
     program=("cosmos_transfer1/diffusion/inference/transfer.py",),
     write=_write,
     track=_track,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cosmos_batch.engines.nvidia.config import ScriptConfig
 from cosmos_batch.engines.nvidia.output_tracker import NameTracker
 from cosmos_batch.engines.nvidia.script import Script, expected_samples
+from cosmos_batch.engines.nvidia.transfer25.profile import PROFILE
 from cosmos_batch.engines.nvidia.transfer25.traits import TRANSFER25_SCRIPT
 from cosmos_batch.planning.plan import Launch
 
@@ -32,6 +33,7 @@ def _arguments(config: ScriptConfig) -> tuple[str, ...]:
 
 SCRIPT = Script(
     traits=TRANSFER25_SCRIPT,
+    profile=PROFILE,
     program=("examples/inference.py",),
     write=_write,
     track=_track,
