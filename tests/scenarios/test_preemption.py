@@ -15,7 +15,7 @@ from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.worker.inflight import InflightMarker
-from cosmos_batch.dispatch.worker.worker import LoadedEngine, Time, Worker, WorkerPlace, WorkerSettings
+from cosmos_batch.dispatch.worker.worker import LoadedEngine, Worker, WorkerPlace, WorkerSettings, WorkerTime
 from cosmos_batch.engines.inprocess.engine import TransferEngine, TransferSession
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
@@ -77,7 +77,7 @@ def a_worker(world: World, engine: object) -> Worker:
         ),
         settings,
         check_output,
-        Time(time.time, lambda seconds: stop_when_done(made, seconds)),
+        WorkerTime(time.time, lambda seconds: stop_when_done(made, seconds)),
     )
 
     def stop_when_done(worker: Worker, seconds: float) -> None:

@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from cosmos_batch.dispatch.command import Command, check_output, execute
-from cosmos_batch.dispatch.execution.attempts import CheckOutput
+from cosmos_batch.dispatch.execution.context import CheckOutput
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
 from cosmos_batch.engines.base import Job

@@ -19,7 +19,7 @@ from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.scheduler.planned_queue import SchedulerSettings
 from cosmos_batch.dispatch.settings import DispatchSettings
 from cosmos_batch.dispatch.worker.inflight import InflightMarker
-from cosmos_batch.dispatch.worker.worker import LoadedEngine, Time, Worker, WorkerPlace, WorkerSettings
+from cosmos_batch.dispatch.worker.worker import LoadedEngine, Worker, WorkerPlace, WorkerSettings, WorkerTime
 from cosmos_batch.engines.base import Engine, Job, Session
 from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine
 from cosmos_batch.errors import EngineError, OutputError
@@ -143,7 +143,7 @@ class World:
             WorkerPlace(name, folder, self.ledger, marker, log),
             settings,
             check_stamp,
-            Time(self.clock.now, lambda seconds: self._rest(made, seconds)),
+            WorkerTime(self.clock.now, lambda seconds: self._rest(made, seconds)),
             AtOnce(),
         )
         return made

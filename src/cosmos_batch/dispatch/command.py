@@ -7,7 +7,8 @@ from concurrent import futures
 from dataclasses import dataclass, field
 
 from cosmos_batch.dispatch.contract import Decision, Snapshot, Step
-from cosmos_batch.dispatch.execution.attempts import AttemptRecorder, CheckOutput, DispatchContext, check_thread
+from cosmos_batch.dispatch.execution.attempts import AttemptRecorder
+from cosmos_batch.dispatch.execution.context import CheckOutput, DispatchContext, check_thread
 from cosmos_batch.dispatch.execution.executor import BatchExecutor
 from cosmos_batch.dispatch.execution.measurements import MeasurementLog
 from cosmos_batch.dispatch.loop import Dispatcher

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from cosmos_batch.dispatch.execution.attempts import DispatchContext, output_flaw
+from cosmos_batch.dispatch.execution.context import DispatchContext, output_flaw
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import RunStatus, State

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 from cosmos_batch.dispatch.contract import (
     BatchBroke,
@@ -31,61 +26,24 @@ from cosmos_batch.dispatch.contract import (
     Slot,
     Stepped,
 )
-from cosmos_batch.dispatch.execution.leases import Leases
+from cosmos_batch.dispatch.execution.context import DispatchContext, output_flaw
 from cosmos_batch.dispatch.execution.measurements import BatchTimes, MeasurementLog
-from cosmos_batch.dispatch.observe.counters import Counters
-from cosmos_batch.dispatch.output.directory import OutputDirectory, folder_errors
+from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.dispatch.output.provenance import (
     AttemptInfo,
-    Digest,
-    Identity,
-    check_published,
     describe,
     request_key,
     write_description,
 )
-from cosmos_batch.dispatch.settings import DispatchSettings, EventSink, Throttle
+from cosmos_batch.dispatch.settings import Throttle
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.base import Outcome as EngineOutcome
 from cosmos_batch.errors import CosmosBatchError, LedgerError, OutputError, StorageError, UnavailableError, explain
 from cosmos_batch.ledger import BatchFacts, State
-from cosmos_batch.ledger.ports import DispatchStore
 from cosmos_batch.planning.plan import Batch, Launch
-from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import ResolvedRun
 
 PROGRESS_SECONDS = 1.0  # between two writes of denoising steps to the ledger
-
-
-class CheckOutput(Protocol):
-    """Opens a run's output and raises OutputError where it is not the video that was asked for."""
-
-    def __call__(self, run: ResolvedRun, shape: Shape, job: Job) -> None: ...
-
-
-def check_thread() -> Executor:
-    """Return a thread to open outputs in."""
-    return ThreadPoolExecutor(1, "checks")
-
-
-@dataclass(frozen=True, slots=True)
-class DispatchContext:
-    """The ledger, the output folder and the settings that dispatching works with."""
-
-    folder: OutputDirectory
-    ledger: DispatchStore
-    identity: Identity  # of the engine
-    costed_as: tuple[str, str]  # engine and device, as the cost model names them
-    digest: Digest
-    shape: Callable[[ResolvedRun], Shape]  # what a run's output must measure
-    check: CheckOutput
-    checks: Executor  # where outputs are opened while other runs are denoised
-    settings: DispatchSettings
-    events: EventSink
-    clock: Callable[[], float] = time.time
-    worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
-    leases: Leases = field(default_factory=Leases)
-    counters: Counters = field(default_factory=Counters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +53,6 @@ class ClaimedBatch:
     batch: Batch
     number: int  # in the ledger
     slots: tuple[Slot, ...]
-
-
-def output_flaw(run: ResolvedRun, context: DispatchContext) -> str:
-    """Return what is wrong with a run's published output; "" where it answers the run's request.
-
-    Raises OSError where an input cannot be read.
-    """
-    published = context.folder.published(run.id)
-    if not published.exists():
-        return f"{published} is missing"
-    try:
-        check_published(published, request_key(run, context.identity, context.digest))
-    except OutputError as exc:
-        return str(exc)
-    return ""
 
 
 class AttemptRecorder:

@@ -28,8 +28,9 @@ from cosmos_batch.dispatch.contract import (
     Suspend,
     Switch,
 )
-from cosmos_batch.dispatch.execution.attempts import AttemptRecorder, ClaimedBatch, DispatchContext
+from cosmos_batch.dispatch.execution.attempts import AttemptRecorder, ClaimedBatch
 from cosmos_batch.dispatch.execution.batch import RunningBatch
+from cosmos_batch.dispatch.execution.context import DispatchContext
 from cosmos_batch.dispatch.execution.finishing import FinishingRuns
 from cosmos_batch.dispatch.execution.recovery import recover
 from cosmos_batch.dispatch.execution.session import EngineSession

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from cosmos_batch.dispatch.contract import Decision, Idle, Snapshot, Start, Step, Switch
-from cosmos_batch.dispatch.execution.attempts import DispatchContext
+from cosmos_batch.dispatch.execution.context import DispatchContext
 from cosmos_batch.dispatch.scheduler.forecast import forecast
 from cosmos_batch.dispatch.scheduler.planned_queue import PLANNING_SHARE, PlannedQueue
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns

@@ -16,7 +16,7 @@ from sqlalchemy import URL
 
 from cosmos_batch.dispatch.command import check_output
 from cosmos_batch.dispatch.contract import ExitCode
-from cosmos_batch.dispatch.execution.attempts import CheckOutput
+from cosmos_batch.dispatch.execution.context import CheckOutput
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.service_home import ServiceHome

@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cosmos_batch.dispatch.contract import ExitCode
-from cosmos_batch.dispatch.execution.attempts import AttemptRecorder, CheckOutput, DispatchContext, check_thread
+from cosmos_batch.dispatch.execution.attempts import AttemptRecorder
+from cosmos_batch.dispatch.execution.context import CheckOutput, DispatchContext, check_thread
 from cosmos_batch.dispatch.execution.executor import BatchExecutor
 from cosmos_batch.dispatch.execution.measurements import MeasurementLog
 from cosmos_batch.dispatch.loop import Dispatcher
@@ -70,7 +71,7 @@ class WorkerPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class Time:
+class WorkerTime:
     """A clock and a way to wait, which tests replace by virtual time."""
 
     now: Callable[[], float] = time.time  # seconds since 1970
@@ -86,13 +87,13 @@ class Worker:
         place: WorkerPlace,
         settings: WorkerSettings,
         check: CheckOutput,
-        clock: Time | None = None,
+        clock: WorkerTime | None = None,
         checks: Executor | None = None,
     ) -> None:
         """`checks`: where outputs are opened while other runs are denoised; None: in a thread."""
         self._place = place
         self._settings = settings
-        self._time = clock or Time()
+        self._time = clock or WorkerTime()
         self._troubles = 0  # in a row
         self.stop = StopToken()
         traits, now = loaded.engine.traits, self._time.now

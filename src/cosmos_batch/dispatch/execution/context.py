@@ -1,0 +1,68 @@
+"""Dispatch context: the ledger, the output folder and the settings that dispatching works with."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cosmos_batch.dispatch.execution.leases import Leases
+from cosmos_batch.dispatch.observe.counters import Counters
+from cosmos_batch.dispatch.output.directory import OutputDirectory
+from cosmos_batch.dispatch.output.provenance import Digest, Identity, check_published, request_key
+from cosmos_batch.dispatch.settings import DispatchSettings, EventSink
+from cosmos_batch.engines.base import Job
+from cosmos_batch.errors import OutputError
+from cosmos_batch.ledger.ports import DispatchStore
+from cosmos_batch.planning.traits import Shape
+from cosmos_batch.run import ResolvedRun
+
+
+class CheckOutput(Protocol):
+    """Opens a run's output and raises OutputError where it is not the video that was asked for."""
+
+    def __call__(self, run: ResolvedRun, shape: Shape, job: Job) -> None: ...
+
+
+def check_thread() -> Executor:
+    """Return a thread to open outputs in."""
+    return ThreadPoolExecutor(1, "checks")
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchContext:
+    """The ledger, the output folder and the settings that dispatching works with."""
+
+    folder: OutputDirectory
+    ledger: DispatchStore
+    identity: Identity  # of the engine
+    costed_as: tuple[str, str]  # engine and device, as the cost model names them
+    digest: Digest
+    shape: Callable[[ResolvedRun], Shape]  # what a run's output must measure
+    check: CheckOutput
+    checks: Executor  # where outputs are opened while other runs are denoised
+    settings: DispatchSettings
+    events: EventSink
+    clock: Callable[[], float] = time.time
+    worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    leases: Leases = field(default_factory=Leases)
+    counters: Counters = field(default_factory=Counters)
+
+
+def output_flaw(run: ResolvedRun, context: DispatchContext) -> str:
+    """Return what is wrong with a run's published output; "" where it answers the run's request.
+
+    Raises OSError where an input cannot be read.
+    """
+    published = context.folder.published(run.id)
+    if not published.exists():
+        return f"{published} is missing"
+    try:
+        check_published(published, request_key(run, context.identity, context.digest))
+    except OutputError as exc:
+        return str(exc)
+    return ""
