@@ -25,7 +25,7 @@ from cosmos_batch.cli.load_runs import Requests, gather
 from cosmos_batch.cli.render.contact_sheet import write_contact_sheets
 from cosmos_batch.cli.render.progress import LiveProgress, PlainProgress
 from cosmos_batch.cli.render.progress_state import ProgressState
-from cosmos_batch.cli.render.tables import print_plan, print_standings
+from cosmos_batch.cli.render.tables import print_plan, print_statuses
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory
@@ -164,7 +164,7 @@ def main() -> int:
             made.append(make(engine, way, show=index == 0))
         planned = made[0]
         sheets = write_contact_sheets(planned.way.folder, planned.requests.runs, planned.statuses)
-        print_standings(Console(), planned.statuses, everything=True)
+        print_statuses(Console(), planned.statuses, everything=True)
         print_savings(made)
     print(f"videos: {planned.way.folder}/<run>/output.mp4; all of them at a glance: {sheets[0]}")
     return 0 if all(status.state is State.SUCCEEDED for one in made for status in one.statuses) else 1

@@ -9,7 +9,7 @@ import pytest
 
 from cosmos_batch.cli.app import main
 from cosmos_batch.dispatch.output.directory import OutputDirectory
-from tests.support.cli_launcher import ReplayEngines
+from tests.support.cli_launcher import SimulatedEngines
 from tests.support.dispatch_world import make_input
 from tests.support.run_files import write_runs
 
@@ -24,11 +24,11 @@ def runs_file(tmp_path: Path) -> Path:
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     monkeypatch.setattr("sys.argv", ["cosmos-batch", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
-        main(ReplayEngines())
+        main(SimulatedEngines())
     return int(ended.value.code or 0)
 
 
-def test_run_makes_everything_and_says_so(
+def test_run_makes_every_video_and_prints_a_summary(
     tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -77,11 +77,11 @@ def test_status_of_a_folder_without_runs_is_bad_usage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(monkeypatch, "status", tmp_path) == 2
-    assert "nothing was run in it" in capsys.readouterr().err
+    assert "no command was run in it" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_problem_is_reported_in_a_line_of_its_own_and_nothing_is_done(
+def test_every_problem_is_a_line_and_no_run_is_started(
     tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = runs_file.read_text().splitlines()
@@ -129,14 +129,14 @@ def test_plan_shows_batches_savings_and_reasons(
     assert json.loads(capsys.readouterr().out)["launches"][0]["batches"][0]["runs"] == ["a", "b", "c"]
 
 
-def test_a_plan_learns_from_an_output_folder(
+def test_plan_uses_measurements_of_an_output_folder(
     tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call(monkeypatch, "run", runs_file, "-o", tmp_path / "out")
 
     assert call(monkeypatch, "plan", runs_file, "-o", tmp_path / "out") == 0
 
-    assert "learnt from 1 batch" in capsys.readouterr().out
+    assert "times fitted to 1 batch" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_second_command_on_the_same_folder_is_refused(
     assert "is in use by process" in capsys.readouterr().err
 
 
-def test_a_damaged_ledger_says_what_to_do(
+def test_error_of_a_damaged_ledger_names_the_remedy(
     tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -208,7 +208,7 @@ def test_user_text_cannot_reach_the_terminal_unescaped(
 def test_an_unexpected_error_is_a_line_and_a_file(
     tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Broken(ReplayEngines):
+    class Broken(SimulatedEngines):
         def load(self, *_arguments: object) -> object:  # type: ignore[override]
             raise RuntimeError("wires crossed")
 

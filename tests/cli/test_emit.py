@@ -37,7 +37,7 @@ def test_the_files_of_a_plan_are_written(
     assert names == ["batch_0001.jsonl", "batch_0001_spec.json", "commands.txt", "inputs", "launches.json"]
 
 
-def test_the_plan_can_be_had_as_json_beside_the_files(
+def test_plan_is_printed_as_json_beside_the_files(
     tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert plan(monkeypatch, runs_file, "--emit", "transfer25", tmp_path / "out", "--json") == 0
@@ -45,7 +45,7 @@ def test_the_plan_can_be_had_as_json_beside_the_files(
     assert (tmp_path / "out" / "batch_0001.jsonl").exists()
 
 
-def test_what_the_script_cannot_do_is_said_and_nothing_is_written(
+def test_unsupported_settings_are_reported_and_no_file_is_written(
     tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert plan(monkeypatch, runs_file, "--emit", "cosmos3", tmp_path / "out") == 2

@@ -21,7 +21,7 @@ WORKERS = WorkerOptions(
 )  # fmt: skip
 
 
-def test_a_worker_is_told_what_the_server_was_told(tmp_path: Path) -> None:
+def test_worker_gets_the_options_of_its_server(tmp_path: Path) -> None:
     arguments = WORKERS.arguments(ServiceLocation(home=tmp_path, ledger=None), EngineChoice(options=ALL))
     assert " ".join(arguments).endswith("--offload text --offload vae --approximate step-caching --split-guidance")
 
@@ -30,7 +30,7 @@ def test_a_worker_is_told_what_the_server_was_told(tmp_path: Path) -> None:
     ("seen", "gpus", "taken"),
     [("", 1, "1"), ("", 2, "2,3"), ("4,5,6,7", 2, "6,7"), ("a,b", 1, "b"), ("a", 1, "a")],
 )
-def test_every_worker_sees_gpus_of_its_own(
+def test_every_worker_has_gpus_of_its_own(
     seen: str, gpus: int, taken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
@@ -38,12 +38,12 @@ def test_every_worker_sees_gpus_of_its_own(
     assert os.environ["CUDA_VISIBLE_DEVICES"] == taken
 
 
-def test_nvidias_scripts_cannot_be_asked() -> None:
+def test_nvidias_scripts_refuse_in_process_options() -> None:
     with pytest.raises(PlanError, match="step-caching, offload-text, offload-vae, split-guidance"):
         BuiltInEngines().preview(EngineChoice("transfer1", options=ALL))
 
 
-def test_costs_with_and_without_options_are_kept_apart() -> None:
+def test_profiles_with_and_without_options_are_separate() -> None:
     plain, asked = (
         BuiltInEngines().preview(EngineChoice("transfer", options=options)).prior for options in (Options(), ALL)
     )
@@ -51,7 +51,7 @@ def test_costs_with_and_without_options_are_kept_apart() -> None:
     assert asked.device == "h100 step-caching offload-text offload-vae split-guidance"
 
 
-def test_what_waits_in_the_hosts_memory_is_planned_without() -> None:
+def test_plan_leaves_out_the_memory_of_offloaded_parts() -> None:
     engines = BuiltInEngines()
     plain = engines.preview(EngineChoice("transfer")).prior
     asked = engines.preview(EngineChoice("transfer", options=Options(frozenset(Part)))).prior
@@ -59,7 +59,7 @@ def test_what_waits_in_the_hosts_memory_is_planned_without() -> None:
     assert asked.peak_bytes(0, branches=4) == asked.peak_bytes(0, branches=1)
 
 
-def test_a_tile_counts_for_the_frame() -> None:
+def test_tile_replaces_the_frame_in_the_memory_of_the_plan() -> None:
     tiling = Options(approximations=frozenset({Approximation.VAE_TILING}))
     plain, tiled = (
         BuiltInEngines()
@@ -72,7 +72,7 @@ def test_a_tile_counts_for_the_frame() -> None:
     )
 
 
-def test_an_approximated_video_does_not_answer_an_exact_request() -> None:
+def test_approximated_video_does_not_satisfy_an_exact_request() -> None:
     run = Run(id="a", prompt="snow", controls=())
     exact = {"engine": "transfer", "weights": "w"}
     approximated = exact | {"approximations": "float8-attention step-caching"}

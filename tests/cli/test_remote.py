@@ -45,7 +45,7 @@ def command(*words: str, address: str, folder: Path) -> subprocess.CompletedProc
     return subprocess.run(line, capture_output=True, text=True, env=environment, check=False)
 
 
-def test_runs_are_sent_watched_looked_at_and_fetched(address: str, folder: Path) -> None:
+def test_runs_are_submitted_watched_listed_and_fetched(address: str, folder: Path) -> None:
     def run(*words: str) -> tuple[int, str]:
         ended = command(*words, address=address, folder=folder)
         return ended.returncode, ended.stdout + ended.stderr
@@ -54,7 +54,7 @@ def test_runs_are_sent_watched_looked_at_and_fetched(address: str, folder: Path)
     assert run("submit", "DIR/runs.jsonl") == (0, "one: queued\ntwo: queued\nbad: queued\n")
     assert run("submit", "DIR/runs.jsonl") == (0, "one: queued\ntwo: queued\nbad: queued\n")  # the same runs
     code, said = run("status")
-    assert (code, said.splitlines()[0]) == (0, "paused: 3 queued; about 0.0 s for what waits")
+    assert (code, said.splitlines()[0]) == (0, "paused: 3 queued; about 0.0 s for the waiting runs")
     assert run("cancel", "two", "nobody") == (
         1,
         "two: cancelled\ncosmos-batch: nobody: there is no video 'nobody' here\n",
@@ -79,14 +79,14 @@ def test_runs_are_sent_watched_looked_at_and_fetched(address: str, folder: Path)
     assert [video["state"] for video in json.loads(said)["videos"]] == ["failed"]
 
 
-def test_a_server_that_is_not_there_is_said(folder: Path) -> None:
+def test_unreachable_server_is_an_error(folder: Path) -> None:
     ended = command("status", address="http://127.0.0.1:9", folder=folder)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("cosmos-batch: the server http://127.0.0.1:9")
     assert command("status", address="nonsense", folder=folder).returncode == 2
 
 
-def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
+def test_keys_are_created_listed_and_revoked(tmp_path: Path) -> None:
     def keys(*words: str) -> subprocess.CompletedProcess[str]:
         return command("keys", words[0], "DIR/home", *words[1:], address="", folder=tmp_path)
 
@@ -99,7 +99,7 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     assert keys("add", "a b").returncode == 2
 
 
-def test_a_run_is_said_with_all_its_settings() -> None:
+def test_request_holds_all_settings_of_a_run() -> None:
     controls = (Control(name="edge", weight=0.5, preset="high"), Control(name="depth", weight=1, video="/d.mp4"))
     run = Run(id="r", prompt="p", controls=controls, video="/v.mp4", sampling=Sampling(seed=3, fps="input"))
     assert request_of(run, {"/v.mp4": "file-v", "/d.mp4": "file-d"}) == {
@@ -112,7 +112,7 @@ def test_a_run_is_said_with_all_its_settings() -> None:
     }
 
 
-def test_what_a_request_cannot_say_is_refused() -> None:
+def test_settings_that_a_request_cannot_hold_are_refused() -> None:
     masked = Run(id="r", prompt="p", controls=(Control(name="edge", weight=1, mask="/m.mp4"),), video="/v.mp4")
     with pytest.raises(InputError, match="masks and prompts of controls"):
         request_of(masked, {"/v.mp4": "file-v"})
@@ -135,7 +135,7 @@ class FlakyClient:
         return {"id": "a", "state": "queued", "status": "queued"}
 
 
-def test_watching_goes_on_after_breaks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_watch_reconnects_after_breaks(capsys: pytest.CaptureFixture[str]) -> None:
     ended = {"video": "a", "state": "succeeded", "status": "completed", "reason": ""}
     client = FlakyClient(2, [("queue", {})], [("queue", {}), ("video.state", ended)])
 

@@ -94,6 +94,6 @@ def test_ctrl_c_writes_checkpoints_and_names_the_command_to_continue(tmp_path: P
     printed, _ = process.communicate(timeout=60)
 
     assert process.returncode == 130, printed
-    assert "the same command goes on" in printed
+    assert "the same command continues" in printed
     assert any((out / ".cosmos-batch" / "state").iterdir())
     assert "6 succeeded" in run_command(file, out)

@@ -1,6 +1,6 @@
-"""`python -m tests.support.cli_launcher ...`: the cosmos-batch command with the replay engine in place of a model.
+"""`python -m tests.support.cli_launcher ...`: the cosmos-batch command with the simulated engine.
 
-REPLAY_STEP is the real time of a denoising step in seconds; REPLAY_FAULTS names runs and their trouble,
+REPLAY_STEP is the real time of a denoising step in seconds; REPLAY_FAULTS names runs and their faults,
 "a=FAIL b=BLOCK".
 """
 
@@ -18,19 +18,19 @@ from tests.support.dispatch_world import PRIOR, TRAITS, write_answer
 
 
 class RealClock:
-    """Time as it is."""
+    """Real time."""
 
     def now(self) -> float:
-        """Seconds."""
+        """Seconds of a monotonic clock."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for so many seconds."""
         time.sleep(seconds)
 
 
-class ReplayEngines:
-    """Gives the replay engine to whoever asks for an engine, and none to who asks for another by name."""
+class SimulatedEngines:
+    """Offers the simulated engine as the default, and no engine by name."""
 
     def preview(self, choice: EngineChoice) -> Preview:
         """The traits of the tests' world."""
@@ -39,7 +39,7 @@ class ReplayEngines:
         return Preview(TRAITS, PRIOR)
 
     def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
-        """A replay engine that behaves as the environment says."""
+        """A simulated engine, configured by the environment."""
         assert choice.engine is None
         assert set(controls) <= TRAITS.controls
         pairs = (pair.split("=") for pair in os.environ.get("REPLAY_FAULTS", "").split())
@@ -52,4 +52,4 @@ class ReplayEngines:
 
 
 if __name__ == "__main__":
-    main(ReplayEngines())
+    main(SimulatedEngines())

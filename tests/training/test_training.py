@@ -109,7 +109,7 @@ def test_saved_networks_load_as_they_were_but_for_rounding(trained: tuple[Nets, 
             assert torch.equal(weight.bfloat16().float(), theirs.state_dict()[name]), name
 
 
-def test_rate_rises_then_falls_to_nothing() -> None:
+def test_rate_rises_then_falls_to_zero() -> None:
     assert rate_at(0.0, 1.0) == 0
     assert rate_at(0.02, 1.0) > 0.99
     assert math.isclose(rate_at(1.0, 1.0), 0, abs_tol=1e-12)
@@ -132,7 +132,7 @@ def test_ssim_is_1_for_the_same_and_falls_with_noise() -> None:
     assert float(ssim(video, other).max()) < 0.3
 
 
-def test_the_nearest_look_goes_by_colours_and_not_by_places() -> None:
+def test_nearest_look_depends_on_colours_and_not_on_positions() -> None:
     dark = torch.zeros(1, 1, 8, 8, 3, dtype=torch.uint8)
     dark[:, :, :2] = 250
     light = torch.full_like(dark, 200)

@@ -32,7 +32,7 @@ def test_another_seed_gives_another_film(film: Film) -> None:
     assert not torch.equal(film.seg, film_seed(6, ("clay",), frames=2).seg)
 
 
-def test_a_scene_does_not_depend_on_what_is_made_beside_it() -> None:
+def test_scene_does_not_depend_on_the_other_scenes_of_a_call() -> None:
     alone, beside = make_scenes([9]), make_scenes([8, 9])
     assert torch.equal(alone.place[0], beside.place[1])
     assert torch.equal(alone.sun[0], beside.sun[1])
@@ -60,7 +60,7 @@ def test_seg_has_one_colour_per_thing(film: Film) -> None:
     assert 3 <= len(colours) <= 7  # sky, ground, and the solids that are in view
 
 
-def test_what_rays_meet_lies_on_the_surface_it_is_said_to_lie_on() -> None:
+def test_hit_points_of_rays_lie_on_their_surfaces() -> None:
     scenes = make_scenes(range(4))
     view = seen(scenes)
     eye = view.point - view.ray * view.distance.unsqueeze(-1)

@@ -1,4 +1,4 @@
-"""The command line: its commands, their options, and what a user sees of an error."""
+"""The command line: its commands, their options, and the messages and exit codes of errors."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Annotated
 
 import typer
 
-from cosmos_batch.cli.options import Approximate, Offload, SplitGuidance, options_of
+from cosmos_batch.cli.options import SCRIPT_ENGINES, Approximate, Offload, SplitGuidance, options_of
 from cosmos_batch.cli.render.text import safe
 from cosmos_batch.cli.service_app import Key, register
-from cosmos_batch.engines.registry import BuiltInEngines, EngineChoice, Engines
+from cosmos_batch.engines.registry import ENGINES, BuiltInEngines, EngineChoice, Engines
 from cosmos_batch.errors import CosmosBatchError, InputError, MissingExtraError, ModelError, PlanError
 
 OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130
@@ -34,21 +34,23 @@ Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The
 EngineName = Annotated[
     str | None,
     typer.Option(
-        "--engine", help="pocket (default), transfer, or a script of NVIDIA's: transfer1, transfer25, cosmos3."
+        "--engine",
+        help=f"One of {', '.join(ENGINES)}; default: {EngineChoice().name}, with --model "
+        f"{EngineChoice(model='-').name}.",
     ),
 ]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Where NVIDIA's scripts are, and how they run: TOML."),
+    typer.Option("--config", metavar="FILE", help="Folder and launcher of NVIDIA's scripts: TOML."),
 ]
 ModelName = Annotated[str | None, typer.Option("--model", help="Weights: a folder or a Hugging Face id.")]
 Emit = Annotated[
     tuple[str, Path] | None,
     typer.Option(
-        "--emit", metavar="ENGINE DIR", help="Write NVIDIA's files: for transfer1, transfer25 or cosmos3."
+        "--emit", metavar="ENGINE DIR", help=f"Write the files of NVIDIA's script: {', '.join(SCRIPT_ENGINES)}."
     ),
 ]
-SkipInvalid = Annotated[bool, typer.Option("--skip-invalid", help="Report what is wrong, and take the rest.")]
+SkipInvalid = Annotated[bool, typer.Option("--skip-invalid", help="Report invalid runs, and use the others.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -73,7 +75,8 @@ def plan(
     engine: EngineName = None,
     model: ModelName = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Learn from what was measured there.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Use the measurements in DIR."),
     ] = None,
     emit: Emit = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan as JSON.")] = False,
@@ -82,15 +85,15 @@ def plan(
     approximate: Approximate = None,
     split_guidance: SplitGuidance = False,
 ) -> None:
-    """Show launches, batches, time and memory, and what batching saves. Makes nothing but the files of --emit."""
+    """Show launches, batches, time, memory and savings. Writes no files but those of --emit."""
     from cosmos_batch.cli.commands.plan import PlanOutput, plan_command
 
     script, folder = emit or (None, None)
     if script and engine not in (None, script):
         raise typer.BadParameter(f"--engine {engine} and --emit {script}: the files are for one engine")
     choice = EngineChoice(script or engine, model, options=options_of(offload, approximate, split_guidance))
-    ways = PlanOutput(measured_in=output, emit_to=folder, as_json=as_json, skip_invalid=skip_invalid)
-    raise typer.Exit(plan_command(_engines(context), files, choice, ways))
+    wanted = PlanOutput(measured_in=output, emit_to=folder, as_json=as_json, skip_invalid=skip_invalid)
+    raise typer.Exit(plan_command(_engines(context), files, choice, wanted))
 
 
 @app.command()
@@ -103,24 +106,24 @@ def run(
     config: ConfigFile = None,
     skip_invalid: SkipInvalid = False,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
-    max_batch: Annotated[int | None, typer.Option(min=1, help="Runs of a batch at most.")] = None,
+    max_batch: Annotated[int | None, typer.Option(min=1, help="Maximum of runs in a batch.")] = None,
     max_failures: Annotated[
-        int, typer.Option(min=1, help="Attempts at a run that failed in a way that a retry can help.")
+        int, typer.Option(min=1, help="Maximum of attempts at a run that a retry can help.")
     ] = 3,
-    save_every: Annotated[float, typer.Option(min=0, help="Seconds between saves of unfinished runs.")] = 20.0,
+    save_every: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints of a run.")] = 20.0,
     offload: Offload = None,
     approximate: Approximate = None,
     split_guidance: SplitGuidance = False,
 ) -> None:
-    """Make the videos that are missing in DIR. The same command again goes on where it ended."""
+    """Make the videos that are missing in DIR. The same command given again continues."""
     from cosmos_batch.cli.commands.run import RunRequest, run_command
     from cosmos_batch.dispatch.settings import DispatchSettings
 
     settings = DispatchSettings(save_every=save_every, max_failures=max_failures, max_batch=max_batch)
     choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
-    order = RunRequest(files, output, choice, settings, skip_invalid=skip_invalid, plain=plain)
+    request = RunRequest(files, output, choice, settings, skip_invalid=skip_invalid, plain=plain)
     with unexpected_errors(output):
-        code = run_command(_engines(context), order)
+        code = run_command(_engines(context), request)
     raise typer.Exit(code)
 
 
@@ -130,29 +133,29 @@ def status(
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="The same as DIR.")] = None,
     server: Annotated[
         str | None,
-        typer.Option("--server", envvar="COSMOS_BATCH_SERVER", metavar="URL", help="A server, in place of DIR."),
+        typer.Option("--server", envvar="COSMOS_BATCH_SERVER", metavar="URL", help="A server instead of DIR."),
     ] = None,
     key: Key = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every run as JSON.")] = False,
 ) -> None:
-    """Show how every run of an output folder stands, or with --server those of a server."""
-    words = folder or []
+    """Show the state of every run of an output folder, or with --server of a server."""
+    names = folder or []
     if server is not None and output is None:
         from cosmos_batch.cli.client import Client
         from cosmos_batch.cli.commands import remote
 
         with Client(server, key) as client:
-            raise typer.Exit(remote.status_command(client, words, as_json=as_json))
+            raise typer.Exit(remote.status_command(client, names, as_json=as_json))
     from cosmos_batch.cli.commands.status import status_command
 
-    if len(words) + (output is not None) != 1:
+    if len(names) + (output is not None) != 1:
         raise typer.BadParameter("name the output folder: cosmos-batch status DIR; or a server: --server URL")
-    raise typer.Exit(status_command(output or Path(words[0]), as_json=as_json))
+    raise typer.Exit(status_command(output or Path(names[0]), as_json=as_json))
 
 
 @app.command()
 def check(context: typer.Context, files: Files, engine: EngineName = None, model: ModelName = None) -> None:
-    """Read every file and look into every video; report all problems. With an engine: also what it cannot do."""
+    """Read every file and every video's header, and report all problems, with an engine also its limits."""
     from cosmos_batch.cli.commands.plan import check_command
 
     choice = EngineChoice(engine, model) if engine or model else None
@@ -164,12 +167,12 @@ def calibrate(
     context: typer.Context,
     engine: EngineName = None,
     model: ModelName = None,
-    seconds: Annotated[float, typer.Option(min=1, help="How long it may measure, about.")] = 150.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Approximate time for measuring.")] = 150.0,
     offload: Offload = None,
     approximate: Approximate = None,
     split_guidance: SplitGuidance = False,
 ) -> None:
-    """Measure what a model costs on this machine; plan and run use it from then on."""
+    """Measure time and memory of a model on this machine; plan and run use the measurements."""
     from cosmos_batch.cli.commands.calibrate import calibrate_command
 
     choice = EngineChoice(engine, model, options=options_of(offload, approximate, split_guidance))
@@ -186,23 +189,23 @@ def _engines(context: typer.Context) -> Engines:
 
 @contextmanager
 def unexpected_errors(folder: Path | None) -> Iterator[None]:
-    """Turn an error that is no message of ours into one that says where its traceback was written."""
+    """Turn an unexpected error into one line that names the file of its traceback."""
     try:
         yield
     except (CosmosBatchError, typer.Exit):
         raise
     except Exception as exc:
-        place = _write_traceback(exc, folder)
-        line = f"this should not have happened: {type(exc).__name__}: {exc}; the details are in {place}"
+        file = _write_traceback(exc, folder)
+        line = f"this should not have happened: {type(exc).__name__}: {exc}; the details are in {file}"
         raise CosmosBatchError(line) from exc
 
 
 def _write_traceback(exc: Exception, folder: Path | None) -> Path:
-    """Into the output folder where there is one that can be written, else among the temporary files."""
+    """Write the traceback into the output folder if possible, else among the temporary files; returns the file."""
     home = folder / ".cosmos-batch" if folder else None
-    for place in (home, None):
+    for parent in (home, None):
         with suppress(OSError):
-            handle, name = tempfile.mkstemp(".txt", "error-", place)
+            handle, name = tempfile.mkstemp(".txt", "error-", parent)
             with open(handle, "w", encoding="utf-8", errors="replace") as stream:
                 traceback.print_exception(exc, file=stream)
             return Path(name)
@@ -210,7 +213,7 @@ def _write_traceback(exc: Exception, folder: Path | None) -> Path:
 
 
 def main(engines: Engines | None = None) -> None:
-    """The `cosmos-batch` command. Every way out is an exit code: no traceback reaches a user."""
+    """Run the `cosmos-batch` command and exit with its code; users see no traceback."""
     try:
         with unexpected_errors(None):
             app(obj=engines or BuiltInEngines())

@@ -1,4 +1,4 @@
-"""Talking to a server: requests, and its error answers as errors of ours."""
+"""HTTP client of a server: requests, and error responses mapped to our errors."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import httpx
 from cosmos_batch.errors import CosmosBatchError, InputError, Problem
 from cosmos_batch.media.atomic import replacing
 
-CHUNK = 1 << 20  # bytes of a download that are held at a time
+CHUNK = 1 << 20  # bytes of a download in memory at a time
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 
 
 class ServerError(CosmosBatchError):
-    """A server cannot be reached, or does not do what it is asked."""
+    """A server cannot be reached, or refuses a request."""
 
 
 class Client:
-    """One server, asked with one key."""
+    """Client of one server, with one API key."""
 
     def __init__(self, url: str, key: str | None) -> None:
-        """Raises InputError where that is no address of a server."""
+        """Raises InputError if the URL is no address of a server."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
             self._http = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT)
@@ -45,26 +45,28 @@ class Client:
         self._http.close()
 
     def get(self, path: str, **query: str | int) -> Any:
-        """The JSON answer to a GET. Raises ServerError and InputError, as everything here does."""
-        return self._ask("GET", path, params=query).json()
+        """The JSON response to a GET. Raises ServerError and InputError, as all methods do."""
+        return self._request("GET", path, params=query).json()
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Any:
-        """The JSON answer to a POST; `key` makes it safe to send twice."""
+        """The JSON response to a POST. `key`: idempotency key, with which a repeated request has no effect."""
         headers = {"Idempotency-Key": key} if key else {}
-        return self._ask("POST", path, json=body, headers=headers).json()
+        return self._request("POST", path, json=body, headers=headers).json()
 
     def upload(self, path: Path) -> str:
         """Send a video; returns its id."""
         try:
             with path.open("rb") as stream:
                 files = {"file": (path.name, stream)}
-                sent = self._ask("POST", "/v1/files", files=files, data={"purpose": "user_data"}, timeout=None)
+                response = self._request(
+                    "POST", "/v1/files", files=files, data={"purpose": "user_data"}, timeout=None
+                )
         except OSError as exc:
             raise ServerError(f"{path} cannot be read: {exc.strerror}") from exc
-        return str(sent.json()["id"])
+        return str(response.json()["id"])
 
     def download(self, path: str, target: Path, **query: str) -> None:
-        """Save an answer in a file, whole or not at all. Raises StorageError too."""
+        """Save a response in a file, completely or not at all. Also raises StorageError."""
         with _reached(self._http), self._http.stream("GET", path, params=query) as response:
             _check(response)
             with replacing(target) as part, part.open("wb") as stream:
@@ -72,7 +74,7 @@ class Client:
                     stream.write(chunk)
 
     def videos(self, **query: str) -> Iterator[dict[str, Any]]:
-        """Every video that the query lets through, oldest first, page by page."""
+        """Yield every video that matches the query, oldest first, page by page."""
         after: dict[str, str] = {}
         while True:
             page = self.get("/v1/videos", limit=100, order="asc", **query, **after)
@@ -82,7 +84,7 @@ class Client:
             after = {"after": page["last_id"]}
 
     def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Server-sent events from now on, as (name, data)."""
+        """Yield server-sent events from now on, as (name, data)."""
         timeout = httpx.Timeout(60.0, connect=10.0)
         with _reached(self._http), self._http.stream("GET", "/v1/events", timeout=timeout) as response:
             _check(response)
@@ -94,7 +96,7 @@ class Client:
                 elif field == "data":
                     yield name, json.loads(value)
 
-    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         with _reached(self._http):
             response = self._http.request(method, path, **options)
             _check(response)
@@ -102,7 +104,7 @@ class Client:
 
 
 def in_path(name: str) -> str:
-    """A name as a part of a URL's path."""
+    """Quote a name as a part of a URL's path."""
     return quote(name, safe="")
 
 
@@ -115,7 +117,7 @@ def _reached(http: httpx.Client) -> Iterator[None]:
 
 
 def _check(response: httpx.Response) -> None:
-    """Raises what the server says is wrong."""
+    """Raise the server's error, if the response is one."""
     if response.is_success:
         return
     response.read()

@@ -1,4 +1,4 @@
-"""From the files of a command line to runs, with every problem that is found on the way."""
+"""Files of the command line to runs, with video info and every problem."""
 
 from __future__ import annotations
 
@@ -15,26 +15,29 @@ from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run
 
-PROBES = 8  # files that are looked into at the same time
+PROBES = 8  # videos whose headers are read at the same time
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What the files ask for."""
+    """The runs of the files, the info of their videos, and the problems."""
 
     runs: tuple[Run, ...]  # as they were written, and free of problems
     facts: Mapping[str, VideoInfo]  # of every video of the runs, by path
     problems: tuple[Problem, ...]
 
     def resolved(self, traits: Traits) -> tuple[ResolvedRun, ...]:
-        """The runs with every setting filled in as the engine says. Raises PlanError and MediaError."""
+        """The runs with every setting filled in by the engine's traits. Raises PlanError and MediaError."""
         return tuple(resolve(run, traits, self.facts) for run in self.runs)
 
 
 def gather(files: Sequence[Path], traits: Traits | None) -> Requests:
-    """Read the files, look into every video, and ask the engine, if there is one, what it cannot do."""
+    """Read the files and every video's header, and collect all problems.
+
+    `traits`: those of the engine, whose limits are checked too; None: no engine is chosen.
+    """
     reading = read_files(files)
-    facts, damaged = look_into({path for run in reading.runs for path in videos_of(run)})
+    facts, damaged = probe_videos({path for run in reading.runs for path in videos_of(run)})
     problems = list(reading.problems)
     runs = []
     for run in reading.runs:
@@ -48,11 +51,11 @@ def gather(files: Sequence[Path], traits: Traits | None) -> Requests:
     return Requests(tuple(run for run in runs if run.id not in refused), facts, tuple(problems))
 
 
-def look_into(paths: Iterable[str]) -> tuple[dict[str, VideoInfo], dict[str, str]]:
-    """The facts of every video, and what is wrong with those that cannot be read, by path."""
+def probe_videos(paths: Iterable[str]) -> tuple[dict[str, VideoInfo], dict[str, str]]:
+    """Read the header of every video; returns the info of readable videos and the errors of others, by path."""
     from cosmos_batch.media.video import probe
 
-    def look(path: str) -> VideoInfo | str:
+    def probe_one(path: str) -> VideoInfo | str:
         try:
             return probe(path)
         except MediaError as exc:
@@ -60,9 +63,9 @@ def look_into(paths: Iterable[str]) -> tuple[dict[str, VideoInfo], dict[str, str
 
     ordered = sorted(paths)
     with ThreadPoolExecutor(PROBES) as pool:
-        found = dict(zip(ordered, pool.map(look, ordered), strict=True))
-    facts = {path: what for path, what in found.items() if isinstance(what, VideoInfo)}
-    return facts, {path: what for path, what in found.items() if isinstance(what, str)}
+        found = dict(zip(ordered, pool.map(probe_one, ordered), strict=True))
+    infos = {path: result for path, result in found.items() if isinstance(result, VideoInfo)}
+    return infos, {path: result for path, result in found.items() if isinstance(result, str)}
 
 
 def _objections(run: Run, traits: Traits | None, facts: Mapping[str, VideoInfo]) -> list[str]:

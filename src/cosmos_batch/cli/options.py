@@ -1,4 +1,4 @@
-"""Options that several commands share: how the engine is to run."""
+"""Options that several commands share: memory, GPUs and approximations of the engine."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from typing import Annotated
 import typer
 
 from cosmos_batch.engines.inprocess.options import Approximation, Options, Part
+from cosmos_batch.engines.registry import ENGINES, InProcessSpec, ScriptSpec
+
+SCRIPT_ENGINES = tuple(name for name, spec in ENGINES.items() if isinstance(spec, ScriptSpec))
+IN_PROCESS_ENGINES = tuple(name for name, spec in ENGINES.items() if isinstance(spec, InProcessSpec))
 
 Offload = Annotated[
     list[Part] | None,
-    typer.Option("--offload", help="Keep a part in the machine's memory while it is not needed; may be repeated."),
+    typer.Option("--offload", help="Keep a part in host memory while it is not used; may be repeated."),
 ]
 Approximate = Annotated[
     list[Approximation] | None,
-    typer.Option("--approximate", help="Be faster or smaller, and not exact; may be repeated. Records name it."),
+    typer.Option("--approximate", help="Save time or memory with inexact results; may be repeated."),
 ]
 SplitGuidance = Annotated[
     bool, typer.Option("--split-guidance", help="Use two GPUs for each batch: one for each pass of guidance.")
@@ -25,5 +29,5 @@ SplitGuidance = Annotated[
 def options_of(
     offload: Iterable[Part] | None, approximate: Iterable[Approximation] | None, split_guidance: bool
 ) -> Options:
-    """What was asked for."""
+    """The engine options of these command line options."""
     return Options(frozenset(offload or ()), frozenset(approximate or ()), split_guidance)

@@ -1,4 +1,4 @@
-"""The commands of a service, on both sides: `serve` and `keys`, and those that talk to a server."""
+"""Declarations of the service commands: `serve`, `worker`, `keys`, and the commands of a client."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from cosmos_batch.engines.registry import EngineChoice, Engines
 
 Home = Annotated[Path, typer.Argument(metavar="HOME", help="The service's folder: queue, uploads and videos.")]
 LedgerUrl = Annotated[
-    str | None, typer.Option("--ledger", metavar="URL", help="A database; none: a file in HOME.")
+    str | None, typer.Option("--ledger", metavar="URL", help="A database URL; default: a file in HOME.")
 ]
 Engine = Annotated[str | None, typer.Option("--engine", help="As for `cosmos-batch run`.")]
 Model = Annotated[str | None, typer.Option("--model", help="Weights: a folder or a Hugging Face id.")]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Of NVIDIA's scripts: TOML.")]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="NVIDIA's scripts: TOML.")]
 Workers = Annotated[int, typer.Option(min=1, max=64, help="Worker processes: one for each GPU.")]
-FlushSeconds = Annotated[float, typer.Option(min=0, help="Seconds for which runs gather before they are batched.")]
-FlushRuns = Annotated[int, typer.Option(min=1, help="Runs that are batched at once when so many have gathered.")]
-MaxBatch = Annotated[int | None, typer.Option(min=1, help="Runs of a batch at most.")]
-MaxFailures = Annotated[int, typer.Option(min=1, help="Attempts at a run that fails in a way a retry can help.")]
-SaveEvery = Annotated[float, typer.Option(min=0, help="Seconds between saves of unfinished runs.")]
+FlushSeconds = Annotated[float, typer.Option(min=0, help="Seconds that runs wait before they are batched.")]
+FlushRuns = Annotated[int, typer.Option(min=1, help="Number of waiting runs that are batched at once.")]
+MaxBatch = Annotated[int | None, typer.Option(min=1, help="Maximum of runs in a batch.")]
+MaxFailures = Annotated[int, typer.Option(min=1, help="Maximum of attempts at a run that a retry can help.")]
+SaveEvery = Annotated[float, typer.Option(min=0, help="Seconds between checkpoints of a run.")]
 Server = Annotated[
     str,
     typer.Option("--server", envvar="COSMOS_BATCH_SERVER", metavar="URL", help="The server's address."),
@@ -30,18 +30,18 @@ Server = Annotated[
 Key = Annotated[
     str | None,
     typer.Option(
-        "--key", envvar="COSMOS_BATCH_KEY", metavar="KEY", help="An API key, where the server needs one."
+        "--key", envvar="COSMOS_BATCH_KEY", metavar="KEY", help="An API key, if the server requires one."
     ),
 ]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Runs.")]
-SomeIds = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Runs; none: all.")]
+SomeIds = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Runs; default: all.")]
 LOCAL = "http://127.0.0.1:8000"
 
 keys = typer.Typer(help="API keys of a service.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the commands to the application."""
     for command in (serve, submit, watch, cancel, retry, pause, resume, drain, logs, fetch):
         app.command()(command)
     app.command(hidden=True)(worker)
@@ -52,25 +52,25 @@ def serve(
     context: typer.Context,
     home: Home,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any free port.")] = 8000,
     root: Annotated[
-        list[Path] | None, typer.Option(metavar="DIR", help="A folder of videos that may be named.")
+        list[Path] | None, typer.Option(metavar="DIR", help="A folder whose videos requests may name.")
     ] = None,
     engine: Engine = None,
     model: Model = None,
     config: Config = None,
     workers: Workers = 1,
     on_start: Annotated[
-        Literal["run", "pause", "keep"], typer.Option(help="What becomes of the queue; keep: as it was left.")
+        Literal["run", "pause", "keep"], typer.Option(help="State of the queue; keep: as it was.")
     ] = "keep",
     flush_seconds: FlushSeconds = 20.0,
     flush_runs: FlushRuns = 32,
     max_batch: MaxBatch = None,
     max_failures: MaxFailures = 3,
     save_every: SaveEvery = 20.0,
-    max_upload: Annotated[int, typer.Option(min=1, metavar="MIB", help="Size of an upload at most.")] = 2048,
-    max_queue: Annotated[int, typer.Option(min=1, metavar="RUNS", help="Runs that may wait.")] = 200_000,
-    rate: Annotated[float, typer.Option(min=0.1, help="Requests per second of one address.")] = 1000.0,
+    max_upload: Annotated[int, typer.Option(min=1, metavar="MIB", help="Maximum size of an upload.")] = 2048,
+    max_queue: Annotated[int, typer.Option(min=1, metavar="RUNS", help="Maximum of waiting runs.")] = 200_000,
+    rate: Annotated[float, typer.Option(min=0.1, help="Maximum of requests per second and address.")] = 1000.0,
     ledger: LedgerUrl = None,
     offload: Offload = None,
     approximate: Approximate = None,
@@ -99,9 +99,9 @@ def serve(
     roots = tuple(root or ())
     serving = ServerSettings(host=host, port=port, roots=roots, limits=limits, flush_seconds=flush_seconds)
     choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
-    place = ServiceLocation(home=home, ledger=ledger)
-    orders = ServeRequest(place, choice, serving, options, OnStart(on_start))
-    raise typer.Exit(serve_command(_engines(context), orders))
+    location = ServiceLocation(home=home, ledger=ledger)
+    request = ServeRequest(location, choice, serving, options, OnStart(on_start))
+    raise typer.Exit(serve_command(_engines(context), request))
 
 
 def worker(
@@ -122,7 +122,7 @@ def worker(
     approximate: Approximate = None,
     split_guidance: SplitGuidance = False,
 ) -> None:
-    """Be a worker of a service. `serve` starts these."""
+    """Run a worker of a service. `serve` starts workers."""
     from cosmos_batch.cli.commands.serve import WorkerOptions, worker_command
     from cosmos_batch.cli.service_location import ServiceLocation
 
@@ -135,13 +135,13 @@ def worker(
         save_every=save_every,
     )
     choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
-    place = ServiceLocation(home=home, ledger=ledger)
-    raise typer.Exit(worker_command(_engines(context), place, choice, options, number))
+    location = ServiceLocation(home=home, ledger=ledger)
+    raise typer.Exit(worker_command(_engines(context), location, choice, options, number))
 
 
 @keys.command("add")
 def add_key(home: Home, name: Annotated[str, typer.Argument()], ledger: LedgerUrl = None) -> None:
-    """Make a key, and print it this once."""
+    """Create a key and print it. It cannot be printed again."""
     from cosmos_batch.cli import service_location
     from cosmos_batch.cli.commands import keys
 
@@ -159,7 +159,7 @@ def list_keys(home: Home, ledger: LedgerUrl = None) -> None:
 
 @keys.command("revoke")
 def revoke_key(home: Home, name: Annotated[str, typer.Argument()], ledger: LedgerUrl = None) -> None:
-    """Let a key open nothing any more."""
+    """Revoke a key."""
     from cosmos_batch.cli import service_location
     from cosmos_batch.cli.commands import keys
 
@@ -173,13 +173,13 @@ def submit(
     server: Server = LOCAL,
     key: Key = None,
     in_place: Annotated[
-        bool, typer.Option("--in-place", help="The server sees the videos under the same paths: send none.")
+        bool, typer.Option("--in-place", help="Do not upload videos: the server reads them at the same paths.")
     ] = False,
     skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Report what is wrong; take the rest.")
+        bool, typer.Option("--skip-invalid", help="Report invalid runs, and submit the others.")
     ] = False,
 ) -> None:
-    """Send runs to a server, with the videos that they need."""
+    """Submit runs to a server, and upload their videos."""
     from cosmos_batch.cli.client import Client
     from cosmos_batch.cli.commands.remote import submit_command
 
@@ -188,7 +188,7 @@ def submit(
 
 
 def watch(ids: SomeIds = None, server: Server = LOCAL, key: Key = None) -> None:
-    """Print what happens on a server; with ids until those runs have ended."""
+    """Print the events of a server; with ids until those runs have ended."""
     from cosmos_batch.cli.client import Client
     from cosmos_batch.cli.commands.remote import watch_command
 
@@ -197,12 +197,12 @@ def watch(ids: SomeIds = None, server: Server = LOCAL, key: Key = None) -> None:
 
 
 def cancel(ids: Ids, server: Server = LOCAL, key: Key = None) -> None:
-    """Cancel runs on a server: those that run at their next step."""
+    """Cancel runs on a server; a running one ends at its next step."""
     _each(ids, "cancel", server, key)
 
 
 def retry(ids: Ids, server: Server = LOCAL, key: Key = None) -> None:
-    """Queue runs again that failed, were blocked or were cancelled."""
+    """Requeue runs that failed, were blocked or were cancelled."""
     _each(ids, "retry", server, key)
 
 
@@ -215,17 +215,17 @@ def _each(ids: list[str], verb: str, server: str, key: str | None) -> None:
 
 
 def pause(server: Server = LOCAL, key: Key = None) -> None:
-    """Set what runs aside at its next step, and free the GPU."""
+    """Checkpoint the running runs at their next step, and free the GPU."""
     _set_mode("pause", server, key)
 
 
 def resume(server: Server = LOCAL, key: Key = None) -> None:
-    """Go on."""
+    """Resume the queue after pause or drain."""
     _set_mode("resume", server, key)
 
 
 def drain(server: Server = LOCAL, key: Key = None) -> None:
-    """Finish what runs, begin nothing new, then free the GPU."""
+    """Finish the running runs, start no others, then free the GPU."""
     _set_mode("drain", server, key)
 
 
@@ -238,7 +238,7 @@ def _set_mode(verb: str, server: str, key: str | None) -> None:
 
 
 def logs(run_id: Annotated[str, typer.Argument(metavar="ID")], server: Server = LOCAL, key: Key = None) -> None:
-    """Print what happened to a run: every change of its state, every attempt."""
+    """Print the history of a run: every change of its state, every attempt."""
     from cosmos_batch.cli.client import Client
     from cosmos_batch.cli.commands.remote import logs_command
 
@@ -247,12 +247,12 @@ def logs(run_id: Annotated[str, typer.Argument(metavar="ID")], server: Server = 
 
 
 def fetch(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to put DIR/ID/output.mp4.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for DIR/ID/output.mp4.")],
     ids: SomeIds = None,
     server: Server = LOCAL,
     key: Key = None,
 ) -> None:
-    """Save videos from a server, with their controls and records."""
+    """Download videos from a server, with their controls and run.json."""
     from cosmos_batch.cli.client import Client
     from cosmos_batch.cli.commands.remote import fetch_command
 

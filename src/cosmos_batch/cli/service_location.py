@@ -1,4 +1,4 @@
-"""Where a service keeps its things."""
+"""Folder and ledger URL of a service."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from cosmos_batch.ledger import Ledger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceLocation:
-    """A service's folder, and where its ledger is."""
+    """A service's folder, and the URL of its ledger."""
 
     home: Path
     ledger: str | None = None  # a database URL; None: a file in the folder
 
     def open(self) -> Ledger:
-        """The ledger. Raises InputError for what is no URL, StorageError and LedgerError."""
+        """Open the ledger. Raises InputError for an invalid URL, StorageError and LedgerError."""
         ServiceHome(self.home).make()
         return Ledger(self.url or ServiceHome(self.home).ledger)
 
     @property
     def url(self) -> URL | None:
-        """The ledger's URL, where it is not a file in the folder. Raises InputError."""
+        """The ledger's URL; None: a file in the folder. Raises InputError for an invalid URL."""
         try:
             return None if self.ledger is None else make_url(self.ledger)
         except ArgumentError as exc:

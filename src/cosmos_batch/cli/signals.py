@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks to stop at the next step, the second stops at once."""
+"""Ctrl-C and SIGTERM: the first requests a stop after the step, the second stops at once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from cosmos_batch.dispatch.settings import StopToken
 
 
 @contextmanager
-def stopping(stop: StopToken, tell: Callable[[str], None]) -> Iterator[None]:
-    """While this holds, signals set `stop`, and `tell` says so; a second one raises KeyboardInterrupt."""
+def stop_on_signals(stop: StopToken, report: Callable[[str], None]) -> Iterator[None]:
+    """Let the first signal set `stop` and call `report`, and the second raise KeyboardInterrupt."""
 
     def receive(_number: int, _frame: FrameType | None) -> None:
         if stop.requested:
             raise KeyboardInterrupt
         stop.request()
-        tell("stopping after this step, states are being saved; once more to stop at once")
+        report("stopping after this step, checkpoints are being written; once more to stop at once")
 
     before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

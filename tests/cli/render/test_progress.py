@@ -26,35 +26,35 @@ def a_plan(*ids: str) -> Plan:
 
 def test_time_left_is_predicted_at_first_and_then_follows_the_pace() -> None:
     clock = VirtualClock()
-    tally = ProgressState(clock.now, 2)
-    assert tally.left is None
-    tally.plan(a_plan("a", "b"))
-    assert tally.left == 20
+    progress = ProgressState(clock.now, 2)
+    assert progress.left is None
+    progress.plan(a_plan("a", "b"))
+    assert progress.left == 20
 
-    tally.begin(["a", "b"])
+    progress.begin(["a", "b"])
     for step in (1, 2):
         clock.sleep(10)  # twice as long as predicted: a quarter of 20 s of work
-        tally.step("a", step, 4)
-        tally.step("b", step, 4)
+        progress.step("a", step, 4)
+        progress.step("b", step, 4)
 
-    assert headline(tally) == "0 of 2 runs done, about 20 s left"
-    tally.change("a", State.SUCCEEDED)
-    tally.change("b", State.FAILED)
-    assert headline(tally) == "2 of 2 runs done, 1 failed, about 0.0 s left"
-
-
-def test_a_run_that_waits_again_is_not_counted_as_done() -> None:
-    tally = ProgressState(VirtualClock().now, 1)
-    tally.plan(a_plan("a"))
-    tally.begin(["a"])
-
-    tally.change("a", State.PREEMPTED)
-
-    assert tally.ended == 0
-    assert tally.at_work == {}
+    assert headline(progress) == "0 of 2 runs done, about 20 s left"
+    progress.change("a", State.SUCCEEDED)
+    progress.change("b", State.FAILED)
+    assert headline(progress) == "2 of 2 runs done, 1 failed, about 0.0 s left"
 
 
-def test_plain_lines_come_every_few_seconds_and_for_everything_that_ends() -> None:
+def test_requeued_run_is_not_counted_as_done() -> None:
+    progress = ProgressState(VirtualClock().now, 1)
+    progress.plan(a_plan("a"))
+    progress.begin(["a"])
+
+    progress.change("a", State.PREEMPTED)
+
+    assert progress.ended == 0
+    assert progress.running == {}
+
+
+def test_plain_lines_are_printed_every_few_seconds_and_at_every_end() -> None:
     clock, stream = VirtualClock(), io.StringIO()
     with PlainProgress(stream, ProgressState(clock.now, 2), clock.now) as progress:
         progress.planned(a_plan("a", "b"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosmos_batch.cli.render.text import duration, safe, size, times
+from cosmos_batch.cli.render.text import duration, plural, safe, size
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,10 @@ def test_text_is_one_harmless_line(given: str, shown: str) -> None:
         (273_600, "3 d 4 h"),
     ],
 )
-def test_durations_are_as_people_say_them(seconds: float, shown: str) -> None:
+def test_durations_have_at_most_two_units(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
 
 
 def test_sizes_and_counts() -> None:
     assert (size(5 << 20), size(3 << 30)) == ("5 MiB", "3.0 GiB")
-    assert (times(1, "run"), times(1200, "run"), times(2, "batch")) == ("1 run", "1,200 runs", "2 batches")
+    assert (plural(1, "run"), plural(1200, "run"), plural(2, "batch")) == ("1 run", "1,200 runs", "2 batches")

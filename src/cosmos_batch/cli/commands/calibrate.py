@@ -1,4 +1,4 @@
-"""`cosmos-batch calibrate`: what a model costs on this machine, kept for the commands that plan."""
+"""`cosmos-batch calibrate`: measure time and memory of a model on this machine, and keep the profile."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from cosmos_batch.cli.options import IN_PROCESS_ENGINES
 from cosmos_batch.cli.render.console import console
 from cosmos_batch.cli.render.text import safe
 from cosmos_batch.controls import TRANSFER_CONTROLS
@@ -22,7 +23,7 @@ def calibrate_command(engines: Engines, choice: EngineChoice, seconds: float) ->
     """Measure, keep the profile, and print it; returns the exit code. Raises CosmosBatchError."""
     loaded = engines.load(choice, TRANSFER_CONTROLS)
     if not isinstance(loaded.engine, TransferEngine):
-        raise PlanError(f"engine {choice.name!r} cannot be calibrated; pocket and transfer can")
+        raise PlanError(f"engine {choice.name!r} cannot be calibrated; {' and '.join(IN_PROCESS_ENGINES)} can")
     start = shipped(loaded.prior.engine, device_of(loaded.engine), choice.options)
     out = console()
     out.print(f"{choice.name} on {start.device}: at most about {seconds:.0f} s", highlight=False)

@@ -1,4 +1,4 @@
-"""`cosmos-batch keys`. It imports little of the service, so that it answers at once."""
+"""`cosmos-batch keys`. It imports little of the service, so that it starts fast."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from cosmos_batch.cli.service_location import ServiceLocation
 from cosmos_batch.service.api_keys import make_key, revoke_key
 
 
-def add_key_command(place: ServiceLocation, name: str) -> int:
-    """Make an API key and print it, this once; returns the exit code. Raises InputError and LedgerError."""
-    ledger = place.open()
+def add_key_command(location: ServiceLocation, name: str) -> int:
+    """Create an API key and print it; returns the exit code. Raises InputError and LedgerError."""
+    ledger = location.open()
     try:
         print(make_key(ledger, name))
     finally:
@@ -21,13 +21,13 @@ def add_key_command(place: ServiceLocation, name: str) -> int:
     return 0
 
 
-def list_keys_command(place: ServiceLocation) -> int:
+def list_keys_command(location: ServiceLocation) -> int:
     """Print the names of all keys; returns the exit code. Raises LedgerError."""
 
     def day(seconds: float) -> str:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
 
-    ledger = place.open()
+    ledger = location.open()
     try:
         for key in ledger.api_keys.all():
             state = f"revoked {day(key.revoked)}" if key.revoked is not None else "in force"
@@ -37,9 +37,9 @@ def list_keys_command(place: ServiceLocation) -> int:
     return 0
 
 
-def revoke_key_command(place: ServiceLocation, name: str) -> int:
-    """Let a key open nothing any more; returns the exit code. Raises InputError and LedgerError."""
-    ledger = place.open()
+def revoke_key_command(location: ServiceLocation, name: str) -> int:
+    """Revoke a key; returns the exit code. Raises InputError and LedgerError."""
+    ledger = location.open()
     try:
         revoke_key(ledger, name)
     finally:

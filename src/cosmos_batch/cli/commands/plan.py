@@ -1,4 +1,4 @@
-"""`cosmos-batch plan` and `cosmos-batch check`: what would be made, and what cannot be."""
+"""`cosmos-batch plan` and `cosmos-batch check`: the plan of the runs, and the problems of their files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos_batch.cli.load_runs import Requests, gather
-from cosmos_batch.cli.render.console import complain, console, print_problems
+from cosmos_batch.cli.render.console import console, print_error, print_problems
 from cosmos_batch.cli.render.tables import print_plan
-from cosmos_batch.cli.render.text import safe, times
+from cosmos_batch.cli.render.text import plural, safe
 from cosmos_batch.engines.registry import EngineChoice, Engines, cache_folder
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Plan, plan_to_dict
@@ -18,37 +18,37 @@ from cosmos_batch.planning.planner import plan_runs
 
 
 def usable(requests: Requests, skip_invalid: bool) -> bool:
-    """Print the problems; whether the runs are to be used all the same."""
+    """Print the problems; returns whether the command goes on with the valid runs."""
     count = print_problems(requests.problems)
     if count and not skip_invalid:
-        complain("nothing was done; mend the input, or take the good runs alone with --skip-invalid")
+        print_error("nothing was done; correct the input, or use the valid runs alone with --skip-invalid")
         return False
     if not requests.runs:
-        complain("there is no run to make")
+        print_error("there is no run to make")
         return False
     return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOutput:
-    """What else `cosmos-batch plan` is asked for."""
+    """Options of `cosmos-batch plan` about its input and output."""
 
-    measured_in: Path | None  # an output folder to learn costs from
-    emit_to: Path | None  # where to write the files of the engine's script
+    measured_in: Path | None  # an output folder whose measurements are used
+    emit_to: Path | None  # the folder for the files of the engine's script
     as_json: bool
     skip_invalid: bool
 
 
-def plan_command(engines: Engines, files: Sequence[Path], choice: EngineChoice, ways: PlanOutput) -> int:
+def plan_command(engines: Engines, files: Sequence[Path], choice: EngineChoice, wanted: PlanOutput) -> int:
     """Plan the runs of the files; returns the exit code. Raises CosmosBatchError."""
     preview = engines.preview(choice)
     requests = gather(files, preview.traits)
-    if not usable(requests, ways.skip_invalid):
+    if not usable(requests, wanted.skip_invalid):
         return 2
-    cost = _learnt(preview.prior, ways.measured_in)
+    cost = _measured_cost(preview.prior, wanted.measured_in)
     plan = plan_runs(requests.resolved(preview.traits), preview.traits, cost, facts=requests.facts)
-    written = _emitted(plan, ways.emit_to) if ways.emit_to else ""
-    if ways.as_json:
+    written = _emit(plan, wanted.emit_to) if wanted.emit_to else ""
+    if wanted.as_json:
         print(json.dumps(plan_to_dict(plan), ensure_ascii=False))
     else:
         print_plan(console(), plan, cost.measured)
@@ -56,17 +56,17 @@ def plan_command(engines: Engines, files: Sequence[Path], choice: EngineChoice, 
     return 0
 
 
-def _emitted(plan: Plan, folder: Path) -> str:
-    """Write the files of a plan; returns a line that says where they are."""
+def _emit(plan: Plan, folder: Path) -> str:
+    """Write the files of a plan; returns a line that names their folder."""
     from cosmos_batch.engines.nvidia.emit import emit
     from cosmos_batch.media.controls.cache import ControlCache
 
     emit(plan, folder, cache=ControlCache(cache_folder() / "controls"))
-    return f"\nwritten to {safe(str(folder))}: {times(len(plan.launches), 'command')} in commands.txt\n"
+    return f"\nwritten to {safe(str(folder))}: {plural(len(plan.launches), 'command')} in commands.txt\n"
 
 
-def _learnt(prior: CostModel, output: Path | None) -> CostModel:
-    """The prior, corrected by what was measured in an output folder."""
+def _measured_cost(prior: CostModel, output: Path | None) -> CostModel:
+    """The prior, fitted to the measurements of an output folder."""
     from cosmos_batch.cli.commands.status import open_ledger
     from cosmos_batch.planning.cost.fit import fit
 
@@ -85,5 +85,5 @@ def check_command(engines: Engines, files: Sequence[Path], choice: EngineChoice 
     requests = gather(files, traits)
     if print_problems(requests.problems):
         return 2
-    print(f"{times(len(requests.runs), 'run')}, no problem")
+    print(f"{plural(len(requests.runs), 'run')}, no problem")
     return 0 if requests.runs else 2

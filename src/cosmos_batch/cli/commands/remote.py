@@ -1,4 +1,4 @@
-"""The commands that talk to a server: submit, status, watch, cancel, retry, pause, resume, drain, logs, fetch."""
+"""The commands of a client: submit, status, watch, cancel, retry, pause, resume, drain, logs, fetch."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cosmos_batch.cli.client import Client, ServerError, in_path
-from cosmos_batch.cli.render.console import complain, console, print_problems
-from cosmos_batch.cli.render.text import duration, safe, times
+from cosmos_batch.cli.render.console import console, print_error, print_problems
+from cosmos_batch.cli.render.text import duration, plural, safe
 from cosmos_batch.dispatch.worker.retry import FIRST_WAIT, retry_policy
 from cosmos_batch.errors import CosmosBatchError, InputError, Problem
 from cosmos_batch.formats import read_files
@@ -24,34 +24,34 @@ from cosmos_batch.run import Control, Run
 
 
 def submit_command(client: Client, files: Sequence[Path], *, in_place: bool, skip_invalid: bool) -> int:
-    """Send the runs of the files, and the videos that they need; returns the exit code.
+    """Submit the runs of the files, and upload their videos; returns the exit code.
 
-    `in_place`: the server sees the videos under the same paths, so they are named and not sent.
+    `in_place`: the server reads the videos at the same paths; they are not uploaded.
     """
     reading = read_files(files)
     if print_problems(reading.problems) and not skip_invalid:
-        complain("nothing was submitted; mend the input, or submit the good runs alone with --skip-invalid")
+        print_error("nothing was submitted; correct the input, or submit the valid runs alone with --skip-invalid")
         return 2
-    sent: dict[str, str] = {}
+    uploaded: dict[str, str] = {}
     failures = 0
     for run in reading.runs:
         try:
-            names = {path: path if in_place else _sent(client, path, sent) for path in videos_of(run)}
+            names = {path: path if in_place else _uploaded(client, path, uploaded) for path in videos_of(run)}
             video = client.post("/v1/videos", request_of(run, names), key=f"cli-{run.id}-{run.fingerprint}")
             print(f"{safe(video['id'])}: {video['state']}")
         except InputError as exc:
             failures += bool(print_problems(_of_run(run, problem) for problem in exc.problems))
         except ServerError as exc:
-            complain(f"{run.id}: {exc}")
+            print_error(f"{run.id}: {exc}")
             failures += 1
     return 1 if failures else 0
 
 
-def _sent(client: Client, path: str, sent: dict[str, str]) -> str:
-    """The id of a video on the server; each is sent once."""
-    if path not in sent:
-        sent[path] = client.upload(Path(path))
-    return sent[path]
+def _uploaded(client: Client, path: str, uploaded: dict[str, str]) -> str:
+    """The id of a video on the server; each video is uploaded once."""
+    if path not in uploaded:
+        uploaded[path] = client.upload(Path(path))
+    return uploaded[path]
 
 
 def _of_run(run: Run, problem: Problem) -> Problem:
@@ -59,12 +59,12 @@ def _of_run(run: Run, problem: Problem) -> Problem:
 
 
 def request_of(run: Run, names: dict[str, str]) -> dict[str, Any]:
-    """A run as POST /v1/videos takes it; `names` says what its videos are called there.
+    """The body of POST /v1/videos for a run. `names`: the server's names of its videos, by path.
 
-    Raises InputError for what a request cannot say.
+    Raises InputError for settings that a request cannot hold.
     """
-    if unsaid := [control.name for control in run.active if _beyond(control)]:
-        message = f"masks and prompts of controls ({', '.join(unsaid)}) cannot be sent to a server"
+    if unsupported := [control.name for control in run.active if _has_mask_or_prompt(control)]:
+        message = f"masks and prompts of controls ({', '.join(unsupported)}) cannot be sent to a server"
         raise InputError([Problem("", None, "controls", "", message, "make this run with: cosmos-batch run")])
     settings = {name: value for name, value in asdict(run.sampling).items() if value is not None}
     if settings.get("fps") == "input":
@@ -80,12 +80,12 @@ def request_of(run: Run, names: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _beyond(control: Control) -> bool:
+def _has_mask_or_prompt(control: Control) -> bool:
     return bool(control.mask or control.mask_prompt or control.prompt)
 
 
 def status_command(client: Client, ids: Sequence[str], *, as_json: bool) -> int:
-    """Print how runs stand (all that have not succeeded, where none is named); returns the exit code."""
+    """Print the states of runs (all that have not succeeded unless some are named); returns the exit code."""
     queue = client.get("/v1/queue")
     if ids:
         videos = [_video(client, run_id) for run_id in ids]
@@ -95,7 +95,7 @@ def status_command(client: Client, ids: Sequence[str], *, as_json: bool) -> int:
         print(json.dumps({"queue": queue, "videos": videos}, ensure_ascii=False))
         return 0
     counts = ", ".join(f"{count:,} {state}" for state, count in queue["counts"].items()) or "no runs"
-    print(f"{queue['mode']}: {counts}; about {duration(queue['seconds'])} for what waits")
+    print(f"{queue['mode']}: {counts}; about {duration(queue['seconds'])} for the waiting runs")
     if queue["trouble"]:
         print(f"trouble: {safe(queue['trouble'], 500)}")
     if videos:
@@ -121,13 +121,13 @@ def _video(client: Client, run_id: str) -> dict[str, Any]:
 
 
 def watch_command(client: Client, ids: Sequence[str]) -> int:
-    """Print what happens, as it happens; with ids until those have ended. Returns the exit code."""
+    """Print the server's events; with ids until those runs have ended. Returns the exit code."""
     from cosmos_batch.ledger import ENDED  # imported here: it takes long, and the other commands need no ledger
 
     left = set(ids)
     failed = False
     for name, data in _events(client):
-        if name == "queue" and ids:  # what ended before the stream began brings no event
+        if name == "queue" and ids:  # runs that ended before the stream began send no event
             ended = [
                 video for video in (_video(client, run_id) for run_id in sorted(left)) if video["state"] in ENDED
             ]
@@ -147,7 +147,7 @@ def _events(client: Client) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the server's events; reconnect when the stream ends. Raises ServerError after 6 failures in a row."""
 
     def report(error: BaseException, _tries: int = 1) -> None:
-        complain(f"{error}; trying again")
+        print_error(f"{error}; trying again")
 
     reconnecting = retry_policy((ServerError,), report, attempts=6)
     while True:
@@ -186,13 +186,13 @@ def each_command(client: Client, ids: Sequence[str], verb: str) -> int:
 
 
 def _each(ids: Sequence[str], do: Callable[[str], str]) -> int:
-    """Do something to each run, whatever becomes of the others; to how many it could not be done."""
+    """Call `do` for each run, also after failures; returns the number of failures."""
     failures = 0
     for run_id in ids:
         try:
             print(f"{safe(run_id)}: {do(run_id)}")
         except CosmosBatchError as exc:
-            complain(f"{run_id}: {exc}")
+            print_error(f"{run_id}: {exc}")
             failures += 1
     return failures
 
@@ -204,7 +204,7 @@ def mode_command(client: Client, verb: str) -> int:
 
 
 def logs_command(client: Client, run_id: str) -> int:
-    """Print what happened to a run; returns the exit code."""
+    """Print the history of a run; returns the exit code."""
     history = client.get(f"/v1/videos/{in_path(run_id)}/history")
     for change in history["data"]:
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(change["at"]))
@@ -218,14 +218,14 @@ def logs_command(client: Client, run_id: str) -> int:
 
 
 def fetch_command(client: Client, ids: Sequence[str], folder: Path) -> int:
-    """Save videos (all that there are, where none is named) with their controls; returns the exit code."""
+    """Download videos (all completed ones unless some are named) with their controls; returns the exit code."""
     wanted = list(ids) or [video["id"] for video in client.videos(status="completed")]
-    failures = _each(wanted, lambda run_id: _fetched(client, run_id, folder))
-    print(f"{len(wanted) - failures} of {times(len(wanted), 'run')} saved in {safe(str(folder))}")
+    failures = _each(wanted, lambda run_id: _download(client, run_id, folder))
+    print(f"{len(wanted) - failures} of {plural(len(wanted), 'run')} saved in {safe(str(folder))}")
     return 1 if failures else 0
 
 
-def _fetched(client: Client, run_id: str, folder: Path) -> str:
+def _download(client: Client, run_id: str, folder: Path) -> str:
     video = _video(client, run_id)
     if "video" not in video["variants"]:
         raise ServerError(f"it has no video: {video['state']}")

@@ -1,4 +1,4 @@
-"""`cosmos-batch run`: read, load, dispatch, and say how it went."""
+"""`cosmos-batch run`: read the files, load the engine, execute the runs, and print a summary."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from cosmos_batch.cli.commands.plan import usable
 from cosmos_batch.cli.load_runs import Requests, gather
-from cosmos_batch.cli.render.console import complain, console
+from cosmos_batch.cli.render.console import console, print_error
 from cosmos_batch.cli.render.progress import LiveProgress, PlainProgress
 from cosmos_batch.cli.render.progress_state import ProgressState
-from cosmos_batch.cli.render.tables import print_standings
+from cosmos_batch.cli.render.tables import print_statuses
 from cosmos_batch.cli.render.text import duration
-from cosmos_batch.cli.signals import stopping
+from cosmos_batch.cli.signals import stop_on_signals
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.resume import obstacles
@@ -24,12 +24,12 @@ from cosmos_batch.engines.registry import EngineChoice, Engines, Loaded
 from cosmos_batch.errors import EngineError, LedgerError, MediaError, StorageError
 from cosmos_batch.ledger import RunStatus, State
 
-SMALL = 20  # runs up to which the summary names those that succeeded, too
+SMALL = 20  # runs up to which the summary also lists successful runs
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What the command line asks for."""
+    """Arguments of `cosmos-batch run`."""
 
     files: Sequence[Path]
     output: Path
@@ -39,68 +39,70 @@ class RunRequest:
     plain: bool
 
 
-def run_command(engines: Engines, order: RunRequest) -> int:
-    """Make what is missing; returns the exit code. Raises CosmosBatchError where nothing can go on."""
-    requests = gather(order.files, engines.preview(order.choice).traits)
+def run_command(engines: Engines, request: RunRequest) -> int:
+    """Make the missing videos; returns the exit code. Raises CosmosBatchError if no run can be started."""
+    requests = gather(request.files, engines.preview(request.choice).traits)
     try:
-        folder = OutputDirectory(order.output)
+        folder = OutputDirectory(request.output)
     except StorageError as exc:
-        complain(str(exc))
+        print_error(str(exc))
         return 2
     with folder:
         requests = _publishable(requests, folder)
-        if not usable(requests, order.skip_invalid):
+        if not usable(requests, request.skip_invalid):
             return 2
         controls = {name for run in requests.runs for name in run.signature}
-        loaded = engines.load(order.choice, controls)
-        return _dispatch(requests, loaded, folder, order)
+        loaded = engines.load(request.choice, controls)
+        return _dispatch(requests, loaded, folder, request)
 
 
 def _publishable(requests: Requests, folder: OutputDirectory) -> Requests:
-    """The requests, without those whose name is taken in the folder."""
+    """The requests without runs whose names are taken in the folder, which become problems."""
     blocked = obstacles(requests.runs, folder)
     taken = {problem.found for problem in blocked}
     runs = tuple(run for run in requests.runs if run.id not in taken)
     return Requests(runs, requests.facts, (*requests.problems, *blocked))
 
 
-def _dispatch(requests: Requests, loaded: Loaded, folder: OutputDirectory, order: RunRequest) -> int:
+def _dispatch(requests: Requests, loaded: Loaded, folder: OutputDirectory, request: RunRequest) -> int:
     stop, started = StopToken(), time.monotonic()
-    tally = ProgressState(time.monotonic, len(requests.runs))
+    progress_state = ProgressState(time.monotonic, len(requests.runs))
     runs = requests.resolved(loaded.engine.traits)
-    command = Command(runs, loaded.engine, loaded.prior, requests.facts, order.settings)
+    command = Command(runs, loaded.engine, loaded.prior, requests.facts, request.settings)
     try:
-        with _progress(tally, order.plain) as progress, stopping(stop, progress.noted):
-            standings = execute(command, folder, progress, stop)
+        with _progress(progress_state, request.plain) as progress, stop_on_signals(stop, progress.noted):
+            statuses = execute(command, folder, progress, stop)
     except (StorageError, LedgerError, EngineError) as exc:
-        complain(str(exc))
-        complain("what was finished or saved is kept; once this is mended, the same command goes on from there")
+        print_error(str(exc))
+        print_error(
+            "finished videos and checkpoints are kept; the same command continues once the cause is removed"
+        )
         return 1
-    _draw(folder, requests, standings)
-    print_standings(console(), standings, everything=len(standings) <= SMALL)
-    print(f"{duration(time.monotonic() - started)}; videos and manifest.jsonl are in {order.output}")
-    return _exit_code(standings, stop)
+    _draw(folder, requests, statuses)
+    print_statuses(console(), statuses, everything=len(statuses) <= SMALL)
+    print(f"{duration(time.monotonic() - started)}; videos and manifest.jsonl are in {request.output}")
+    return _exit_code(statuses, stop)
 
 
-def _progress(tally: ProgressState, plain: bool) -> LiveProgress | PlainProgress:
+def _progress(state: ProgressState, plain: bool) -> LiveProgress | PlainProgress:
     if plain or not sys.stdout.isatty():
-        return PlainProgress(sys.stdout, tally, time.monotonic)
-    return LiveProgress(console(), tally)
+        return PlainProgress(sys.stdout, state, time.monotonic)
+    return LiveProgress(console(), state)
 
 
-def _draw(folder: OutputDirectory, requests: Requests, standings: Sequence[RunStatus]) -> None:
-    """The contact sheet. A command whose videos are made has not failed for want of it."""
+def _draw(folder: OutputDirectory, requests: Requests, statuses: Sequence[RunStatus]) -> None:
+    """Draw the contact sheet. An error in it does not fail the command."""
     from cosmos_batch.cli.render.contact_sheet import write_contact_sheets
 
     try:
-        write_contact_sheets(folder.root, requests.runs, standings)
+        write_contact_sheets(folder.root, requests.runs, statuses)
     except MediaError as exc:
-        complain(f"no contact sheet: {exc}")
+        print_error(f"no contact sheet: {exc}")
 
 
-def _exit_code(standings: Sequence[RunStatus], stop: StopToken) -> int:
-    states = {standing.state for standing in standings}
+def _exit_code(statuses: Sequence[RunStatus], stop: StopToken) -> int:
+    states = {status.state for status in statuses}
     if stop.requested and not states <= {State.SUCCEEDED, State.FAILED, State.BLOCKED}:
-        print("stopped; the same command goes on from here")
+        print("stopped; the same command continues from here")
         return 130
     return 0 if states <= {State.SUCCEEDED} else 1

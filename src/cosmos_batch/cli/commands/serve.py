@@ -1,4 +1,4 @@
-"""`cosmos-batch serve`, and the workers that it starts."""
+"""`cosmos-batch serve`, and the `worker` command of the processes that it starts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from cosmos_batch.dispatch.settings import DispatchSettings
 from cosmos_batch.dispatch.worker.launcher import LocalWorkerLauncher
 from cosmos_batch.dispatch.worker.process import run_worker
 from cosmos_batch.dispatch.worker.supervisor import OnStart, Supervisor
-from cosmos_batch.dispatch.worker.worker import LoadedEngine
-from cosmos_batch.dispatch.worker.worker import WorkerSettings as Work
+from cosmos_batch.dispatch.worker.worker import LoadedEngine, WorkerSettings
 from cosmos_batch.engines.registry import EngineChoice, Engines
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.planning.policies.flush import FlushRules
@@ -31,7 +30,7 @@ _DEVICES = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
-    """How a service's workers are set."""
+    """Settings of a service's workers."""
 
     workers: int
     flush_seconds: float
@@ -40,61 +39,61 @@ class WorkerOptions:
     max_failures: int
     save_every: float
 
-    def arguments(self, place: ServiceLocation, choice: EngineChoice) -> list[str]:
-        """The arguments of a worker's command that say all this."""
-        said = {
+    def arguments(self, location: ServiceLocation, choice: EngineChoice) -> list[str]:
+        """The same settings as arguments of a worker's command."""
+        options = {
             "--workers": self.workers,
             "--flush-seconds": self.flush_seconds,
             "--flush-runs": self.flush_runs,
             "--max-batch": self.max_batch,
             "--max-failures": self.max_failures,
             "--save-every": self.save_every,
-            "--ledger": place.ledger,
+            "--ledger": location.ledger,
             "--engine": choice.engine,
             "--model": choice.model,
             "--config": choice.config,
         }
-        given = [[name, str(value)] for name, value in said.items() if value is not None]
+        given = [[name, str(value)] for name, value in options.items() if value is not None]
         given += [["--offload", part] for part in sorted(choice.options.offload)]
         given += [["--approximate", word] for word in sorted(choice.options.approximations)]
         given += [["--split-guidance"]] if choice.options.split_guidance else []
-        return [str(place.home.absolute()), *(word for pair in given for word in pair)]
+        return [str(location.home.absolute()), *(word for pair in given for word in pair)]
 
 
 @dataclass(frozen=True, slots=True)
 class ServeRequest:
-    """What `cosmos-batch serve` is asked for."""
+    """Arguments of `cosmos-batch serve`."""
 
-    place: ServiceLocation
+    location: ServiceLocation
     choice: EngineChoice
     serving: ServerSettings
     workers: WorkerOptions
     on_start: OnStart
 
 
-def serve_command(engines: Engines, orders: ServeRequest) -> int:
-    """Serve until a signal says to stop; returns the exit code. Raises CosmosBatchError."""
-    preview = engines.preview(orders.choice)
-    ledger = orders.place.open()
+def serve_command(engines: Engines, request: ServeRequest) -> int:
+    """Serve until a signal arrives; returns the exit code. Raises CosmosBatchError."""
+    preview = engines.preview(request.choice)
+    ledger = request.location.open()
     try:
-        served = ServedEngine(orders.choice.name, preview.traits, preview.prior)
-        journal = EventLog(sys.stderr, worker="http")
-        server = prepare(orders.place.home, ledger, served, orders.serving, journal)
-        with listen(orders.serving) as listening, _supervisor(orders, ledger):
+        served = ServedEngine(request.choice.name, preview.traits, preview.prior)
+        log = EventLog(sys.stderr, worker="http")
+        server = prepare(request.location.home, ledger, served, request.serving, log)
+        with listen(request.serving) as listening, _supervisor(request, ledger):
             _outlive_signals()
-            _announce(orders.serving, listening.getsockname()[1])
+            _announce(request.serving, listening.getsockname()[1])
             server.run(sockets=[listening])
-            print("stopping: what runs is set aside and saved", flush=True)
+            print("stopping: checkpoints of the running runs are being written", flush=True)
     finally:
         ledger.close()
     return 0
 
 
-def _supervisor(orders: ServeRequest, ledger: Ledger) -> Supervisor:
-    command = [*_program(), "worker", *orders.workers.arguments(orders.place, orders.choice), "--number"]
-    home = ServiceHome(orders.place.home.absolute())
+def _supervisor(request: ServeRequest, ledger: Ledger) -> Supervisor:
+    command = [*_program(), "worker", *request.workers.arguments(request.location, request.choice), "--number"]
+    home = ServiceHome(request.location.home.absolute())
     launcher = LocalWorkerLauncher(home, lambda number: [*command, str(number)])
-    return Supervisor(home, ledger, launcher, workers=orders.workers.workers, on_start=orders.on_start)
+    return Supervisor(home, ledger, launcher, workers=request.workers.workers, on_start=request.on_start)
 
 
 def _announce(serving: ServerSettings, port: int) -> None:
@@ -103,24 +102,24 @@ def _announce(serving: ServerSettings, port: int) -> None:
 
 
 def _program() -> list[str]:
-    """How this process was started, without its arguments."""
+    """The command of this process without its arguments."""
     return sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
 
 
 def _outlive_signals() -> None:
-    """Let signals stop the server, which catches them, and not this process before its workers have stopped."""
+    """Ignore signals, which the server catches, so that this process outlives its workers."""
 
-    def heed(_number: int, _frame: FrameType | None) -> None:
-        """The server has heeded it."""
+    def ignore(_number: int, _frame: FrameType | None) -> None:
+        """Do nothing: the server handles the signal."""
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, heed)
+        signal.signal(number, ignore)
 
 
 def worker_command(
-    engines: Engines, place: ServiceLocation, choice: EngineChoice, options: WorkerOptions, number: int
+    engines: Engines, location: ServiceLocation, choice: EngineChoice, options: WorkerOptions, number: int
 ) -> int:
-    """Be one of a service's workers until it is told to stop; returns how it ended. Raises CosmosBatchError."""
+    """Run one of a service's workers until it is stopped; returns its exit code. Raises CosmosBatchError."""
     _take_devices(number, options.workers, choice.options.gpus)
     settings = DispatchSettings(
         save_every=options.save_every,
@@ -129,20 +128,20 @@ def worker_command(
         retry_wait=5.0,
         guarded=True,
     )
-    habits = SchedulerSettings(rules=FlushRules(options.flush_seconds, options.flush_runs))
+    scheduler = SchedulerSettings(rules=FlushRules(options.flush_seconds, options.flush_runs))
 
-    def hire() -> LoadedEngine:
+    def load_engine() -> LoadedEngine:
         loaded = engines.load(choice, sorted(engines.preview(choice).traits.controls))
         return LoadedEngine(loaded.engine, loaded.prior)
 
-    service = Work(scheduler=habits, dispatch=settings)
-    return int(run_worker(ServiceHome(place.home), number, hire, service, ledger=place.url))
+    worker = WorkerSettings(scheduler=scheduler, dispatch=settings)
+    return int(run_worker(ServiceHome(location.home), number, load_engine, worker, ledger=location.url))
 
 
 def _take_devices(number: int, workers: int, gpus: int) -> None:
-    """Show each of several workers GPUs of its own: of those that may be seen, the next so many."""
+    """Restrict this worker to GPUs of its own: the next `gpus` of the visible ones. One worker sees all."""
     if workers == 1:
         return
-    seen = [name for name in os.environ.get(_DEVICES, "").split(",") if name]
-    places = range(number * gpus, (number + 1) * gpus)
-    os.environ[_DEVICES] = ",".join(seen[place % len(seen)] if seen else str(place) for place in places)
+    visible = [name for name in os.environ.get(_DEVICES, "").split(",") if name]
+    indices = range(number * gpus, (number + 1) * gpus)
+    os.environ[_DEVICES] = ",".join(visible[index % len(visible)] if visible else str(index) for index in indices)

@@ -1,4 +1,4 @@
-"""`cosmos-batch status`: what the ledger of an output folder says."""
+"""`cosmos-batch status DIR`: the states of an output folder's runs, from its ledger."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cosmos_batch.cli.render.console import console
-from cosmos_batch.cli.render.tables import print_standings
-from cosmos_batch.cli.render.text import times
+from cosmos_batch.cli.render.tables import print_statuses
+from cosmos_batch.cli.render.text import plural
 from cosmos_batch.dispatch.output.directory import HOME, LEDGER, in_use
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import Ledger
@@ -16,25 +16,25 @@ from cosmos_batch.ledger.models import HELD, WAITING
 
 
 def open_ledger(folder: Path) -> Ledger:
-    """The ledger of an output folder. Raises InputError where there is none, and LedgerError."""
+    """Open the ledger of an output folder. Raises InputError if there is none, and LedgerError."""
     path = folder / HOME / LEDGER
     if not path.is_file():
-        raise InputError([Problem("", None, "", str(folder), "nothing was run in it", "name another folder")])
+        raise InputError([Problem("", None, "", str(folder), "no command was run in it", "name another folder")])
     return Ledger(path)
 
 
 def status_command(folder: Path, *, as_json: bool) -> int:
-    """Print how every run stands; returns the exit code."""
+    """Print the state of every run; returns the exit code."""
     ledger = open_ledger(folder)
     try:
-        standings = ledger.queries.statuses()
+        statuses = ledger.queries.statuses()
     finally:
         ledger.close()
     if as_json:
-        print(json.dumps([asdict(standing) for standing in standings], ensure_ascii=False))
+        print(json.dumps([asdict(status) for status in statuses], ensure_ascii=False))
     else:
-        print_standings(console(), standings)
-        waiting = sum(standing.state in (*WAITING, *HELD) for standing in standings)
+        print_statuses(console(), statuses)
+        waiting = sum(status.state in (*WAITING, *HELD) for status in statuses)
         if waiting and not in_use(folder):
-            print(f"no command is at work here; {times(waiting, 'run')} will go on when it is given again")
+            print(f"no command runs here; the same command continues the {plural(waiting, 'remaining run')}")
     return 0

@@ -11,19 +11,19 @@ from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.media.contact_sheet import SheetRow, write_sheets
 from cosmos_batch.run import Run
 
-SHEET_RUNS = 96  # more would be a book, and take minutes to draw
+SHEET_RUNS = 96  # drawing more takes minutes
 
 _CONTROL = re.compile(r"control_([a-z]+)\.mp4")
 
 
-def write_contact_sheets(folder: Path, runs: Sequence[Run], standings: Sequence[RunStatus]) -> list[Path]:
+def write_contact_sheets(folder: Path, runs: Sequence[Run], statuses: Sequence[RunStatus]) -> list[Path]:
     """Draw the first runs of the command; return the sheets. Raises MediaError."""
-    by_id = {standing.id: standing for standing in standings}
+    by_id = {status.id: status for status in statuses}
     return write_sheets(folder, [_row(folder, run, by_id) for run in runs[:SHEET_RUNS]])
 
 
-def _row(folder: Path, run: Run, standings: Mapping[str, RunStatus]) -> SheetRow:
-    home, state = folder / run.id, standings[run.id].state
+def _row(folder: Path, run: Run, statuses: Mapping[str, RunStatus]) -> SheetRow:
+    home, state = folder / run.id, statuses[run.id].state
     done = state is State.SUCCEEDED
     return SheetRow(
         id=run.id,

@@ -1,4 +1,4 @@
-"""What commands print at their end: plans, summaries, standings."""
+"""Tables that commands print: plans, and states of runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cosmos_batch.cli.render.progress import STYLES, plan_line
-from cosmos_batch.cli.render.text import duration, safe, size, times
+from cosmos_batch.cli.render.text import duration, plural, safe, size
 from cosmos_batch.ledger.models import RunStatus, State
 from cosmos_batch.planning.plan import Launch, Plan
 
@@ -19,7 +19,7 @@ SHOWN_RUNS = 50
 
 
 def print_plan(console: Console, plan: Plan, measured: int) -> None:
-    """Launches with their batches and reasons, and what the plan saves."""
+    """Print launches with their batches and reasons, and the savings of the plan."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name, justify in (("launch", "right"), ("runs", "right"), ("batches of", "left"), ("size", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
@@ -37,23 +37,23 @@ def print_plan(console: Console, plan: Plan, measured: int) -> None:
 
 
 def plan_lines(plan: Plan, measured: int) -> list[str]:
-    """The plan in total, what it saves, and how far its numbers may be trusted."""
+    """Totals of the plan, its savings, and the error of its predictions."""
     return [
         f"{plan_line(plan)}, at most {size(plan.bytes)} of device memory",
         _saving(plan, plan.one_by_one_seconds, "one by one, each run in a launch of its own"),
         _saving(plan, plan.forced_seconds, "one by one, with every control forced on every run"),
-        _trust(plan.error, measured),
+        _prediction_error(plan.error, measured),
     ]
 
 
-def _saving(plan: Plan, other: float, what: str) -> str:
-    return f"{what}: about {duration(other)}; this plan saves {plan.saving(other):.0%}"
+def _saving(plan: Plan, other: float, name: str) -> str:
+    return f"{name}: about {duration(other)}; this plan saves {plan.saving(other):.0%}"
 
 
-def _trust(error: float | None, measured: int) -> str:
+def _prediction_error(error: float | None, measured: int) -> str:
     if error is not None:
-        return f"times learnt from {times(measured, 'batch')}; past predictions were {error:.0%} off (median)"
-    return "times are estimates: nothing was measured here yet"
+        return f"times fitted to {plural(measured, 'batch')}; past predictions were {error:.0%} off (median)"
+    return "times are estimates: no measurements of this folder or machine are used"
 
 
 def _launch_cells(launch: Launch) -> tuple[str, ...]:
@@ -73,27 +73,27 @@ def _launch_cells(launch: Launch) -> tuple[str, ...]:
     )
 
 
-def print_standings(console: Console, standings: Sequence[RunStatus], *, everything: bool = False) -> None:
-    """A count by state, and a table: of every run, or of those that did not succeed."""
-    counts = Counter(standing.state for standing in standings)
-    shown = [s for s in standings if everything or s.state is not State.SUCCEEDED]
+def print_statuses(console: Console, statuses: Sequence[RunStatus], *, everything: bool = False) -> None:
+    """Print the number of runs by state, and a table of every run, or of those that did not succeed."""
+    counts = Counter(status.state for status in statuses)
+    shown = [s for s in statuses if everything or s.state is not State.SUCCEEDED]
     if shown:
-        console.print(_standings_table(shown[:SHOWN_RUNS]))
+        console.print(_status_table(shown[:SHOWN_RUNS]))
         if len(shown) > SHOWN_RUNS:
             console.print(Text(f"and {len(shown) - SHOWN_RUNS:,} more; manifest.jsonl lists every one"))
     parts = [f"{counts[state]:,} {state}" for state in State if counts[state]]
-    console.print(Text(f"{times(len(standings), 'run')}: {', '.join(parts) or 'none'}"))
+    console.print(Text(f"{plural(len(statuses), 'run')}: {', '.join(parts) or 'none'}"))
 
 
-def _standings_table(standings: Iterable[RunStatus]) -> Table:
+def _status_table(statuses: Iterable[RunStatus]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("run", "state", "steps", "time"):
         table.add_column(name)
     table.add_column("cause", overflow="fold")
-    for standing in standings:
-        steps = f"{standing.step} of {standing.steps}" if standing.steps else ""
-        seconds = "" if standing.seconds is None else duration(standing.seconds)
-        cause = "" if standing.state is State.SUCCEEDED else safe(standing.cause, 300)
-        state = Text(standing.state, STYLES.get(standing.state, ""))
-        table.add_row(Text(safe(standing.id)), state, steps, seconds, Text(cause))
+    for status in statuses:
+        steps = f"{status.step} of {status.steps}" if status.steps else ""
+        seconds = "" if status.seconds is None else duration(status.seconds)
+        cause = "" if status.state is State.SUCCEEDED else safe(status.cause, 300)
+        state = Text(status.state, STYLES.get(status.state, ""))
+        table.add_row(Text(safe(status.id)), state, steps, seconds, Text(cause))
     return table
