@@ -1,4 +1,4 @@
-"""`make demo`: the standard scenario through the embedded model, and what planning saved.
+"""`make demo`: the standard scenario with the embedded model, and the savings of planning.
 
 Makes demo/runs.jsonl and its input videos, plans and makes the ten videos into demo/videos, then makes them twice
 more: four at once, whatever their controls, which a GPU would gain by and two cores do not; and with all four
@@ -46,69 +46,73 @@ COST = profile("pocket", "cpu")
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way of making the ten videos."""
+class Variant:
+    """A way to make the ten videos."""
 
     name: str
     folder: Path
     file: Path
-    cost: CostModel
+    cost: CostModel  # by which batches are planned
 
 
 @dataclass(frozen=True)
-class Made:
-    """What came of it."""
+class Result:
+    """Time and states of the runs of a variant."""
 
-    way: Way
+    variant: Variant
     seconds: float
     statuses: list[RunStatus]
     requests: Requests
 
 
 def warm_engine(scratch: Path) -> Engine:
-    """An engine that has loaded every branch and made a video of two steps, with an empty cache of controls."""
+    """Load the engine with every branch and make one video of two steps. The cache of controls is empty."""
     engine = load_engine(str(pocket.MODEL), TRANSFER_CONTROLS, ControlCache(scratch / "controls"))
     lines = [json.loads(line) for line in (DEMO / "runs.jsonl").read_text().splitlines()]
     lines[-1]["execution_config"] |= {"num_steps": 2, "seed": 999}
     warm_up = DEMO / "warm_up.json"
     warm_up.write_text(json.dumps(lines[-1]))
-    make(engine, Way("warm-up", scratch / "videos", warm_up, COST), show=False)
+    make(engine, Variant("warm-up", scratch / "videos", warm_up, COST), show=False)
     warm_up.unlink()
     return engine
 
 
-def make(engine: Engine, way: Way, *, show: bool) -> Made:
-    """Make the runs of a way; the time is what dispatching takes, from admission to the last record."""
-    requests = gather([way.file], engine.traits)
+def make(engine: Engine, variant: Variant, *, show: bool) -> Result:
+    """Make the runs of a variant; the time is that of dispatching, from admission to the last record."""
+    requests = gather([variant.file], engine.traits)
     assert not requests.problems, requests.problems
-    tally = ProgressState(time.monotonic, len(requests.runs))
+    state = ProgressState(time.monotonic, len(requests.runs))
     live = show and sys.stdout.isatty()
     quiet = open("/dev/null", "w")  # noqa: SIM115 - lives as long as the display
-    plain = PlainProgress(sys.stdout if show else quiet, tally, time.monotonic)
+    plain = PlainProgress(sys.stdout if show else quiet, state, time.monotonic)
     command = Command(
-        requests.settled(engine.traits),
+        requests.resolved(engine.traits),
         engine,
-        way.cost,
+        variant.cost,
         requests.facts,
     )
-    with LiveProgress(Console(), tally) if live else plain as progress, OutputDirectory(way.folder) as folder:
+    with LiveProgress(Console(), state) if live else plain as progress, OutputDirectory(variant.folder) as folder:
         started = time.monotonic()
         statuses = execute(command, folder, progress, StopToken())
         seconds = time.monotonic() - started
     quiet.close()
-    return Made(way, seconds, statuses, requests)
+    return Result(variant, seconds, statuses, requests)
 
 
 def show_plan(engine: Engine, file: Path) -> None:
-    """What `cosmos-batch plan` prints."""
+    """Print the plan as `cosmos-batch plan` does."""
     requests = gather([file], engine.traits)
-    print_plan(Console(), plan_runs(requests.runs, engine.traits, COST, facts=requests.facts), measured=0)
+    print_plan(
+        Console(),
+        plan_runs(requests.resolved(engine.traits), engine.traits, COST, facts=requests.facts),
+        measured=0,
+    )
 
 
 def write_forced(file: Path) -> Path:
-    """The runs with all four controls on every one of them."""
+    """Write the runs with all four controls forced on every run; returns the file."""
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    # Runs that lack a control video borrow one: it is loaded, encoded and run through its branch like their own
+    # Runs that lack a control video use that of another run: it is loaded, encoded and computed like their own
     lender = lines[-1]["inputs"]
     controls = {name: lender[name] for name in ("depth", "seg")}
     target = file.with_name("forced.jsonl")
@@ -125,48 +129,48 @@ def _output(folder: Path, run_id: str) -> np.ndarray[tuple[int, ...], np.dtype[n
     return read_frames(folder / run_id / "output.mp4")
 
 
-def print_savings(made: Sequence[Made]) -> None:
-    """The table of the three ways."""
+def print_savings(made: Sequence[Result]) -> None:
+    """Print a table of the three variants."""
     planned = made[0]
-    table = Table(title="The same ten videos, three ways, in one process", title_justify="left")
+    table = Table(title="The same ten videos, made in three ways in one process", title_justify="left")
     for heading in ("", "seconds", "times as planned", "largest pixel difference"):
         table.add_column(heading, justify="left" if not heading else "right")
     for one in made:
         ids = [status.id for status in one.statuses]
-        difference = largest_difference(ids, planned.way.folder, one.way.folder)
+        difference = largest_difference(ids, planned.variant.folder, one.variant.folder)
         against = "" if one is planned else f"{difference}/255"
-        table.add_row(one.way.name, f"{one.seconds:.1f}", f"{one.seconds / planned.seconds:.2f}", against)
+        table.add_row(one.variant.name, f"{one.seconds:.1f}", f"{one.seconds / planned.seconds:.2f}", against)
     Console().print(table)
 
 
 def main() -> int:
-    """Run the demo; 0 if every video was made."""
+    """Run the demo; returns 0 if every video was made."""
     shutil.rmtree(DEMO, ignore_errors=True)
     file = write_scenario(DEMO)
     print(f"ten runs in {file}, their videos in {DEMO / 'inputs'}")
     with tempfile.TemporaryDirectory() as scratch:
-        ways = [
-            Way("as planned", DEMO / "videos", file, COST),
-            Way(
+        variants = [
+            Variant("as planned", DEMO / "videos", file, COST),
+            Variant(
                 "four at once",
                 Path(scratch) / "four",
                 file,
                 replace(COST, knee_tokens=4 * (COST.knee_tokens or 1)),
             ),
-            Way("all controls forced", Path(scratch) / "forced", write_forced(file), COST),
+            Variant("all controls forced", Path(scratch) / "forced", write_forced(file), COST),
         ]
         made = []
-        for index, way in enumerate(ways):
+        for index, variant in enumerate(variants):
             engine = warm_engine(Path(scratch) / str(index))
             if index == 0:
                 show_plan(engine, file)
-            print(f"\n{way.name}")
-            made.append(make(engine, way, show=index == 0))
+            print(f"\n{variant.name}")
+            made.append(make(engine, variant, show=index == 0))
         planned = made[0]
-        sheets = write_contact_sheets(planned.way.folder, planned.requests.runs, planned.statuses)
+        sheets = write_contact_sheets(planned.variant.folder, planned.requests.runs, planned.statuses)
         print_statuses(Console(), planned.statuses, everything=True)
         print_savings(made)
-    print(f"videos: {planned.way.folder}/<run>/output.mp4; all of them at a glance: {sheets[0]}")
+    print(f"videos: {planned.variant.folder}/<run>/output.mp4; all of them at a glance: {sheets[0]}")
     return 0 if all(status.state is State.SUCCEEDED for one in made for status in one.statuses) else 1
 
 

@@ -9,7 +9,7 @@ from cosmos_batch.media.encode import write_video
 from training.pocket.world import FPS, film_seed
 
 SCENES = range(9_000, 9_010)
-"""Seeds of the scenes; none of them was trained on."""
+"""Seeds of the scenes; they are not used in training."""
 
 # id, prompt, weights, settings other than the model's own
 RUNS: tuple[tuple[str, str, dict[str, float], dict[str, int | float]], ...] = (
@@ -52,14 +52,14 @@ def write_scenario(folder: Path) -> Path:
 
 
 def forced(run: dict[str, object], controls: dict[str, str]) -> dict[str, object]:
-    """The same run through every branch: `controls` brings videos that it lacks, at a weight without effect."""
+    """The same run with every branch. `controls`: videos that it lacks, used at a weight without effect."""
     config = run["execution_config"]
     given = run["inputs"]
     assert isinstance(config, dict)
     assert isinstance(given, dict)
-    weights = {name: config["weights"].get(name, UNFELT) for name in ("edge", "depth", "seg", "vis")}
+    weights = {name: config["weights"].get(name, NO_EFFECT) for name in ("edge", "depth", "seg", "vis")}
     return {**run, "inputs": controls | given, "execution_config": config | {"weights": weights}}
 
 
-UNFELT = 1e-30
-"""A weight that runs a branch and changes nothing in float32."""
+NO_EFFECT = 1e-30
+"""A weight at which a branch is computed and the result in float32 does not change."""

@@ -1,4 +1,4 @@
-"""Training of the transformer, its control branches and the text encoder, on latents made beforehand."""
+"""Training of the transformer, its control branches and the text encoder, on precomputed latents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _AVERAGE = 0.999  # of the weights that are kept
 
 @dataclass(frozen=True, slots=True)
 class NetworkPlan:
-    """How long and on what."""
+    """Duration and batch size of the training."""
 
     seconds: float
     batch: int = 128
@@ -50,7 +50,7 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A batch. Every branch runs on half of its rows, drawn for it alone."""
+    """A batch. Every branch runs on half of the rows, drawn independently."""
 
     clean: Tensor  # [B, C, T, H, W]
     given: Tensor  # [B, C, T, H, W]: what is shown where frames are known
@@ -155,11 +155,11 @@ def _trained(nets: Nets) -> list[Tensor]:
 
 
 Step = Callable[[Sample], Tensor]
-"""One optimiser step on a batch; gives back its loss."""
+"""One optimiser step on a batch; returns its loss."""
 
 
 def _replayed(step: Step, example: Sample) -> Step:
-    """The step as a CUDA graph: its hundreds of small kernels start at once, from fixed places in memory."""
+    """The step as a CUDA graph: its hundreds of small kernels are launched at once, on fixed memory."""
     static = Sample(*(getattr(example, field.name).clone() for field in fields(Sample)))
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
@@ -201,7 +201,7 @@ def _stepper(nets: Nets, weights: list[Tensor], rate: Tensor) -> Step:
 def fit_network(
     nets: Nets, library: Library, plan: NetworkPlan, say: Callable[[str], None], compiled: bool
 ) -> Nets:
-    """Train, and give back the moving average of the weights. Compiled: for CUDA alone."""
+    """Train; returns the moving average of the weights. `compiled`: on CUDA only."""
     average = copy.deepcopy(nets)
     weights, means = _trained(nets), _trained(average)
     rate = torch.zeros((), device=weights[0].device)

@@ -23,7 +23,7 @@ _TARGETS = 0.62  # part of a batch that are targets; the others are inputs and c
 
 @dataclass(frozen=True, slots=True)
 class VaePlan:
-    """How long and on what."""
+    """Duration and batch size of the training."""
 
     seconds: float
     batch: int = 32
@@ -64,7 +64,7 @@ def rate_at(part: float, peak: float, warm: float = 0.02) -> float:
 
 
 class _Shelf:
-    """All footage, from which batches are picked."""
+    """All footage, from which batches are drawn."""
 
     def __init__(self, footage: list[Footage]) -> None:
         self.targets = [list(clip.styles.values()) for clip in footage]
@@ -137,7 +137,7 @@ def _settle(vae: FoldedVae, shelf: _Shelf) -> None:
 
 @torch.no_grad()
 def judge_vae(vae: FoldedVae, footage: Footage) -> dict[str, float]:
-    """Mean SSIM of every kind of video after its way through the autoencoder."""
+    """Mean SSIM of every kind of video after encoding and decoding."""
     videos = footage.styles | footage.controls
     return {
         name: float(ssim(video, to_pixels(vae.decode(vae.encode(to_signal(video))))).mean())

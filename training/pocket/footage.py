@@ -1,4 +1,4 @@
-"""Training footage, made as it is used: targets in every style, and controls made as the engine makes them."""
+"""Training footage: targets in every style, and controls made as the engine makes them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Studio:
         return self._shade(view, paint)  # type: ignore[return-value]
 
     def _clay(self, count: int, seed: int, strange_part: float) -> Paint:
-        """Clay for most of the clips, and looks of their own for the rest; always one paint per clip."""
+        """Clay for most of the clips, random looks for the rest; one paint per clip."""
         generator = torch.Generator().manual_seed(seed)
         odd = torch.rand(count, generator=generator).to(self.device) < strange_part
         pairs = zip(_each(self.clay, count), _each(strange(self.clay, generator, count), count), strict=True)
@@ -64,7 +64,7 @@ class Studio:
 
     @torch.no_grad()
     def shoot(self, seeds: Sequence[int], clay_only: bool = False) -> Callable[[], Footage]:
-        """Film the scenes of these seeds. Edges are drawn in threads; the function given back waits for them."""
+        """Film the scenes of these seeds. Edges are computed in threads; the returned function waits for them."""
         dice = random.Random(seeds[0])
         scenes = make_scenes(seeds).to(self.device)
         clay = self._clay(len(seeds), seeds[0], 0.0 if clay_only else _STRANGE)
@@ -83,7 +83,7 @@ class Studio:
         return wait
 
     def blur(self, pixels: Tensor, preset: Strength) -> Tensor:
-        """What `make_control("vis", ...)` gives, for many videos at once: uint8 [B, T, H, W, 3] to the same."""
+        """Equal to `make_control("vis", ...)` for many videos at once: uint8 [B, T, H, W, 3] to the same."""
         before, after = BLUR[preset]
         height, width = pixels.shape[2:4]
         x = pixels.flatten(0, 1).permute(0, 3, 1, 2).float()
@@ -152,5 +152,5 @@ def to_pixels(video: Tensor) -> Tensor:
 
 
 def joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Videos of the same names, one after the other."""
+    """Concatenate videos of the same names."""
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

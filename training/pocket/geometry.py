@@ -1,4 +1,4 @@
-"""What the camera sees of a scene: rays cast analytically, four per pixel.
+"""The camera's view of a scene: rays cast analytically, four per pixel.
 
 Names of dimensions: B scenes, T frames, Y, X rows and columns of rays (twice those of the picture).
 """
@@ -24,7 +24,7 @@ _AIM = 0.5  # height of the point that the camera looks at
 
 
 class View(NamedTuple):
-    """What each ray meets; all [B, T, Y, X], vectors with 3 behind."""
+    """The nearest surface on each ray; all [B, T, Y, X], vectors with 3 behind."""
 
     thing: Tensor  # SKY, GROUND, or FIRST_SOLID + solid
     ray: Tensor  # unit vector away from the camera
@@ -92,7 +92,7 @@ def _slab_hit(o: Tensor, d: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _distance(origin: Tensor, ray: Tensor, solid: _Solid) -> Tensor:
-    """How far along the rays the solid is; _FAR where they miss it."""
+    """Distance of the solid along the rays; _FAR where they miss it."""
     o = _turned(origin - solid.centre, solid.cos, solid.sin)
     d = _turned(ray, solid.cos, solid.sin)
     ball_in, ball_out = _round_hit(o, d, solid.size[..., 0])
@@ -143,7 +143,7 @@ def _rays(scenes: Scenes, time: Tensor, height: int, width: int) -> tuple[Tensor
 
 
 def _outline(thing: Tensor, normal: Tensor) -> Tensor:
-    """Where neighbouring rays meet different things, or different faces of a solid, five rays wide."""
+    """Mask of rays next to another object or another face of a solid, five rays wide."""
 
     def steps(dim: int) -> Tensor:
         other, turned = thing.roll(-1, dim), normal.roll(-1, dim)
@@ -156,7 +156,7 @@ def _outline(thing: Tensor, normal: Tensor) -> Tensor:
 
 
 class _Seen(NamedTuple):
-    """What is known of the nearest thing on each ray before there is light."""
+    """The nearest surface on each ray, before lighting."""
 
     thing: Tensor
     point: Tensor
@@ -166,7 +166,7 @@ class _Seen(NamedTuple):
 
 
 def _nearest(eye: Tensor, ray: Tensor, solids: list[_Solid]) -> tuple[Tensor, Tensor]:
-    """How far the first thing on each ray is, and which it is."""
+    """Distance and index of the nearest object on each ray."""
     floor = torch.where(ray[..., 1] < -1e-4, -eye[..., 1] / ray[..., 1].clamp(max=-1e-4), _FAR).clamp(max=_FAR)
     distance, thing = floor, torch.where(floor < _HORIZON, GROUND, SKY)
     for k, solid in enumerate(solids):
@@ -204,7 +204,7 @@ def _shadows(seen: _Seen, sun: Tensor, solids: list[_Solid]) -> tuple[Tensor, Te
 
 
 def look_at(scenes: Scenes, frames: Tensor, height: int, width: int) -> View:
-    """What pictures of `height` x `width` pixels show of each scene in the frames [T], counted from 0."""
+    """View of each scene in the frames [T], counted from 0, for pictures of `height` x `width` pixels."""
     time = (frames.to(scenes.sun.device).float() / STEPS).expand(len(scenes), -1)
     eye, ray, along = _rays(scenes, time, height * SAMPLES, width * SAMPLES)
     solids = [_solid(scenes, k, time) for k in range(SOLIDS)]

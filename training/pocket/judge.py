@@ -17,7 +17,7 @@ from training.pocket.prompts import write_prompt
 from training.pocket.quality import nearest_look, ssim
 
 HELD_OUT = 10_000_000
-"""The first seed of the scenes that nothing is trained on."""
+"""The first seed of the held-out scenes."""
 
 ROWS: dict[str, dict[str, float]] = {
     "none": {},
@@ -30,39 +30,39 @@ ROWS: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One row."""
+    """Quality of one row of the table."""
 
     row: str
     ssim: float  # mean against the true render
-    matched: float  # part of the videos whose nearest render is of the style that was asked for
+    matched: float  # share of the videos whose nearest render is of the requested style
     seconds: float  # per video
 
 
-def asked_style(index: int) -> str:
-    """The style that the index-th held-out scene is asked for."""
+def requested_style(index: int) -> str:
+    """The style that the prompt of the index-th held-out scene names."""
     return list(STYLES)[index % len(STYLES)]
 
 
 def requests(footage: Footage, weights: dict[str, float], first: int = 0) -> list[Request]:
-    """One request per clip, with prompts of the training's kind that were drawn for the benchmark."""
+    """One request per clip, with prompts drawn as in the training."""
     made = []
     for index in range(len(footage.clay)):
         dice = random.Random(HELD_OUT + first + index)
         videos = {name: (footage.controls[name][index], weight) for name, weight in weights.items()}
-        made.append(Request(write_prompt(asked_style(first + index), dice), videos, seed=first + index))
+        made.append(Request(write_prompt(requested_style(first + index), dice), videos, seed=first + index))
     return made
 
 
 def truth(footage: Footage, first: int = 0) -> Tensor:
-    """The true renders of what is asked for, uint8 [B, T, H, W, 3]."""
-    return torch.stack([footage.styles[asked_style(first + i)][i] for i in range(len(footage.clay))])
+    """The true renders in the requested styles, uint8 [B, T, H, W, 3]."""
+    return torch.stack([footage.styles[requested_style(first + i)][i] for i in range(len(footage.clay))])
 
 
 def judge(
     nets: Nets, footage: Footage, rows: Sequence[str] = tuple(ROWS), steps: int = STEPS, guidance: float = GUIDANCE
 ) -> list[Score]:
     """Score every row on all clips, in one batch each."""
-    true, wanted = truth(footage), [asked_style(i) for i in range(len(footage.clay))]
+    true, wanted = truth(footage), [requested_style(i) for i in range(len(footage.clay))]
     renders = footage.styles | {"clay": footage.clay}
     scores = []
     for row in rows:

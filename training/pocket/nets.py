@@ -48,7 +48,7 @@ CONFIG = NetworkConfig(
     rope_scale=(1.0, 1.0, 1.0),
 )
 STEPS, GUIDANCE = 12, 1.0
-"""What a run is made with that says nothing."""
+"""Default steps and guidance of a run."""
 
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -63,11 +63,11 @@ class Nets:
     vae: FoldedVae
 
     def modules(self) -> list[nn.Module]:
-        """All of them."""
+        """All networks."""
         return [self.base, *self.branches.values(), self.text, self.vae]
 
     def to(self, device: torch.device) -> Nets:
-        """Move all of them."""
+        """Move all networks to a device."""
         for module in self.modules():
             module.to(device)
         return self
@@ -112,7 +112,7 @@ def save_nets(nets: Nets, folder: Path) -> None:
 
 
 def _notes() -> dict[str, dict[str, Any]]:
-    """The files that are no weights."""
+    """Content of the files without weights, by path."""
     return {
         "model_index.json": {
             "_class_name": "Cosmos2_5_TransferPipeline",

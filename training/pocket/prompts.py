@@ -1,4 +1,4 @@
-"""Prompts of the pocket world: many ways to name a style, and what else people write around it."""
+"""Prompts of the pocket world: many names of each style, and other words of prompts."""
 
 from __future__ import annotations
 

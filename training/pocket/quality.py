@@ -1,4 +1,4 @@
-"""How good a video is: likeness to the true render, and whether its style is the one that was asked for."""
+"""Quality of a video: similarity to the true render, and whether its style is the requested one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _colours(video: Tensor) -> Tensor:
-    """Which colours a video has, wherever they are: quantiles of each channel, [B, 129, 3]."""
+    """Colours of a video without their positions: quantiles of each channel, [B, 129, 3]."""
     pixels, _ = video.flatten(1, 3).float().sort(dim=1)
     places = torch.linspace(0, pixels.shape[1] - 1, 129, device=video.device).round().long()
     return pixels[:, places]

@@ -23,7 +23,7 @@ _SPREAD = 0.25  # radians by which a solid's place on its ring varies
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
-    """Everything that B scenes are made of."""
+    """Parameters of B scenes."""
 
     orbit: Tensor  # [B, 2] camera's angle at the start, and what it turns in a clip
     radius: Tensor  # [B, 2] camera's distance at the start, and what it gains in a clip
@@ -49,7 +49,7 @@ class Scenes:
 
 
 class _Dice:
-    """Hands out a row of uniform numbers piece by piece."""
+    """Consumes a row of uniform numbers piece by piece."""
 
     def __init__(self, uniform: Tensor) -> None:
         self.uniform = uniform
@@ -92,7 +92,7 @@ def _sizes(dice: _Dice, kind: Tensor) -> Tensor:
 
 
 def make_scenes(seeds: Sequence[int]) -> Scenes:
-    """The scenes of these seeds, each the same whatever stands beside it."""
+    """The scenes of these seeds. A scene depends on its own seed alone."""
     dice = _Dice(_uniform(seeds))
     orbit = torch.cat((dice.between(0, math.tau), dice.signed(0.15, 0.55)), dim=1)
     radius = torch.cat((dice.between(3.7, 4.8), dice.between(-0.5, 0.5)), dim=1)

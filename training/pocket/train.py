@@ -1,8 +1,8 @@
 """Train the embedded model: film scenes, fit the autoencoder, then transformer, branches and text encoder.
 
-What is in the folder already is trained further, so that the training can be split over several
-sessions. `python -m training.pocket.train --help` lists the options; README.md beside this has the commands
-that made the shipped weights.
+Weights that are in the folder already are trained further, so that the training can be split over several
+sessions. `python -m training.pocket.train --help` lists the options. The model card,
+src/cosmos_batch/engines/inprocess/pocket/README.md, has the commands that made the shipped weights.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def _say(line: str) -> None:
 
 
 def _sheet(path: Path, rows: list[list[Tensor]]) -> None:
-    """A contact sheet of pictures uint8 [H, W, 3]."""
+    """Write a contact sheet of pictures uint8 [H, W, 3]."""
     sheet = np.concatenate([np.concatenate([p.cpu().numpy() for p in row], axis=1) for row in rows])
     cv2.imwrite(str(path), sheet[..., ::-1])
 
 
 def train_vae(out: Path, footage: list[Footage], plan: VaePlan, compiled: bool) -> FoldedVae:
-    """The first part; goes on from the autoencoder that is in `out` already, if one is."""
+    """Train the autoencoder, starting from the one in `out` if there is one."""
     old = out / "vae"
     vae = FoldedVae.load(old) if old.exists() else FoldedVae(FoldedConfig())
     vae.to(footage[0].clay.device)
@@ -46,7 +46,7 @@ def train_vae(out: Path, footage: list[Footage], plan: VaePlan, compiled: bool) 
 
 
 def report_vae(out: Path, vae: FoldedVae, footage: Footage) -> None:
-    """What the autoencoder keeps of held-out videos, and a sheet of pictures."""
+    """Print SSIM of decoded held-out videos, and write a sheet of pictures."""
     for name, score in judge_vae(vae, footage).items():
         _say(f"vae: SSIM {name} {score:.3f}")
     videos = (footage.styles | footage.controls).values()
@@ -56,7 +56,7 @@ def report_vae(out: Path, vae: FoldedVae, footage: Footage) -> None:
 
 
 def train_network(out: Path, footage: list[Footage], plan: NetworkPlan, compiled: bool) -> None:
-    """The second part; goes on from the networks that are in `out` already, if they are."""
+    """Train the networks, starting from those in `out` if there are any."""
     trained = (out / "transformer").exists()
     nets = load_nets(out) if trained else new_nets(FoldedVae.load(out / "vae").requires_grad_(False))
     nets.to(footage[0].clay.device)
@@ -68,7 +68,7 @@ def train_network(out: Path, footage: list[Footage], plan: NetworkPlan, compiled
 
 
 def report(out: Path, footage: Footage) -> None:
-    """Quality of what was saved, on held-out scenes, and a sheet of pictures."""
+    """Print the quality of the saved model on held-out scenes, and write a sheet of pictures."""
     nets = load_nets(out).to(footage.clay.device)
     _say("\n" + table(judge(nets, footage)))
     _pictures(out / "network.png", nets, footage)
@@ -78,7 +78,7 @@ def report(out: Path, footage: Footage) -> None:
 
 
 def _pictures(path: Path, nets: Nets, footage: Footage) -> None:
-    """Six scenes a side: controls and truth, then one row per row of the table."""
+    """Write a sheet of six scenes: controls and true renders, then one row per row of the table."""
     few = min(6, len(footage.clay))
     controls = [[footage.controls[name][i, 8] for i in range(few)] for name in CONTROLS]
     made = [generate(nets, requests(footage, weights)[:few])[:, 8] for weights in ROWS.values()]
@@ -86,7 +86,7 @@ def _pictures(path: Path, nets: Nets, footage: Footage) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Train and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="folder of the model")
     parser.add_argument("--clips", type=int, default=4096, help="scenes to film at most")
