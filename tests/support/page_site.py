@@ -146,8 +146,11 @@ class Site:
                 self.post(f"/v1/videos/{name}/rating", {"rating": rating})
         self.post("/v1/queue/resume")
 
-    def fill_queue(self, *, preempted: bool = False) -> None:
-        """Arrange a queue: two running runs and planned batches of waiting runs; `preempted`: one run of these."""
+    def fill_queue(self, *, preempted: bool = False, planned: bool = True) -> None:
+        """Arrange a queue: two running runs, and three waiting ones.
+
+        `preempted`: one more run is preempted; `planned`: wait until the worker has reported its plan of them.
+        """
         self.set_pace(QUICK)
         for name in ("running-1", "running-2"):
             self.submit(name, prompt=PROMPTS[4], num_steps=LONG, weights={"edge": 0.5})
@@ -159,7 +162,8 @@ class Site:
         self.submit("waiting-2", prompt=ANSI, num_steps=LONG, priority="high")
         self.submit("waiting-3", prompt=PROMPTS[2], num_steps=LONG, weights={"depth": 0.5, "edge": 0.5})
         self.set_pace(SLOW)
-        self.wait(lambda: {"waiting-1", "waiting-2", "waiting-3"} <= self.planned())
+        if planned:
+            self.wait(lambda: {"waiting-1", "waiting-2", "waiting-3"} <= self.planned())
 
     def planned(self) -> set[str]:
         """Return the ids of the runs in the groups of the plan."""

@@ -62,7 +62,7 @@ def site(shared_site: Site) -> Site:
 @pytest.fixture
 def busy_site(site: Site) -> Site:
     """The server with its archive, two running runs, and waiting runs."""
-    site.fill_queue()
+    site.fill_queue(planned=False)
     return site
 
 

@@ -131,12 +131,13 @@ def test_focus_stays_on_its_button_when_the_queue_changes(busy_site: Site, visit
     expect(cancel).to_be_focused()
 
 
-def test_a_closed_batch_stays_closed_when_the_queue_changes(busy_site: Site, visit: Visit) -> None:
+def test_a_closed_batch_stays_closed_when_the_queue_changes(site: Site, visit: Visit) -> None:
+    site.fill_queue()
     page = visit("queue")
     expect(page.get_by_role("img", name="connected, live")).to_be_visible()
     batch = page.locator("details.batch").filter(has=page.locator('[data-run="waiting-2"]'))
     batch.locator("summary").click()
     expect(batch).not_to_have_attribute("open", "")
-    busy_site.post("/v1/videos/waiting-2/priority", {"priority": 11})
+    site.post("/v1/videos/waiting-2/priority", {"priority": 11})
     expect(batch.locator(".priority")).to_have_attribute("title", "priority 11")
     expect(batch).not_to_have_attribute("open", "")

@@ -105,7 +105,7 @@ def test_a_refusal_shows_every_problem_and_a_second_try_makes_one_run(site: Site
     expect(alert).to_contain_text(problem["field"])
     expect(alert).to_contain_text(problem["message"])
     expect(alert).to_contain_text(problem["remedy"])
-    page.get_by_label("Resolution").fill("192p")
+    page.get_by_label("Resolution").fill("192")
     page.get_by_role("button", name="Queue this run").click()
 
     # then there is one run
