@@ -1,4 +1,4 @@
-// The predicted cost of runs, asked of the server while the form is filled in.
+// The predicted cost of runs, from the server while the form is filled in.
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { ApiError, api } from "../lib/api.js";
@@ -13,7 +13,7 @@ import { messageOf } from "../lib/view.js";
  * @typedef {{ runs: string[], width: number, height: number, frames: number, seconds: number }} PlannedBatch
  */
 
-const PAUSE = 350; // ms without a change before the server is asked
+const PAUSE = 350; // ms without a change before a request
 
 export class PlanPreview {
   /**

@@ -19,8 +19,8 @@ const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 720
 
 /** @type {import("../lib/view.js").View} */
 export async function view(root, { query }, signal) {
-  const asked = query.get("hours") ?? "";
-  let hours = SPANS.some(([value]) => value === asked) ? asked : "24";
+  const wanted = query.get("hours") ?? "";
+  let hours = SPANS.some(([value]) => value === wanted) ? wanted : "24";
   const refresh = async () => {
     const stats = await api.stats(hours, { signal });
     if (signal.aborted) return;
