@@ -26,7 +26,7 @@ _HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 _PAGE_POLICY = (
-    b"default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
+    b"default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self'; "
     b"script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _CONTENT_POLICY = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.api_types import FILE, api_types, openapi_document
+from tests.support.page.api_types import FILE, api_types, openapi_document
 
 
 def test_the_types_of_the_page_are_up_to_date() -> None:
-    assert FILE.read_text() == api_types(openapi_document()), "run: python -m tests.support.api_types"
+    assert FILE.read_text() == api_types(openapi_document()), "run: python -m tests.support.page.api_types"

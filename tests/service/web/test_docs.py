@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.service.web.conftest import ON_BOTH_SIZES
-from tests.support.page_site import Site
+from tests.support.page.site import Site
 
 pytestmark = pytest.mark.browser
 

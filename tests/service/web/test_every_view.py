@@ -12,7 +12,7 @@ from cosmos_batch.ledger import Ledger
 from cosmos_batch.service.api_keys import make_key
 from tests.service.web.conftest import ON_BOTH_SIZES, Visit
 from tests.support.http_server import server
-from tests.support.page_site import ANSI, BLOCKED, FAILING, HTML, MADE, Site
+from tests.support.page.site import ANSI, BLOCKED, FAILING, HTML, MADE, Site
 
 pytestmark = pytest.mark.browser
 

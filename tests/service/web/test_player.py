@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.service.web.conftest import ON_BOTH_SIZES, Visit, wait_for
-from tests.support.numbered_videos import SHOWN
-from tests.support.page_site import MADE, Site
+from tests.support.page.numbered_videos import SHOWN
+from tests.support.page.site import MADE, Site
 
 pytestmark = pytest.mark.browser
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.service.web.conftest import ON_BOTH_SIZES, Visit, wait_for
-from tests.support.page_site import LONG, SLOW, Site
+from tests.support.page.site import LONG, SLOW, Site
 
 pytestmark = pytest.mark.browser
 

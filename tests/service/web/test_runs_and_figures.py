@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from cosmos_batch.cli.render.text import duration
 from tests.service.web.conftest import ON_BOTH_SIZES, Visit
-from tests.support.page_site import CANCELLED, FAILING, MADE, Site
+from tests.support.page.site import CANCELLED, FAILING, MADE, Site
 
 pytestmark = pytest.mark.browser
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Route, expect
 
 from cosmos_batch.cli.render.text import duration
 from tests.service.web.conftest import ON_BOTH_SIZES, Visit, wait_for
-from tests.support.page_site import MADE, SLOW, Site
+from tests.support.page.site import MADE, SLOW, Site
 
 pytestmark = pytest.mark.browser
 

@@ -1,4 +1,4 @@
-"""`python -m tests.support.page_launcher ...`: the cosmos-batch command with a simulated engine, for page tests.
+"""`python -m tests.support.page.launcher ...`: the cosmos-batch command with a simulated engine, for page tests.
 
 PAGE_PACE names a file with the seconds that a denoising step takes.
 PAGE_FAULTS names runs and their trouble: "a=FAIL b=BLOCK".
@@ -20,7 +20,7 @@ from cosmos_batch.media.verify import FINGERPRINT
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Sampling
-from tests.support.numbered_videos import HEIGHT, WIDTH, write_numbered_video
+from tests.support.page.numbered_videos import HEIGHT, WIDTH, write_numbered_video
 
 TRAITS = transfer_traits(
     "replay",

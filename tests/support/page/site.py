@@ -18,10 +18,10 @@ from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.run import Control, Run
 from tests.support.http_server import PATIENCE, server
-from tests.support.numbered_videos import HEIGHT, WIDTH, write_numbered_video
-from tests.support.page_launcher import TRAITS
+from tests.support.page.launcher import TRAITS
+from tests.support.page.numbered_videos import HEIGHT, WIDTH, write_numbered_video
 
-LAUNCHER = "tests.support.page_launcher"
+LAUNCHER = "tests.support.page.launcher"
 HTML = "<img src=x onerror=\"document.title='owned'\"><b>bold</b> a robot arm at dusk"
 ANSI = "\x1b[31mred alert\x1b[0m: a forklift in a warehouse, rain on the skylights"
 PROMPTS = (
