@@ -116,7 +116,7 @@ def checkpointing(ours: Ours, size: Size) -> dict[str, float]:
         def restore() -> None:
             state = load_state(path, "owner")
             assert state is not None
-            batch.join("0", video.conditions(), state.memory, state.step)
+            batch.join("0", video.conditions(), state.solver, state.step)
 
         result = {"save": timed(save), "restore": timed(restore), "mib": path.stat().st_size / 2**20}
     batch.step()

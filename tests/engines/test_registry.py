@@ -47,6 +47,6 @@ def test_a_wrong_choice_says_what_would_do(choice: EngineChoice, message: str) -
         BuiltInEngines().preview(choice)
 
 
-def test_a_model_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
         BuiltInEngines().load(EngineChoice(model=str(tmp_path)), ["edge"])

@@ -1,4 +1,4 @@
-"""The protocol of an engine: how runs are handed in, how they go forward, and what can come of them."""
+"""The protocols of engines and sessions: how runs join, advance and end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     BLOCKED = "blocked"  # the guardrail refused the prompt or the video
     FAILED = "failed"
-    PREEMPTED = "preempted"  # set aside with its state saved; it will go on
+    PREEMPTED = "preempted"  # taken out with its state saved, to be resumed later
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A run went one step further."""
+    """A run has done one more step."""
 
     run_id: str
     step: int  # denoising steps done, over all chunks
-    steps: int  # in all
+    steps: int  # all steps of the run
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A run came to an end. If it succeeded, its files lie in the job's folder, whole."""
+    """The end of a run. If it succeeded, all its files are complete in the job's folder."""
 
     run_id: str
     outcome: Outcome
@@ -54,13 +54,16 @@ Event = Progress | Result
 
 
 def model_key(run: Run, identity: Mapping[str, str]) -> tuple[str, ...]:
-    """What of an engine's identity shapes a run's video. Versions do not: an update makes no video stale."""
+    """The parts of an engine's identity that determine a run's video.
+
+    Versions are none of them: an update makes no video stale.
+    """
     branches = (identity.get(f"weights_{name}", "") for name in run.signature)
     return (identity["engine"], identity["weights"], *branches, *approximations_of(identity))
 
 
 def approximations_of(identity: Mapping[str, str]) -> tuple[str, ...]:
-    """What an engine with that identity does not compute exactly; none unless its user asked for it."""
+    """The approximations of an engine with that identity; none unless its user chose them."""
     return tuple(identity.get("approximations", "").split())
 
 
@@ -73,39 +76,41 @@ class Session(Protocol):
 
     @property
     def finishing(self) -> tuple[str, ...]:
-        """Those of them that need nothing of the device any more: their Result comes of a later `advance`,
-        whatever else that does. Their files are being written meanwhile, and others may be denoised.
+        """Ids of active runs that do not need the device any more: their files are being written.
+
+        Their Result comes from a later `advance`; other runs may be denoised meanwhile.
         """
 
     def switch_launch(self, launch: Launch) -> None:
-        """Go on with another launch, as if opened for it, when nobody needs the device: those that are being
-        finished stay. Only engines that work step by step are asked to.
+        """Switch to another launch, as if the session had been opened for it. No run may need the device.
+
+        Runs that are being finished stay. Called for engines that work step by step only.
         """
 
     def prefetch(self, runs: Sequence[ResolvedRun], *, certain: bool = True) -> None:
-        """These runs are to join next, in this order, and no others: what they need may be read meanwhile.
+        """Name the runs that are expected to join next, in this order: their inputs may be read meanwhile.
 
-        Nobody relies on it: others may join, and those that are expected may not. Where it is not `certain`, other
-        workers may have them first, and the device's time is not to be spent on them.
+        It is a hint: other runs may join, and expected ones may not. Where it is not `certain`, other workers may
+        take them first, and no time of the device is to be spent on them.
         """
 
     def join(self, job: Job) -> Iterable[Event]:
-        """Take a run in, at its own first (or saved) step. A run that cannot start ends at once."""
+        """Add a run, at its first or saved step. A run that cannot start ends at once."""
 
     def advance(self) -> Iterable[Event]:
         """Take every active run one step further. Raises OutOfMemoryError, with every run as before the step.
 
-        Where there is nothing but runs to be finished, it waits for the first of them.
+        Where all active runs are being finished, it waits for the first of them.
         """
 
     def save(self, run_id: str) -> None:
         """Write the run's state to its job's state file, atomically."""
 
     def leave(self, run_id: str) -> None:
-        """Take the run out; nothing is written for it any more. Its state is what was last saved."""
+        """Remove the run; nothing is written for it afterwards. Its state is the last one that was saved."""
 
     def close(self) -> None:
-        """Free what the session holds."""
+        """Free everything that the session holds."""
 
 
 class Engine(Protocol):
@@ -113,15 +118,15 @@ class Engine(Protocol):
 
     @property
     def traits(self) -> Traits:
-        """What it needs equal and what it can do."""
+        """What it needs equal within a launch and a batch, and what it can do."""
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """What makes the videos, for their records: engine, model, digests of the weights, versions.
+        """What determines the videos, for their records: engine, model, digests of the weights, versions.
 
-        "weights" counts for every run, "weights_<control>" for those that use the control (see `maker_of`).
-        "approximations", where there are any, are words with spaces between.
+        "weights" counts for every run, "weights_<control>" for runs that use the control (see `model_key`).
+        "approximations", where there are any, are words separated by spaces.
         """
 
     def open(self, launch: Launch) -> Session:
-        """Start on a launch: load the model with the launch's control branches."""
+        """Open a session for a launch: load the model with the launch's control branches."""

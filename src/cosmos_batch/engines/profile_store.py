@@ -1,6 +1,6 @@
 """Profiles that calibration measured on this machine, kept between commands.
 
-One file for each engine, and for each way in which it was asked to run.
+There is one file for each engine and combination of options.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ def _file(folder: Path, engine: str, options: Sequence[str]) -> Path:
 
 
 def keep_profile(folder: Path, cost: CostModel, options: Sequence[str] = ()) -> Path:
-    """Write a profile in place of the last of the engine with such options; returns where. Raises StorageError."""
+    """Write a profile, in place of the last one of that engine with these options. Raises StorageError.
+
+    Returns the path of its file.
+    """
     file = _file(folder, cost.engine, options)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +37,7 @@ def keep_profile(folder: Path, cost: CostModel, options: Sequence[str] = ()) -> 
 
 
 def kept_profile(folder: Path, engine: str, options: Sequence[str] = ()) -> CostModel | None:
-    """The profile of an engine with such options as it was last measured; None where there is none.
+    """The last measured profile of an engine with these options; None where there is none.
 
     Raises StorageError where it is damaged.
     """

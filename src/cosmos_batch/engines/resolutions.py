@@ -1,4 +1,4 @@
-"""Sizes and lengths as NVIDIA's models have them: aspect buckets, named resolutions, chunks."""
+"""Sizes and lengths of NVIDIA's models: aspect buckets, named resolutions, chunks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cosmos_batch.run import Run
 Size = tuple[int, int]
 """Width and height, in pixels."""
 Buckets = Mapping[Size, Size]
-"""Aspect ratio, as (16, 9), to the size that a video nearest to it is brought to."""
+"""Aspect ratio, such as (16, 9), to the size of videos whose ratio is nearest to it."""
 
 
 def five(wide: Size, less_wide: Size, square: Size) -> Buckets:
-    """Buckets for 16:9, 4:3, 1:1, 3:4 and 9:16; the upright ones are the wide ones turned."""
+    """Buckets for 16:9, 4:3, 1:1, 3:4 and 9:16; the upright ones are the wide ones with their sides exchanged."""
     return {
         (16, 9): wide,
         (4, 3): less_wide,
@@ -72,7 +72,7 @@ def size_named(resolution: str, sizes: Mapping[str, Buckets], facts: VideoInfo |
 
 
 def frames_of(run: Run, facts: VideoInfo | None, default: int) -> int:
-    """Frames that a run makes of such an input; of an unknown one what it asks for, else the default."""
+    """Frames of a run's output for an input; for an unknown one those that it asks for, else the default."""
     wanted = run.sampling.num_frames
     if facts is None:
         return wanted or default
@@ -80,7 +80,7 @@ def frames_of(run: Run, facts: VideoInfo | None, default: int) -> int:
 
 
 def chunker(chunk_frames: int, overlap: int) -> Callable[[int], int]:
-    """From frames to the chunks that they take, where neighbours share `overlap` frames."""
+    """A function from the frames of a video to its chunks, of which neighbours share `overlap` frames."""
 
     def chunks(frames: int) -> int:
         rest = max(0, frames - chunk_frames)
@@ -90,7 +90,7 @@ def chunker(chunk_frames: int, overlap: int) -> Callable[[int], int]:
 
 
 def place_of(size: Size, sizes: Mapping[str, Buckets]) -> tuple[str, Size] | None:
-    """The named resolution and the aspect ratio whose bucket has that size; None where there is none."""
+    """The named resolution and aspect ratio of a bucket's size; None for a size that is no bucket."""
     for name, buckets in sizes.items():
         for aspect, bucket in buckets.items():
             if bucket == size:

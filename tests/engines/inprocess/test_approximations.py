@@ -59,7 +59,7 @@ def test_step_caching_is_near_the_exact_video_and_not_the_same() -> None:
     assert 0 < error(near, exact) < 0.1
 
 
-def test_with_step_caching_too_the_company_never_shows() -> None:
+def test_batch_does_not_change_latents_with_step_caching() -> None:
     """One joins when the others stand at another step, so that at most steps some are computed and some not."""
     requests = {
         "a": Request(seed=1, steps=STEPS),
@@ -97,7 +97,7 @@ def test_what_is_common_to_all_keys_or_values_takes_none_of_the_eight_bits() -> 
     assert error(made - far, exact) < 0.1
 
 
-def test_eight_bits_that_are_not_near_are_not_used() -> None:
+def test_inaccurate_float8_attention_is_refused() -> None:
     wanted = torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
     proof = AccuracyCheck()
     with pytest.raises(EngineError, match=r"100% off on this device.*leave out --approximate float8-attention"):

@@ -31,7 +31,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def a_short_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "_LOOK", 0.01)
+    monkeypatch.setattr(calibration, "_REPEAT_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def ticks() -> Iterator[float]:
         now += 1.0
 
 
-def test_probes_tell_sizes_batches_and_controls_apart() -> None:
+def test_probes_separate_sizes_batches_and_controls() -> None:
     wanted = probes([(832, 480), (320, 192), (1280, 704)], 93, controls=4)
     assert wanted[0] == Probe(320, 192, 93, runs=1, controls=0)
     assert wanted[-1] == Probe(1280, 704, 93, runs=1, controls=1)
@@ -73,7 +73,7 @@ def test_every_probe_is_measured_and_fitted(engine: TransferEngine, monkeypatch:
     assert found.peak_bytes(0, len(CONTROLS), frame=48 * 32) == max(30 << 30, weights)
 
 
-def test_what_would_take_too_long_is_left_out(engine: TransferEngine) -> None:
+def test_slow_probe_is_left_out(engine: TransferEngine) -> None:
     clock, lines = ticks(), list[str]()
     quick, slow = Probe(48, 32, 9, 1, 1), Probe(48, 32, 9, 40_000_000, 1)
     engine.model.keep_only(CONTROLS)

@@ -143,7 +143,7 @@ def test_a_mixed_batch_gives_each_run_the_video_that_it_gets_alone(
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 4, 7])
-def test_a_run_goes_on_from_its_saved_state_in_a_new_session(
+def test_run_resumes_from_its_saved_state_in_a_new_session(
     engine: TransferEngine,
     tmp_path: Path,
     clip: str,
@@ -168,7 +168,7 @@ def test_a_run_goes_on_from_its_saved_state_in_a_new_session(
     assert difference(screening.videos[-1], alone(run)) <= LIMIT
 
 
-def test_a_chunk_without_memory_for_the_next_is_decoded_once_all_the_same(
+def test_chunk_is_decoded_once_when_the_next_one_runs_out_of_memory(
     engine: TransferEngine,
     tmp_path: Path,
     clip: str,
@@ -229,9 +229,7 @@ def test_a_run_that_cannot_start_fails_by_itself(engine: TransferEngine, tmp_pat
     assert drive(session)["good"].outcome is Outcome.SUCCEEDED
 
 
-def test_who_leaves_leaves_nothing_behind_that_still_writes(
-    engine: TransferEngine, tmp_path: Path, clip: str
-) -> None:
+def test_nothing_is_written_for_a_run_that_left(engine: TransferEngine, tmp_path: Path, clip: str) -> None:
     """Control videos are written while a run is denoised; the dispatcher removes the folder of one that leaves."""
     runs = [make_run(f"run{index}", clip, {"edge": 1.0, "depth": 0.5}) for index in range(3)]
     session = engine.open(launch_of(*runs))
@@ -244,7 +242,7 @@ def test_who_leaves_leaves_nothing_behind_that_still_writes(
     assert not [run.id for run in runs if (tmp_path / run.id).exists()]
 
 
-def test_controls_that_cannot_be_written_are_told_before_the_run_succeeds(
+def test_unwritable_controls_are_reported_before_the_run_succeeds(
     engine: TransferEngine, tmp_path: Path, clip: str
 ) -> None:
     run = make_run("run", clip, {"edge": 1.0})

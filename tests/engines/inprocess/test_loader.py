@@ -67,7 +67,7 @@ def test_the_engine_makes_a_mixed_batch_of_a_model_in_the_published_layout(model
     assert {result.outcome for result in drive(session).values()} == {Outcome.SUCCEEDED}
 
 
-def test_plan_run_and_calibrate_take_it(
+def test_plan_run_and_calibrate_accept_the_model(
     model: Path, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     named = ("--engine", "transfer", "--model", model)

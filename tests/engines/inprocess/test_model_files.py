@@ -72,7 +72,7 @@ def test_vis_is_found_under_nvidias_name_too(place: str, tmp_path: Path) -> None
     assert resolve(str(root), ["vis"], PUBLISHED).controls == {"vis": root / place}
 
 
-def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
+def test_all_missing_parts_are_named_at_once(tmp_path: Path) -> None:
     root = pipeline(tmp_path / "model", "controlnet/edge")
     (root / "transformer" / "diffusion_pytorch_model.safetensors").unlink()
     (root / "controlnet" / "edge" / "config.json").unlink()
@@ -178,7 +178,7 @@ def test_branches_that_the_hub_lacks_are_all_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["", "nowhere", "a/b/c", "/nowhere/at/all"])
-def test_what_is_neither_folder_nor_hub_id_is_refused(model: str, tmp_path: Path) -> None:
+def test_neither_folder_nor_hub_id_is_refused(model: str, tmp_path: Path) -> None:
     name = model or str(tmp_path / "nothing")
     with pytest.raises(ModelError, match="no such folder, and no hub id"):
         resolve(name, [], PUBLISHED)

@@ -65,7 +65,7 @@ def videos(model: Path, folder: Path, runs: list[Run], offload: frozenset[Part])
 
 
 @pytest.mark.parametrize("offload", [EVERYTHING, *({part} for part in Part)], ids=["everything", *Part])
-def test_videos_are_the_same_wherever_the_parts_wait(
+def test_offloading_does_not_change_videos(
     offload: frozenset[Part], model: Path, tmp_path: Path, runs: list[Run]
 ) -> None:
     plain = videos(model, tmp_path / "plain", runs, frozenset())

@@ -1,4 +1,4 @@
-"""What a model costs on this machine: short measurements with random inputs, and the cost model they make."""
+"""Calibration: short measurements of a model on this machine with random inputs, and the cost model that fits."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _STEPS = 50  # of a probe's schedule; far more than are taken
 _SIGMA_MAX = 200.0  # where its schedule starts; the cost of a step does not depend on it
 _WARM = WARMUP_STEPS + 2  # steps after which a small step is replayed from its recording
-_LOOK = 0.6  # seconds for which the same is measured again
-_TAKEN = 6  # steps of a slow probe, in time, the first included
+_REPEAT_SECONDS = 0.6  # seconds of repeated measurements
+_SLOW_STEPS = 6  # steps of a slow probe, in time, the first included
 
 
 class CalibratedModel(Protocol):
@@ -70,7 +70,7 @@ class Probe:
 
 
 def probes(sizes: Iterable[tuple[int, int]], frames: int, controls: int) -> list[Probe]:
-    """What tells the coefficients of a model apart: small to large, a few runs, no, one and all controls."""
+    """Probes that separate the coefficients of a cost model: sizes, 1 to 4 runs, and no, one or all controls."""
     ordered = sorted(sizes, key=lambda size: size[0] * size[1])
     picked = [ordered[0], *ordered[1:-1][len(ordered) // 2 - 1 :][:1], *ordered[-1:]]
     kept = list(dict.fromkeys(picked))
@@ -92,17 +92,17 @@ def calibrate(
     say: Callable[[str], None],
     clock: Callable[[], float] = time.perf_counter,
 ) -> CostModel:
-    """The prior with coefficients as they are measured now.
+    """Measure a model, and fit the coefficients of the prior to it.
 
     Args:
         model: a loaded model; the branches that probes use are loaded.
         prior: names engine and device, and holds what is not measured here (model loads, a batch's fixed time).
-        wanted: from quick to slow; those that would overrun `seconds` are left out.
-        seconds: how long it may take, about.
+        wanted: probes from fast to slow; those that would overrun `seconds` are left out.
+        seconds: about how long it may take.
         write: writes a video as a run's output is written. The time it takes counts where the host is the device:
             beside a GPU, it passes while others are denoised.
-        say: told a line for each probe.
-        clock: seconds, ever rising.
+        say: called with a line for each probe.
+        clock: a monotonic clock, in seconds.
     """
     begin = clock()
     meter = Meter(model, prior, write, clock)
@@ -126,10 +126,14 @@ def _name(probe: Probe) -> str:
 
 
 def _expected(probe: Probe, model: CalibratedModel, prior: CostModel, before: Sequence[Measurement]) -> float:
-    """Seconds that a probe may take: the prior's, as much slower or faster as the largest before it was."""
+    """Expected seconds of a probe: the prior's, scaled as the last probe compared with its prior."""
     work = probe.work(model)
-    said = _TAKEN * probe.runs * prior.run_seconds(work)
-    return said * before[-1].seconds / max(prior.batch_seconds(before[-1]) - prior.batch, 1e-9) if before else said
+    predicted = _SLOW_STEPS * probe.runs * prior.run_seconds(work)
+    return (
+        predicted * before[-1].seconds / max(prior.batch_seconds(before[-1]) - prior.batch, 1e-9)
+        if before
+        else predicted
+    )
 
 
 class Meter:
@@ -149,16 +153,16 @@ class Meter:
         self.coded: list[Probe] = []
 
     def steps(self, probe: Probe) -> Measurement:
-        """Some steps of a batch, after the first ones, and the peak of the device's memory."""
+        """Measure some steps of a batch after its first ones, and the peak of the device's memory."""
         model = self._model
-        self._begin_anew()
+        self._reset()
         batch = DenoisingBatch(model.network.passes())
         for index in range(probe.runs):
             batch.join(str(index), self._conditioning(probe, index))
         work = probe.work(model)
         recorded = probe.runs * work.row_tokens <= MAX_TOKENS
         each = [self._timed(batch.step) for _ in range(_WARM if recorded else 2)][-1]
-        count = min(20, max(2 if each < 2 else 1, math.ceil(_LOOK / each)))
+        count = min(20, max(2 if each < 2 else 1, math.ceil(_REPEAT_SECONDS / each)))
         taken = count * median(self._timed(batch.step) for _ in range(count))
         one = features([work] * probe.runs, len(model.network.loaded))
         return self._measurement(
@@ -176,18 +180,18 @@ class Meter:
 
     @torch.no_grad()
     def code(self, probe: Probe) -> list[Measurement]:
-        """Decoding a result, and writing it where the host does all; and encoding a control video.
+        """Measure decoding a result, written too where the host is the device, and encoding a control video.
 
-        The first has the peak of the device's memory over both.
+        The first measurement holds the peak of the device's memory over both.
         """
         model = self._model
         self.coded.append(probe)
         latents = self._latents(probe, 0).to(model.device)
         frames = to_frames(model.vae.decode(latents))  # also warms up
         pixels = torch.from_numpy(frames).to(model.device, model.dtype).permute(3, 0, 1, 2)[None] / 127.5 - 1
-        del frames  # their memory on the host serves those that come next; new memory takes long to get
+        del frames  # so that the next frames reuse their memory on the host; allocating takes long
         model.vae.encode(pixels)
-        self._begin_anew()
+        self._reset()
 
         def finish() -> None:
             frames = to_frames(model.vae.decode(latents))
@@ -204,7 +208,7 @@ class Meter:
         ]
 
     def _measurement(self, taken: float, peak: int | None = None, **did: Any) -> Measurement:
-        """Of what has these features."""
+        """A measurement of a batch with these features."""
         engine, device = self._prior.engine, self._prior.device
         return Measurement(engine=engine, device=device, kind="batch", seconds=taken, bytes=peak, **did)
 
@@ -238,21 +242,21 @@ class Meter:
         return torch.randn(shape, generator=torch.Generator().manual_seed(index))
 
     def _typical(self, call: Callable[[], object]) -> float:
-        """Seconds of a call: the median of as many as are looked at."""
+        """Seconds of a call: the median of several."""
         first = self._timed(call)
-        more = min(5, math.ceil(_LOOK / first) - 1)
+        more = min(5, math.ceil(_REPEAT_SECONDS / first) - 1)
         return median([first, *(self._timed(call) for _ in range(more))])
 
     def _timed(self, call: Callable[[], object]) -> float:
-        """Seconds of a call, until the device is done with it."""
+        """Seconds of a call, until the device has executed it."""
         begin = self._clock()
         call()
         if self._model.device.type == "cuda":
             torch.cuda.synchronize(self._model.device)
         return self._clock() - begin
 
-    def _begin_anew(self) -> None:
-        """Forget the peak of the device's memory, and free what other probes left there: recordings of steps."""
+    def _reset(self) -> None:
+        """Reset the peak of the device's memory, and free the recordings of other probes."""
         self._model.network.passes().forget()
         if self._model.device.type == "cuda":
             torch.cuda.empty_cache()

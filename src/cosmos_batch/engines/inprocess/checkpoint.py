@@ -1,4 +1,4 @@
-"""A run's mid-denoise state on disk: enough to go on at the same step, and to know whose state it is."""
+"""Checkpoint of a run in the middle of denoising: a file from which it resumes at the same step."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _FORMAT = "1"
 
 @dataclass(frozen=True, slots=True)
 class SavedState:
-    """Where a run stood."""
+    """State of a run between two steps."""
 
-    chunk: int  # the chunk that is being denoised
+    chunk: int  # index of the chunk that is denoised
     step: int  # steps done in it
-    memory: SolverState  # of one sample, on the CPU
-    frames: Frames  # of the chunks before it, as they go into the output
-    tail: Tensor | None  # what conditions it: the last frames before it [1, 3, overlap, height, width], unrounded
+    solver: SolverState  # of one sample, on the CPU
+    frames: Frames  # of the finished chunks, as they are in the output
+    tail: Tensor | None  # the last frames before the chunk [1, 3, overlap, height, width], unrounded
 
 
 def save_state(path: Path, state: SavedState, owner: str) -> None:
-    """Write a state so that a reader sees the whole of it or nothing. `owner` says for which work it is valid."""
-    memory = state.memory
+    """Write a state atomically. `owner` identifies the run and weights that it is valid for."""
+    solver = state.solver
     tensors = {
-        "sample": memory.sample,
-        "last": memory.last,
-        "newer": memory.newer,
-        "older": memory.older,
+        "sample": solver.sample,
+        "last": solver.last,
+        "newer": solver.newer,
+        "older": solver.older,
         "frames": torch.from_numpy(np.ascontiguousarray(state.frames)),
     }
     if state.tail is not None:
@@ -57,7 +57,7 @@ def save_state(path: Path, state: SavedState, owner: str) -> None:
 
 
 def load_state(path: Path, owner: str) -> SavedState | None:
-    """The state saved for `owner`; None if there is none, it is damaged, or it is for other work."""
+    """Read the state saved for `owner`; None if there is none, or it is damaged or has another owner."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -66,7 +66,7 @@ def load_state(path: Path, owner: str) -> SavedState | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError):
         return None
-    memory = SolverState(tensors["sample"], tensors["last"], tensors["newer"], tensors["older"])
+    solver = SolverState(tensors["sample"], tensors["last"], tensors["newer"], tensors["older"])
     return SavedState(
-        int(metadata["chunk"]), int(metadata["step"]), memory, tensors["frames"].numpy(), tensors.get("tail")
+        int(metadata["chunk"]), int(metadata["step"]), solver, tensors["frames"].numpy(), tensors.get("tail")
     )

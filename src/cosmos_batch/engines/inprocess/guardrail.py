@@ -4,11 +4,11 @@ NVIDIA's checker is the package `cosmos-guardrail` (Apache-2.0; its own weights 
 licence). It was read at version 0.3.2, where
 
 - prompts go through a word list and a language model. An error within the latter is logged, and the prompt passes;
-- of videos, only faces are looked at, frame by frame, and made unrecognisable in place;
+- in videos, only faces are detected, frame by frame, and blurred in place;
 - why something was blocked is logged, not returned.
 
-So `NvidiaGuardrail` listens to the package's log: a block takes its reason from there, and a warning or error
-there fails the check. Whatever goes wrong in a check is an EngineError of that run. It is never a pass.
+So `NvidiaGuardrail` reads the package's log: a block takes its reason from there, and a warning or error there
+fails the check. Any failure of a check is an EngineError of that run, and never a pass.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ T = TypeVar("T")
 
 
 class Guardrail(Protocol):
-    """Says what may not be made. Raises EngineError where a check could not be done."""
+    """Checks prompts and videos. Raises EngineError where a check could not be done."""
 
     def check_prompt(self, text: str) -> str | None:
         """Why the prompt is blocked; None: it is not."""
 
     def check_video(self, frames: Frames) -> Frames | None:
-        """The frames [T, H, W, 3], perhaps with faces made unrecognisable; None: the video is blocked."""
+        """The frames [T, H, W, 3], perhaps with faces blurred; None: the video is blocked."""
 
 
 class Checker(Protocol):
@@ -59,7 +59,7 @@ def check_prompts(guardrail: Guardrail, prompt: str, negative_prompt: str | None
     """Why a run's prompts are blocked; None: they are not.
 
     The negative prompt is checked too, as NVIDIA's own Transfer2.5 does; diffusers' pipeline does not. An empty
-    one is not checked: NVIDIA's word list refuses any empty text, which would block runs for saying nothing.
+    one is not checked: NVIDIA's word list refuses any empty text, which would block runs that have none.
     """
     reason = guardrail.check_prompt(prompt)
     if reason is not None:
@@ -70,7 +70,7 @@ def check_prompts(guardrail: Guardrail, prompt: str, negative_prompt: str | None
 
 
 class NoGuardrail:
-    """For models whose licence asks for no check."""
+    """Checks nothing, for models whose licence requires no check."""
 
     def check_prompt(self, text: str) -> str | None:  # noqa: ARG002 - the protocol's name
         """Nothing is blocked."""
@@ -82,7 +82,7 @@ class NoGuardrail:
 
 
 class NvidiaGuardrail:
-    """NVIDIA's checker; loaded at once, so that what it lacks shows before the first run."""
+    """NVIDIA's checker; loaded at once, so that a missing part is reported before the first run."""
 
     def __init__(self, checker: Checker | None = None) -> None:
         """
@@ -100,10 +100,10 @@ class NvidiaGuardrail:
         return None if safe else log.reason or "unsafe text"
 
     def check_video(self, frames: Frames) -> Frames | None:
-        """The frames [T, H, W, 3] with faces made unrecognisable; None: the video is blocked."""
+        """The frames [T, H, W, 3] with faces blurred; None: the video is blocked."""
         checked = []
         for start in range(0, len(frames), _FRAMES):
-            group = frames[start : start + _FRAMES].copy()  # the checker writes into what it gets
+            group = frames[start : start + _FRAMES].copy()  # the checker modifies its argument
             safe, _ = _checked(lambda group=group: self._checker.check_video_safety(group), "video")  # type: ignore[misc]
             if safe is None:
                 return None
@@ -133,7 +133,7 @@ def load_checker() -> Checker:
 
 
 class _Log(logging.Handler):
-    """What the package said during one check."""
+    """Messages that the package logged during one check."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

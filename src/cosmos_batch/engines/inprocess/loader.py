@@ -1,4 +1,4 @@
-"""From a folder or hub id to an engine that is ready to launch."""
+"""Loading of an engine from a folder or hub id."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from cosmos_batch.errors import ModelError, PlanError
 from cosmos_batch.media.controls.cache import ControlCache
 
 _SAMPLE = 1 << 20
-"""Bytes of each large file, from its begin and its end, that go into the digest of a model."""
+"""Bytes of each file, from its beginning and its end, that enter the digest of a model."""
 
 
 def pick_device() -> torch.device:
@@ -47,16 +47,16 @@ def load_engine(
     compiled: Path | None = None,
     options: Options | None = None,
 ) -> TransferEngine:
-    """An engine for a model: a folder in the diffusers layout, or a hub id.
+    """Load the engine of a model: a folder in the diffusers layout, or a hub id.
 
     Args:
         model: path or hub id.
-        controls: the branches that may be asked of it; branches load at the launches that use them.
-        cache: where control videos that are made from input videos are kept.
+        controls: the branches that it can use; they load at the launches that use them.
+        cache: keeps control videos that are derived from input videos.
         device: default: the first CUDA device, else the CPU. On CUDA all is bfloat16. On the CPU the network is
             float64 and the rest float32: a matrix product's rounding depends on how many rows it has, and in
             float64 what is left of that vanishes when latents and pixels are rounded.
-        guardrail: default: the one that the model asks for.
+        guardrail: default: the one that the model requires.
         compiled: where compiled kernels are kept between processes; default: where PyTorch keeps them.
         options: default: exact, on one device, with everything in its memory.
 
@@ -86,7 +86,7 @@ def load_engine(
 
 
 def second_device(first: torch.device) -> torch.device:
-    """The GPU after the one that is used. Raises PlanError where there is none."""
+    """The GPU after the first one. Raises PlanError where there is none."""
     count = torch.cuda.device_count()
     place = (first.index or 0) + 1
     if first.type != "cuda" or place >= count:
@@ -95,7 +95,7 @@ def second_device(first: torch.device) -> torch.device:
 
 
 def identity(folders: ModelFolders, engine: str, device: torch.device, options: Options) -> dict[str, str]:
-    """What makes the videos, for their records. The weights of a branch count for the runs that use it."""
+    """What determines the videos, for their records. The weights of a branch count for the runs that use it."""
     approximations = " ".join(sorted(options.approximations))
     branches = {f"weights_{name}": digest(folder) for name, folder in sorted(folders.controls.items())}
     return {

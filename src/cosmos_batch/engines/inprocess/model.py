@@ -64,7 +64,7 @@ class Model:
 
     @property
     def settings(self) -> ModelSettings:
-        """What the model says of itself."""
+        """The model's settings."""
         return self.folders.settings
 
     @property

@@ -1,7 +1,7 @@
-"""Where the parts of a model lie: a folder in the diffusers layout, or a model on the Hugging Face hub.
+"""Parts of a model on disk: a folder in the diffusers layout, or a model on the Hugging Face hub.
 
 The layout is transformer/, vae/, text_encoder/, tokenizer/, scheduler/, and per control controlnet/<control>/ or
-controlnet_<control>/; beside them, perhaps, cosmos_batch.json (see `settings`). On the hub, NVIDIA keeps the
+controlnet_<control>/; optionally cosmos_batch.json (see `model_settings`). On the hub, NVIDIA keeps the
 pipeline and each control's branch in revisions of their own, and calls vis "blur".
 """
 
@@ -37,18 +37,18 @@ class PublishedModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelFolders:
-    """The parts of a model, each in a folder on this machine, and what the model says of itself."""
+    """The folders of a model's parts on this machine, and its settings."""
 
     transformer: Path
     vae: Path
     text_encoder: Path
-    tokenizer: Path  # need not exist where the text encoder is none of transformers'
-    controls: Mapping[str, Path]  # those that were asked for
+    tokenizer: Path  # may be missing where the text encoder is not one of transformers
+    controls: Mapping[str, Path]  # by control; those that were requested
     settings: ModelSettings
 
 
 class Downloader(Protocol):
-    """Brings a part of a hub model onto this machine."""
+    """Downloads a part of a hub model."""
 
     def __call__(self, repo: str, revision: str, patterns: Sequence[str]) -> Path:
         """The folder with the files of a revision that match a pattern. Raises ModelError."""
@@ -140,7 +140,7 @@ def _missing_parts(root: Path) -> list[str]:
 
 
 def _lacks(folder: Path) -> list[str]:
-    """What a folder with a configuration and weights lacks."""
+    """Missing files of a folder that must have a configuration and weights."""
     if not folder.is_dir():
         return [f"{folder}: no such folder"]
     lacks = [] if (folder / "config.json").is_file() else [f"{folder / 'config.json'}: no such file"]

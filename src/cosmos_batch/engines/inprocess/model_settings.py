@@ -1,4 +1,4 @@
-"""What a model says of itself beside its weights: sizes, chunks, guardrail, defaults."""
+"""Settings of a model beside its weights: sizes, chunks, guardrail, defaults."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class ModelSettings:
 
     name: str
     sizes: Mapping[str, Mapping[Aspect, Size]]  # by resolution and aspect ratio, "16:9": (width, height)
-    chunk_frames: Annotated[int, Field(ge=1)]  # frames that go through the network at a time
-    overlap: Annotated[int, Field(ge=0)]  # frames that a chunk takes over from the one before
+    chunk_frames: Annotated[int, Field(ge=1)]  # frames of a chunk
+    overlap: Annotated[int, Field(ge=0)]  # frames that a chunk shares with the one before
     guardrail: Literal["nvidia", "none"]
-    defaults: Sampling  # what the model says where a run says nothing
+    defaults: Sampling  # values for settings that a run does not give
 
 
 def read_settings(folder: Path, published: ModelSettings) -> ModelSettings:

@@ -1,4 +1,4 @@
-"""The text encoder and the autoencoder as a model sees them while they wait in the host's memory."""
+"""Text encoder and autoencoder whose weights are in the host's memory while they do not compute."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from cosmos_batch.engines.inprocess.vae.base import Vae
 class OffloadedText:
     """A text encoder that is on the device while it encodes."""
 
-    def __init__(self, text: TextEncoder, parked: OffloadedModule) -> None:
+    def __init__(self, text: TextEncoder, module: OffloadedModule) -> None:
         self._text = text
-        self._parked = parked
+        self._module = module
 
     def encode(self, prompt: str) -> Tensor:
         """A prompt -> features [L, text_dim]."""
-        with self._parked.at_work():
+        with self._module.on_device():
             return self._text.encode(prompt)
 
 
 class OffloadedVae:
     """An autoencoder that is on the device while it encodes or decodes."""
 
-    def __init__(self, vae: Vae, parked: OffloadedModule) -> None:
+    def __init__(self, vae: Vae, module: OffloadedModule) -> None:
         self._vae = vae
-        self._parked = parked
+        self._module = module
         self.latent_channels = vae.latent_channels
         self.spatial = vae.spatial
         self.temporal = vae.temporal
 
     def encode(self, video: Tensor) -> Tensor:
         """Video [B, 3, F, height, width] in -1..1 -> normalised latents [B, C, T, H, W]."""
-        with self._parked.at_work():
+        with self._module.on_device():
             return self._vae.encode(video)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Normalised latents [B, C, T, H, W] -> video [B, 3, F, height, width] in -1..1."""
-        with self._parked.at_work():
+        with self._module.on_device():
             return self._vae.decode(latents)

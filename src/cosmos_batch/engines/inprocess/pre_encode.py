@@ -1,4 +1,4 @@
-"""What the runs that come next ask of the model, done while others are denoised."""
+"""Prompts and videos of the runs that join next, encoded between the steps of the runs that are denoised."""
 
 from __future__ import annotations
 
@@ -16,38 +16,42 @@ from cosmos_batch.run import ResolvedRun
 
 
 class PreEncoder:
-    """Has the model read the prompts and encode the videos that were read ahead, a part at a time.
+    """Encodes the prompts and prefetched videos of the runs that join next, one part at a time.
 
-    A part is launched behind a denoising step, and is soon launched: so the device is never without work for it.
-    What comes of it is kept by the model, and found when the run joins; what goes wrong is said then.
+    A part is launched after a denoising step, and launching it takes little time, so the device is never idle
+    because of it. The model keeps the results until the run joins. An error is reported when the run joins.
     """
 
     def __init__(self, model: Model, prefetch: VideoPrefetcher) -> None:
         self._model = model
         self._prefetch = prefetch
         self._parts: deque[tuple[ResolvedRun, Iterator[None]]] = deque()  # left of each run
-        self.may = True  # whether the device's time is to be spent on it
+        self._enabled = True
 
-    def part(self) -> bool:
-        """Do the next part; False if there is none."""
-        if not self.may:
+    def enable(self, enabled: bool) -> None:
+        """Allow or forbid spending time of the device."""
+        self._enabled = enabled
+
+    def encode_part(self) -> bool:
+        """Encode the next part; False if there is none."""
+        if not self._enabled:
             return False
         fresh = self._prefetch.fresh()
         self._parts.extend((run, parts_of_start(self._model, run, videos)) for run, videos in fresh)
         while self._parts:
             run, parts = self._parts[0]
-            if self._prefetch.expects(run) and self._did(parts):
+            if self._prefetch.expects(run) and self._encoded(parts):
                 return True
             self._parts.popleft()
         return False
 
-    def all(self) -> None:
-        """Do all parts that are left."""
-        while self.part():
+    def encode_all(self) -> None:
+        """Encode all parts that are left."""
+        while self.encode_part():
             pass
 
-    def _did(self, parts: Iterator[None]) -> bool:
-        """Whether there was another one, and it could be done."""
+    def _encoded(self, parts: Iterator[None]) -> bool:
+        """Encode the next of these parts; False if there is none, or it failed."""
         try:
             return next(parts, self) is not self
         except torch.OutOfMemoryError as exc:

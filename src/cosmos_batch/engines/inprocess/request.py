@@ -1,4 +1,4 @@
-"""One run on its way through the engine: its chunks, what conditions them, what came out so far."""
+"""State of one run in the engine: its chunks, their conditioning, the frames that are finished."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from cosmos_batch.run import Control, ResolvedRun
 
 MAX_TOKENS = 8192
 """Tokens of a chunk up to which encoding a video waits more for the host than for the device. With more, nothing
-is gained by doing it ahead of time."""
+is gained by encoding it ahead of time."""
 
 
 @dataclass(slots=True)
 class RunState:
-    """A run's work. Only `chunk`, `made` and `tail` change."""
+    """A run with its chunks. Only `chunk`, `made` and `tail` change."""
 
     job: Job
     model: Model
-    owner: str  # for which request and weights a saved state of this run is valid
+    owner: str  # identifies the request and weights that a saved state is valid for
     size: Size
     steps: int  # denoising steps of one chunk
     starts: list[int]  # first frame of each chunk
@@ -42,7 +42,7 @@ class RunState:
 
     @classmethod
     def prepare(cls, job: Job, model: Model, videos: Videos, owner: str) -> RunState:
-        """The work of a run with these videos, at its start."""
+        """State of a run with these videos, at its start."""
         run, settings = job.run, model.settings
         count = run.sampling.num_frames
         return cls(
@@ -62,11 +62,11 @@ class RunState:
 
     @property
     def at_last_chunk(self) -> bool:
-        """Whether the run is done when the present chunk is."""
+        """Whether the present chunk is the last one."""
         return self.chunk + 1 == len(self.starts)
 
     def copy(self) -> RunState:
-        """The same, to go on with; this one stays where it is."""
+        """Copy it, so that this one keeps its state."""
         return replace(self, made=list(self.made))
 
     def conditioning(self) -> Conditioning:
@@ -85,7 +85,7 @@ class RunState:
         return self.model.network.conditioning(chunk)
 
     def start(self, conditions: Conditioning) -> SolverState:
-        """The memory that the present chunk starts with."""
+        """Solver state that the present chunk starts with."""
         device = self.model.device
         noisy = to_device(conditions.noise, device)
         if self.videos.source is not None:
@@ -94,7 +94,7 @@ class RunState:
         return SolverState.start(noisy)
 
     def finish_chunk(self, latents: Tensor) -> None:
-        """Take a denoised chunk [1, C, T, H, W] in that is not the last."""
+        """Decode a denoised chunk [1, C, T, H, W] that is not the last, and go to the next."""
         overlap = self.model.settings.overlap
         video = self.model.decode(latents)
         self.made.append(to_frames(video)[self._known_frames :])
@@ -102,39 +102,39 @@ class RunState:
         self.chunk += 1
 
     def output(self, latents: Tensor) -> Callable[[], Frames]:
-        """All frames of the run, of whose last chunk these are the latents [1, C, T, H, W].
+        """Decode the last chunk [1, C, T, H, W]; returns a function that gives all frames of the run.
 
-        The device is asked for them now; calling what comes back waits for them.
+        Decoding is launched now; the function waits for it.
         """
         count, skipped, before = self.job.run.sampling.num_frames, self._known_frames, tuple(self.made)
-        coming = PendingFrames(self.model.decode(latents))
+        pending = PendingFrames(self.model.decode(latents))
 
         def frames() -> Frames:
-            last = coming.frames()[skipped:]
+            last = pending.frames()[skipped:]
             return (np.concatenate((*before, last)) if before else last)[:count]
 
         return frames
 
     @property
     def _known_frames(self) -> int:
-        """Frames with which the present chunk begins that the one before has made."""
+        """Number of frames at the start of the present chunk that the one before has made."""
         return self.model.settings.overlap if self.chunk else 0
 
-    def save(self, memory: SolverState, step: int) -> None:
-        """Write where the run stands to its job's state file."""
+    def save(self, solver: SolverState, step: int) -> None:
+        """Write the run's state to its job's state file."""
         width, height = self.size
         nothing = np.zeros((0, height, width, 3), dtype=np.uint8)
         frames = np.concatenate(self.made) if self.made else nothing
-        save_state(self.job.state, SavedState(self.chunk, step, memory, frames, self.tail), self.owner)
+        save_state(self.job.state, SavedState(self.chunk, step, solver, frames, self.tail), self.owner)
 
     def resume(self) -> tuple[SolverState, int] | None:
-        """Go back to where the run's saved state stands; None if there is no valid one."""
+        """Restore the run's saved state; None if there is no valid one."""
         state = load_state(self.job.state, self.owner)
         if state is None or state.chunk >= len(self.starts) or state.step > self.steps:
             return None
         self.chunk, self.made = state.chunk, [state.frames] if len(state.frames) else []
         self.tail = state.tail
-        return state.memory, state.step
+        return state.solver, state.step
 
     def _before(self) -> Tensor | None:
         """Latents of the frames that it shares with the chunk before, on the CPU; None: there are none."""
@@ -154,19 +154,20 @@ class RunState:
         return mask[np.minimum(np.arange(start, start + frames), len(mask) - 1)]
 
     def _encode(self, frames: Frames, name: str) -> Tensor:
-        """Latents of the present chunk of a whole video, a control's or the input's."""
+        """Latents of the present chunk of a control video or of the input video."""
         return _encoded(self.model, frames, self.starts[self.chunk], self.videos.contents[name])
 
 
 def _encoded(model: Model, frames: Frames, start: int, content: str) -> Tensor:
-    """Latents of the chunk of a video that begins there."""
+    """Latents of the chunk of a video that begins at a frame."""
     count = model.settings.chunk_frames
     return model.encode(chunk_of(frames, start, count), f"{content} {start} {count}")
 
 
 def parts_of_start(model: Model, run: ResolvedRun, videos: Videos) -> Iterator[None]:
-    """Have the model keep what the first chunk of a run asks of it, in parts: its prompts as they are read, its
-    videos' latents. Nothing is done for a large video.
+    """Encode a run's prompts and the first chunk of its videos, one per iteration; the model keeps them.
+
+    Nothing is encoded for a large video.
     """
     if model.network.tokens(*latent_size(model, run_size(run))) > MAX_TOKENS:
         return

@@ -46,9 +46,9 @@ class Mixed(nn.Module):
 def test_weights_are_copied_to_the_device_and_dropped_after() -> None:
     module = Mixed()
     wanted, parameters = module(X), list(module.parameters())
-    parked = OffloadedModule(module, CPU)
+    offloaded = OffloadedModule(module, CPU)
     home = place(module)
-    with parked.at_work():
+    with offloaded.on_device():
         assert not set(place(module)) & set(home)
         assert torch.equal(module(X), wanted)
     assert place(module) == home
@@ -57,28 +57,28 @@ def test_weights_are_copied_to_the_device_and_dropped_after() -> None:
     assert module.second.weight is module.first.weight
 
 
-def test_what_is_at_home_lies_in_one_block() -> None:
+def test_host_copies_are_in_one_block() -> None:
     module = Mixed()
     OffloadedModule(module, CPU)
     blocks = {tensor.untyped_storage().data_ptr() for tensor in (*module.parameters(), *module.buffers())}
     assert len(blocks) == 1
 
 
-def test_it_comes_back_when_its_work_fails() -> None:
+def test_module_is_released_when_its_work_fails() -> None:
     module = Mixed()
-    parked = OffloadedModule(module, CPU)
+    offloaded = OffloadedModule(module, CPU)
     home = place(module)
-    with pytest.raises(RuntimeError, match="full"), parked.at_work():
+    with pytest.raises(RuntimeError, match="full"), offloaded.on_device():
         raise RuntimeError("full")
     assert place(module) == home
 
 
-def test_a_device_that_has_no_room_leaves_it_where_it_is() -> None:
+def test_module_stays_on_the_host_when_the_device_is_full() -> None:
     """Here the device is one that is not there at all."""
     module = Mixed()
-    parked = OffloadedModule(module, torch.device("cuda", 99))
+    offloaded = OffloadedModule(module, torch.device("cuda", 99))
     home = place(module)
-    with pytest.raises((RuntimeError, AssertionError)), parked.at_work():
+    with pytest.raises((RuntimeError, AssertionError)), offloaded.on_device():
         pass
     assert place(module) == home
 
@@ -87,9 +87,9 @@ def test_the_order_in_memory_is_kept() -> None:
     config = {"latents_mean": [0.1] * 16, "latents_std": [1.3] * 16, "base_dim": 4, "z_dim": 16}
     vae = WanVae.from_config(config).eval().channels_last()
     before = [parameter.stride() for parameter in vae.parameters()]
-    parked = OffloadedModule(vae, CPU)
+    offloaded = OffloadedModule(vae, CPU)
     assert [parameter.stride() for parameter in vae.parameters()] == before
-    with parked.at_work():
+    with offloaded.on_device():
         assert [parameter.stride() for parameter in vae.parameters()] == before
 
 
@@ -97,7 +97,7 @@ def test_of_those_that_take_turns_one_is_on_the_device() -> None:
     modules = {name: nn.Linear(4, 4) for name in "abc"}
     turns = ExclusiveResidency(CPU)
     for name, module in modules.items():
-        turns.park(name, module)
+        turns.add(name, module)
     homes = {name: place(module) for name, module in modules.items()}
 
     def present() -> str:
@@ -137,7 +137,7 @@ class Layers(nn.Module):
         return SimpleNamespace(hidden_states=states)
 
 
-def test_a_model_larger_than_the_device_goes_through_it_layer_by_layer() -> None:
+def test_model_larger_than_the_device_is_computed_layer_by_layer() -> None:
     torch.manual_seed(0)
     model = Layers()
     plain = QwenEncoder(WordTokenizer(), model, CPU).encode("a robot arm")
@@ -164,7 +164,7 @@ class Waiting(TinyModel):
         super().__init__()
         self.turns = ExclusiveResidency(CPU)
         for name, branch in self.branches.items():
-            self.turns.park(name, branch)
+            self.turns.add(name, branch)
 
     def branch(self, name: str) -> Any:
         self.turns.take(name)
@@ -174,11 +174,11 @@ class Waiting(TinyModel):
         return Forward(self.base, self.branch, self.read, CPU)
 
 
-def test_branches_that_wait_give_the_same() -> None:
+def test_offloaded_branches_give_the_same_latents() -> None:
     assert torch.equal(made(Waiting().batch(), MIX), made(TinyModel().batch(), MIX))
 
 
-def test_compiled_branches_that_come_and_go_are_not_compiled_anew() -> None:
+def test_offloaded_branches_are_compiled_once() -> None:
     model, graphs = Waiting(), []
 
     def backend(graph: Any, _inputs: object) -> Any:

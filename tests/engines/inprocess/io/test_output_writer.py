@@ -83,7 +83,7 @@ def denoised(engine: TransferEngine, run: Run, folder: Path) -> TransferSession:
     return session
 
 
-def test_the_next_run_goes_further_while_an_output_is_written(
+def test_next_run_advances_while_an_output_is_written(
     engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen, screening: RecordingGuardrail
 ) -> None:
     first, second = (make_run(name, clip, {"edge": 1.0}, seed=seed) for seed, name in enumerate(("one", "two")))
@@ -108,7 +108,7 @@ def test_the_next_run_goes_further_while_an_output_is_written(
 
 
 @pytest.mark.parametrize("frames", [9, 25])  # of one chunk, and of three
-def test_what_is_being_written_may_be_saved_and_loses_no_step(
+def test_finishing_run_can_be_saved_without_losing_a_step(
     engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen, screening: RecordingGuardrail, frames: int
 ) -> None:
     run = make_run("long", clip, {"edge": 0.7}, frames=frames, seed=5)
@@ -134,7 +134,7 @@ def test_what_is_being_written_may_be_saved_and_loses_no_step(
 
 
 @pytest.mark.parametrize("way", ["leave", "close"])
-def test_who_leaves_while_being_written_is_waited_for(
+def test_leaving_waits_for_the_writing_of_the_run(
     engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen, way: str
 ) -> None:
     run = make_run("run", clip, {"edge": 1.0})
@@ -153,7 +153,7 @@ def test_who_leaves_while_being_written_is_waited_for(
     session.close()
 
 
-def test_two_outputs_at_most_wait_to_be_written(
+def test_at_most_two_outputs_wait_to_be_written(
     engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen
 ) -> None:
     """Four runs end at the same step; the first is not written before it is known who waits."""
@@ -177,7 +177,7 @@ def test_two_outputs_at_most_wait_to_be_written(
 @pytest.mark.parametrize(
     ("error", "cause"), [(MediaError("no such codec"), "no such codec"), (ValueError("odd"), "ValueError: odd")]
 )
-def test_an_output_that_cannot_be_written_is_its_own_runs_failure(
+def test_unwritable_output_fails_its_run_alone(
     engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen, error: Exception, cause: str
 ) -> None:
     bad, good = (make_run(name, clip, {"edge": 1.0}) for name in ("bad", "good"))
@@ -194,7 +194,7 @@ def test_an_output_that_cannot_be_written_is_its_own_runs_failure(
     assert results["good"].outcome is Outcome.SUCCEEDED
 
 
-def test_a_full_disk_is_told_and_the_run_may_still_be_saved(
+def test_full_disk_is_reported_and_the_run_can_still_be_saved(
     engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen
 ) -> None:
     run = make_run("run", clip, {"edge": 1.0})

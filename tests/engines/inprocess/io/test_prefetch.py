@@ -70,7 +70,7 @@ def clip(tmp_path: Path) -> str:
     return write_clip(tmp_path / "clip.mp4", 9)
 
 
-def test_what_is_expected_is_read_in_another_thread(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
+def test_expected_run_is_read_in_another_thread(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
     run = make_run("a", clip, {"depth": 1.0})
 
     ahead.set_expected([run])
@@ -81,7 +81,7 @@ def test_what_is_expected_is_read_in_another_thread(ahead: VideoPrefetcher, read
     assert reader.read == [("a", True)]
 
 
-def test_what_is_not_expected_is_read_when_it_is_taken(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
+def test_unexpected_run_is_read_when_it_joins(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
     ahead.take(make_run("a", clip, {"depth": 1.0}))
 
     assert reader.read == [("a", False)]
@@ -98,7 +98,7 @@ def test_what_another_waits_for_is_read_at_once(ahead: VideoPrefetcher, reader: 
     assert reader.read == [("now", False)]
 
 
-def test_a_run_that_is_no_longer_expected_is_not_read(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
+def test_run_no_longer_expected_is_not_read(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
     at_work, dropped, wanted = (make_run(name, clip, {"depth": 1.0}) for name in ("at_work", "dropped", "wanted"))
     reader.may.clear()
     ahead.set_expected([at_work, dropped])
@@ -112,9 +112,7 @@ def test_a_run_that_is_no_longer_expected_is_not_read(ahead: VideoPrefetcher, re
     assert {name for name, _ in reader.read} == {"at_work", "wanted"}
 
 
-def test_a_file_that_was_touched_since_is_read_anew(
-    ahead: VideoPrefetcher, reader: Reader, clip: str, tmp_path: Path
-) -> None:
+def test_modified_file_is_read_again(ahead: VideoPrefetcher, reader: Reader, clip: str, tmp_path: Path) -> None:
     run = make_run("a", clip, {"depth": 1.0})
     ahead.set_expected([run])
     reader.done.wait(60)
@@ -125,7 +123,7 @@ def test_a_file_that_was_touched_since_is_read_anew(
     assert reader.read == [("a", True), ("a", False)]
 
 
-def test_a_run_of_the_same_name_with_other_settings_is_read_anew(
+def test_run_of_the_same_name_with_other_settings_is_read_again(
     ahead: VideoPrefetcher, reader: Reader, clip: str
 ) -> None:
     run = make_run("a", clip, {"depth": 1.0})
@@ -137,7 +135,9 @@ def test_a_run_of_the_same_name_with_other_settings_is_read_anew(
     assert reader.read == [("a", True), ("a", False)]
 
 
-def test_what_went_wrong_ahead_is_said_as_it_is_now(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
+def test_error_of_prefetching_is_reported_as_of_the_joining(
+    ahead: VideoPrefetcher, reader: Reader, clip: str
+) -> None:
     run = make_run("a", clip, {"depth": 1.0})
     reader.broken = MediaError("damaged")
     ahead.set_expected([run])
@@ -151,11 +151,11 @@ def test_what_went_wrong_ahead_is_said_as_it_is_now(ahead: VideoPrefetcher, read
         ahead.take(run)
 
 
-def test_no_more_is_held_than_memory_allows(
+def test_prefetched_frames_are_bounded_by_memory(
     ahead: VideoPrefetcher, reader: Reader, clip: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = [make_run(f"r{index}", clip, {"depth": 1.0}) for index in range(3)]
-    monkeypatch.setattr(prefetch, "MOST_BYTES", 2 * bytes_held(runs[0]))
+    monkeypatch.setattr(prefetch, "MAX_BYTES", 2 * bytes_held(runs[0]))
 
     ahead.set_expected(runs)
     ahead.take(runs[2])
@@ -163,7 +163,7 @@ def test_no_more_is_held_than_memory_allows(
     assert ("r2", False) in reader.read
 
 
-def test_what_takes_models_is_left_until_it_is_taken(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
+def test_controls_made_by_models_are_not_prefetched(ahead: VideoPrefetcher, reader: Reader, clip: str) -> None:
     run = make_run("a", clip, {"depth": 1.0})
     estimated = replace(run, controls=(replace(run.controls[0], video=None),))
     masked = replace(run, id="b", controls=(replace(run.controls[0], mask_prompt="cars"),))
@@ -175,7 +175,7 @@ def test_what_takes_models_is_left_until_it_is_taken(ahead: VideoPrefetcher, rea
     assert reader.read == [("a", False), ("b", False)]
 
 
-def test_frames_that_are_held_are_counted(clip: str) -> None:
+def test_bytes_of_prefetched_frames_are_counted(clip: str) -> None:
     run = make_run("a", clip, {"depth": 0.5, "edge": 0.5}, sigma_max=40.0)
     masked = replace(run, controls=(replace(run.controls[0], mask=clip), run.controls[1]))
 
@@ -199,7 +199,7 @@ class Counting:
         return getattr(self._vae, name)
 
 
-def test_who_comes_next_is_encoded_before_the_last_run_is_decoded(tmp_path: Path, clip: str) -> None:
+def test_next_run_is_encoded_before_the_last_run_is_decoded(tmp_path: Path, clip: str) -> None:
     engine = load_engine(str(write_tiny_model(tmp_path / "model")), ("edge", "depth"), ControlCache(tmp_path))
     vae = engine.model.vae = Counting(engine.model.vae)
     first = make_run("one", clip, {"edge": 1.0})
@@ -220,7 +220,7 @@ def test_who_comes_next_is_encoded_before_the_last_run_is_decoded(tmp_path: Path
     assert (alone, ahead, vae.encoded) == (1, 3, 3)  # its input is its depth control, too
 
 
-def test_who_may_go_to_another_worker_is_read_and_not_encoded(tmp_path: Path, clip: str) -> None:
+def test_uncertain_run_is_read_and_not_encoded(tmp_path: Path, clip: str) -> None:
     engine = load_engine(str(write_tiny_model(tmp_path / "model")), ("edge", "depth"), ControlCache(tmp_path))
     vae = engine.model.vae = Counting(engine.model.vae)
     first, second = make_run("one", clip, {"edge": 1.0}), make_run("two", clip, {"depth": 1.0})
@@ -236,7 +236,7 @@ def test_who_may_go_to_another_worker_is_read_and_not_encoded(tmp_path: Path, cl
     assert (vae.encoded, read) == (1, True)
 
 
-def test_what_cannot_be_encoded_ahead_harms_nobody(tmp_path: Path, clip: str) -> None:
+def test_failed_pre_encoding_affects_no_other_run(tmp_path: Path, clip: str) -> None:
     engine = load_engine(str(write_tiny_model(tmp_path / "model")), ("edge",), ControlCache(tmp_path / "controls"))
     runs = [make_run("one", clip, {"edge": 1.0}), make_run("two", clip, {"edge": 1.0}, seed=2)]
     session = engine.open(launch_of(*runs))
@@ -265,7 +265,7 @@ def full(_frames: Frames, _content: str) -> Tensor:
     raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def test_a_run_that_was_read_ahead_gets_the_same_video(tmp_path: Path, clip: str) -> None:
+def test_prefetched_run_gets_the_same_video(tmp_path: Path, clip: str) -> None:
     engine = load_engine(
         str(write_tiny_model(tmp_path / "model")), ("edge", "depth"), ControlCache(tmp_path / "controls")
     )

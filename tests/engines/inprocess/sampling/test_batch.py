@@ -119,7 +119,7 @@ requests = st.builds(
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(requests, st.integers(0, 3)), min_size=1, max_size=5), st.data())
-def test_company_late_joining_and_preemption_never_show(
+def test_batch_joining_and_preemption_do_not_change_latents(
     company: list[tuple[Request, int]], data: st.DataObject
 ) -> None:
     """Runs join at the drawn steps; one is set aside at a drawn moment and comes back two steps later."""

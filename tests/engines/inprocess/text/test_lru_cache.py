@@ -9,7 +9,7 @@ def held(cache: FeatureCache[str], *keys: str) -> list[str | None]:
     return [cache.get(key) for key in keys]
 
 
-def test_the_least_recently_used_goes_first() -> None:
+def test_least_recently_used_value_is_dropped_first() -> None:
     # Given a full cache, in which the oldest entry was just used
     cache = FeatureCache[str](max_bytes=30)
     for key in ("snow", "night", "neon"):
@@ -21,7 +21,7 @@ def test_the_least_recently_used_goes_first() -> None:
     assert held(cache, "snow", "night", "neon", "desert") == ["SNOW", None, "NEON", "DESERT"]
 
 
-def test_a_large_value_pushes_out_as_many_as_it_takes() -> None:
+def test_large_value_drops_as_many_as_needed() -> None:
     cache = FeatureCache[str](max_bytes=30)
     for key in ("snow", "night", "neon"):
         cache.put(key, key.upper(), 10)

@@ -67,7 +67,7 @@ def test_decoding_gives_the_video_of_the_diffusers_autoencoder(
 
 
 @pytest.mark.parametrize("videos_at_once", [1, 2, 3])
-def test_the_company_in_a_batch_does_not_show(videos_at_once: int, folder: Path) -> None:
+def test_other_videos_of_a_batch_do_not_change_a_decoded_video(videos_at_once: int, folder: Path) -> None:
     torch.manual_seed(0)
     videos = torch.rand(3, 3, 5, 16, 24) * 2 - 1
     vae = WanVae.load(folder, videos_at_once=videos_at_once)

@@ -1,4 +1,4 @@
-"""Attention by the fastest kernel that is at hand.
+"""Attention by the fastest kernel that is installed.
 
 On a Hopper GPU that is FlashAttention-3 (the package fa3-fwd, the extra `hopper`) for attention among many tokens;
 else what PyTorch chooses: cuDNN's on Hopper, and its own on the CPU. All of these are exact; where asked for,
@@ -36,7 +36,7 @@ FAR = 0.15
 
 @lru_cache(maxsize=1)
 def _flash3() -> Kernel:
-    """FlashAttention-3 among many tokens, as an operator that `torch.compile` leaves as it is."""
+    """FlashAttention-3 among many tokens, as an operator that `torch.compile` does not change."""
     kernel: Kernel = import_module("fa3_fwd_interface").flash_attn_func
 
     @torch.library.custom_op("cosmos_batch::flash3", mutates_args=(), device_types="cuda")
@@ -82,13 +82,13 @@ def _flash3_float8() -> Kernel:
 
 
 class AccuracyCheck:
-    """Whether attention in 8 bits was seen to be near the exact one, in this process."""
+    """Check that attention in 8 bits is near the exact one, done once per process."""
 
     def __init__(self) -> None:
         self.given = False
 
     def check(self, found: Tensor, wanted: Tensor) -> None:
-        """Take this as proof. Raises EngineError where the two are further apart than 8 bits explain."""
+        """Accept the kernel. Raises EngineError where the two differ by more than 8 bits explain."""
         apart = float((found.float() - wanted.float()).norm() / wanted.float().norm())
         if not apart <= FAR:
             raise EngineError(

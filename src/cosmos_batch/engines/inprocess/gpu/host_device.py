@@ -1,4 +1,4 @@
-"""Between the host's memory and a device's, without either waiting for the other where it need not."""
+"""Copies between the memory of the host and of a device, asynchronous where possible."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _CPU_MEMORY = 80 << 30
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """The same on a device. Nobody waits for what a GPU has to do before it takes it."""
+    """Copy to a device. The host does not wait for earlier work of a GPU."""
     if device.type != "cuda":
         return tensor.to(device)
     return (_pinned(tensor) if tensor.device.type == "cpu" else tensor).to(device, non_blocking=True)
 
 
 def _pinned(tensor: Tensor) -> Tensor:
-    """A copy from which a GPU takes without the host waiting; the same where the system pins no more memory."""
+    """A pinned copy, which a GPU reads asynchronously; the tensor itself where the system pins no more memory."""
     try:
         return tensor.pin_memory()
     except RuntimeError:
@@ -42,32 +42,32 @@ def to_frames(video: Tensor) -> Frames:
 
 
 class PendingFrames:
-    """Frames that a device may still be at. Who asks for them waits, and nobody else."""
+    """Frames that a device may still be computing; `frames` waits for them."""
 
     def __init__(self, video: Tensor) -> None:
         """From [1, 3, F, height, width] in -1..1."""
         pixels = ((video[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         self._frames = pixels.permute(1, 2, 3, 0).contiguous()
-        self._there: torch.cuda.Event | None = None
+        self._copied: torch.cuda.Event | None = None
         if pixels.device.type == "cuda":
             self._fetch()
 
     def frames(self) -> Frames:
         """uint8 [F, height, width, 3]."""
-        if self._there is not None:
-            self._there.synchronize()
+        if self._copied is not None:
+            self._copied.synchronize()
         return self._frames.numpy()
 
     def _fetch(self) -> None:
-        there = self._frames
-        self._frames = _room(there)
-        self._frames.copy_(there, non_blocking=True)
-        self._there = torch.cuda.Event(blocking=True)  # a thread that waits leaves the processor to others
-        self._there.record(torch.cuda.current_stream(there.device))
+        pixels = self._frames
+        self._frames = _host_buffer(pixels)
+        self._frames.copy_(pixels, non_blocking=True)
+        self._copied = torch.cuda.Event(blocking=True)  # a thread that waits leaves the processor to others
+        self._copied.record(torch.cuda.current_stream(pixels.device))
 
 
-def _room(pixels: Tensor) -> Tensor:
-    """Room for a copy on the host, pinned where the system pins so much: else the copy is waited for."""
+def _host_buffer(pixels: Tensor) -> Tensor:
+    """Memory for a copy on the host, pinned where the system pins so much; else the copy is synchronous."""
     try:
         return torch.empty_like(pixels, device="cpu", pin_memory=True)
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Modules that wait in the host's memory and are on the device only while they work."""
+"""Modules whose weights are in the host's memory, and on the device only while they compute."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ _ALIGNED = 256
 
 
 class OffloadedModule:
-    """A module with its weights in the host's memory, from where they are copied to the device when it is to work.
+    """A module whose weights are in the host's memory, and are copied to the device when it computes.
 
-    Weights never change, so nothing is copied back: what is on the device is dropped. The module's parameters stay
-    the same objects throughout, and only their data changes: what is compiled for them stays valid.
+    Weights never change, so the copy on the device is dropped, not copied back. The module's parameters stay the
+    same objects, and only their data changes, so compiled code stays valid.
     """
 
     def __init__(self, module: nn.Module, device: torch.device) -> None:
-        """The module is in the host's memory from now on, wherever it was."""
+        """Move the module into the host's memory."""
         self._device = device
         self._tensors = [*module.parameters(), *module.buffers()]
-        self._homes = _at_home([tensor.data for tensor in self._tensors], pinned=device.type == "cuda")
+        self._host_copies = _copied_to_host(
+            [tensor.data for tensor in self._tensors], pinned=device.type == "cuda"
+        )
         self._resident = False
         self.release()
 
@@ -34,19 +36,19 @@ class OffloadedModule:
         return self._resident
 
     def bring(self) -> None:
-        """Have the weights on the device. If its memory does not suffice, they stay where they are."""
-        copies = [home.to(self._device, non_blocking=True, copy=True) for home in self._homes]
+        """Copy the weights to the device. If its memory does not suffice, they stay in the host's."""
+        copies = [copy.to(self._device, non_blocking=True, copy=True) for copy in self._host_copies]
         self._place(copies)
         self._resident = True
 
     def release(self) -> None:
-        """Leave the device's memory to others."""
-        self._place(self._homes)
+        """Free the weights on the device."""
+        self._place(self._host_copies)
         self._resident = False
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """On the device within, and not after."""
+    def on_device(self) -> Iterator[None]:
+        """Keep the weights on the device within the context."""
         self.bring()
         try:
             yield
@@ -59,45 +61,45 @@ class OffloadedModule:
 
 
 class ExclusiveResidency:
-    """Modules of which no two are on the device at the same time."""
+    """Offloaded modules of which at most one is on the device at a time."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._parked: dict[str, OffloadedModule] = {}
-        self._present: str | None = None
+        self._modules: dict[str, OffloadedModule] = {}
+        self._resident_name: str | None = None
 
-    def park(self, name: str, module: nn.Module) -> None:
-        """Take a module in; it waits from now on."""
-        self._parked[name] = OffloadedModule(module, self._device)
+    def add(self, name: str, module: nn.Module) -> None:
+        """Offload a module, and manage it under a name."""
+        self._modules[name] = OffloadedModule(module, self._device)
 
     def take(self, name: str) -> None:
-        """Have this one on the device, and no other."""
-        if self._present != name:
+        """Bring this module to the device, and no other."""
+        if self._resident_name != name:
             self.rest()
-            self._parked[name].bring()
-            self._present = name
+            self._modules[name].bring()
+            self._resident_name = name
 
     def rest(self) -> None:
-        """Have none on the device."""
-        if self._present is not None:
-            self._parked[self._present].release()
-            self._present = None
+        """Free the device of all modules."""
+        if self._resident_name is not None:
+            self._modules[self._resident_name].release()
+            self._resident_name = None
 
     def keep_only(self, names: Collection[str]) -> None:
-        """Forget all others, and have none on the device."""
+        """Drop all other modules, and free the device."""
         self.rest()
-        self._parked = {name: parked for name, parked in self._parked.items() if name in names}
+        self._modules = {name: module for name, module in self._modules.items() if name in names}
 
 
 def in_stages(module: nn.Module, device: torch.device) -> nn.Module:
-    """The module with its children at work on the device one after the other, those in a list one by one.
+    """Offload a module so that its children are on the device one after the other, those in a list one by one.
 
     For a module that is larger than the device's memory. It must not have parameters of its own.
     """
     for stage in chain.from_iterable(map(_stages, module.children())):
-        parked = OffloadedModule(stage, device)
-        stage.register_forward_pre_hook(lambda *_, parked=parked: parked.bring())
-        stage.register_forward_hook(lambda *_, parked=parked: parked.release(), always_call=True)
+        offloaded = OffloadedModule(stage, device)
+        stage.register_forward_pre_hook(lambda *_, offloaded=offloaded: offloaded.bring())
+        stage.register_forward_hook(lambda *_, offloaded=offloaded: offloaded.release(), always_call=True)
     return module
 
 
@@ -108,20 +110,20 @@ def _stages(child: nn.Module) -> Iterator[nn.Module]:
         yield child
 
 
-def _at_home(tensors: Sequence[Tensor], *, pinned: bool) -> list[Tensor]:
+def _copied_to_host(tensors: Sequence[Tensor], *, pinned: bool) -> list[Tensor]:
     """Copies in one block of the host's memory: PyTorch rounds every block that it pins up to a power of two."""
     sizes = [-(-tensor.nbytes // _ALIGNED) * _ALIGNED for tensor in tensors]
     begins = list(accumulate(sizes, initial=0))
     block = _block(begins[-1], pinned)
-    homes = []
-    for begin, tensor in zip(begins, tensors, strict=False):  # the last is where the block ends
+    copies = []
+    for begin, tensor in zip(begins, tensors, strict=False):  # the last one is the end of the block
         place = block[begin : begin + tensor.nbytes].view(tensor.dtype)
-        homes.append(place.as_strided(tensor.size(), tensor.stride()).copy_(tensor))
-    return homes
+        copies.append(place.as_strided(tensor.size(), tensor.stride()).copy_(tensor))
+    return copies
 
 
 def _block(size: int, pinned: bool) -> Tensor:
-    """So many bytes, pinned where that is wanted and the host can: copies to a GPU are several times as fast."""
+    """A block of bytes, pinned where that is wanted and possible: copies to a GPU are several times as fast."""
     try:
         return torch.empty(size, dtype=torch.uint8, pin_memory=pinned)
     except RuntimeError:  # the system bounds what may be pinned

@@ -1,4 +1,4 @@
-"""What a run's video files hold, at the size and length that the engine works with."""
+"""Input video, control videos and masks of a run, at the size and length of its output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PURE_NOISE = 80.0
 (Transfer1's rule)."""
 
 SOURCE = ""
-"""Where a control would have its name."""
+"""Name of the input video among the videos that are encoded."""
 
 Mask = NDArray[np.float32]
 Size = tuple[int, int]
@@ -37,18 +37,18 @@ class Videos:
 
     @classmethod
     def of(cls, controls: Mapping[str, Frames], masks: Mapping[str, Mask | None], source: Frames | None) -> Videos:
-        """With their digests, which take a while."""
+        """Add the digests, which take a while to compute."""
         plain = cls(controls, masks, source)
         return replace(plain, contents={name: _digest(frames) for name, frames in plain.encoded.items()})
 
     @property
     def encoded(self) -> Mapping[str, Frames]:
-        """Those of which the model needs latents, named as in `contents`."""
+        """Videos that are encoded to latents, named as in `contents`."""
         return self.controls if self.source is None else {**self.controls, SOURCE: self.source}
 
 
 def read_videos(run: ResolvedRun, cache: ControlCache) -> Videos:
-    """Read and make all videos that a run needs. Raises MediaError and MissingExtraError."""
+    """Read or derive all videos that a run needs. Raises MediaError and MissingExtraError."""
     count, size = run.sampling.num_frames, run_size(run)
     return Videos.of(
         controls={c.name: prepare_control(run, c, count=count, size=size, cache=cache) for c in run.active},
@@ -64,7 +64,7 @@ def _digest(frames: Frames) -> str:
 
 
 def bytes_held(run: ResolvedRun) -> int:
-    """Of the host's memory, by the videos of a run."""
+    """Bytes of the host's memory that the videos of a run take."""
     width, height = run_size(run)
     pixels = run.sampling.num_frames * width * height
     masked = sum(control.mask is not None or control.mask_prompt is not None for control in run.active)

@@ -1,5 +1,6 @@
-"""Runs' files, written in a thread of their own: control videos while their run is denoised, outputs while the
-next runs are. The guardrail looks at what is to be written there, too.
+"""Files of runs, written by a thread: control videos while their run is denoised, outputs while the next runs are.
+
+The guardrail checks outputs in the same thread.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _MAX_OUTPUTS = 2
 
 
 class OutputWriter:
-    """Writes files in the order in which they are handed in: a run's output after its control videos."""
+    """Writes files in the order of submission: a run's output after its control videos."""
 
     def __init__(self, guardrail: Guardrail) -> None:
         self._guardrail = guardrail
@@ -29,33 +30,34 @@ class OutputWriter:
         self._outputs: dict[str, Future[Result]] = {}
 
     def take_controls(self, job: Job, controls: Mapping[str, Frames]) -> None:
-        """Have a run's control videos written."""
+        """Submit a run's control videos."""
         self._controls[job.run.id] = self._thread.submit(write_controls, job, controls)
 
     def take_output(self, job: Job, frames: Callable[[], Frames]) -> None:
-        """Have the output of a run written, and thereby its last file, unless the guardrail blocks it.
+        """Submit the output of a run, its last file; it is written unless the guardrail blocks it.
 
-        `frames` may wait for them.
+        `frames` may wait for the device.
         """
         written = self._controls[job.run.id]
         self._outputs[job.run.id] = self._thread.submit(_complete, written, job, frames, self._guardrail)
 
     def make_room(self) -> None:
-        """Wait until another output may be handed in."""
+        """Wait until another output may be submitted."""
         while len(unwritten := [future for future in self._outputs.values() if not future.done()]) >= _MAX_OUTPUTS:
             wait(unwritten, return_when=FIRST_COMPLETED)
 
     def wait_for_first(self) -> None:
-        """Wait until one of the outputs is written, or cannot be."""
+        """Wait until one of the outputs is written or has failed."""
         wait(self._outputs.values(), return_when=FIRST_COMPLETED)
 
-    def over(self) -> list[str]:
-        """The runs whose files are written, or cannot be, in the order in which they were handed in."""
+    def written(self) -> list[str]:
+        """Runs whose files are written or have failed, in the order of submission."""
         return [run_id for run_id, future in self._outputs.items() if future.done()]
 
     def result(self, run_id: str) -> Result:
-        """What came of a run whose writing is over. Whatever went wrong concerns it alone, as nothing else was
-        done in the thread; but StorageError is raised.
+        """The result of a run whose files are written or have failed.
+
+        Any error concerns that run alone, but StorageError is raised.
         """
         try:
             return self._outputs[run_id].result()
@@ -65,7 +67,7 @@ class OutputWriter:
             return Result(run_id, Outcome.FAILED, explain(exc))
 
     def settle(self, run_id: str) -> None:
-        """See that nothing more is written into a run's folder."""
+        """Cancel or await the writing of a run's files: nothing is written into its folder afterwards."""
         futures: tuple[Future[Any] | None, ...] = (
             self._outputs.pop(run_id, None),
             self._controls.pop(run_id, None),
@@ -75,7 +77,7 @@ class OutputWriter:
                 wait([future])
 
     def close(self) -> None:
-        """See that nothing more is written at all."""
+        """Cancel or await all writing."""
         for run_id in list(self._controls):
             self.settle(run_id)
         self._thread.shutdown()
@@ -91,16 +93,16 @@ def _complete(written: Future[None], job: Job, frames: Callable[[], Frames], gua
 
 
 def write_controls(job: Job, controls: Mapping[str, Frames]) -> None:
-    """Leave control_<name>.mp4 of each control in the job's folder. Raises StorageError and MediaError."""
+    """Write control_<name>.mp4 of each control into the job's folder. Raises StorageError and MediaError."""
     _make_folder(job)
     for name, control in controls.items():
         write_video(job.folder / f"control_{name}.mp4", control, job.run.sampling.fps)
 
 
 def write_output(job: Job, frames: Frames) -> None:
-    """Leave output.mp4 in the job's folder: the last of its files.
+    """Write output.mp4, the last of a run's files, into the job's folder.
 
-    It carries the run's fingerprint in its metadata, which says whose it is. Raises StorageError and MediaError.
+    Its metadata holds the run's fingerprint. Raises StorageError and MediaError.
     """
     _make_folder(job)
     write_video(

@@ -1,4 +1,4 @@
-"""Videos of the runs that join next, read in a thread of their own while others are denoised."""
+"""Videos of the runs that join next, read by a thread while other runs are denoised."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from cosmos_batch.media.engine_inputs import needs_models
 from cosmos_batch.media.info import FileMark, file_mark, videos_of
 from cosmos_batch.run import ResolvedRun
 
-MOST_BYTES = 4 << 30
-"""Of the host's memory that frames of runs may take which have not joined yet."""
+MAX_BYTES = 4 << 30
+"""Host memory for the frames of runs that have not joined yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,9 @@ class _Expected:
 
 
 class VideoPrefetcher:
-    """Reads ahead. What is read is what reading it when it is taken would give: a file that was touched since
-    then is read anew, and so is one that could not be read.
+    """Reads videos before their runs join.
+
+    A file that was modified since it was read, or that could not be read, is read again when its run joins.
     """
 
     def __init__(self, read: Callable[[ResolvedRun], Videos]) -> None:
@@ -33,12 +34,12 @@ class VideoPrefetcher:
         self._read = read
         self._thread = ThreadPoolExecutor(1, "videos")
         self._expected: dict[str, _Expected] = {}
-        self._told: set[str] = set()  # those of them that `fresh` gave
+        self._returned: set[str] = set()  # runs that `fresh` has returned
 
     def set_expected(self, runs: Sequence[ResolvedRun]) -> None:
-        """These runs are taken next, in this order, and no others: as far as memory goes, read their videos.
+        """Read the videos of these runs, in this order, as far as memory suffices; forget all other runs.
 
-        What takes models on the device to make is left until it is taken, for denoising has the device.
+        Controls that are made by models on the device are left until the run joins, because denoising needs it.
         """
         for run_id in self._expected.keys() - {run.id for run in runs}:
             self._forget(run_id)
@@ -47,49 +48,49 @@ class VideoPrefetcher:
             if needs_models(run) or run.id in self._expected:
                 continue
             held += (size := bytes_held(run))
-            if held > MOST_BYTES:
+            if held > MAX_BYTES:
                 return
-            self._expected[run.id] = _Expected(run, size, self._thread.submit(self._ahead, run))
+            self._expected[run.id] = _Expected(run, size, self._thread.submit(self._read_marked, run))
 
     def fresh(self) -> list[tuple[ResolvedRun, Videos]]:
-        """The runs whose videos have been read since this was last asked, and are still expected."""
+        """Expected runs whose videos have been read since the last call."""
         found = []
         for run_id, expected in self._expected.items():
             reading = expected.reading
-            if run_id not in self._told and reading.done() and not reading.exception():
-                self._told.add(run_id)
+            if run_id not in self._returned and reading.done() and not reading.exception():
+                self._returned.add(run_id)
                 found.append((expected.run, reading.result()[1]))
         return found
 
     def expects(self, run: ResolvedRun) -> bool:
-        """Whether a run is still to be taken."""
+        """Whether a run is expected and has not joined."""
         return run.id in self._expected
 
     def take(self, run: ResolvedRun) -> Videos:
-        """A run's videos, read now if they were not before. Raises as reading them does."""
+        """Give a run's videos, read now if they were not before. Raises what reading them raises."""
         expected = self._expected.pop(run.id, None)
-        self._told.discard(run.id)
+        self._returned.discard(run.id)
         if expected is not None and expected.run == run and not expected.reading.cancel():
-            with suppress(Exception):  # whatever it was, reading anew says how things are now
+            with suppress(Exception):  # reading again raises the error if it persists
                 marks, videos = expected.reading.result()
                 if marks == _marks(run):
                     return videos
         return self._read(run)
 
     def close(self) -> None:
-        """Read nothing more."""
+        """Cancel all reading."""
         for run_id in list(self._expected):
             self._forget(run_id)
         self._thread.shutdown()
 
-    def _ahead(self, run: ResolvedRun) -> tuple[tuple[FileMark, ...], Videos]:
+    def _read_marked(self, run: ResolvedRun) -> tuple[tuple[FileMark, ...], Videos]:
         return _marks(run), self._read(run)
 
     def _forget(self, run_id: str) -> None:
         self._expected.pop(run_id).reading.cancel()
-        self._told.discard(run_id)
+        self._returned.discard(run_id)
 
 
 def _marks(run: ResolvedRun) -> tuple[FileMark, ...]:
-    """Of the files that the run reads. Raises OSError."""
+    """Marks of the files that the run reads. Raises OSError."""
     return tuple(file_mark(path) for path in videos_of(run))

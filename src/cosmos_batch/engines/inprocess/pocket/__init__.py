@@ -1,4 +1,4 @@
-"""The embedded model: a small Transfer2.5 network, trained on a world that renders itself, for demonstration."""
+"""The pocket model: a small Transfer2.5 network, trained on rendered scenes, for demonstration."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""The running batch: samples that go through the network together and join or leave at any denoising step.
+"""The denoising batch: samples that go through the network together and join or leave at any denoising step.
 
-Each sample stands at its own step of its own schedule, with its own prompt, guidance, control set and weights.
+Each sample is at its own step of its own schedule, with its own prompt, guidance, control set and weights.
 A control branch runs on just those rows whose sample uses it. What does not change while a sample is denoised
 (text keys and values, control tokens) is computed when it joins, and stacked when the membership changes.
 """
@@ -22,7 +22,7 @@ from cosmos_batch.engines.inprocess.sampling.unipc import (
 )
 
 _LAYOUTS = 2
-"""How many sets of samples are kept laid out: with step caching they take turns, at every other step."""
+"""How many sets of samples are kept laid out: with step caching two sets alternate from step to step."""
 
 
 class DenoisingBatch:
@@ -34,11 +34,11 @@ class DenoisingBatch:
         self._passes = passes
         self._device = passes.device
         self._samples: dict[str, PreparedSample] = {}
-        self._tables: dict[str, Tensor] = {}  # of the samples' schedules, on the device
+        self._tables: dict[str, Tensor] = {}  # tables of the samples' schedules, on the device
         self._steps: dict[str, int] = {}
-        self._memory: SolverState | None = None
+        self._solver: SolverState | None = None
         self._launch_ahead = LaunchAhead.of(passes.device)
-        self._velocities: dict[tuple[int, ...], Velocity] = {}  # of the samples at these places
+        self._velocities: dict[tuple[int, ...], Velocity] = {}  # of the samples at these indices
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -46,33 +46,35 @@ class DenoisingBatch:
         return tuple(self._samples)
 
     @torch.no_grad()
-    def join(self, key: str, conditions: Conditioning, memory: SolverState | None = None, step: int = 0) -> None:
-        """Take a sample in: fresh, or with the memory and place that it left with.
+    def join(self, key: str, conditioning: Conditioning, solver: SolverState | None = None, step: int = 0) -> None:
+        """Add a sample: a fresh one, or one with the solver state and step that it left with.
 
         Raises ValueError if its latent shape is not the batch's.
         """
-        start = memory.to(self._device) if memory else SolverState.start(to_device(conditions.noise, self._device))
-        if self._memory is not None and start.sample.shape[1:] != self._memory.sample.shape[1:]:
+        start = (
+            solver.to(self._device) if solver else SolverState.start(to_device(conditioning.noise, self._device))
+        )
+        if self._solver is not None and start.sample.shape[1:] != self._solver.sample.shape[1:]:
             raise ValueError(f"latents {list(start.sample.shape[1:])} in a batch of another shape")
-        tokens = self._passes.tokens(conditions)
-        flag = conditions.known[:, None, :, None, None]
-        drift = to_device((conditions.noise - conditions.given) * flag, self._device)
-        self._samples[key] = PreparedSample(conditions, tokens, drift)
-        self._tables[key] = to_device(conditions.schedule.table, self._device)
+        tokens = self._passes.tokens(conditioning)
+        flag = conditioning.known[:, None, :, None, None]
+        drift = to_device((conditioning.noise - conditioning.given) * flag, self._device)
+        self._samples[key] = PreparedSample(conditioning, tokens, drift)
+        self._tables[key] = to_device(conditioning.schedule.table, self._device)
         self._steps[key] = step
-        self._memory = SolverState.join([self._memory, start]) if self._memory is not None else start
+        self._solver = SolverState.join([self._solver, start]) if self._solver is not None else start
         self._velocities.clear()
 
     def state(self, key: str) -> tuple[SolverState, int]:
-        """A sample's memory, in a copy, and the number of steps that it has done."""
-        assert self._memory is not None
-        return self._memory.rows([self.keys.index(key)]), self._steps[key]
+        """A copy of a sample's solver state, and the number of its steps done."""
+        assert self._solver is not None
+        return self._solver.rows([self.keys.index(key)]), self._steps[key]
 
     def leave(self, key: str) -> None:
-        """Take a sample out."""
-        assert self._memory is not None
+        """Remove a sample."""
+        assert self._solver is not None
         rest = [index for index, other in enumerate(self.keys) if other != key]
-        self._memory = self._memory.rows(rest) if rest else None
+        self._solver = self._solver.rows(rest) if rest else None
         del self._samples[key], self._tables[key], self._steps[key]
         self._velocities.clear()
 
@@ -87,34 +89,34 @@ class DenoisingBatch:
     @torch.no_grad()
     def step(self) -> None:
         """Take every sample one step further. If it raises, every sample is as it was before."""
-        assert self._memory is not None
+        assert self._solver is not None
         self._launch_ahead.wait()
-        numbers = StepCoefficients.of(list(self._tables.values()), list(self._steps.values()))
-        self._memory = unipc_step(self._memory, self._made(self._memory, numbers), numbers)
+        coefficients = StepCoefficients.of(list(self._tables.values()), list(self._steps.values()))
+        self._solver = unipc_step(self._solver, self._velocities_of(self._solver, coefficients), coefficients)
         self._steps = {key: step + 1 for key, step in self._steps.items()}
         self._launch_ahead.launched()
 
-    def _made(self, memory: SolverState, numbers: StepCoefficients) -> Tensor:
+    def _velocities_of(self, solver: SolverState, coefficients: StepCoefficients) -> Tensor:
         """The velocity of every sample, [B, C, T, H, W]."""
-        count, sigma = len(self._samples), numbers.sigma.flatten().contiguous()
-        places = tuple(place for place in range(count) if not self._estimates(self.keys[place]))
-        if len(places) == count:
-            return self._velocity(places)(memory.sample, sigma)
-        made = estimated_velocity(memory, numbers)
-        if places:
-            index = torch.tensor(places, device=self._device)
-            made[index] = self._velocity(places)(memory.sample[index], sigma[index])
+        count, sigma = len(self._samples), coefficients.sigma.flatten().contiguous()
+        indices = tuple(index for index in range(count) if not self._estimates(self.keys[index]))
+        if len(indices) == count:
+            return self._velocity(indices)(solver.sample, sigma)
+        made = estimated_velocity(solver, coefficients)
+        if indices:
+            rows = torch.tensor(indices, device=self._device)
+            made[rows] = self._velocity(indices)(solver.sample[rows], sigma[rows])
         return made
 
     def _estimates(self, key: str) -> bool:
         """Whether a sample's next step is estimated."""
         return self._step_caching and is_estimated(self._steps[key], self._samples[key].conditions.schedule.steps)
 
-    def _velocity(self, places: tuple[int, ...]) -> Velocity:
-        """The network's pass over the samples at these places."""
-        if places not in self._velocities:
+    def _velocity(self, indices: tuple[int, ...]) -> Velocity:
+        """The network's pass over the samples at these indices."""
+        if indices not in self._velocities:
             if len(self._velocities) == _LAYOUTS:
                 self._velocities.clear()
             samples = list(self._samples.values())
-            self._velocities[places] = self._passes.arranged([samples[place] for place in places])
-        return self._velocities[places]
+            self._velocities[indices] = self._passes.arranged([samples[index] for index in indices])
+        return self._velocities[indices]

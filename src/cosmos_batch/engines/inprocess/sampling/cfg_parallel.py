@@ -1,6 +1,7 @@
 """One batch on two devices: the guided pass on one, the unguided pass on the other.
 
-For a video that is wanted soon. For many, a GPU each does the same work without waiting for the slower half.
+It shortens the time of one video. For many videos, one engine per GPU has more throughput, because neither GPU
+waits for the other.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class SplitForward:
         strength = strength.view(-1, 1, 1, 1, 1)
 
         def velocity(sample: Tensor, sigma: Tensor) -> Tensor:
-            # Both are only launched here: the devices work at the same time
+            # Both passes are launched without waiting, so the devices compute at the same time
             with _at(there):
                 rest = unguided(sample[index].to(there), sigma[index].to(there))
             made = guided(sample, sigma)
@@ -62,7 +63,7 @@ class SplitForward:
 
 
 def _at(device: torch.device) -> AbstractContextManager[object]:
-    """With a device as that of what is made without naming one: streams and recordings."""
+    """Make a device current, for streams and recordings."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 

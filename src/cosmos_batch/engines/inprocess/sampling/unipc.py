@@ -1,4 +1,4 @@
-"""One UniPC step for samples that each stand at their own place of their own schedule. Pure functions."""
+"""One UniPC step for samples that are each at their own step of their own schedule. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cosmos_batch.engines.inprocess.sampling.schedule import COLUMNS
 
 @dataclass(frozen=True, slots=True)
 class SolverState:
-    """What the solver remembers of each sample; all float32 [B, C, T, H, W]."""
+    """State of the solver for each sample; all float32 [B, C, T, H, W]."""
 
     sample: Tensor  # the noisy latents that the next step starts from
     last: Tensor  # the corrected sample that the step before started from
@@ -24,28 +24,28 @@ class SolverState:
 
     @classmethod
     def start(cls, sample: Tensor) -> SolverState:
-        """The memory of samples that have done no step."""
+        """State of samples that have done no step."""
         nothing = torch.zeros_like(sample)
         return cls(sample, nothing, nothing, nothing)
 
     def rows(self, index: Sequence[int]) -> SolverState:
-        """The memory of some of the samples, in the given order."""
+        """State of some of the samples, in the given order."""
         picked = to_device(torch.tensor(index), self.sample.device)
         return SolverState(*(getattr(self, field.name)[picked] for field in fields(self)))
 
     def to(self, device: torch.device) -> SolverState:
-        """The same on another device."""
+        """Copy it to another device."""
         return SolverState(*(to_device(getattr(self, field.name), device) for field in fields(self)))
 
     @classmethod
     def join(cls, parts: Sequence[SolverState]) -> SolverState:
-        """One memory of all samples of the parts."""
+        """Join the states of several batches."""
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
 @dataclass(frozen=True, slots=True)
 class StepCoefficients:
-    """What one step of B samples is computed with, each float32 [B, 1, 1, 1, 1]; see `schedule.COLUMNS`."""
+    """Coefficients of one step of B samples, each float32 [B, 1, 1, 1, 1]; see `schedule.COLUMNS`."""
 
     sigma: Tensor
     first: Tensor
@@ -55,7 +55,7 @@ class StepCoefficients:
 
     @classmethod
     def of(cls, tables: Sequence[Tensor], steps: Sequence[int]) -> StepCoefficients:
-        """Of samples with these schedules' tables, at these steps. On a GPU nothing waits for it."""
+        """Gather them from the samples' tables at these steps, asynchronously on a GPU."""
         rows = torch.stack([table[step] for table, step in zip(tables, steps, strict=True)])
         columns = [column.view(-1, 1, 1, 1, 1) for column in rows.unbind(dim=1)]
         ends = list(accumulate(COLUMNS))
@@ -63,27 +63,27 @@ class StepCoefficients:
         return cls(sigma, first, *rest)
 
 
-def estimated_velocity(memory: SolverState, numbers: StepCoefficients) -> Tensor:
-    """The velocity [B, C, T, H, W] of every sample if its clean prediction goes on as it went.
+def estimated_velocity(state: SolverState, coefficients: StepCoefficients) -> Tensor:
+    """The velocity [B, C, T, H, W] of every sample if its clean prediction continues on a straight line.
 
-    Of use from a sample's third step on.
+    Defined from a sample's third step on.
     """
-    newer, older = numbers.trend
-    return (memory.sample - newer * memory.newer - older * memory.older) / numbers.sigma
+    newer, older = coefficients.trend
+    return (state.sample - newer * state.newer - older * state.older) / coefficients.sigma
 
 
-def unipc_step(memory: SolverState, velocity: Tensor, numbers: StepCoefficients) -> SolverState:
+def unipc_step(state: SolverState, velocity: Tensor, coefficients: StepCoefficients) -> SolverState:
     """Advance every sample one step.
 
     Args:
-        memory: of B samples.
-        velocity: guided prediction at `memory.sample`, float32 [B, C, T, H, W].
-        numbers: of each sample's step.
+        state: of B samples.
+        velocity: guided prediction at `state.sample`, float32 [B, C, T, H, W].
+        coefficients: of each sample's step.
     """
-    x = memory.sample
-    clean = x - numbers.sigma * velocity
-    last, two_back, one_back, now = numbers.corrector
-    corrected = last * memory.last + two_back * memory.older + one_back * memory.newer + now * clean
-    corrected = torch.where(numbers.first > 0, x, corrected)
-    sample, here, before = numbers.predictor
-    return SolverState(sample * corrected + here * clean + before * memory.newer, corrected, clean, memory.newer)
+    x = state.sample
+    clean = x - coefficients.sigma * velocity
+    last, two_back, one_back, now = coefficients.corrector
+    corrected = last * state.last + two_back * state.older + one_back * state.newer + now * clean
+    corrected = torch.where(coefficients.first > 0, x, corrected)
+    sample, here, before = coefficients.predictor
+    return SolverState(sample * corrected + here * clean + before * state.newer, corrected, clean, state.newer)

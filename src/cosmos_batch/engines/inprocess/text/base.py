@@ -1,4 +1,4 @@
-"""What the engine needs of a text encoder."""
+"""The protocol of text encoders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class TextEncoder(Protocol):
-    """Prompts to features."""
+    """Encodes prompts to features."""
 
     def encode(self, prompt: str) -> Tensor:
         """A prompt -> features [L, text_dim]. The empty prompt has features too (L >= 1)."""

@@ -1,4 +1,4 @@
-"""What was read from prompts, kept in memory up to a size."""
+"""Tensors of prompts and videos, kept in memory up to a size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 
 
 class FeatureCache(Generic[Value]):
-    """A least-recently-used cache bounded by the bytes of what it holds."""
+    """A least-recently-used cache bounded by the bytes of its values."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -17,14 +17,14 @@ class FeatureCache(Generic[Value]):
         self._entries: OrderedDict[str, tuple[Value, int]] = OrderedDict()
 
     def get(self, key: str) -> Value | None:
-        """The value of a key, which becomes the most recently used; None if it is not held."""
+        """The value of a key, which becomes the most recently used; None if it is not kept."""
         if key not in self._entries:
             return None
         self._entries.move_to_end(key)
         return self._entries[key][0]
 
     def put(self, key: str, value: Value, size: int) -> None:
-        """Hold a value of `size` bytes, dropping the least recently used; a larger one than fits is not held."""
+        """Keep a value of `size` bytes, dropping the least recently used; one that cannot fit is not kept."""
         if size > self._max_bytes:
             return
         self._drop(key)
@@ -34,7 +34,7 @@ class FeatureCache(Generic[Value]):
         self._bytes += size
 
     def clear(self) -> None:
-        """Hold nothing any more."""
+        """Drop all values."""
         self._entries.clear()
         self._bytes = 0
 

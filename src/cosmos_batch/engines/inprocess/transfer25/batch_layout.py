@@ -1,4 +1,4 @@
-"""How the samples of a batch lie in a forward pass: which rows they have, and what each network is given."""
+"""Layout of a batch in a forward pass: the rows of its samples, and the inputs of each network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cosmos_batch.engines.inprocess.transfer25.transformer import Rotary, Text, 
 
 
 class ReadText(Protocol):
-    """Prompts as a network's cross-attention reads them: one row, no padding."""
+    """Gives a prompt as a network's cross-attention reads it: one row, no padding."""
 
     def __call__(self, network: str, prompt: str) -> Text: ...
 
@@ -38,7 +38,7 @@ class BranchRows:
 
 @dataclass(frozen=True)
 class Layout(StepInputs):
-    """All that a step needs beside the latents; valid until the membership changes."""
+    """The inputs of a step beside the latents; valid until the membership changes."""
 
     rows: int  # R
     sample_of_row: Tensor | None

@@ -24,7 +24,7 @@ Network = TypeVar("Network", Transformer, ControlBranch)
 
 
 def fill(network: nn.Module, state: dict[str, Tensor], folder: Path) -> None:
-    """Give a network its weights. Raises ModelError naming what does not fit."""
+    """Fill a network with weights. Raises ModelError naming what does not fit."""
     try:
         network.load_state_dict(state, assign=True)
     except RuntimeError as exc:
@@ -32,7 +32,7 @@ def fill(network: nn.Module, state: dict[str, Tensor], folder: Path) -> None:
 
 
 class Networks:
-    """Base and branches. Branches load on first use and can be dropped."""
+    """Base network and branches. Branches load on first use and can be freed."""
 
     def __init__(
         self,
@@ -41,15 +41,15 @@ class Networks:
         dtype: torch.dtype,
         *,
         approximations: Collection[Approximation] = (),
-        branches_wait: bool = False,
+        offload_branches: bool = False,
     ) -> None:
         """
         Args:
             folders: where the weights lie.
             device: where they compute.
             dtype: in which they compute.
-            approximations: of these, attention in 8 bits concerns it.
-            branches_wait: whether branches are in the host's memory, but for the one at work.
+            approximations: attention in 8 bits is the one that applies here.
+            offload_branches: whether branches are in the host's memory, but for the one that computes.
 
         Raises ModelError for weights that do not fit, PlanError and MissingExtraError as `accelerate` does.
         """
@@ -60,7 +60,7 @@ class Networks:
         self._approximations = approximations
         self.base = self._load(Transformer, folders.transformer)
         self._branches: dict[str, ControlBranch] = {}
-        self._turns = ExclusiveResidency(device) if branches_wait else None
+        self._residency = ExclusiveResidency(device) if offload_branches else None
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -69,32 +69,32 @@ class Networks:
 
     @property
     def stay(self) -> bool:
-        """Whether weights that are loaded stay where they are."""
-        return self._turns is None
+        """Whether loaded weights stay in their places in memory."""
+        return self._residency is None
 
     def branch(self, name: str) -> ControlBranch:
         """A control's branch, loaded if need be. Raises ModelError if the model has none of that name.
 
-        Where branches wait, it is on the device until the next one is asked for, or something else is at work.
+        Where branches are offloaded, it is on the device until the next one or another part of the model computes.
         """
         branch = self._branch(name)
-        if self._turns:
-            self._turns.take(name)
+        if self._residency:
+            self._residency.take(name)
         return branch
 
     def keep_only(self, controls: Iterable[str]) -> None:
         """Load the branches of these controls, and free all others."""
         wanted = set(controls)
         self._branches = {name: branch for name, branch in self._branches.items() if name in wanted}
-        if self._turns:
-            self._turns.keep_only(wanted)
+        if self._residency:
+            self._residency.keep_only(wanted)
         for name in sorted(wanted):
             self._branch(name)
 
     def rest(self) -> None:
-        """Leave the device to another part of the model, where branches wait."""
-        if self._turns:
-            self._turns.rest()
+        """Free the device for another part of the model, where branches are offloaded."""
+        if self._residency:
+            self._residency.rest()
 
     def _branch(self, name: str) -> ControlBranch:
         if name not in self._branches:
@@ -105,13 +105,13 @@ class Networks:
                 )
             self.rest()
             branch = self._load(ControlBranch, self._folders.controls[name])
-            if self._turns:
-                self._turns.park(name, branch)
+            if self._residency:
+                self._residency.add(name, branch)
             self._branches[name] = branch
         return self._branches[name]
 
     def _load(self, kind: type[Network], folder: Path) -> Network:
-        with torch.device("meta"):  # filled at once: weights that are drawn at random first would take long
+        with torch.device("meta"):  # drawing random weights first would take long
             network = kind(self.config)
         convert = base_from_diffusers if kind is Transformer else branch_from_diffusers
         weights = WeightFiles(folder, self.device, self.dtype)

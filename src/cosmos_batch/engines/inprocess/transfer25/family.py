@@ -48,7 +48,7 @@ class Transfer25:
 
         offload = Part.BRANCHES in options.offload
         copies = [
-            Networks(folders, device, dtype, approximations=options.approximations, branches_wait=offload)
+            Networks(folders, device, dtype, approximations=options.approximations, offload_branches=offload)
             for device in devices
         ]
         return TransferNetwork(copies[0], text, *copies[1:])

@@ -45,7 +45,7 @@ class Forward:
         self._graphs = GraphCache[Layout](torch.device("cpu")) if graphs is None else graphs
 
     def tokens(self, conditions: Conditioning) -> dict[str, Tensor]:
-        """The tokens of each control video of a sample, [1, N, D]: the same at every step."""
+        """Compute the tokens of each control video of a sample, [1, N, D]: the same at every step."""
         known = to_device(conditions.known, self.device)
         return {
             name: self._branch(name).embed(to_device(guide.latents, self.device).to(self._dtype), known)
@@ -53,7 +53,7 @@ class Forward:
         }
 
     def arranged(self, samples: Sequence[PreparedSample]) -> Velocity:
-        """The network's pass over these samples, in this order."""
+        """Lay out the network's pass over these samples, in this order."""
         layout = self._layouts.arrange(samples)
         return lambda sample, sigma: self._graphs.run(self._velocity, layout, sample, sigma)
 
