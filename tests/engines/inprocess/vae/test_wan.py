@@ -176,7 +176,7 @@ def test_a_configuration_of_another_autoencoder_is_refused(change: dict[str, Any
 
 
 def test_a_damaged_or_unfitting_folder_is_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="not a readable configuration"):
+    with pytest.raises(ModelError, match="not readable as JSON"):
         WanVae.load(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"base_dim": 4}))
     with pytest.raises(ModelError, match=r"no \.safetensors file"):
