@@ -1,4 +1,4 @@
-"""The error tree of cosmos-batch, and the record of a problem in bad input.
+"""The error tree of cosmos-batch, and the record of a problem or warning about an input.
 
 CosmosBatchError
 ├── InputError          bad input: carries every problem found, not the first alone
@@ -20,11 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault of an input, with its remedy."""
+    """One fault of an input, with its remedy; or a warning about an input that is taken."""
 
     file: str  # path as the user gave it, or "" for a value that came from no file
     line: int | None  # 1-based line of a JSONL file, None where the whole file is one value
@@ -32,6 +33,7 @@ class Problem:
     found: str  # the offending value, shortened and printable
     message: str  # what is wrong
     remedy: str  # how to correct it
+    level: Literal["problem", "warning"] = "problem"  # "warning": the input is used all the same
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line) if part not in ("", None))

@@ -6,6 +6,7 @@ import difflib
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from pydantic_core import ErrorDetails
@@ -63,6 +64,10 @@ class Location(NamedTuple):
             message=message,
             remedy=remedy,
         )
+
+    def warning(self, field: str, message: str, remedy: str, found: object = _NOTHING) -> Problem:
+        """A warning about one field of this record; the record is used all the same."""
+        return replace(self.problem(field, message, remedy, found), level="warning")
 
 
 def join_path(*names: str) -> str:
