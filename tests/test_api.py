@@ -96,7 +96,7 @@ def test_presets_separate_runs_only_where_the_control_video_is_made(make_run: Ma
 
 def test_engine_with_mixed_control_sets_has_one_group(standard: list[Run]) -> None:
     assert list(group_runs_for_batching(standard, "transfer")) == [("depth", "edge", "seg", "vis")]
-    with pytest.raises(PlanError, match="'transfer9' is not known; known are transfer1, transfer"):
+    with pytest.raises(PlanError, match="'transfer9' is not known; known are pocket, transfer, transfer1"):
         group_runs_for_batching(standard, "transfer9")
 
 

@@ -14,10 +14,9 @@ from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import Fault, Trouble, Write
 from cosmos_batch.errors import InputError, StorageError
 from cosmos_batch.ledger import Ledger, State
-from cosmos_batch.media.video import read_metadata
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Run
-from tests.support.dispatch_world import EventRecorder, dispatch, make_input, make_run, states, write_answer
+from tests.support.dispatch_world import EventRecorder, dispatch, make_input, make_run, owner, states, write_answer
 
 
 @pytest.fixture
@@ -25,10 +24,6 @@ def runs(tmp_path: Path) -> list[Run]:
     """Six runs of one shape, with different prompts."""
     video = make_input(tmp_path / "in.mp4")
     return [make_run(f"r{index}", video, prompt=f"street {index}") for index in range(6)]
-
-
-def owner(root: Path, run: Run) -> str:
-    return read_metadata(root / run.id / "output.mp4")["cosmos_batch_run"]
 
 
 def test_every_run_is_made_and_filed_under_its_own_name(tmp_path: Path, runs: list[Run]) -> None:

@@ -20,7 +20,6 @@ from cosmos_batch.errors import OutputError, StorageError
 from cosmos_batch.ledger import BatchFacts, Ledger, State
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Run
-from tests.scenarios.test_command import owner
 from tests.support.dispatch_world import (
     TRAITS,
     EventRecorder,
@@ -29,6 +28,7 @@ from tests.support.dispatch_world import (
     dispatch,
     make_input,
     make_run,
+    owner,
     states,
     write_answer,
 )

@@ -21,6 +21,7 @@ from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.verify import FINGERPRINT
+from cosmos_batch.media.video import read_metadata
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Plan
 from cosmos_batch.planning.resolve import resolve
@@ -76,6 +77,11 @@ def write_answer(job: Job, shape: Shape) -> None:
     fps = job.run.sampling.fps
     assert isinstance(fps, float)
     write_video(job.folder / "output.mp4", frames, fps, metadata={FINGERPRINT: job.run.fingerprint})
+
+
+def owner(root: Path, run: Run) -> str:
+    """The fingerprint that the published video of a run carries."""
+    return read_metadata(root / run.id / "output.mp4")[FINGERPRINT]
 
 
 P = ParamSpec("P")
