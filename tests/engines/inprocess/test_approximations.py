@@ -11,8 +11,7 @@ from cosmos_batch.engines.inprocess.options import Approximation
 from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.sampling.schedule import is_estimated
 from cosmos_batch.errors import EngineError, PlanError
-from tests.engines.inprocess.sampling.test_batch import TOLERANCE, Request, TinyModel
-from tests.engines.inprocess.transfer25.test_parity import error
+from tests.support.tiny_network import TOLERANCE, Request, TinyModel, error
 
 STEPS = 14
 

@@ -15,9 +15,8 @@ from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.text.qwen import QwenEncoder
 from cosmos_batch.engines.inprocess.transfer25.forward import Forward
 from cosmos_batch.engines.inprocess.vae.wan import WanVae
-from tests.engines.inprocess.sampling.test_batch import CPU, Request, TinyModel
-from tests.engines.inprocess.sampling.test_cuda_graphs import MIX, made
-from tests.engines.inprocess.text.test_qwen import WordTokenizer
+from tests.support.tiny_network import CPU, MIX, Request, TinyModel, made
+from tests.support.word_tokenizer import WordTokenizer
 
 X = torch.linspace(-1, 1, 12).view(3, 4)
 

@@ -10,9 +10,7 @@ from cosmos_batch.engines.inprocess.loader import second_device
 from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.sampling.cfg_parallel import SplitForward
 from cosmos_batch.errors import PlanError
-from tests.engines.inprocess.sampling.test_batch import CPU, Request, TinyModel
-from tests.engines.inprocess.sampling.test_cuda_graphs import MIX, made
-from tests.engines.inprocess.transfer25.test_parity import error
+from tests.support.tiny_network import CPU, MIX, Request, TinyModel, error, made
 
 
 def split(model: TinyModel, other: TinyModel) -> DenoisingBatch:

@@ -17,23 +17,7 @@ from cosmos_batch.engines.inprocess.transfer25.batch_layout import Layout
 from cosmos_batch.engines.inprocess.transfer25.forward import Forward
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch
 from cosmos_batch.engines.inprocess.vae.wan import WanVae
-from tests.engines.inprocess.sampling.test_batch import CPU, Request, TinyModel
-from tests.engines.inprocess.transfer25.test_parity import error
-
-MIX = [
-    Request(seed=1),
-    Request(seed=2, guidance=0.0, weights=()),
-    Request(seed=3, known=True, weights=(("depth", 0.7), ("edge", 0.5)), prompt="a longer prompt"),
-]
-
-
-def made(batch: DenoisingBatch, requests: list[Request]) -> Tensor:
-    """The latents of the requests after two steps in one batch."""
-    for index, request in enumerate(requests):
-        batch.join(str(index), request.conditions())
-    batch.step()
-    batch.step()
-    return torch.cat([batch.state(str(index))[0].sample for index in range(len(requests))])
+from tests.support.tiny_network import CPU, MIX, Request, TinyModel, error, made
 
 
 def test_compiled_blocks_give_the_same() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,26 +12,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cosmos_batch.engines.inprocess.text.qwen import SYSTEM, QwenEncoder, features_from_hidden_states
+from cosmos_batch.engines.inprocess.text.qwen import QwenEncoder, features_from_hidden_states
 from cosmos_batch.errors import MissingExtraError
+from tests.support.word_tokenizer import WordTokenizer
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "text.safetensors"
-
-
-class WordTokenizer:
-    """Knows a word by its length, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.options: dict[str, Any] = {}
-
-    def apply_chat_template(self, conversation: Sequence[dict[str, Any]], **options: Any) -> list[int]:
-        self.options = options
-        texts = [part["text"] for message in conversation for part in message["content"]]
-        assert [message["role"] for message in conversation] == ["system", "user"]
-        assert texts[0] == SYSTEM
-        ids = [len(word) for text in texts for word in text.split()]
-        length = options["max_length"]
-        return (ids + [0] * length)[:length]
 
 
 class OneHotModel:

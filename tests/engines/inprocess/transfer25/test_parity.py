@@ -19,6 +19,7 @@ from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import (
 )
 from cosmos_batch.engines.inprocess.transfer25.schedule import make_schedule
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Transformer, rotary
+from tests.support.tiny_network import error
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 CONFIG = NetworkConfig(
@@ -32,10 +33,6 @@ CONFIG = NetworkConfig(
     text_dim=40,
 )
 TOLERANCE = 1e-4  # relative, in the norm, float32
-
-
-def error(found: Tensor, wanted: Tensor) -> float:
-    return float((found.double() - wanted.double()).norm() / wanted.double().norm())
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -14,18 +14,11 @@ from torch import Tensor
 from cosmos_batch.engines.inprocess.vae.tiling import blended, starts
 from cosmos_batch.engines.inprocess.vae.wan import WanVae
 from cosmos_batch.errors import EngineError, ModelError
+from tests.support.tiny_network import error
+from tests.support.wan_config import CONFIG, MEAN, STD
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "vae.safetensors"
-MEAN = [-0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508]
-MEAN += [0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503, -0.2921]
-STD = [2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743]
-STD += [3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160]
-CONFIG = {"base_dim": 2, "decoder_base_dim": 4, "latents_mean": MEAN, "latents_std": STD}
 TOLERANCE = 1e-4  # relative, in the norm, float32
-
-
-def error(found: Tensor, wanted: Tensor) -> float:
-    return float((found.double() - wanted.double()).norm() / wanted.double().norm())
 
 
 def per_channel(values: list[float]) -> Tensor:

@@ -9,7 +9,8 @@ from torch import Tensor
 from cosmos_batch.engines.inprocess.vae import triton_kernels, wan_ops
 from cosmos_batch.engines.inprocess.vae.wan import WanVae
 from cosmos_batch.engines.inprocess.vae.wan_ops import LOOK_BACK, activated, joined
-from tests.engines.inprocess.vae.test_wan import CONFIG, error
+from tests.support.tiny_network import error
+from tests.support.wan_config import CONFIG
 
 TOLERANCE = 1e-5  # relative, in the norm, float32
 
