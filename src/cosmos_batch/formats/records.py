@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from cosmos_batch.errors import Problem
-from cosmos_batch.formats.problems import Location, printable, shown
+from cosmos_batch.formats.json_text import MalformedJsonError, parse_json
+from cosmos_batch.formats.problems import Location, printable
 from cosmos_batch.run import Run
 
 _BOM = b"\xef\xbb\xbf"
@@ -19,7 +19,6 @@ _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _LINE_SUFFIXES = (".jsonl", ".ndjson")
 _YAML = re.compile(rb"\A\s*(#[^\n]*\n\s*)*(---|- |[A-Za-z_][\w-]*:(\s|\Z))")
 _KEY_ENDS = (b'":', b" :", b"\t:", b"\n:", b"\r:")
-_JSON_REMEDY = "mend the JSON there"
 
 
 class Record(NamedTuple):
@@ -39,14 +38,6 @@ class ParsedRecord(NamedTuple):
 
 FastReader = Callable[[bytes, Location], Run | None]
 """Makes a run of a line that is certainly valid; None: the line is parsed in full."""
-
-
-class _MalformedError(Exception):
-    """Text that is not JSON, or JSON that is refused."""
-
-    def __init__(self, message: str, remedy: str, row: int = 0, column: int = 0) -> None:
-        super().__init__(message)
-        self.message, self.remedy, self.row, self.column = message, remedy, row, column
 
 
 @dataclass(slots=True)
@@ -124,13 +115,13 @@ class RecordFile:
             yield self._problem("is empty", "give it at least one run")
             return
         try:
-            value = _parse(raw)
-        except _MalformedError as error:
+            value = parse_json(raw)
+        except MalformedJsonError as error:
             yield self._malformed(raw, error)
             return
         yield from self._records_of(value)
 
-    def _malformed(self, raw: bytes, error: _MalformedError) -> Problem:
+    def _malformed(self, raw: bytes, error: MalformedJsonError) -> Problem:
         if _YAML.match(raw):
             return self._problem("looks like YAML", "convert it to JSON: YAML is not read")
         where = f" at line {error.row}, column {error.column}" if error.row else ""
@@ -168,8 +159,8 @@ class RecordFile:
 
 def _record(raw: bytes, location: Location) -> Record | Problem:
     try:
-        value = _parse(raw)
-    except _MalformedError as error:
+        value = parse_json(raw)
+    except MalformedJsonError as error:
         where = f"{error.message} at column {error.column}" if error.column else error.message
         return location.problem("", where, error.remedy, raw[:400].decode("utf-8", "replace"))
     if not isinstance(value, dict):
@@ -189,8 +180,8 @@ def _is_lines(stream: IO[bytes], suffix: str) -> bool:
     # The first line is malformed, or no object, or the start of a document of several lines.
     stream.seek(0)
     try:
-        _parse(stream.read().removeprefix(_BOM))
-    except _MalformedError as error:
+        parse_json(stream.read().removeprefix(_BOM))
+    except MalformedJsonError as error:
         closed = first.endswith((b"}", b"]")) or first.isalnum()
         return by_name or closed or (error.row <= 2 and _is_object(second))
     return False
@@ -198,8 +189,8 @@ def _is_lines(stream: IO[bytes], suffix: str) -> bool:
 
 def _is_object(raw: bytes) -> bool:
     try:
-        return isinstance(_parse(raw), dict)
-    except _MalformedError:
+        return isinstance(parse_json(raw), dict)
+    except MalformedJsonError:
         return False
 
 
@@ -210,31 +201,3 @@ def keys_are_unique(raw: bytes, keys: int) -> bool:
     colon inside a text causes the false alarm.
     """
     return raw.count(b":") == keys or sum(map(raw.count, _KEY_ENDS)) == keys
-
-
-def _parse(raw: bytes) -> object:
-    """The JSON value of UTF-8 bytes; NaN and Infinity are refused later, with the name of the field."""
-    try:
-        return _DECODER.decode(raw.decode())
-    except UnicodeDecodeError as error:
-        message = f"is not UTF-8 (byte {error.start + 1} is {raw[error.start]:#04x})"
-        raise _MalformedError(message, "save it as UTF-8") from error
-    except json.JSONDecodeError as error:
-        message = f"is not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
-        raise _MalformedError(message, _JSON_REMEDY, error.lineno, error.colno) from error
-    except RecursionError as error:
-        raise _MalformedError("is nested too deeply", "a run has three levels") from error
-    except ValueError as error:  # int() refuses thousands of digits
-        raise _MalformedError("holds a number with too many digits", "shorten it") from error
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in made if keys.count(key) > 1)
-        raise _MalformedError(f"gives the key {shown(twice)} more than once", "keep one of them")
-    return made
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object)
