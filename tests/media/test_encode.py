@@ -45,6 +45,27 @@ def test_rate_and_count_are_kept(tmp_path: Path, count: int, fps: float | Fracti
     assert facts.fps == pytest.approx(float(fps), rel=1e-6)
 
 
+@pytest.mark.parametrize("fps", [1 / 3600, 0.01, 1.5, 240, 480, 1000])
+def test_extreme_rates_are_kept(tmp_path: Path, fps: float) -> None:
+    write_video(tmp_path / "a.mp4", moving(5), fps)
+
+    facts = probe(tmp_path / "a.mp4")
+
+    assert (facts.frames, facts.fps) == (5, pytest.approx(fps, rel=1e-6))
+
+
+@pytest.mark.parametrize("fps", [1 / 3600, 1, 8, 60, 240, 1000])
+def test_quality_does_not_depend_on_the_rate(tmp_path: Path, fps: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 40, (30, 96, 160, 3)).astype(np.uint8)
+    frames = moving(30, 160, 96) // 2 + noise
+    write_video(tmp_path / "usual.mp4", frames, 24)
+    write_video(tmp_path / "other.mp4", frames, fps)
+
+    usual, other = read_frames(tmp_path / "usual.mp4"), read_frames(tmp_path / "other.mp4")
+
+    assert np.array_equal(usual, other)
+
+
 def test_metadata_reads_back(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", moving(2), 8, metadata={"some_key": "1f2e", "comment": "café ☕"})
 

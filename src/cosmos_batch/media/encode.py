@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import cv2
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
@@ -20,12 +21,15 @@ from cosmos_batch.media.video import Frames
 
 # A fixed number of encoder threads: x264 gives equal bytes for equal input at equal thread counts. This preset at
 # 13 is as near to its input as the default one at 15, in 0.4 to 0.8 of the time and 1.2 to 1.3 times the bytes.
-_QUALITY = {"crf": "13", "preset": "veryfast", "threads": "8"}
+_QUALITY = {"crf": "13", "preset": "veryfast", "threads": "8", "keyint_min": "25"}
 _LOSSLESS = {"crf": "0", "preset": "veryfast", "threads": "4"}
 _STEADY = {"x264-params": "asm=avx2"}
 """With AVX-512, x264's result depends on the memory beside a picture, so that equal input gives other bytes; with
 AVX2 it does not."""
 _AVX512 = (11, 13)  # AVX2, and the base of AVX-512, as OpenCV numbers them (CpuFeatures in cvdef.h)
+_ENCODED_RATE = 25
+"""Frames per second by the encoder's clock, whatever the rate of the file: x264 spends bits by the duration of a
+frame, so that the real rate would change the quality of equal frames (by 16 steps of QP from 1 to 100 fps)."""
 _MP4 = {"movflags": "+faststart+use_metadata_tags"}
 _BT709 = 1  # the number of ITU-R BT.709 in ISO/IEC 23091-2, for matrix, primaries and transfer alike
 
@@ -49,7 +53,7 @@ def write_video(
     first = next(pictures, None)
     if first is None:
         raise MediaError(f"{path}: there is no frame to write")
-    rate = Fraction(fps).limit_denominator(1001)
+    rate = _fraction(fps)
     with replacing(path) as part:
         try:
             with av.open(str(part.absolute()), "w", format="mp4", options=_MP4) as container:
@@ -100,9 +104,22 @@ def _encode(
             frame = frame.reformat(
                 format=stream.pix_fmt, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
             )
-        frame.pts, frame.time_base = index, 1 / rate
-        container.mux(stream.encode(frame))
-    container.mux(stream.encode(None))
+        frame.pts, frame.time_base = index, Fraction(1, _ENCODED_RATE)
+        _mux(container, stream.encode(frame), rate)
+    _mux(container, stream.encode(None), rate)
+
+
+def _mux(container: OutputContainer, packets: Iterable[Packet[VideoStream]], rate: Fraction) -> None:
+    """Write packets, each a frame long at the real rate."""
+    for packet in packets:
+        packet.time_base, packet.duration = 1 / rate, 1
+        container.mux(packet)
+
+
+def _fraction(fps: float | Fraction) -> Fraction:
+    """A rate as a fraction of small numbers, such as 30000/1001; below 1, its interval as one."""
+    rate = Fraction(fps)
+    return rate.limit_denominator(1001) if rate >= 1 else 1 / (1 / rate).limit_denominator(1001)
 
 
 def _has_avx512() -> bool:
@@ -118,6 +135,7 @@ def _stream(container: OutputContainer, first: Frames, rate: Fraction, lossless:
     if _has_avx512():
         stream.options |= _STEADY
     stream.width, stream.height = width, height
+    stream.codec_context.time_base, stream.time_base = Fraction(1, _ENCODED_RATE), 1 / rate
     if lossless:
         stream.pix_fmt = "rgb24"
         return stream
