@@ -24,6 +24,10 @@ class VideoInfo:
     height: int
     frames: int
     fps: float  # the average rate where it varies
+    # Seconds between two frames where they are uneven (`media.spacing`); None: even, or not known
+    shortest_interval: float | None = None
+    usual_interval: float | None = None  # the median
+    longest_interval: float | None = None
 
 
 FileMark = tuple[int, int, int, int]

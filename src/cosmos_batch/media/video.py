@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.info import VideoInfo
+from cosmos_batch.media.spacing import uneven_intervals
 
 Frames = NDArray[np.uint8]
 """Pictures in RGB: [frames, height, width, 3]; a single one is [height, width, 3]."""
@@ -57,9 +58,11 @@ def probe(path: str | Path) -> VideoInfo:
                 f"{path}: it should have {declared} frames, and only {len(times)} are there: "
                 "the file was cut short; copy or encode it again"
             )
-        rate = _rate(stream, times if certain else [pts for pts, _ in decoded])
+        shown = times if certain else [pts for pts, _ in decoded]
+        rate, intervals = _rate(stream, shown), uneven_intervals(shown, stream.time_base)
     width, height = decoded[0][1]
-    return VideoInfo(width=width, height=height, frames=declared if certain else len(decoded), fps=float(rate))
+    frames = declared if certain else len(decoded)
+    return VideoInfo(width, height, frames, float(rate), *(intervals or ()))
 
 
 def frames_of(path: str | Path) -> Iterator[Frames]:
