@@ -204,6 +204,21 @@ def measure_working(folder: Path, step: float, backlog: int) -> dict[str, float]
     }
 
 
+def measure_steps(folder: Path, runs: int = 16, steps: int = 900) -> dict[str, float]:
+    """Measure the processor time of a step of eight runs whose engine takes none itself."""
+    folder = folder / "steps"
+    folder.mkdir()
+    video = folder / "in.mp4"
+    video.write_bytes(b"input")
+    service = ObservedService(folder / "home", 0.0)
+    began = time.process_time()
+    service.ledger.runs.accept([Submission(make_run(f"r{index}", video, steps=steps)) for index in range(runs)])
+    service.finish()
+    seconds = time.process_time() - began
+    service.ledger.close()
+    return {"processor time of dispatching a step of eight runs, ms": 1000 * seconds / len(service.steps)}
+
+
 def _steps_before(service: ObservedService, run_id: str, arrived: float) -> int:
     began = next(change.at for change in service.ledger.queries.history(run_id) if change.state is State.RUNNING)
     return sum(arrived < at < began for at in service.steps)
@@ -221,6 +236,7 @@ def main() -> None:
             lambda: measure_claiming(folder),
             lambda: measure_planning(folder, options.waiting),
         ]
+        measures.append(lambda: measure_steps(folder))
         measures += [partial(measure_working, folder, step, backlog) for step, backlog in BACKLOGS.items()]
         for measure in measures:
             for name, value in measure().items():

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.dispatching import measure_claiming, measure_planning, measure_submitting, measure_working
+from benchmarks.dispatching import (
+    measure_claiming,
+    measure_planning,
+    measure_steps,
+    measure_submitting,
+    measure_working,
+)
 
 
 def test_submissions_are_measured(tmp_path: Path) -> None:
@@ -28,3 +34,9 @@ def test_idle_share_and_delay_of_urgent_runs_are_measured(tmp_path: Path) -> Non
 
     assert 0 <= idle <= 100
     assert delay >= 0
+
+
+def test_processor_time_of_a_step_is_measured(tmp_path: Path) -> None:
+    (milliseconds,) = measure_steps(tmp_path, runs=2, steps=5).values()
+
+    assert milliseconds > 0

@@ -184,7 +184,7 @@ class PaperExecution:
         self.done += [run_id for run_id, left in self.finishing.items() if left < 0]
         self.finishing = {run_id: left for run_id, left in self.finishing.items() if left >= 0}
         for run_id, slot in list(self.running.items()):
-            self.running[run_id] = replace(slot, step=slot.step + 1)
+            self.running[run_id] = slot._replace(step=slot.step + 1)
             if slot.step + 1 == slot.steps:
                 del self.running[run_id]
                 self.finishing[run_id] = self.lag

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cosmos_batch.engines.base import Job, Result
 from cosmos_batch.errors import CosmosBatchError
@@ -56,9 +56,8 @@ class Slot:
 # Snapshot: what execution knows
 
 
-@dataclass(frozen=True, slots=True)
-class SlotView:
-    """A run's place in the running batch."""
+class SlotView(NamedTuple):
+    """A run's place in the running batch: a named tuple, since every step makes one of each slot."""
 
     run: ResolvedRun
     attempt: int
@@ -191,9 +190,8 @@ class LaunchFailed:
     failures: int  # failed attempts so far of the run that has most of them
 
 
-@dataclass(frozen=True, slots=True)
-class Stepped:
-    """A run has gone one denoising step further."""
+class Stepped(NamedTuple):
+    """A run has gone one denoising step further: a named tuple, since every step makes one of each slot."""
 
     slot: Slot
     step: int  # steps done

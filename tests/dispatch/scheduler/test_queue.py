@@ -119,7 +119,7 @@ def test_cancelled_runs_and_runs_with_lost_leases_are_taken_out() -> None:
     queue = MemoryQueue()
     scheduler, execution = started(queue, "a", "b", "c")
     queue.cancel("b")
-    lost = replace(execution.running["c"], lost=True)
+    lost = execution.running["c"]._replace(lost=True)
     step = scheduler.decide(Snapshot((execution.running["a"], execution.running["b"], lost), (), True))
     assert isinstance(step, Step)
     assert step.cancel == ("b", "c")

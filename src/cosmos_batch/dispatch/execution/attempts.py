@@ -192,7 +192,7 @@ class AttemptRecorder:
         self._times.stepped(outcome)
         context.events.stepped(outcome.slot.run_id, outcome.step, outcome.steps)
         context.counters.count("steps")
-        if self._progress.due():
+        if outcome.first and self._progress.due():
             started = context.clock()
             context.ledger.attempts.progress(self._times.progress(self._open), context.settings.lease)
             self._progress.spent(context.clock() - started)

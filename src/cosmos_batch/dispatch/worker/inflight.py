@@ -53,18 +53,25 @@ class InflightMarker:
         self._clock = clock
         self._length = 0
         self._since: float | None = None
+        self._idle = self._text(DISPATCHING, {})
+        self._entered: tuple[Mapping[str, int] | None, bytes] = None, b""  # the latest runs, and their text
         self.busy = 0.0  # seconds spent in the engine
         with folder_errors(path.parent):
             self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        self._write(STARTING, {})
+        self._write(self._text(STARTING, {}))
 
     def ready(self) -> None:
         """Record that the engine is loaded."""
-        self._write(DISPATCHING, {})
+        self._write(self._idle)
 
     def enter(self, running: Mapping[str, int]) -> None:
-        """Record that the engine is called for these runs, each with its steps done."""
-        self._write(ENGINE, running)
+        """Record that the engine is called for these runs, each with its steps done.
+
+        A mapping that was given before must not have changed: a step enters once for each of its events.
+        """
+        if running is not self._entered[0]:
+            self._entered = running, self._text(ENGINE, running)
+        self._write(self._entered[1])
         self._since = self._clock()
 
     def leave(self) -> None:
@@ -72,10 +79,12 @@ class InflightMarker:
         if self._since is not None:
             self.busy += self._clock() - self._since
             self._since = None
-        self._write(DISPATCHING, {})
+        self._write(self._idle)
 
-    def _write(self, phase: str, running: Mapping[str, int]) -> None:
-        text = json.dumps({"worker": self._worker, "phase": phase, "running": running}).encode()
+    def _text(self, phase: str, running: Mapping[str, int]) -> bytes:
+        return json.dumps({"worker": self._worker, "phase": phase, "running": running}).encode()
+
+    def _write(self, text: bytes) -> None:
         self._length = max(self._length, len(text))
         os.pwrite(self._handle, text.ljust(self._length), 0)  # spaces over the earlier text, all in one call
 
