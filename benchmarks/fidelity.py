@@ -22,7 +22,7 @@ from cosmos_batch.cli.load_runs import gather
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.base import Job, Outcome, Result
 from cosmos_batch.engines.inprocess import pocket
-from cosmos_batch.engines.inprocess.engine import TransferEngine, TransferSession
+from cosmos_batch.engines.inprocess.engine import InProcessEngine, InProcessSession
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames, read_frames
@@ -38,7 +38,7 @@ LIMIT = 2
 class BatchMaker:
     """Makes batches of runs, and returns the frames of each run, decoded and compressed."""
 
-    engine: TransferEngine
+    engine: InProcessEngine
     guardrail: RecordingGuardrail
     folder: Path
     made: int = 0
@@ -58,10 +58,10 @@ class BatchMaker:
         return {job.run.id: (frames[job.run.id], read_frames(job.folder / "output.mp4")) for job in jobs}
 
 
-Procedure = Callable[[TransferSession, Sequence[Job]], Iterator[Result]]
+Procedure = Callable[[InProcessSession, Sequence[Job]], Iterator[Result]]
 
 
-def together(session: TransferSession, jobs: Sequence[Job]) -> Iterator[Result]:
+def together(session: InProcessSession, jobs: Sequence[Job]) -> Iterator[Result]:
     """Let all runs join at once."""
     for job in jobs:
         session.join(job)
@@ -69,7 +69,7 @@ def together(session: TransferSession, jobs: Sequence[Job]) -> Iterator[Result]:
         yield from (event for event in session.advance() if isinstance(event, Result))
 
 
-def one_late(session: TransferSession, jobs: Sequence[Job]) -> Iterator[Result]:
+def one_late(session: InProcessSession, jobs: Sequence[Job]) -> Iterator[Result]:
     """Let the first run join when the others have done three steps."""
     for job in jobs[1:]:
         session.join(job)
@@ -78,7 +78,7 @@ def one_late(session: TransferSession, jobs: Sequence[Job]) -> Iterator[Result]:
     yield from together(session, jobs[:1])
 
 
-def one_preempted(session: TransferSession, jobs: Sequence[Job]) -> Iterator[Result]:
+def one_preempted(session: InProcessSession, jobs: Sequence[Job]) -> Iterator[Result]:
     """Checkpoint and remove the first run after four steps, and restore it three steps later."""
     for job in jobs:
         session.join(job)

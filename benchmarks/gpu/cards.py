@@ -16,7 +16,7 @@ import torch
 
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.base import Job, Outcome, Progress, Result
-from cosmos_batch.engines.inprocess.engine import TransferEngine
+from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.model import Model
@@ -149,7 +149,7 @@ class CardTrial:
     device: LimitedDevice = field(default_factory=LimitedDevice)
     attempts: int = 0
 
-    def load(self, options: Options, cards: Sequence[int]) -> tuple[TransferEngine, int] | None:
+    def load(self, options: Options, cards: Sequence[int]) -> tuple[InProcessEngine, int] | None:
         """The engine and the smallest card on which it loads; None: it loads on none."""
         least = PROFILE.offloaded("h100", options.offload).model_bytes
         for card in cards:
@@ -162,7 +162,7 @@ class CardTrial:
                 print(f"does not load on {card} GiB", flush=True)
         return None
 
-    def _engine(self, options: Options) -> TransferEngine:
+    def _engine(self, options: Options) -> InProcessEngine:
         cache = ControlCache(self.folder / "controls")
         compiled = Path.home() / ".cache" / "cosmos-batch" / "compiled"
         return load_engine(
@@ -179,7 +179,7 @@ class CardTrial:
             write_video(path, np.ascontiguousarray(video), 24.0)
         return path
 
-    def attempt(self, engine: TransferEngine, case: VideoCase, card: int) -> VideoCost | None:
+    def attempt(self, engine: InProcessEngine, case: VideoCase, card: int) -> VideoCost | None:
         """Make one video on a card of `card` GiB; None: it ran out of memory."""
         self.attempts += 1
         run = case.run(self.clip(case), f"try-{self.attempts}")
@@ -194,7 +194,7 @@ class CardTrial:
         print(f"{case} on {card} GiB: {outcome}", flush=True)
         return cost
 
-    def _make(self, engine: TransferEngine, run: ResolvedRun, case: VideoCase) -> VideoCost:
+    def _make(self, engine: InProcessEngine, run: ResolvedRun, case: VideoCase) -> VideoCost:
         shape = Shape(case.width, case.height, case.frames)
         launch = Launch(0, case.controls, (Batch((run,), shape, 0.0, 0),), 0.0, "a card's size")
         job = Job(run, self.folder / run.id, self.folder / f"{run.id}.safetensors")

@@ -17,7 +17,7 @@ from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.settings import StopToken
-from cosmos_batch.engines.inprocess.engine import TransferEngine
+from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.options import Options
 from cosmos_batch.engines.registry import cache_folder, profile
@@ -65,7 +65,7 @@ class CommandRunner:
         """`controls`: the folder for control videos that are made from input videos."""
         self.device = device
         self._guardrail = RecordingGuardrail()
-        self._engine: TransferEngine = load_engine(
+        self._engine: InProcessEngine = load_engine(
             str(model),
             TRANSFER_CONTROLS,
             ControlCache(controls),

@@ -32,7 +32,7 @@ from pathlib import Path
 
 from benchmarks.gpu.cards import GIB, PARTS, CardTrial, VideoCase, VideoCost
 from cosmos_batch.controls import TRANSFER_CONTROLS
-from cosmos_batch.engines.inprocess.engine import TransferEngine
+from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.options import Approximation, Options, Part
 
 CARDS = (8, 12, 16, 24, 32)
@@ -136,7 +136,7 @@ class CardSearch:
             elif not self._late(until, f"{words or 'none'}: {case}"):
                 self._row(words, case, *loaded)
 
-    def _row(self, words: str, case: VideoCase, engine: TransferEngine, least: int) -> None:
+    def _row(self, words: str, case: VideoCase, engine: InProcessEngine, least: int) -> None:
         options = options_of(words)
         predicted = (
             max(case.predicted_bytes(options), self.peaks.least(case, options)) if self.trial.device.on_gpu else 0

@@ -16,7 +16,7 @@ from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.worker.inflight import InflightMarker
 from cosmos_batch.dispatch.worker.worker import LoadedEngine, Worker, WorkerPlace, WorkerSettings, WorkerTime
-from cosmos_batch.engines.inprocess.engine import TransferEngine, TransferSession
+from cosmos_batch.engines.inprocess.engine import InProcessEngine, InProcessSession
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
 from cosmos_batch.media.controls.cache import ControlCache
@@ -36,13 +36,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Interrupted:
     """The engine, whose session lets an urgent run arrive after its second step."""
 
-    def __init__(self, engine: TransferEngine, ledger: Ledger, urgent: Run) -> None:
+    def __init__(self, engine: InProcessEngine, ledger: Ledger, urgent: Run) -> None:
         self._engine = engine
         self.traits, self.identity = engine.traits, engine.identity
         self._ledger = ledger
         self._urgent: Run | None = urgent
 
-    def open(self, launch: Launch) -> TransferSession:
+    def open(self, launch: Launch) -> InProcessSession:
         session = self._engine.open(launch)
         advance, steps = session.advance, 0
 

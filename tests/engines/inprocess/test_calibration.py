@@ -12,7 +12,7 @@ import pytest
 from cosmos_batch.cli.commands.calibrate import calibrate_command
 from cosmos_batch.engines.inprocess import calibration
 from cosmos_batch.engines.inprocess.calibration import Probe, calibrate, probes
-from cosmos_batch.engines.inprocess.engine import TransferEngine
+from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.profile_store import keep_profile, kept_profile
@@ -35,7 +35,7 @@ def a_short_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def engine(model: Path, tmp_path: Path) -> TransferEngine:
+def engine(model: Path, tmp_path: Path) -> InProcessEngine:
     return load_engine(str(model), CONTROLS, ControlCache(tmp_path / "controls"), guardrail=NoGuardrail())
 
 
@@ -60,7 +60,7 @@ def test_a_model_of_one_size_without_controls_has_probes_too() -> None:
     assert {(p.runs, p.controls) for p in probes([(48, 32)], 9, controls=0)} == {(1, 0), (2, 0), (4, 0)}
 
 
-def test_every_probe_is_measured_and_fitted(engine: TransferEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_probe_is_measured_and_fitted(engine: InProcessEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     monkeypatch.setattr(calibration.Meter, "_peak", lambda _: 30 << 30)  # as a GPU would say
     found = engine.calibrated(PRIOR, seconds=1e9, write=lambda _frames: None, say=lines.append)
@@ -73,7 +73,7 @@ def test_every_probe_is_measured_and_fitted(engine: TransferEngine, monkeypatch:
     assert found.peak_bytes(0, len(CONTROLS), frame=48 * 32) == max(30 << 30, weights)
 
 
-def test_slow_probe_is_left_out(engine: TransferEngine) -> None:
+def test_slow_probe_is_left_out(engine: InProcessEngine) -> None:
     clock, lines = ticks(), list[str]()
     quick, slow = Probe(48, 32, 9, 1, 1), Probe(48, 32, 9, 40_000_000, 1)
     engine.model.keep_only(CONTROLS)

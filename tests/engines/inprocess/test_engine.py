@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.recording_guardrail import RecordingGuardrail
 from cosmos_batch.engines.base import Event, Outcome, Progress
-from cosmos_batch.engines.inprocess.engine import TransferEngine
+from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.request import RunState
 from cosmos_batch.engines.inprocess.sampling.samples import Conditioning, Passes
@@ -39,7 +39,7 @@ def screening() -> RecordingGuardrail:
 
 
 @pytest.fixture
-def engine(model: Path, tmp_path: Path, screening: RecordingGuardrail) -> TransferEngine:
+def engine(model: Path, tmp_path: Path, screening: RecordingGuardrail) -> InProcessEngine:
     return load_engine(str(model), CONTROLS, ControlCache(tmp_path / "controls"), guardrail=screening)
 
 
@@ -49,7 +49,7 @@ def clip(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def alone(engine: TransferEngine, tmp_path: Path, screening: RecordingGuardrail) -> Callable[[Run], Frames]:
+def alone(engine: InProcessEngine, tmp_path: Path, screening: RecordingGuardrail) -> Callable[[Run], Frames]:
     """Makes a run by itself; its frames as they are before they are compressed."""
 
     def make(run: Run) -> Frames:
@@ -67,7 +67,7 @@ def difference(one: Frames, other: Frames) -> int:
 
 
 def test_a_run_leaves_its_checked_output_and_its_controls(
-    engine: TransferEngine, tmp_path: Path, clip: str
+    engine: InProcessEngine, tmp_path: Path, clip: str
 ) -> None:
     run = make_run("a", clip, {"edge": 0.5, "depth": 0.5, "vis": 0.0})
     session = engine.open(launch_of(run))
@@ -86,14 +86,14 @@ def test_a_run_leaves_its_checked_output_and_its_controls(
     )
 
 
-def test_only_branches_that_the_launch_uses_are_loaded(engine: TransferEngine, clip: str) -> None:
+def test_only_branches_that_the_launch_uses_are_loaded(engine: InProcessEngine, clip: str) -> None:
     engine.open(launch_of(make_run("a", clip, {"edge": 1.0, "depth": 0.0}), make_run("b", clip, {"seg": 1.0})))
     assert engine.loaded == ("edge", "seg")
     engine.open(launch_of(make_run("a", clip, {"vis": 1.0})))
     assert engine.loaded == ("vis",)
 
 
-def test_what_is_recorded_of_steps_stays_as_long_as_its_branches_do(engine: TransferEngine, clip: str) -> None:
+def test_what_is_recorded_of_steps_stays_as_long_as_its_branches_do(engine: InProcessEngine, clip: str) -> None:
     def passes_for(*controls: str) -> Passes:
         engine.open(launch_of(make_run("run", clip, dict.fromkeys(controls, 0.5)))).close()
         return engine.model.network.passes()
@@ -105,7 +105,7 @@ def test_what_is_recorded_of_steps_stays_as_long_as_its_branches_do(engine: Tran
 
 
 def test_a_video_that_the_guardrail_blocks_is_not_written(
-    engine: TransferEngine, tmp_path: Path, clip: str, monkeypatch: pytest.MonkeyPatch
+    engine: InProcessEngine, tmp_path: Path, clip: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine.model.guardrail, "check_video", lambda _frames: None)
     session = engine.open(launch_of(run := make_run("run", clip, {"edge": 1.0})))
@@ -117,7 +117,7 @@ def test_a_video_that_the_guardrail_blocks_is_not_written(
 
 
 def test_a_mixed_batch_gives_each_run_the_video_that_it_gets_alone(
-    engine: TransferEngine,
+    engine: InProcessEngine,
     tmp_path: Path,
     clip: str,
     alone: Callable[[Run], Frames],
@@ -144,7 +144,7 @@ def test_a_mixed_batch_gives_each_run_the_video_that_it_gets_alone(
 
 @pytest.mark.parametrize("stop_after", [1, 3, 4, 7])
 def test_run_resumes_from_its_saved_state_in_a_new_session(
-    engine: TransferEngine,
+    engine: InProcessEngine,
     tmp_path: Path,
     clip: str,
     alone: Callable[[Run], Frames],
@@ -169,7 +169,7 @@ def test_run_resumes_from_its_saved_state_in_a_new_session(
 
 
 def test_chunk_is_decoded_once_when_the_next_one_runs_out_of_memory(
-    engine: TransferEngine,
+    engine: InProcessEngine,
     tmp_path: Path,
     clip: str,
     alone: Callable[[Run], Frames],
@@ -198,7 +198,7 @@ def test_chunk_is_decoded_once_when_the_next_one_runs_out_of_memory(
 
 
 def test_a_state_of_other_work_or_a_damaged_one_is_not_resumed(
-    engine: TransferEngine, tmp_path: Path, clip: str
+    engine: InProcessEngine, tmp_path: Path, clip: str
 ) -> None:
     run = make_run("a", clip, {"edge": 1.0}, seed=6)
     session = engine.open(launch_of(run))
@@ -217,7 +217,7 @@ def test_a_state_of_other_work_or_a_damaged_one_is_not_resumed(
         assert [e.step for e in events if isinstance(e, Progress)] == [1, 2, 3]
 
 
-def test_a_run_that_cannot_start_fails_by_itself(engine: TransferEngine, tmp_path: Path, clip: str) -> None:
+def test_a_run_that_cannot_start_fails_by_itself(engine: InProcessEngine, tmp_path: Path, clip: str) -> None:
     good = make_run("good", clip, {"edge": 1.0})
     bad = make_run("bad", str(tmp_path / "gone.mp4"), {"edge": 1.0})
     session = engine.open(launch_of(good, bad))
@@ -229,7 +229,7 @@ def test_a_run_that_cannot_start_fails_by_itself(engine: TransferEngine, tmp_pat
     assert drive(session)["good"].outcome is Outcome.SUCCEEDED
 
 
-def test_nothing_is_written_for_a_run_that_left(engine: TransferEngine, tmp_path: Path, clip: str) -> None:
+def test_nothing_is_written_for_a_run_that_left(engine: InProcessEngine, tmp_path: Path, clip: str) -> None:
     """Control videos are written while a run is denoised; the dispatcher removes the folder of one that leaves."""
     runs = [make_run(f"run{index}", clip, {"edge": 1.0, "depth": 0.5}) for index in range(3)]
     session = engine.open(launch_of(*runs))
@@ -243,7 +243,7 @@ def test_nothing_is_written_for_a_run_that_left(engine: TransferEngine, tmp_path
 
 
 def test_unwritable_controls_are_reported_before_the_run_succeeds(
-    engine: TransferEngine, tmp_path: Path, clip: str
+    engine: InProcessEngine, tmp_path: Path, clip: str
 ) -> None:
     run = make_run("run", clip, {"edge": 1.0})
     (tmp_path / "run").write_text("in the way")

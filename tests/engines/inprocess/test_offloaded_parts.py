@@ -15,7 +15,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from benchmarks.recording_guardrail import RecordingGuardrail
 from cosmos_batch.engines.base import Outcome
-from cosmos_batch.engines.inprocess.engine import TransferEngine
+from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.gpu.offload import OffloadedModule
 from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
 from cosmos_batch.engines.inprocess.loader import load_engine
@@ -48,7 +48,7 @@ def runs(tmp_path: Path) -> list[Run]:
     ]
 
 
-def loaded(model: Path, folder: Path, guardrail: NoGuardrail, options: Options) -> TransferEngine:
+def loaded(model: Path, folder: Path, guardrail: NoGuardrail, options: Options) -> InProcessEngine:
     cache = ControlCache(folder / "controls")
     return load_engine(str(model), CONTROLS, cache, guardrail=guardrail, options=options)
 

@@ -50,7 +50,7 @@ class _FinishingRun:
     step: int
 
 
-class TransferSession:
+class InProcessSession:
     """A launched in-process engine; see `engines.base.Session`."""
 
     def __init__(self, model: Model, cache: ControlCache, identity: Mapping[str, str]) -> None:
@@ -216,7 +216,7 @@ class TransferSession:
         batch.join(run_id, conditioning, start)
 
 
-class TransferEngine:
+class InProcessEngine:
     """A model in this process, of any family."""
 
     def __init__(self, model: Model, traits: Traits, cache: ControlCache, identity: Mapping[str, str]) -> None:
@@ -266,8 +266,8 @@ class TransferEngine:
             wanted = probes(sizes, settings.chunk_frames, len(model.controls))
             return calibrate(model, prior, wanted, seconds=seconds, write=write, say=say)
 
-    def open(self, launch: Launch) -> TransferSession:
+    def open(self, launch: Launch) -> InProcessSession:
         """Open a session for a launch: load the branches of its controls and free all others."""
         with _memory_errors(self._model):
             self._model.keep_only(launch.controls)
-        return TransferSession(self._model, self._cache, self._identity)
+        return InProcessSession(self._model, self._cache, self._identity)

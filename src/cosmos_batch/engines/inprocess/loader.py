@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from cosmos_batch.engines.inprocess.engine import TransferEngine
+from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.families import family_of
 from cosmos_batch.engines.inprocess.gpu.compiler import keep_compiled
 from cosmos_batch.engines.inprocess.gpu.offload import OffloadedModule
@@ -46,7 +46,7 @@ def load_engine(
     guardrail: Guardrail | None = None,
     compiled: Path | None = None,
     options: Options | None = None,
-) -> TransferEngine:
+) -> InProcessEngine:
     """Load the engine of a model: a folder in the diffusers layout, or a hub id.
 
     Args:
@@ -82,7 +82,7 @@ def load_engine(
         step_caching=Approximation.STEP_CACHING in options.approximations,
     )
     traits = family.traits(folders.settings, loaded.controls)
-    return TransferEngine(loaded, traits, cache, identity(folders, family.name, device, options))
+    return InProcessEngine(loaded, traits, cache, identity(folders, family.name, device, options))
 
 
 def second_device(first: torch.device) -> torch.device:

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.recording_guardrail import RecordingGuardrail
 from cosmos_batch.engines.base import Event, Job, Outcome, Progress
-from cosmos_batch.engines.inprocess.engine import TransferEngine, TransferSession
+from cosmos_batch.engines.inprocess.engine import InProcessEngine, InProcessSession
 from cosmos_batch.engines.inprocess.io import output_writer
 from cosmos_batch.engines.inprocess.io.output_writer import write_output
 from cosmos_batch.engines.inprocess.loader import load_engine
@@ -64,7 +64,7 @@ def screening() -> RecordingGuardrail:
 
 
 @pytest.fixture
-def engine(model: Path, tmp_path: Path, screening: RecordingGuardrail) -> TransferEngine:
+def engine(model: Path, tmp_path: Path, screening: RecordingGuardrail) -> InProcessEngine:
     return load_engine(str(model), ("edge",), ControlCache(tmp_path / "controls"), guardrail=screening)
 
 
@@ -73,7 +73,7 @@ def clip(tmp_path: Path) -> str:
     return write_clip(tmp_path / "clip.mp4", 25)
 
 
-def denoised(engine: TransferEngine, run: Run, folder: Path) -> TransferSession:
+def denoised(engine: InProcessEngine, run: Run, folder: Path) -> InProcessSession:
     """A session that has nothing but the run's files left to write."""
     session = engine.open(launch_of(run))
     session.join(job_of(run, folder))
@@ -84,7 +84,7 @@ def denoised(engine: TransferEngine, run: Run, folder: Path) -> TransferSession:
 
 
 def test_next_run_advances_while_an_output_is_written(
-    engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen, screening: RecordingGuardrail
+    engine: InProcessEngine, tmp_path: Path, clip: str, pen: Pen, screening: RecordingGuardrail
 ) -> None:
     first, second = (make_run(name, clip, {"edge": 1.0}, seed=seed) for seed, name in enumerate(("one", "two")))
     pen.may.clear()
@@ -109,7 +109,7 @@ def test_next_run_advances_while_an_output_is_written(
 
 @pytest.mark.parametrize("frames", [9, 25])  # of one chunk, and of three
 def test_finishing_run_can_be_saved_without_losing_a_step(
-    engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen, screening: RecordingGuardrail, frames: int
+    engine: InProcessEngine, tmp_path: Path, clip: str, pen: Pen, screening: RecordingGuardrail, frames: int
 ) -> None:
     run = make_run("long", clip, {"edge": 0.7}, frames=frames, seed=5)
     pen.may.clear()
@@ -135,7 +135,7 @@ def test_finishing_run_can_be_saved_without_losing_a_step(
 
 @pytest.mark.parametrize("way", ["leave", "close"])
 def test_leaving_waits_for_the_writing_of_the_run(
-    engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen, way: str
+    engine: InProcessEngine, tmp_path: Path, clip: str, pen: Pen, way: str
 ) -> None:
     run = make_run("run", clip, {"edge": 1.0})
     pen.may.clear()
@@ -154,7 +154,7 @@ def test_leaving_waits_for_the_writing_of_the_run(
 
 
 def test_at_most_two_outputs_wait_to_be_written(
-    engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen
+    engine: InProcessEngine, tmp_path: Path, clip: str, pen: Pen
 ) -> None:
     """Four runs end at the same step; the first is not written before it is known who waits."""
     runs = [make_run(f"run{index}", clip, {"edge": 1.0}) for index in range(4)]
@@ -178,7 +178,7 @@ def test_at_most_two_outputs_wait_to_be_written(
     ("error", "cause"), [(MediaError("no such codec"), "no such codec"), (ValueError("odd"), "ValueError: odd")]
 )
 def test_unwritable_output_fails_its_run_alone(
-    engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen, error: Exception, cause: str
+    engine: InProcessEngine, tmp_path: Path, clip: str, pen: Pen, error: Exception, cause: str
 ) -> None:
     bad, good = (make_run(name, clip, {"edge": 1.0}) for name in ("bad", "good"))
     pen.breaks["bad"] = error
@@ -195,7 +195,7 @@ def test_unwritable_output_fails_its_run_alone(
 
 
 def test_full_disk_is_reported_and_the_run_can_still_be_saved(
-    engine: TransferEngine, tmp_path: Path, clip: str, pen: Pen
+    engine: InProcessEngine, tmp_path: Path, clip: str, pen: Pen
 ) -> None:
     run = make_run("run", clip, {"edge": 1.0})
     pen.breaks["run"] = StorageError("the disk is full")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cosmos_batch.engines.base import Outcome
-from cosmos_batch.engines.inprocess.engine import TransferSession
+from cosmos_batch.engines.inprocess.engine import InProcessSession
 from cosmos_batch.engines.inprocess.io import prefetch
 from cosmos_batch.engines.inprocess.io.input_videos import Videos, bytes_held
 from cosmos_batch.engines.inprocess.io.prefetch import VideoPrefetcher
@@ -255,7 +255,7 @@ def test_failed_pre_encoding_affects_no_other_run(tmp_path: Path, clip: str) -> 
     )
 
 
-def have_read(session: TransferSession) -> None:
+def have_read(session: InProcessSession) -> None:
     """Wait until a session has read ahead all that it means to."""
     session._prefetch._thread.submit(lambda: None).result()
 
