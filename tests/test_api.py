@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 import cosmos_batch
 from cosmos_batch import (
@@ -20,7 +24,12 @@ from cosmos_batch import (
     smart_batch_generation,
     to_cosmos_batch_inference_jsonl,
 )
+from cosmos_batch.formats import read_files
+from cosmos_batch.formats.run_like import as_run
 from cosmos_batch.media.info import VideoInfo
+from cosmos_batch.media.video import probe
+from tests.support.clips import clip
+from tests.support.nvidia_world import STANDINS
 from tests.support.runs import MakeRun
 
 
@@ -108,7 +117,7 @@ def test_base_spec_has_every_process_setting(make_run: MakeRun) -> None:
         "guidance": 7.0,
         "sigma_max": 70.0,
         "seed": 42,
-        "fps": 8.0,
+        "fps": 24.0,
         "blur_strength": "medium",
         "canny_threshold": "medium",
         "input_video_path": "/in/a.mp4",
@@ -184,14 +193,128 @@ def test_smart_batches_are_within_the_size_limits_and_share_a_base_spec(make_run
     assert batches[0].base_spec is batches[2].base_spec
 
 
-def test_transfer1_batch_has_one_set_of_weights(make_run: MakeRun) -> None:
-    # Transfer1 gives every video of a tensor batch the first one's weights
-    batches = smart_batch_generation([make_run("edge", weight=w) for w in (0.5, 0.9, 0.5, 0.9, 0.5)])
+def test_scalar_weights_part_the_batches(make_run: MakeRun) -> None:
+    # Transfer1 gives every video of a tensor batch the first one's weights, where they are numbers
+    runs = [make_run("edge", weight=w) for w in (0.5, 0.9, 0.5, 0.9, 0.5)]
+    batches = smart_batch_generation(runs, weights="scalar")
     assert [[line["control_overrides"]["edge"]["control_weight"] for line in b.batch_jsonl] for b in batches] == [
         [0.5, 0.5, 0.5],
         [0.9, 0.9],
     ]
     assert {b.launch for b in batches} == {0}
+    assert [b.weight_maps for b in batches] == [{}, {}]
+    with pytest.raises(PlanError, match=r"weights = 'tensor': it is 'maps' or 'scalar'"):
+        smart_batch_generation(runs, weights="tensor")  # type: ignore[arg-type]
+
+
+def of_different_weights(make_run: MakeRun, video: str = "/in/a.mp4") -> list[Run]:
+    """Six runs with edge of different weights, three with edge and depth, one with all four controls."""
+    names = ["edge"] * 6 + ["edge depth"] * 3 + ["edge depth seg vis"]
+    return [
+        make_run(*controls.split(), weight=0.1 + 0.07 * place, video=video) for place, controls in enumerate(names)
+    ]
+
+
+def test_runs_of_different_weights_share_a_batch_with_weights_as_maps(make_run: MakeRun) -> None:
+    batches = smart_batch_generation(of_different_weights(make_run))
+    assert [(b.signature, b.batch_size) for b in batches] == [
+        (("edge",), 6),
+        (("depth", "edge"), 3),
+        (("depth", "edge", "seg", "vis"), 1),
+    ]
+    for batch in batches[:2]:  # every line has one map, whose weight is its run's
+        for run, line in zip(batch.runs, batch.batch_jsonl, strict=True):
+            assert isinstance(run, Run)
+            given = [each["control_weight"] for each in line["control_overrides"].values()]
+            maps = [weight for weight in given if isinstance(weight, str)]
+            assert [batch.weight_maps[name] for name in maps] == [run.active[0].weight]
+            assert [weight for weight in given if weight not in maps] == [c.weight for c in run.active[1:]]
+    assert batches[2].weight_maps == {}
+    assert [b.batch_size for b in smart_batch_generation(of_different_weights(make_run), weights="scalar")] == [
+        1
+    ] * 10
+
+
+def test_run_with_a_map_of_its_own_shares_a_batch_and_keeps_it(make_run: MakeRun) -> None:
+    own = make_run(controls=(Control(name="edge", weight=1, mask="/in/left.pt"),))
+    (batch,) = smart_batch_generation([own, make_run("edge", weight=0.3)])
+    weights = [line["control_overrides"]["edge"]["control_weight"] for line in batch.batch_jsonl]
+    assert weights[0] == "/in/left.pt"
+    assert [batch.weight_maps[name] for name in weights[1:]] == [0.3]
+
+
+def test_written_batches_are_what_nvidias_loader_takes_and_read_back_as_their_runs(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    video = str(clip(tmp_path / "street.mp4", fps=30))
+    runs = of_different_weights(make_run, video)
+    batches = smart_batch_generation(runs, facts={video: probe(video)})
+    for batch in batches:
+        files = batch.write(tmp_path / "out")
+        assert files.spec.name == f"batch_{batch.number:04d}_spec.json"
+        assert json.loads(files.spec.read_text())["fps"] == 30
+        outputs = tmp_path / "outputs" / files.lines.stem
+        script = STANDINS / "cosmos_transfer1/diffusion/inference/transfer.py"
+        command = [sys.executable, str(script), *files.arguments, "--video_save_folder", str(outputs)]
+        subprocess.run(command, check=True, cwd="/", env={"PYTHONPATH": str(STANDINS)})
+        made = sorted(outputs.glob("video_*/output.mp4"))
+        assert len({path.read_bytes() for path in made}) == batch.batch_size  # a colour for each set of weights
+        reading = read_files([files.spec, files.lines])
+        assert reading.problems == ()
+        given = [as_run(run) for run in batch.runs]
+        assert [_weights(run) for run in reading.runs] == [_weights(run) for run in given]
+        lines = [json.loads(line) for line in files.lines.read_text().splitlines()]
+        assert _used_weights(lines) == [_weights(run) for run in given]
+        assert batch.write(tmp_path / "out") == files  # the same again
+    with pytest.raises(InputError, match=r"batch_0001\.jsonl: holds another batch; name a folder"):
+        smart_batch_generation(runs[6:])[0].write(tmp_path / "out")
+
+
+def _weights(run: Run) -> dict[str, float]:
+    return {control.name: control.weight for control in run.active}
+
+
+def _used_weights(lines: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """The weights with which Transfer1 makes the samples of a tensor batch: of numbers, all the first one's."""
+    found, mapped = [], []
+    for line in lines:
+        given = {name: each["control_weight"] for name, each in line["control_overrides"].items()}
+        maps = {name: torch.load(weight) for name, weight in given.items() if isinstance(weight, str)}
+        assert all(each.ndim in (2, 3) and each.unique().numel() == 1 for each in maps.values())
+        found.append(given | {name: each.flatten()[0].item() for name, each in maps.items()})
+        mapped.append(bool(maps))
+    assert len(set(mapped)) == 1  # numbers and maps cannot be concatenated
+    return found if mapped[0] else found[:1] * len(found)
+
+
+def test_only_batches_for_transfer1_are_written(make_run: MakeRun, tmp_path: Path) -> None:
+    (batch,) = smart_batch_generation([make_run("edge")], "transfer")
+    with pytest.raises(PlanError, match="for engine 'transfer'; only Transfer1 reads such files"):
+        batch.write(tmp_path)
+
+
+def test_open_frame_rate_is_that_of_the_input(make_run: MakeRun) -> None:
+    facts = {"/in/a.mp4": VideoInfo(1280, 720, 121, 29.97), "/in/b.mp4": VideoInfo(1280, 720, 121, 50)}
+    runs = [
+        make_run("edge"),
+        make_run("edge", video="/in/b.mp4"),
+        make_run("edge", fps=50),
+        make_run("edge", fps="input"),
+    ]
+    batches = smart_batch_generation(runs, facts=facts)
+    assert [(b.base_spec["fps"], [run.id for run in b.runs]) for b in batches] == [
+        (29.97, ["r1", "r4"]),
+        (50, ["r2", "r3"]),
+    ]
+    assert smart_batch_generation(runs[:2])[0].base_spec["fps"] == 24  # nothing is known of the inputs
+    assert list(group_runs_for_batching([runs[0], make_run("edge", fps=24)])) == [("edge",)]
+
+
+@pytest.mark.parametrize("engine", ["transfer25", "cosmos3", "transfer1"])
+def test_engines_that_take_the_rate_of_the_input_have_batches_without_facts(
+    make_run: MakeRun, engine: str
+) -> None:
+    assert smart_batch_generation([make_run("edge", weight=1)], engine)[0].batch_size == 1
 
 
 def test_transfer1_batch_has_one_video_size_and_length(make_run: MakeRun) -> None:

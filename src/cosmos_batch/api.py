@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
-from cosmos_batch.engines.nvidia.transfer1.spec import base_spec, shared_settings, to_cosmos_batch_inference_jsonl
-from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1
+from cosmos_batch.engines.nvidia.transfer1.order import mixes_weights
+from cosmos_batch.engines.nvidia.transfer1.spec import (
+    base_spec,
+    shared_settings,
+    to_cosmos_batch_inference_jsonl,
+    with_rate,
+)
+from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1, TRANSFER1_WITH_MAPS
+from cosmos_batch.engines.nvidia.transfer1.weight_maps import control_to_map, map_name
 from cosmos_batch.engines.registry import traits_of
+from cosmos_batch.errors import PlanError
 from cosmos_batch.formats.run_like import RunLike, as_run, as_runs
 from cosmos_batch.planning.batch_keys import distinguishing_values, key_of, resolved_defaults
 from cosmos_batch.planning.batch_size import limit
@@ -18,6 +27,11 @@ from cosmos_batch.planning.planner import draft_plan
 from cosmos_batch.planning.traits import Traits, VideoInfo
 from cosmos_batch.run import Run, Signature
 
+if TYPE_CHECKING:
+    from cosmos_batch.engines.nvidia.transfer1.batch_files import BatchFiles
+
+WeightForm = Literal["maps", "scalar"]
+"""How weights are given that differ within a batch: as maps, or not at all, so that they part the batches."""
 Given = TypeVar("Given", bound=RunLike)
 _NO_FACTS: Mapping[str, VideoInfo] = {}
 
@@ -50,6 +64,9 @@ class SmartBatch:
     control_count: int
     signature: Signature  # the controls that some run of the batch uses
     launch: int  # index of the launch; one process executes the batches of a launch, in order
+    number: int  # 1-based place among all batches; in the names of its files
+    engine: str  # name of the engine that the batch is for
+    weight_maps: dict[str, float]  # weight of each map that a line names in place of a number; `write` makes them
 
     def __getitem__(self, name: str) -> Any:
         """Return a field by its name. Raises KeyError where there is no such field."""
@@ -64,6 +81,19 @@ class SmartBatch:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
+
+    def write(self, folder: str | Path) -> BatchFiles:
+        """Write base spec, lines and weight maps for NVIDIA's Transfer1 script: `batch_0001_spec.json` and so on.
+
+        The paths in the files are absolute. Raises PlanError for a batch of another engine, InputError where the
+        folder holds another batch of this number, and StorageError if something cannot be written.
+        """
+        if self.engine != TRANSFER1.name:
+            raise PlanError(f"the batch is for engine {self.engine!r}; only Transfer1 reads such files")
+        from cosmos_batch.engines.nvidia.transfer1.batch_files import write_batch
+
+        name = f"batch_{self.number:04d}"
+        return write_batch(Path(folder), name, self.base_spec, self.batch_jsonl, self.weight_maps)
 
 
 def get_control_signature(run: RunLike) -> Signature:
@@ -85,7 +115,7 @@ def group_runs_for_batching(
     key = key_of(traits.launch_keys, resolved_defaults(traits))
     groups: dict[tuple[Any, ...], list[tuple[Run, Given]]] = {}
     for given in runs:
-        run = as_run(given)
+        run = with_rate(as_run(given), traits)
         groups.setdefault(key(run, None), []).append((run, given))
     distinct = distinguishing_values(traits.launch_keys, groups)
     signatures = {name: _union(run for run, _ in members) for name, members in groups.items()}
@@ -118,38 +148,76 @@ def determine_batch_size(
 
 
 def smart_batch_generation(
-    runs: Sequence[RunLike], engine: str | Traits = "transfer1", *, facts: Mapping[str, VideoInfo] = _NO_FACTS
+    runs: Sequence[RunLike],
+    engine: str | Traits = "transfer1",
+    *,
+    facts: Mapping[str, VideoInfo] = _NO_FACTS,
+    weights: WeightForm = "maps",
 ) -> list[SmartBatch]:
     """Divide the runs into batches of at most `determine_batch_size`, with the contents of their files.
 
-    Urgent runs are first, then the simplest control sets. For Transfer1, weights and video sizes are equal within
-    a batch, since it gives every video of a tensor batch the weights of the first; `facts` holds what is known of
-    each video, by path, and videos without an entry count as equal. For an engine that takes mixed settings, the
-    base spec holds those that are equal in all runs of the launch. Raises InputError for a dict that is no run,
-    and PlanError for an unknown engine or runs that the engine cannot execute.
+    Urgent runs are first, then the simplest control sets. Transfer1 gives every video of a tensor batch the
+    first one's weights where they are numbers, and its own where they are maps. So where the runs of a batch
+    differ in weights, each line names one weight as a map, which `SmartBatch.write` makes; with `weights="scalar"`
+    such runs are in different batches. Video sizes are equal within a Transfer1 batch: `facts` holds what is known
+    of each video, by path, and videos without an entry count as equal. A run that names no frame rate has that of
+    its input, or 24 where nothing is known of it. For an engine that takes mixed settings, the base spec holds
+    those that are equal in all runs of the launch. Raises InputError for a dict that is no run, and PlanError for
+    an unknown engine, another word for `weights`, or runs that the engine cannot execute.
     """
-    traits = _script_traits(engine)
-    valid = as_runs(runs)
+    traits = _weighted_traits(engine, weights)
+    valid = [with_rate(run, traits, facts) for run in as_runs(runs)]
     found: list[SmartBatch] = []
     for index, launch in enumerate(draft_plan(valid, traits, _UNMEASURED, facts=facts)):
         batches = [places_of(batch) for batch in launch.batches]
         members = [valid[place] for batch in batches for place in batch]
         spec = base_spec(members, shared_settings(members, traits))
-        found += [_smart_batch(batch, index, spec, valid, runs) for batch in batches]
+        for batch in batches:
+            given = tuple(runs[place] for place in batch)
+            taken = [valid[place] for place in batch]
+            found.append(_smart_batch(given, taken, index, len(found) + 1, spec, traits))
     return found
 
 
+def _weighted_traits(engine: str | Traits, weights: WeightForm) -> Traits:
+    """The engine's traits, with or without batches that mix weights as maps."""
+    if weights not in get_args(WeightForm):
+        raise PlanError(f"weights = {weights!r}: it is 'maps' or 'scalar'")
+    traits = TRANSFER1_WITH_MAPS if engine == TRANSFER1.name else traits_of(engine)
+    return traits if weights == "maps" else replace(traits, batch_keys_with_maps=None)
+
+
 def _smart_batch(
-    places: Sequence[int], launch: int, spec: dict[str, Any], valid: Sequence[Run], given: Sequence[RunLike]
+    given: tuple[RunLike, ...],
+    members: Sequence[Run],
+    launch: int,
+    number: int,
+    spec: dict[str, Any],
+    traits: Traits,
 ) -> SmartBatch:
-    members = [valid[place] for place in places]
-    signature = _union(members)
+    signature, lines = _union(members), to_cosmos_batch_inference_jsonl(members)
+    mapped = traits.batch_keys_with_maps is not None and mixes_weights(members)
     return SmartBatch(
-        runs=tuple(given[place] for place in places),
+        runs=given,
         base_spec=spec,
-        batch_jsonl=to_cosmos_batch_inference_jsonl(members),
+        batch_jsonl=lines,
         batch_size=len(members),
         control_count=len(signature),
         signature=signature,
         launch=launch,
+        number=number,
+        engine=traits.name,
+        weight_maps=_name_maps(members, lines) if mapped else {},
     )
+
+
+def _name_maps(runs: Sequence[Run], lines: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Name a map in place of one weight of each line whose run has no map; returns the weight of each map."""
+    maps: dict[str, float] = {}
+    for run, line in zip(runs, lines, strict=True):
+        control = control_to_map(run)
+        if control is not None:
+            name = map_name(control.weight)
+            maps[name] = control.weight
+            line["control_overrides"][control.name]["control_weight"] = name
+    return maps

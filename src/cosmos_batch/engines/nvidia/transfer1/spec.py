@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
+
+from pydantic import ValidationError
 
 from cosmos_batch.controls import PRESETS, UPSCALE_WEIGHT
 from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1
 from cosmos_batch.errors import PlanError
 from cosmos_batch.formats.run_like import RunLike, as_run, as_runs
 from cosmos_batch.planning.batch_keys import preset, resolved_defaults, setting
-from cosmos_batch.planning.traits import Traits
+from cosmos_batch.planning.resolve import UNKNOWN_FPS, leading_facts
+from cosmos_batch.planning.traits import Traits, VideoInfo
 from cosmos_batch.run import Control, Run
 
 PROCESS_SETTINGS = ("negative_prompt", "num_steps", "guidance", "sigma_max", "seed", "fps")
 """The sampling settings that hold for a whole Transfer1 process."""
+
+_NO_FACTS: Mapping[str, VideoInfo] = {}
 
 
 def create_minimal_base_spec(runs: Sequence[RunLike]) -> dict[str, Any]:
     """The base spec of a Transfer1 launch: every setting that holds for the process, and only controls in use.
 
     Controls have weight 0, since every line of the batch file overrides them. `input_video_path` is the first
-    run's: Transfer1 requires one and does not open it in batch mode. Raises PlanError if there are no runs, or
-    if they differ in a setting of the process, naming the setting and both values.
+    run's: Transfer1 requires one and does not open it in batch mode. A run that names no frame rate gets 24, the
+    script's own default, since nothing is known of its input here. Raises PlanError if there are no runs, for a
+    frame rate that is no number, or if runs differ in a setting of the process, naming it and both values.
     """
-    checked = as_runs(runs)
+    checked = [with_rate(run, TRANSFER1) for run in as_runs(runs)]
     if not checked:
         raise PlanError("a base spec needs at least one run")
     each = [process_settings(run, TRANSFER1) for run in checked]
@@ -35,16 +43,29 @@ def create_minimal_base_spec(runs: Sequence[RunLike]) -> dict[str, Any]:
                     f"{name} must be equal in a Transfer1 launch: "
                     f"{each[0][name]!r} in run {checked[0].id}, {value!r} in run {run.id}"
                 )
+    if each[0]["fps"] == "input":
+        raise PlanError("fps = 'input': a base spec needs a number")
     return base_spec(checked, each[0])
 
 
-def base_spec(runs: Sequence[Run], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A base spec with these settings and the controls that some run uses.
+def with_rate(run: Run, traits: Traits, facts: Mapping[str, VideoInfo] = _NO_FACTS) -> Run:
+    """The run with the frame rate of its input as a number, where it asks for that or leaves the rate open.
 
-    Raises PlanError for a frame rate that is no number.
+    Only for an engine that needs one rate in a launch; of an unknown input an open rate becomes `UNKNOWN_FPS`.
     """
-    if settings.get("fps") == "input":
-        raise PlanError("fps = 'input': a base spec needs a number")
+    asked = run.sampling.fps
+    if "fps" not in traits.launch_keys or traits.defaults.fps != "input" or asked not in (None, "input"):
+        return run
+    lead = leading_facts(run, facts)
+    if lead is None and asked == "input":
+        return run
+    with suppress(ValidationError):  # a rate that no run may have; planning says so
+        return replace(run, sampling=replace(run.sampling, fps=lead.fps if lead else UNKNOWN_FPS))
+    return run
+
+
+def base_spec(runs: Sequence[Run], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A base spec with these settings and the controls that some run uses."""
     names = sorted({control.name for run in runs for control in _active(run)})
     videos = [path for run in runs for path in (run.video, *(c.video for c in run.active)) if path is not None]
     spec: dict[str, Any] = {**settings, "input_video_path": videos[0] if videos else ""}
@@ -61,8 +82,7 @@ def process_settings(run: Run, traits: Traits) -> dict[str, Any]:
 def shared_settings(runs: Sequence[Run], traits: Traits) -> dict[str, Any]:
     """The settings of a base spec that are equal for all runs, and that mean the same for every input."""
     each = [process_settings(run, traits) for run in runs]
-    if traits.ragged:
-        each = [{name: value for name, value in one.items() if value != "input"} for one in each]
+    each = [{name: value for name, value in one.items() if value != "input"} for one in each]
     return {name: value for name, value in each[0].items() if all(other.get(name) == value for other in each)}
 
 

@@ -8,7 +8,7 @@ from cosmos_batch.controls import CONTROLS, PRESETS, Derivation
 from cosmos_batch.engines.resolutions import PATCH, TRANSFER1_BUCKETS, Size, chunker, frames_of, nearest
 from cosmos_batch.errors import Problem
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
-from cosmos_batch.run import Control, Run
+from cosmos_batch.run import Control, Run, Sampling
 
 _CHUNK_FRAMES = 121
 _SEEDS = 2**32  # numpy's seeds are below this; chunk k is seeded with seed + k
@@ -101,6 +101,7 @@ TRANSFER1 = Traits(
     shape=_shape,
     tokens=_tokens,
     chunks=chunker(_CHUNK_FRAMES, 1),
+    defaults=Sampling(fps="input"),
     job_types=frozenset({"inference", "upscale"}),
     objections=_objections,
 )
@@ -120,10 +121,12 @@ def upscaled(size: Size) -> Size:
     return width * 3 - across[0], height * 3 - across[1]
 
 
+TRANSFER1_WITH_MAPS = replace(TRANSFER1, batch_keys_with_maps=("input", "shape"))
+"""Transfer1 with weights as maps where the runs of a tensor batch differ in their weights."""
+
 TRANSFER1_DRIVEN = replace(
-    TRANSFER1,
+    TRANSFER1_WITH_MAPS,
     launch_keys=tuple(key for key in TRANSFER1.launch_keys if key not in PRESETS),
-    batch_keys_with_maps=("input", "shape"),
     frame_size=lambda facts: nearest(TRANSFER1_BUCKETS, facts),
     output=_output,
 )

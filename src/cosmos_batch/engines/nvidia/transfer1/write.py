@@ -20,11 +20,10 @@ from cosmos_batch.engines.nvidia.launch_files import (
 from cosmos_batch.engines.nvidia.transfer1.order import mixes_weights, spread_prompts
 from cosmos_batch.engines.nvidia.transfer1.spec import create_minimal_base_spec, to_cosmos_batch_inference_jsonl
 from cosmos_batch.engines.nvidia.transfer1.traits import upscaled
-from cosmos_batch.engines.nvidia.transfer1.weight_maps import write_constant_map
+from cosmos_batch.engines.nvidia.transfer1.weight_maps import control_to_map, write_constant_map
 from cosmos_batch.errors import PlanError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.info import VideoInfo
-from cosmos_batch.planning.batch_keys import is_map
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.run import Control, ResolvedRun
 
@@ -105,14 +104,22 @@ def _spelled_out(run: ResolvedRun, control: Control, target: LaunchFolder, cache
 
 
 def _spec(runs: Sequence[ResolvedRun], target: LaunchFolder) -> dict[str, Any]:
-    """The base spec. Its controls have the weight "0" as text: beside a map, the number 0 would be read as 1."""
     spec = create_minimal_base_spec(runs)
+    return written_spec(spec, target.input(spec["input_video_path"]))
+
+
+def written_spec(spec: Mapping[str, Any], input_video: str) -> dict[str, Any]:
+    """A base spec as it is written: every switch of the script, whole numbers as such, weights of "0" as text.
+
+    Beside a map, the script would read the number 0 as 1.
+    """
+    written: dict[str, Any] = {**_FIXED}
     for name, value in spec.items():
         if isinstance(value, dict):
-            spec[name] = {"control_weight": "0"}
-        elif isinstance(value, float):
-            spec[name] = number(value)
-    return {**_FIXED, **spec, "input_video_path": target.input(spec["input_video_path"])}
+            written[name] = {"control_weight": "0"}
+        else:
+            written[name] = number(value) if isinstance(value, float) else value
+    return written | {"input_video_path": input_video}
 
 
 def _lines(batches: Sequence[Batch], runs: Sequence[ResolvedRun], target: LaunchFolder) -> list[dict[str, Any]]:
@@ -132,11 +139,12 @@ def _lines(batches: Sequence[Batch], runs: Sequence[ResolvedRun], target: Launch
 
 def _map_one_weight(run: ResolvedRun, overrides: Mapping[str, dict[str, Any]], target: LaunchFolder) -> None:
     """Write one weight of a run as a map, unless it has one: the script then reads all of its weights as maps."""
-    if any(is_map(control) for control in run.active):
+    control = control_to_map(run)
+    if control is None:
         return
-    override = next(iter(overrides.values()))
     make_folder(target.folder / "inputs")
-    override["control_weight"] = str(write_constant_map(target.folder / "inputs", override["control_weight"]))
+    written = write_constant_map(target.folder / "inputs", control.weight)
+    overrides[control.name]["control_weight"] = str(written)
 
 
 def _stage_files(override: dict[str, Any], target: LaunchFolder) -> None:
