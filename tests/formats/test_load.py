@@ -253,3 +253,25 @@ def test_bad_line_is_found_in_short_and_long_files(write: Write, lines: int) -> 
 
     assert len(reading.runs) == lines - 1
     assert lines_and_fields(reading.problems) == [(lines, "")]
+
+
+@pytest.mark.parametrize(
+    ("record", "video", "control_video"),
+    [
+        (minimal(), "inputs.video", "inputs.vis"),
+        ({"name": "a", "prompt": "x", "video_path": "street.mp4", "vis": {}}, "video_path", "vis.control_path"),
+        (
+            {"name": "a", "prompt": "x", "vision_path": "street.mp4", "blur": {}},
+            "vision_path",
+            "blur.control_path",  # its name of vis
+        ),
+        ({"prompt": "x", "input_video_path": "street.mp4", "vis": {}}, "input_video_path", "vis.input_control"),
+    ],
+)
+def test_field_names_are_those_of_the_format(
+    write: Write, record: dict[str, Any], video: str, control_video: str
+) -> None:
+    loaded = read_files([write("runs.json", record)])
+
+    names = loaded.field_names_of(loaded.runs[0])
+    assert (names.video, names.video_of("vis")) == (video, control_video)

@@ -16,30 +16,38 @@ from cosmos_batch.formats.nvidia.transfer1 import BaseSpec
 from cosmos_batch.formats.problems import Location, printable
 from cosmos_batch.formats.records import FastReader, ParsedRecord, Record, RecordFile
 from cosmos_batch.formats.run_builder import SourceFile, ValuePool, stem_of
+from cosmos_batch.formats.validate import FieldNames
 from cosmos_batch.run import Run
 
 Reader = Callable[[Record, SourceFile], Run | list[Problem]]
 
-_ID_FIELDS = {
-    Format.NATIVE: "id",
-    Format.TRANSFER25: "name",
-    Format.COSMOS3: "name",
-    Format.SPEC: "",
-    Format.SAMPLES: "",
+_FIELD_NAMES: Mapping[Format, FieldNames] = {
+    Format.NATIVE: native.NAMES,
+    Format.TRANSFER25: transfer25.NAMES,
+    Format.COSMOS3: cosmos3.NAMES,
+    Format.SPEC: transfer1.SPEC_NAMES,
+    Format.SAMPLES: transfer1.SAMPLE_NAMES,
 }
+_WITHOUT_ID = (Format.SPEC, Format.SAMPLES)  # runs of these formats are named after their file
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedRuns:
-    """The valid runs of files, in the order of the files, and every problem."""
+    """The valid runs of files, in the order of the files, with every problem and warning."""
 
     runs: tuple[Run, ...]
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]  # about records that give their runs all the same
     _locations: Mapping[str, Location]  # by casefolded id
+    _formats: Mapping[str, Format]  # by name of the file
 
     def location_of(self, run: Run) -> Location:
         """The location of a run, for problems that are found later."""
         return self._locations[run.id.casefold()]
+
+    def field_names_of(self, run: Run) -> FieldNames:
+        """The field names of the format that a run was written in."""
+        return _FIELD_NAMES[self._formats[self.location_of(run).file]]
 
 
 def read_files(paths: Sequence[Path | str], *, check_inputs: bool = True) -> LoadedRuns:
@@ -50,7 +58,13 @@ def read_files(paths: Sequence[Path | str], *, check_inputs: bool = True) -> Loa
     """
     session = _Loader({} if check_inputs else None)
     session.read([Path(path) for path in paths])
-    return LoadedRuns(tuple(session.runs), tuple(session.problems), session.locations)
+    return LoadedRuns(
+        tuple(session.runs),
+        tuple(session.problems),
+        tuple(session.warnings),
+        session.locations,
+        session.formats,
+    )
 
 
 def run_from_dict(record: Mapping[str, object], *, base: Path | None = None, check_inputs: bool = False) -> Run:
@@ -93,9 +107,11 @@ class _Loader:
     def __init__(self, faults: FileFaults | None) -> None:
         self.runs: list[Run] = []
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
         self._faults = faults
         self._pool = ValuePool()
         self.locations: dict[str, Location] = {}  # of every run, by casefolded id
+        self.formats: dict[str, Format] = {}  # of every file, by its name in locations
         self._bases: dict[Path, BaseSpec | None] = {}
 
     def read(self, paths: Sequence[Path]) -> None:
@@ -178,6 +194,7 @@ class _Loader:
         return self._bases[path]
 
     def _collect(self, file: _OpenedFile, reader: Reader, fast_reader: FastReader | None = None) -> None:
+        self.formats[file.records.display_name] = file.format or Format.NATIVE
         items: Iterable[Record | Problem | ParsedRecord] = file.head
         if len(file.head) == SAMPLE_SIZE:  # there may be more records
             items = file.records.records_or_runs(fast_reader) if fast_reader else file.records.records()
@@ -190,6 +207,7 @@ class _Loader:
                 self._add(made, item.location, file.format)
             else:
                 self.problems += made
+        self.warnings += file.source.warnings
 
     def _add(self, run: Run, location: Location, format_: Format | None) -> None:
         first = self.locations.setdefault(run.id.casefold(), location)
@@ -197,7 +215,7 @@ class _Loader:
             self.runs.append(run)
             return
         remedy = "give each run an id of its own, not by case alone; a run without one is named after its file"
-        field = _ID_FIELDS.get(format_ or Format.NATIVE, "")
+        field = "" if format_ in _WITHOUT_ID else _FIELD_NAMES[format_ or Format.NATIVE].id
         self.problems.append(location.problem(field, f"is already the id of {first}", remedy, run.id))
 
 

@@ -32,7 +32,7 @@ from cosmos_batch.run import (
     Weight,
 )
 
-_NAMES = FieldNames(video="inputs.video", weights=("execution_config.weights",), control_video="inputs.{}")
+NAMES = FieldNames(video="inputs.video", weights=("execution_config.weights",), control_video="inputs.{}")
 
 
 def _priority(value: object) -> object:
@@ -105,7 +105,7 @@ def _build(
 ) -> Run | list[Problem]:
     config = model.execution_config or _NO_CONFIG
     problems += _contradictions(model, config, location)
-    return source.build(_draft(model, config, number, source), location, _NAMES, problems)
+    return source.build(_draft(model, config, number, source), location, NAMES, problems)
 
 
 def _draft(model: _Record, config: _Config, number: int | None, source: SourceFile) -> RunDraft:

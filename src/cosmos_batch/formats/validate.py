@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -26,6 +27,16 @@ class FieldNames(NamedTuple):
     weights: tuple[str, ...]  # the fields that hold weights
     control_video: str  # "{}" stands for the control
     id: str = "id"
+    control_mask: str = ""  # "{}" stands for the control; "": the format has no masks
+    renamed: Mapping[str, str] = MappingProxyType({})  # controls that have another name in the format
+
+    def video_of(self, control: str) -> str:
+        """The field of a control's video."""
+        return self.control_video.format(self.renamed.get(control, control))
+
+    def mask_of(self, control: str) -> str:
+        """The field of a control's mask."""
+        return self.control_mask.format(self.renamed.get(control, control))
 
 
 class RuleViolation(NamedTuple):
@@ -92,13 +103,13 @@ def _missing_videos(names: FieldNames, needing: Sequence[str], video: str | None
     """Controls without a control video, and without an input video from which it could be made."""
     for name in needing:
         if name not in _MADE:
-            field = names.control_video.format(name)
+            field = names.video_of(name)
             remedy = f"give a control video: {name} is not made from the input video"
             yield RuleViolation(field, "is missing", remedy, (field,))
     makeable = [name for name in needing if name in _MADE]
     if makeable and video is None:
         remedy = f"give the input video, which {' and '.join(makeable)} is to be made from"
-        own = tuple(names.control_video.format(name) for name in makeable)
+        own = tuple(names.video_of(name) for name in makeable)
         yield RuleViolation(names.video, "is missing", remedy, (names.video, *own))
 
 

@@ -23,7 +23,13 @@ from cosmos_batch.run import Control, FrameCount, Prompt, Run, RunId, Seed, Step
 _HINTS: Mapping[str, ControlName] = {
     control.cosmos3: control.name for control in CONTROLS.values() if control.cosmos3
 }
-_NAMES = FieldNames(video="vision_path", weights=tuple(_HINTS), control_video="{}.control_path", id="name")
+NAMES = FieldNames(
+    video="vision_path",
+    weights=tuple(_HINTS),
+    control_video="{}.control_path",
+    id="name",
+    renamed={control: hint for hint, control in _HINTS.items()},
+)
 
 SHIFT = 10.0
 """The sampler's shift of every transfer: `_TRANSFER_DEFAULTS` and defaults/video2video of cosmos-framework."""
@@ -131,7 +137,7 @@ def read(record: Record, source: SourceFile) -> Run | list[Problem]:
             sample.negative_prompt,
         ),
     )
-    return source.build(draft, record.location, _NAMES, problems)
+    return source.build(draft, record.location, NAMES, problems)
 
 
 def _name_for(record: Record, source: SourceFile) -> str:

@@ -28,10 +28,10 @@ from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile
 from cosmos_batch.formats.validate import FieldNames, validate
 from cosmos_batch.run import Control, Run, Sampling, Strength
 
-_SPEC_NAMES = FieldNames(
+SPEC_NAMES = FieldNames(
     video="input_video_path", weights=BRANCHES, control_video="{}.input_control", id="the file's name"
 )
-_SAMPLE_NAMES = FieldNames(
+SAMPLE_NAMES = FieldNames(
     video="visual_input",
     weights=("control_overrides",),
     control_video="control_overrides.{}.input_control",
@@ -62,7 +62,7 @@ def read_spec(record: Record, source: SourceFile) -> Run | list[Problem]:
     inputs = _inputs(base, branches, spec.prompt, ("input_video_path", spec.input_video_path), source)
     sampling = _sampling(spec, source)
     draft = RunDraft(id=source.id_for(record.number), prompt=spec.prompt, inputs=inputs, sampling=sampling)
-    return source.build(draft, record.location, _SPEC_NAMES, problems)
+    return source.build(draft, record.location, SPEC_NAMES, problems)
 
 
 def read_base(record: Record, source: SourceFile) -> BaseSpec | list[Problem]:
@@ -81,7 +81,7 @@ def read_sample(record: Record, source: SourceFile, base: BaseSpec) -> Run | lis
     inputs = _inputs(base, branches, sample.prompt, ("visual_input", sample.visual_input), source)
     sampling = _sampling(base.spec, source)
     draft = RunDraft(id=source.id_for(record.number), prompt=sample.prompt, inputs=inputs, sampling=sampling)
-    return source.build(draft, record.location, _SAMPLE_NAMES, problems + faults)
+    return source.build(draft, record.location, SAMPLE_NAMES, problems + faults)
 
 
 class _RunControl(NamedTuple):

@@ -20,7 +20,13 @@ from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile
 from cosmos_batch.formats.validate import FieldNames, validate
 from cosmos_batch.run import Control, FrameCount, Prompt, Run, RunId, Seed, Steps, Strength, Weight
 
-_NAMES = FieldNames(video="video_path", weights=TRANSFER_CONTROLS, control_video="{}.control_path", id="name")
+NAMES = FieldNames(
+    video="video_path",
+    weights=TRANSFER_CONTROLS,
+    control_video="{}.control_path",
+    id="name",
+    control_mask="{}.mask_path",
+)
 
 _GUIDED = "remove it: guided generation is not supported"
 _CONTEXT = "remove it: the multi-control model takes no context image"
@@ -85,7 +91,7 @@ def read(record: Record, source: SourceFile) -> Run | list[Problem]:
     problems += _contradictions(sample, record.location)
     prompt, faults = prompt_of(sample.prompt, sample.prompt_path, record.location, source)
     problems += faults
-    return source.build(_draft(sample, prompt, record, source), record.location, _NAMES, problems)
+    return source.build(_draft(sample, prompt, record, source), record.location, NAMES, problems)
 
 
 def _draft(sample: _Sample, prompt: str | None, record: Record, source: SourceFile) -> RunDraft:
