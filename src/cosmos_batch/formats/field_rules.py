@@ -83,9 +83,14 @@ def _described(node: Node) -> str:
 def _range(node: Node) -> str:
     low, above = node.get("minimum"), node.get("exclusiveMinimum")
     high, below = node.get("maximum"), node.get("exclusiveMaximum")
-    starts = f"from {low}" if low is not None else f"above {above}" if above is not None else ""
-    ends = f"to {high}" if high is not None else f"below {below}" if below is not None else ""
+    starts = f"from {_plain(low)}" if low is not None else f"above {_plain(above)}" if above is not None else ""
+    ends = f"to {_plain(high)}" if high is not None else f"below {_plain(below)}" if below is not None else ""
     return "".join(f" {bound}" for bound in (starts, ends) if bound)
+
+
+def _plain(bound: float | int) -> str:
+    """A bound without a needless fraction."""
+    return f"{bound:g}" if isinstance(bound, float) else str(bound)
 
 
 def _length(node: Node) -> str:

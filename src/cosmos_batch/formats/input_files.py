@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cosmos_batch.errors import Problem
+from cosmos_batch.formats.picture_folders import numbered_pictures
 from cosmos_batch.formats.problems import Location, printable
 
 FileFaults = dict[str, str | None]
@@ -17,6 +18,7 @@ FileFaults = dict[str, str | None]
 
 
 _REDUNDANT = re.compile(r"//|/\.(?:/|$)|/$")  # parts that a Path drops
+_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _PROMPT_BYTES = 100_000  # of a prompt's file; a prompt has at most as many characters
 
 
@@ -51,12 +53,14 @@ class PathResolver:
         if path not in self.faults:
             self.faults[path] = _fault(path)
         fault = self.faults[path]
+        if fault and _ADDRESS.match(text):
+            fault = "is an address, and only files are read"
         return location.problem(name, fault, self._remedy(text), text) if fault else None
 
     def prompt(self, text: str) -> str | PromptFault:
         """The prompt in a text file, without surrounding white space."""
         path = Path(self.resolve(text))
-        fault = _fault(str(path))
+        fault = "is an address, and only files are read" if _ADDRESS.match(text) else _fault(str(path))
         if fault:
             return PromptFault(fault, self._remedy(text))
         if path.stat().st_size > _PROMPT_BYTES:
@@ -79,6 +83,10 @@ class PathResolver:
         return str(self.base / path)
 
     def _remedy(self, text: str) -> str:
+        if _ADDRESS.match(text):
+            return "download the file, and give its path"
+        if pictures := numbered_pictures(Path(self.resolve(text))):
+            return f"make a video of its pictures: {pictures}"
         if _expanded(text).is_absolute():
             return "correct the path or supply the file"
         folders = f"{printable(str(self.base))}" + (

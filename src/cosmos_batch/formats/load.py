@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -10,6 +11,7 @@ from pathlib import Path
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.formats import native
 from cosmos_batch.formats.detect import SAMPLE_SIZE, Format, format_of
+from cosmos_batch.formats.ids import free_id
 from cosmos_batch.formats.input_files import FileFaults, PathResolver, exists
 from cosmos_batch.formats.nvidia import cosmos3, transfer1, transfer25
 from cosmos_batch.formats.nvidia.transfer1 import BaseSpec
@@ -113,6 +115,7 @@ class _Loader:
         self.locations: dict[str, Location] = {}  # of every run, by casefolded id
         self.formats: dict[str, Format] = {}  # of every file, by its name in locations
         self._bases: dict[Path, BaseSpec | None] = {}
+        self._repeated: list[tuple[int, str]] = []  # place of a problem of an id that is in use, and the id
 
     def read(self, paths: Sequence[Path]) -> None:
         opened = [self._open(path) for path in self._without_duplicates(paths)]
@@ -122,6 +125,7 @@ class _Loader:
         for file in opened:
             if id(file) not in used:
                 self._read_one(file, spec_of[id(file)], specs)
+        self._suggest_ids()
 
     def _without_duplicates(self, paths: Sequence[Path]) -> Iterator[Path]:
         seen = set()
@@ -214,9 +218,20 @@ class _Loader:
         if first is location:
             self.runs.append(run)
             return
-        remedy = "give each run an id of its own, not by case alone; a run without one is named after its file"
         field = "" if format_ in _WITHOUT_ID else _FIELD_NAMES[format_ or Format.NATIVE].id
-        self.problems.append(location.problem(field, f"is already the id of {first}", remedy, run.id))
+        self._repeated.append((len(self.problems), run.id))
+        self.problems.append(location.problem(field, f"is already the id of {first}", "", run.id))
+
+    def _suggest_ids(self) -> None:
+        """Complete the problems of repeated ids: only when all ids are known is it clear which one is free."""
+        taken, last = set(self.locations), defaultdict[str, int](lambda: 1)
+        for place, id_ in self._repeated:
+            free, last[id_.casefold()] = free_id(id_, taken, last[id_.casefold()] + 1)
+            taken.add(free.casefold())
+            remedy = f"give each run an id of its own, not by case alone: {free!r} is free"
+            if not self.problems[place].field:
+                remedy = f"it is made of the file's name: rename the file, for example to {free!r}"
+            self.problems[place] = replace(self.problems[place], remedy=remedy)
 
 
 def _spec_missing(batch: _OpenedFile, specs: Sequence[_OpenedFile]) -> Problem:

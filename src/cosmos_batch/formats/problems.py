@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import NamedTuple
 
 from pydantic_core import ErrorDetails
 
 from cosmos_batch.errors import Problem
+from cosmos_batch.formats.close_names import closest
 from cosmos_batch.formats.field_rules import FieldRules
+from cosmos_batch.formats.ids import valid_id
 
 _FOUND_LENGTH = 60
+_FIELD_LENGTH = 300  # characters of a field's dotted path, of which each part has at most 60
+UNKNOWN_KEYS = 20  # unknown keys of one object that are named; the others are counted
 _NOTHING = object()
 
 _MESSAGES = {
@@ -38,6 +43,8 @@ _MESSAGES = {
     "bool_type": "is not true or false",
 }
 
+_ID_FIELDS = (("id",), ("name",))
+
 
 class Location(NamedTuple):
     """The location of a record: file, line, and path inside the file."""
@@ -59,7 +66,7 @@ class Location(NamedTuple):
         return Problem(
             file=self.file,
             line=self.line,
-            field=printable(join_path(self.within, field)),
+            field=shortened(printable(join_path(self.within, field)), _FIELD_LENGTH),
             found="" if found is _NOTHING else shown(found),
             message=message,
             remedy=remedy,
@@ -82,13 +89,18 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def shortened(text: str, length: int = _FOUND_LENGTH) -> str:
+    """The text, cut to a length."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 def shown(value: object) -> str:
     """A value as the file spells it, printable, at most about 60 characters."""
     match value:
         case str():
             text = json.dumps(value[: _FOUND_LENGTH + 1], ensure_ascii=False)
         case dict():
-            text = "{" + ", ".join(f"{key}: …" for key in list(value)[:8]) + "}"
+            text = "{" + ", ".join(f"{shortened(str(key))}: …" for key in islice(value, 8)) + "}"
         case list() | tuple():
             text = f"a list of {len(value)}"
         case None | bool():
@@ -101,23 +113,55 @@ def shown(value: object) -> str:
             text = repr(value)
         case _:
             text = f"a {type(value).__name__}"
-    text = printable(text)
-    return text if len(text) <= _FOUND_LENGTH else text[: _FOUND_LENGTH - 1] + "…"
+    return shortened(printable(text))
 
 
 def path_of(loc: Sequence[int | str]) -> str:
     """The dotted path of a pydantic location, list indices as [n]."""
     path = ""
     for part in loc:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        name = f"[{part}]" if isinstance(part, int) else shortened(part)
+        path += name if isinstance(part, int) or not path else f".{name}"
     return path
 
 
 def from_pydantic(errors: Iterable[ErrorDetails], rules: FieldRules, location: Location) -> list[Problem]:
-    """Pydantic's errors as problems, each with the values that the field accepts."""
+    """Pydantic's errors as problems, each with the values that the field accepts.
+
+    Of the unknown keys of one object the first `UNKNOWN_KEYS` are named and the others counted, so that an answer
+    is bounded whatever the input is.
+    """
     details = list(errors)
     unknown = {error["loc"][:-1] for error in details if error["loc"][-1:] == ("[key]",)}
-    return [_translate(error, rules, location) for error in details if error["loc"] not in unknown]
+    of_object: Counter[tuple[int | str, ...]] = Counter()
+    problems = []
+    for error in details:
+        if error["loc"] in unknown:
+            continue
+        if parent := _object_of_unknown(error):
+            of_object[parent] += 1
+            if of_object[parent] > UNKNOWN_KEYS:
+                continue
+        problems.append(_translate(error, rules, location))
+    return problems + [
+        unknown_keys_left(path_of(parent[1:]), count - UNKNOWN_KEYS, location)
+        for parent, count in of_object.items()
+        if count > UNKNOWN_KEYS
+    ]
+
+
+def unknown_keys_left(field: str, count: int, location: Location) -> Problem:
+    """The problem of unknown keys that are not named one by one."""
+    problem = location.problem(field, "hold nothing that is read", "remove them")
+    return replace(problem, found=f"{count:,} more keys")
+
+
+def _object_of_unknown(error: ErrorDetails) -> tuple[int | str, ...]:
+    """The location of the object that an unknown key is in, after a first part that is no key; else nothing."""
+    loc = error["loc"]
+    if loc[-1:] == ("[key]",):
+        return ("", *loc[:-2])
+    return ("", *loc[:-1]) if error["type"] == "extra_forbidden" else ()
 
 
 def _translate(error: ErrorDetails, rules: FieldRules, location: Location) -> Problem:
@@ -136,7 +180,9 @@ def _translate(error: ErrorDetails, rules: FieldRules, location: Location) -> Pr
     remedy = f"give {rules.expected(loc)}"
     if kind in ("float_type", "int_type") and isinstance(value, str):
         remedy += ", without quotes"
-    if kind == "literal_error" and (near := _nearest(str(value), rules.choices(loc))):
+    if kind == "string_pattern_mismatch" and loc in _ID_FIELDS:
+        remedy += f"; {valid_id(value)!r} would do"
+    if kind == "literal_error" and (near := closest(str(value), rules.choices(loc))):
         remedy = f"did you mean {near!r}? {remedy}"
     return location.problem(path_of(loc), message, remedy, value)
 
@@ -146,11 +192,6 @@ def _known_instead(loc: Sequence[int | str], rules: FieldRules) -> str:
     known = rules.keys(parents)
     if parent := None if parents else rules.parent_of(str(key)):
         return f"put it into {parent}"
-    if near := _nearest(str(key), known):
+    if near := closest(str(key), known):
         return f"did you mean {near!r}?"
     return f"remove it; known here: {', '.join(known)}"
-
-
-def _nearest(word: str, known: Sequence[str]) -> str | None:
-    found = difflib.get_close_matches(word.lower()[:100], known, n=1, cutoff=0.75)
-    return found[0] if found else None

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.json_text import MalformedJsonError, parse_json
-from cosmos_batch.formats.problems import Location, printable
+from cosmos_batch.formats.problems import (
+    UNKNOWN_KEYS,
+    Location,
+    printable,
+    shortened,
+    unknown_keys_left,
+)
 from cosmos_batch.run import Run
 
 _BOM = b"\xef\xbb\xbf"
@@ -130,9 +136,7 @@ class RecordFile:
     def _records_of(self, value: object) -> Iterator[Record | Problem]:
         location, within = Location(self.display_name), ""
         if isinstance(value, dict) and "runs" in value:
-            for key in value.keys() - {"runs"}:
-                remedy = "remove it, or put it into the runs: beside 'runs' nothing is read"
-                yield location.problem(key, "is not a known key", remedy, value[key])
+            yield from self._beside_runs(value, location)
             value, within = value["runs"], "runs"
         if within and not isinstance(value, list):
             yield location.problem(within, "is not a list", "give a list of runs in brackets", value)
@@ -142,6 +146,15 @@ class RecordFile:
             yield from self._items(value, location, within)
         else:
             yield location.problem("", "is not a run", "give an object or a list of objects", value)
+
+    def _beside_runs(self, value: Mapping[str, object], location: Location) -> Iterator[Problem]:
+        """Problems of the keys beside a list of runs."""
+        others = [key for key in value if key != "runs"]
+        for key in others[:UNKNOWN_KEYS]:
+            remedy = "remove it, or put it into the runs: beside 'runs' nothing is read"
+            yield location.problem(shortened(key), "is not a known key", remedy, value[key])
+        if len(others) > UNKNOWN_KEYS:
+            yield unknown_keys_left("", len(others) - UNKNOWN_KEYS, location)
 
     def _items(self, items: list[object], location: Location, within: str) -> Iterator[Record | Problem]:
         if not items:

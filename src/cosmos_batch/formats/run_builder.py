@@ -9,6 +9,7 @@ from typing import Generic, Literal, TypeVar
 
 from cosmos_batch.controls import ControlName
 from cosmos_batch.errors import Problem
+from cosmos_batch.formats.ids import RESERVED_IDS, valid_id
 from cosmos_batch.formats.input_files import PathResolver
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.validate import FieldNames, rule_violations
@@ -16,9 +17,6 @@ from cosmos_batch.run import Control, Priority, Run, Sampling, Strength
 
 _MAX_STEM = 100  # leaves room for a number within the length of an id
 _CACHE_SIZE = 50_000  # values that are shared; beyond it the cache is emptied
-
-# Names of files beside the folders of the runs, in casefolded form: file systems may ignore case.
-RESERVED_IDS = frozenset({"manifest.jsonl", "contact_sheet.png"})
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -151,7 +149,7 @@ class SourceFile:
             found = problems + _cross_field_problems(draft, location, names, problems)
             inputs.valid = not found
         if draft.id.casefold() in RESERVED_IDS:
-            remedy = "choose another id: a file of this name stands beside the folders of the runs"
+            remedy = f"a file of this name stands beside the folders of the runs; {valid_id(draft.id)!r} would do"
             found.append(location.problem(names.id, "is reserved", remedy, draft.id))
         if found or prompt is None:
             return found

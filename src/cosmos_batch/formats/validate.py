@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
@@ -69,9 +70,7 @@ def validate(
         return model.model_validate(record), []
     except ValidationError as error:
         errors = error.errors(include_url=False)
-    rest = record
-    for details in errors:
-        rest = _without(rest, details["loc"])
+    rest = _without(record, [details["loc"] for details in errors])
     problems = from_pydantic(errors, rules_of(model), location)
     try:
         return model.model_validate(rest), problems
@@ -117,12 +116,19 @@ def _overlap(path: str, other: str) -> bool:
     return path == other or path.startswith(f"{other}.") or other.startswith(f"{path}.")
 
 
-def _without(record: Mapping[str, object], loc: Sequence[int | str]) -> Mapping[str, object]:
-    """A copy of the record without the value at `loc`."""
-    if not loc or loc[0] not in record:
-        return record
-    key = str(loc[0])
-    below = record[key]
-    if len(loc) > 1 and loc[1] != "[key]" and isinstance(below, Mapping):
-        return {**record, key: _without(below, loc[1:])}
-    return {name: value for name, value in record.items() if name != key}
+def _without(record: Mapping[str, object], locs: Sequence[Sequence[int | str]]) -> Mapping[str, object]:
+    """A copy of the record without the values at `locs`, in time linear in both."""
+    gone: set[str] = set()
+    inside: defaultdict[str, list[Sequence[int | str]]] = defaultdict(list)
+    for loc in locs:
+        key = str(loc[0]) if loc else ""
+        if len(loc) > 1 and loc[1] != "[key]" and isinstance(record.get(key), Mapping):
+            inside[key].append(loc[1:])
+        elif loc:
+            gone.add(key)
+    rest = {name: value for name, value in record.items() if name not in gone}
+    for key in inside.keys() - gone:
+        below = rest[key]
+        assert isinstance(below, Mapping)
+        rest[key] = _without(below, inside[key])
+    return rest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,20 @@ def test_other_files_are_no_constant_map(tmp_path: Path) -> None:
     (tmp_path / "broken.pt").write_bytes(b"PK\x03\x04 no archive")
     assert constant_value(str(tmp_path / "broken.pt")) is None
     assert constant_value(str(tmp_path / "absent.pt")) is None
+
+
+def test_damaged_maps_are_no_constant_map(tmp_path: Path) -> None:
+    pickle = b"torch\nDoubleStorage\n"
+    for name, values in (("odd.pt", b"1234567"), ("empty.pt", b"")):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("map/data.pkl", pickle)
+            archive.writestr("map/data/0", values)
+        assert constant_value(str(tmp_path / name)) is None
+    torch.save(torch.full((2, 2), 0.5), tmp_path / "map.pt")
+    whole = (tmp_path / "map.pt").read_bytes()
+    for place in range(0, len(whole), 7):
+        (tmp_path / "bent.pt").write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+        assert isinstance(constant_value(str(tmp_path / "bent.pt")), float | None)
 
 
 def test_constant_maps_are_weights_in_specs_and_in_overrides(tmp_path: Path, write: Write) -> None:

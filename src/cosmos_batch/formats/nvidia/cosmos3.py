@@ -18,7 +18,7 @@ from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record
 from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile
 from cosmos_batch.formats.validate import FieldNames, validate
-from cosmos_batch.run import Control, FrameCount, Prompt, Run, RunId, Seed, Steps, Strength, Weight
+from cosmos_batch.run import MAX_FPS, Control, FrameCount, Prompt, Run, RunId, Seed, Steps, Strength, Weight
 
 _HINTS: Mapping[str, ControlName] = {
     control.cosmos3: control.name for control in CONTROLS.values() if control.cosmos3
@@ -88,7 +88,7 @@ class _Sample(StrictModel):
     seed: Seed | None = None
     num_steps: Steps | None = None
     guidance: Annotated[float, Field(ge=0, le=7)] | None = None
-    fps: Annotated[int, Field(ge=1, le=240)] | None = None
+    fps: Annotated[int, Field(ge=1, le=MAX_FPS)] | None = None
     max_frames: FrameCount | None = None
     resolution: Literal["256", "480", "720"] | None = None
     aspect_ratio: Literal["16,9", "4,3", "1,1", "3,4", "9,16"] | None = None
