@@ -36,7 +36,8 @@ Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0, le=50, allow_inf_nan=False)]  # g in c + g (c - u)
 Sigma = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Fps = Annotated[float, Field(gt=0, le=240, allow_inf_nan=False)]
+MIN_FPS, MAX_FPS = 0.001, 1000.0  # rates that a video file can hold
+Fps = Annotated[float, Field(ge=MIN_FPS, le=MAX_FPS, allow_inf_nan=False)]
 FrameCount = Annotated[int, Field(ge=1, le=5000)]
 Resolution = Annotated[
     str,

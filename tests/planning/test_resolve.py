@@ -46,6 +46,27 @@ def test_resolving_twice_changes_nothing() -> None:
     assert resolve(once, ENGINE, FACTS) == once
 
 
+@pytest.mark.parametrize("rate", [1e-5, 1e6])
+def test_rate_of_the_input_that_no_output_can_have_is_an_error(rate: float) -> None:
+    facts = FACTS | {"/in.mp4": replace(INPUT, fps=rate)}
+    with pytest.raises(
+        MediaError, match=r"run a: its input has .* frames per second.*; set fps, from 0.001 to 1000"
+    ):
+        resolve(replace(RUN, sampling=Sampling(fps="input")), ENGINE, facts)
+
+
+@pytest.mark.parametrize("rate", [0.5, 480.0])
+def test_unusual_rate_of_the_input_is_kept(rate: float) -> None:
+    facts = FACTS | {"/in.mp4": replace(INPUT, fps=rate)}
+    assert resolve(replace(RUN, sampling=Sampling(fps="input")), ENGINE, facts).sampling.fps == rate
+
+
+def test_rate_that_a_script_rounds_to_nothing_is_an_error() -> None:
+    facts = FACTS | {"/in.mp4": replace(INPUT, fps=0.5)}
+    with pytest.raises(MediaError, match="the output would have 0; set fps"):
+        resolve(RUN, traits_of("transfer25"), facts)
+
+
 def test_json_and_fingerprint_are_those_of_a_run_of_the_same_values() -> None:
     run = resolve(RUN, ENGINE, FACTS)
     plain = TypeAdapter(Run).validate_python(as_dict(run))

@@ -7,10 +7,11 @@ from dataclasses import asdict, replace
 
 from pydantic import TypeAdapter
 
+from cosmos_batch.errors import MediaError
 from cosmos_batch.media.info import VideoInfo, frame_count
 from cosmos_batch.planning.batch_keys import resolved_defaults
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import ResolvedRun, ResolvedSampling, Run
+from cosmos_batch.run import MAX_FPS, MIN_FPS, ResolvedRun, ResolvedSampling, Run
 
 UNKNOWN_FPS = 24.0
 """Frames per second where a run asks for the rate of its input, and the rate of the input is unknown."""
@@ -28,16 +29,29 @@ def resolve(run: Run, traits: Traits, facts: Mapping[str, VideoInfo]) -> Resolve
     """Fill in every setting of a run: size in pixels, number of frames, frames per second and all others.
 
     An engine makes the same video of the resolved run on any machine. `facts` must hold every video of the run.
-    Raises PlanError where the engine has no such resolution, MediaError where a video is shorter than asked for.
+    Raises PlanError where the engine has no such resolution, MediaError where a video is shorter than asked for,
+    or has a frame rate that no output can have.
     """
     sampling = run.sampling.over(resolved_defaults(traits))
     lead = leading_facts(run, facts)
     shape = traits.shape(replace(run, sampling=sampling), lead)
     fps = sampling.fps
     if fps == "input":
-        fps = traits.input_fps(lead.fps if lead else UNKNOWN_FPS)
+        fps = _input_fps(run, traits, lead)
     found = {"resolution": f"{shape.width}x{shape.height}", "num_frames": frame_count(run, facts), "fps": fps}
     return with_sampling(run, _SAMPLING.validate_python(asdict(sampling) | found))
+
+
+def _input_fps(run: Run, traits: Traits, lead: VideoInfo | None) -> float:
+    """The frame rate that the input gives. Raises MediaError for one that an output cannot have."""
+    given = lead.fps if lead else UNKNOWN_FPS
+    fps = traits.input_fps(given)
+    if not MIN_FPS <= fps <= MAX_FPS:
+        raise MediaError(
+            f"run {run.id}: its input has {given:g} frames per second, so that the output would have {fps:g}; "
+            f"set fps, from {MIN_FPS:g} to {MAX_FPS:g}, or convert the input"
+        )
+    return fps
 
 
 def with_sampling(run: Run, sampling: ResolvedSampling) -> ResolvedRun:
