@@ -37,6 +37,29 @@ def test_the_files_of_a_plan_are_written(
     assert names == ["batch_0001.jsonl", "batch_0001_spec.json", "commands.txt", "inputs", "launches.json"]
 
 
+def test_plan_states_the_value_of_every_setting_that_a_run_leaves_open(
+    tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip(tmp_path / "in.mp4", fps=30)
+    write_runs(runs_file, ["a", "b"], execution_config={"weights": {"edge": 0.5}, "seed": 7})
+    more = json.loads(runs_file.read_text().splitlines()[0])
+    more["id"], more["execution_config"] = "c", {"weights": {"edge": 0.5}}
+    runs_file.write_text(f"{runs_file.read_text().rstrip()}\n{json.dumps(more)}\n")
+    assert plan(monkeypatch, runs_file, "--emit", "transfer1", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert (
+        "left open by runs, and so: num_steps 35; guidance 7; sigma_max 70; seed 42 (1 of 3 runs); fps 30; "
+        "num_frames 6; resolution 960x704; negative_prompt 'low quality, blurry'"
+    ) in said
+    (spec, *_) = sorted((tmp_path / "out").glob("*_spec.json"))
+    assert json.loads(spec.read_text())["fps"] == 30
+
+    assert plan(monkeypatch, runs_file, "--engine", "transfer1", "--json") == 0
+    defaults = json.loads(capsys.readouterr().out)["defaults"]
+    assert {"setting": "seed", "values": [42], "runs": 1} in defaults
+    assert {"setting": "fps", "values": [30.0], "runs": 3} in defaults
+
+
 def test_plan_is_printed_as_json_beside_the_files(
     tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from cosmos_batch.cli.render.tables import print_plan
 from cosmos_batch.cli.render.text import plural, safe
 from cosmos_batch.engines.registry import EngineChoice, Engines, cache_folder
 from cosmos_batch.planning.cost.model import CostModel
+from cosmos_batch.planning.open_settings import OpenSetting, open_settings
 from cosmos_batch.planning.plan import Plan, plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
 
@@ -46,14 +47,24 @@ def plan_command(engines: Engines, files: Sequence[Path], choice: EngineChoice, 
     if not usable(requests, wanted.skip_invalid):
         return 2
     cost = _measured_cost(preview.prior, wanted.measured_in)
-    plan = plan_runs(requests.resolved(preview.traits), preview.traits, cost, facts=requests.facts)
+    resolved = requests.resolved(preview.traits)
+    plan = plan_runs(resolved, preview.traits, cost, facts=requests.facts)
+    filled_in = open_settings(requests.runs, resolved)
     written = _emit(plan, wanted.emit_to) if wanted.emit_to else ""
     if wanted.as_json:
-        print(json.dumps(plan_to_dict(plan), ensure_ascii=False))
+        defaults = [setting.as_dict() for setting in filled_in]
+        print(json.dumps({**plan_to_dict(plan), "defaults": defaults}, ensure_ascii=False))
     else:
         print_plan(console(), plan, cost.measured)
+        _print_open(filled_in)
         print(written, end="")
     return 0
+
+
+def _print_open(settings: Sequence[OpenSetting]) -> None:
+    """Print the values of the settings that runs leave open."""
+    if settings:
+        print(safe("left open by runs, and so: " + "; ".join(map(str, settings)), 2000))
 
 
 def _emit(plan: Plan, folder: Path) -> str:
