@@ -16,6 +16,7 @@ from cosmos_batch import (
     Control,
     InputError,
     PlanError,
+    Priority,
     Run,
     create_minimal_base_spec,
     determine_batch_size,
@@ -184,6 +185,16 @@ def test_smart_batches_of_the_standard_scenario(standard: list[Run]) -> None:
     assert len(first["batch_jsonl"]) == 6
     with pytest.raises(KeyError):
         first["nonsense"]
+
+
+def test_smart_batches_follow_the_levels_of_priority(make_run: MakeRun) -> None:
+    priorities = (-10, 0, 5, 10, 99, 100, 250, -1)
+    runs = [make_run(name, id=f"{name}{p}", priority=p) for p in priorities for name in ("vis", "edge")]
+    batches = [
+        [run.priority for run in batch.runs if isinstance(run, Run)] for batch in smart_batch_generation(runs)
+    ]
+    levels = [{Priority.level(priority) for priority in batch} for batch in batches]
+    assert [level for batch in levels for level in batch] == [level for level in reversed(Priority) for _ in "ev"]
 
 
 def test_smart_batches_are_within_the_size_limits_and_share_a_base_spec(make_run: MakeRun) -> None:

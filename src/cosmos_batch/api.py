@@ -156,14 +156,15 @@ def smart_batch_generation(
 ) -> list[SmartBatch]:
     """Divide the runs into batches of at most `determine_batch_size`, with the contents of their files.
 
-    Urgent runs are first, then the simplest control sets. Transfer1 gives every video of a tensor batch the
-    first one's weights where they are numbers, and its own where they are maps. So where the runs of a batch
-    differ in weights, each line names one weight as a map, which `SmartBatch.write` makes; with `weights="scalar"`
-    such runs are in different batches. Video sizes are equal within a Transfer1 batch: `facts` holds what is known
-    of each video, by path, and videos without an entry count as equal. A run that names no frame rate has that of
-    its input, or 24 where nothing is known of it. For an engine that takes mixed settings, the base spec holds
-    those that are equal in all runs of the launch. Raises InputError for a dict that is no run, and PlanError for
-    an unknown engine, another word for `weights`, or runs that the engine cannot execute.
+    The levels of priority follow each other, each with its simplest control sets first. Transfer1 gives every
+    video of a tensor batch the first one's weights where they are numbers, and its own where they are maps. So
+    where the runs of a batch differ in weights, each line names one weight as a map, which `SmartBatch.write`
+    makes; with `weights="scalar"` such runs are in different batches. Video sizes are equal within a Transfer1
+    batch: `facts` holds what is known of each video, by path, and videos without an entry count as equal. A run
+    that names no frame rate has that of its input, or 24 where nothing is known of it. For an engine that takes
+    mixed settings, the base spec holds those that are equal in all runs of the launch. Raises InputError for a
+    dict that is no run, and PlanError for an unknown engine, another word for `weights`, or runs that the engine
+    cannot execute.
     """
     traits = _weighted_traits(engine, weights)
     valid = [with_rate(run, traits, facts) for run in as_runs(runs)]

@@ -49,12 +49,22 @@ _FROZEN = ConfigDict(extra="forbid")
 
 
 class Priority(IntEnum):
-    """Names of some priorities; any integer is a priority, and the higher goes first."""
+    """Levels of priority, each with the number that its name stands for. Any integer is a priority.
+
+    A run of a higher level precedes every run of a lower one, however long that has waited.
+    """
 
     LOW = -10
     NORMAL = 0
     HIGH = 10
     URGENT = 100
+
+    @classmethod
+    def level(cls, priority: int) -> Priority:
+        """Return the level of any priority: negative is low, 0 normal, positive high, 100 and above urgent."""
+        if priority <= cls.NORMAL:
+            return cls.NORMAL if priority == cls.NORMAL else cls.LOW
+        return cls.URGENT if priority >= cls.URGENT else cls.HIGH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)

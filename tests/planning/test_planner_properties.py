@@ -51,7 +51,7 @@ def run_lists(draw: DrawFn, resolution: st.SearchStrategy[str | None]) -> list[R
                     guidance=draw(st.sampled_from((None, 0.0))),
                     resolution=draw(resolution),
                 ),
-                priority=draw(st.sampled_from((0, 0, 0, 10, 100, 200))),
+                priority=draw(st.sampled_from((0, 0, 0, -1, 10, 50, 100, 200))),
                 job_type="inference",
             )
         )
@@ -124,9 +124,11 @@ def test_batches_are_within_the_bounds(case: Case) -> None:
 
 @given(CASES)
 @FEW
-def test_urgent_runs_precede_all_others(case: Case) -> None:
-    urgent = [run.priority >= Priority.URGENT for batch in batches_of(planned(case)) for run in batch.runs]
-    assert urgent == sorted(urgent, reverse=True)
+def test_levels_of_priority_follow_each_other_and_share_no_batch(case: Case) -> None:
+    levels = [{Priority.level(run.priority) for run in batch.runs} for batch in batches_of(planned(case))]
+    assert all(len(batch) == 1 for batch in levels)
+    order = [level for batch in levels for level in batch]
+    assert order == sorted(order, reverse=True)
 
 
 @given(CASES)
@@ -140,14 +142,13 @@ def test_transfer1_cuts_a_launch_into_the_planned_batches(case: Case) -> None:
         assert cut == tuple(batch.runs for batch in launch.batches)
 
 
-def parts_of(plan: Plan) -> tuple[Counter[tuple[Signature, int]], Counter[tuple[Signature, int]]]:
-    """The numbers of urgent and of other runs of each launch.
+def parts_of(plan: Plan) -> Counter[tuple[Signature, Priority, int]]:
+    """The number of runs of each level of each launch.
 
-    Which of equal urgent launches is last, and so takes other runs of its key, is a choice between equals, too.
+    Which of equal launches is last, and so takes runs of the next level, is a choice between equals, too.
     """
-    urgent = [(x.controls, sum(run.priority >= Priority.URGENT for run in x.runs)) for x in plan.launches]
-    others = [(x.controls, sum(run.priority < Priority.URGENT for run in x.runs)) for x in plan.launches]
-    return Counter(part for part in urgent if part[1]), Counter(part for part in others if part[1])
+    counts = [(x.controls, Counter(Priority.level(run.priority) for run in x.runs)) for x in plan.launches]
+    return Counter((controls, level, runs) for controls, levels in counts for level, runs in levels.items())
 
 
 @given(CASES, st.randoms(use_true_random=False))

@@ -187,16 +187,39 @@ def test_no_run_waits_without_bound_behind_a_large_group(world: World) -> None:
     assert world.finished("p029-2") > 45
 
 
-def test_waiting_outweighs_a_low_priority(world: World) -> None:
+@pytest.mark.parametrize(("lower", "others"), [(Priority.LOW, 0), (Priority.LOW, -1), (0, 10), (10, 99)])
+def test_waiting_outweighs_a_lower_priority_of_the_same_level_only(world: World, lower: int, others: int) -> None:
     world.scheduling = SchedulerSettings(point_seconds=2)
     world.settings = replace(world.settings, max_batch=1)
-    world.submit(world.run("first"), world.run("low", priority=Priority.LOW))
-    for second in range(1, 40):
-        world.arrive(second, world.run(f"n{second:03}", steps=1))
+    world.submit(world.run("first", priority=others), world.run("low", priority=lower))
+    for second in range(1, 400):
+        world.arrive(second, world.run(f"n{second:03}", steps=1, priority=others))
 
     world.serve()
 
-    assert 20 <= world.began("low") < 30  # ten points of two seconds each, and what came before it
+    due = 2.0 * (others - lower)  # a point for every two seconds
+    if Priority.level(lower) is Priority.level(others):
+        assert due <= world.began("low") < due + 10
+    else:
+        assert world.began("low") >= world.finished("n399")
+
+
+@pytest.mark.parametrize("steppable", [True, False])
+def test_high_run_precedes_two_thousand_that_have_waited_for_days(world: World, steppable: bool) -> None:
+    world.traits = replace(TRAITS, steppable=steppable)
+    world.settings = replace(world.settings, max_batch=1)
+    present = world.clock.time
+    world.clock.time -= 3 * 86_400
+    world.submit(*[world.run(f"r{index:04}", steps=10) for index in range(2000)])
+    world.clock.time = present
+    world.submit(world.run("high", priority=Priority.HIGH), world.run("higher", priority=11))
+    worker = world.worker()
+    world.clock.at(15, lambda: worker.stop.request())
+
+    worker.run()
+
+    assert world.began("higher") <= world.began("high") <= 8
+    assert {world.states()["high"], world.states()["r1999"]} == {State.SUCCEEDED, State.QUEUED}
 
 
 def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_at_the_next_step(world: World) -> None:

@@ -66,6 +66,11 @@ class MemoryQueue:
         self.waiting[run.id] = QueueEntry(run.id, run.fingerprint, run.priority, self.now, not_before, 0, crashes)
         self._changes.append(run.id)
 
+    def reprioritise(self, run_id: str, priority: int) -> None:
+        """Change the priority of a waiting run."""
+        self.waiting[run_id] = self.waiting[run_id]._replace(priority=priority)
+        self._changes.append(run_id)
+
     def take(self, run_ids: Sequence[str]) -> list[ResolvedRun]:
         """Claim those of the runs that wait."""
         taken = [run_id for run_id in run_ids if self.waiting.pop(run_id, None) is not None]

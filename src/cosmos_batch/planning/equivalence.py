@@ -47,9 +47,9 @@ class RunGroup:
         return self.places[0]
 
     @property
-    def urgent(self) -> bool:
-        """Whether the runs precede all runs that are not urgent."""
-        return self.priority >= Priority.URGENT
+    def level(self) -> Priority:
+        """The level of the runs' priority."""
+        return Priority.level(self.priority)
 
 
 _FACTS = attrgetter("width", "height", "frames", "fps")  # hashes far faster than the record

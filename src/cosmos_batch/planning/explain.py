@@ -7,19 +7,21 @@ from collections.abc import Sequence
 from cosmos_batch.planning.batch_keys import distinguishing_values
 from cosmos_batch.planning.launches import LaunchDraft
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import Signature
+from cosmos_batch.run import Priority, Signature
 
 
 def reasons(drafts: Sequence[LaunchDraft], traits: Traits) -> list[str]:
     """The reason of each launch, given all launches of the plan."""
     distinct = distinguishing_values(traits.launch_keys, {draft.key for draft in drafts})
-    return [f"{_urgency(draft)}{_membership(draft, distinct[draft.key], traits)}" for draft in drafts]
+    return [f"{_priority(draft)}{_membership(draft, distinct[draft.key], traits)}" for draft in drafts]
 
 
-def _urgency(draft: LaunchDraft) -> str:
-    if not draft.urgent:
+def _priority(draft: LaunchDraft) -> str:
+    """The level of the launch's first runs where it is not the normal one: "urgent: ", "high runs first: "."""
+    if draft.level is Priority.NORMAL:
         return ""
-    return "urgent: " if all(group.urgent for group in draft.groups) else "urgent runs first: "
+    name = draft.level.name.lower()
+    return f"{name}: " if all(group.level is draft.level for group in draft.groups) else f"{name} runs first: "
 
 
 def _membership(draft: LaunchDraft, distinct: tuple[tuple[str, object], ...], traits: Traits) -> str:

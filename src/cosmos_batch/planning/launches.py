@@ -16,7 +16,7 @@ from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.equivalence import RunClass, RunGroup
 from cosmos_batch.planning.packing import BatchDraft, Portion, fill, mixes_weights, size_of
 from cosmos_batch.planning.traits import Shape, Traits
-from cosmos_batch.run import Signature
+from cosmos_batch.run import Priority, Signature
 
 _SIZES_TRIED = 32  # every size up to this is tried; of the larger ones only the caps of pools
 
@@ -50,9 +50,9 @@ class LaunchDraft:
         return tuple(sorted(set[str]().union(*self.signatures)))
 
     @property
-    def urgent(self) -> bool:
-        """Whether the launch begins with urgent runs."""
-        return self.batches[0][0].group.urgent
+    def level(self) -> Priority:
+        """The level of priority of the runs that the launch begins with."""
+        return self.batches[0][0].group.level
 
     def follows(self, before: LaunchDraft, ragged: bool) -> bool:
         """Whether the batches of this launch can be appended to the launch before, with nothing else changed."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import cache
+from itertools import zip_longest
 
 from cosmos_batch.errors import PlanError
 from cosmos_batch.planning.batch_keys import KeyValues
@@ -26,9 +27,10 @@ def plan_runs(
 ) -> Plan:
     """Plan which runs are executed together, in which order, and what that costs.
 
-    Urgent runs precede all others; launches are ordered by their highest priority, then by the simplest control
-    set, then by the order of the runs. `facts` holds what is known of each video, by path; an input without an
-    entry is assumed to have the engine's own size and chunk length. The same input gives the same plan.
+    The runs of a level of priority precede those of every lower level; within a level, launches are ordered by
+    their highest priority, then by the simplest control set, then by the order of the runs. `facts` holds what is
+    known of each video, by path; an input without an entry is assumed to have the engine's own size and chunk
+    length. The same input gives the same plan.
 
     Raises PlanError, with every reason, if the engine cannot do some of the runs.
     """
@@ -71,30 +73,38 @@ def _plan(runs: Sequence[ResolvedRun], traits: Traits, cost: CostModel, facts: M
 
 
 def draft_launches(groups: Sequence[RunGroup], traits: Traits, cost: CostModel) -> list[LaunchDraft]:
-    """Draft the launches in order: urgent runs in launches of their own, all other runs after them.
+    """Draft the launches in order: the levels of priority one after the other, in batches of their own.
 
-    The last urgent launch also takes the other runs of its launch key, where that costs nothing.
+    The last launch of a level also takes the runs of its launch key of the next level, where that costs nothing.
     """
     by_key: dict[KeyValues, list[RunGroup]] = {}
     for group in groups:
         by_key.setdefault(group.run_class.launch_key, []).append(group)
     bounds = {key: sizing(traits, cost, _union(members)) for key, members in by_key.items()}
     drafts: list[LaunchDraft] = []
-    not_urgent = {key for key, members in by_key.items() if not all(group.urgent for group in members)}
-    for urgent in (True, False):
-        parts = [[group for group in members if group.urgent is urgent] for members in by_key.values()]
+    levels = sorted({group.level for group in groups}, reverse=True)
+    for level, below in zip_longest(levels, levels[1:]):
+        parts = [[group for group in members if group.level is level] for members in by_key.values()]
+        continued = {key for key, members in by_key.items() if any(group.level is below for group in members)}
         loaded = drafts[-1].key if drafts else None
-        for part in sorted(filter(None, parts), key=lambda groups: _launch_order(groups, loaded, not_urgent)):
+        for part in _in_order(parts, loaded, continued):
             drafts += cut_into_launches(part, traits, cost, bounds[part[0].run_class.launch_key])
     return _joined(drafts, traits.ragged)
 
 
+def _in_order(
+    parts: Iterable[Sequence[RunGroup]], loaded: KeyValues | None, continued: Set[KeyValues]
+) -> list[Sequence[RunGroup]]:
+    """Return the parts that have groups, in the order of their launches."""
+    return sorted(filter(None, parts), key=lambda groups: _launch_order(groups, loaded, continued))
+
+
 def _launch_order(
-    groups: Sequence[RunGroup], loaded: KeyValues | None, not_urgent: Set[KeyValues]
+    groups: Sequence[RunGroup], loaded: KeyValues | None, continued: Set[KeyValues]
 ) -> tuple[int, bool, tuple[int, Signature], Shape, bool, int]:
     """Sort key of a launch: highest priority, loaded key, simplest control set, shape, first run.
 
-    Of urgent launches that are equal in these, the one whose key also has runs that are `not_urgent` is the last.
+    Of launches that are equal in these, one whose key is `continued` in the next level of priority is the last.
     """
     key = groups[0].run_class.launch_key
     return (
@@ -102,7 +112,7 @@ def _launch_order(
         key != loaded,
         min(group.run_class.simplicity for group in groups),
         min(group.run_class.shape for group in groups),
-        key in not_urgent,
+        key in continued,
         min(group.first for group in groups),
     )
 

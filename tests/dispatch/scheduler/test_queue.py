@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ from cosmos_batch.dispatch.contract import (
     Suspend,
     Switch,
 )
+from cosmos_batch.dispatch.scheduler.planned_queue import SchedulerSettings
 from cosmos_batch.dispatch.scheduler.queue import QueueScheduler
 from cosmos_batch.errors import EngineError, EngineLostError
 from cosmos_batch.ledger import Mode
@@ -92,6 +94,39 @@ def test_a_run_of_another_size_is_not_admitted_but_prefetched() -> None:
     assert [ids(decision) for decision in decisions if isinstance(decision, Start)] == [["b"]]
 
 
+def batches_in_order(queue: MemoryQueue) -> list[list[str]]:
+    """The batches that a worker starts, one run a batch at most."""
+    execution = PaperExecution(queue)
+    return [ids(each) for each in execution.drive(queue.scheduler(), 200) if isinstance(each, Start)]
+
+
+def test_levels_start_one_after_the_other_however_long_runs_have_waited() -> None:
+    queue = MemoryQueue(limits={SHAPE: 1})
+    for level in ((-20, -1), (0,), (1, 50, 99), (100, 101)):
+        for priority in level:
+            queue.put(queued_run(f"r{priority}", priority=priority))
+        queue.now += 86_400
+    order = [name for batch in batches_in_order(queue) for name in batch]
+    assert order == ["r101", "r100", "r99", "r50", "r1", "r0", "r-1", "r-20"]
+
+
+@pytest.mark.parametrize("steppable", [True, False])
+def test_a_planned_run_whose_priority_changes_is_planned_anew(steppable: bool) -> None:
+    queue = MemoryQueue(limits={SHAPE: 1})
+    alone = SchedulerSettings(longest_launch=0.0)
+    scheduler, execution = queue.scheduler(replace(TRAITS, steppable=steppable), alone), PaperExecution(queue)
+    for name in "abcdef":
+        queue.put(queued_run(name))
+    while not execution.running:
+        list(execution.drive(scheduler, 1))
+    queue.reprioritise("b", Priority.LOW)
+    queue.reprioritise("e", Priority.HIGH)
+    queue.reprioritise("c", -1)
+    queue.reprioritise("c", Priority.NORMAL)
+    started = [ids(each)[0] for each in execution.drive(scheduler, 200) if isinstance(each, Start)]
+    assert started == ["e", "c", "d", "f", "b"]
+
+
 def test_a_limit_of_memory_holds_for_admission() -> None:
     queue = MemoryQueue(limits={SHAPE: 1})
     scheduler, execution = started(queue, "a")
@@ -106,7 +141,8 @@ def test_an_urgent_run_without_room_preempts_one_victim_of_least_priority() -> N
     queue.put(queued_run("low", priority=-1))
     queue.put(queued_run("high", priority=1))
     scheduler, execution = queue.scheduler(), PaperExecution(queue)
-    list(execution.drive(scheduler, 1))
+    list(execution.drive(scheduler, 2))
+    assert execution.running.keys() == {"low", "high"}
     queue.put(queued_run("urgent", priority=Priority.URGENT))
     step = scheduler.decide(execution.snapshot())
     assert isinstance(step, Step)

@@ -10,9 +10,10 @@ from cosmos_batch.planning.batch_size import Load
 from cosmos_batch.planning.equivalence import RunClass
 from cosmos_batch.planning.policies.admission import BatchCapacity, Candidate, RunningRun, admit
 from cosmos_batch.planning.policies.priority import Rank
+from cosmos_batch.run import Priority
 from tests.support.planning import class_of
 
-LOW, NORMAL, URGENT = Rank(False, -10), Rank(False, 0), Rank(True, 0)
+LOW, NORMAL, URGENT = (Rank(level, 0) for level in (Priority.LOW, Priority.NORMAL, Priority.URGENT))
 
 
 def running_run(run_id: str, ranked: Rank = NORMAL, priority: int = 0, left: int = 5) -> RunningRun:
@@ -95,7 +96,10 @@ FULL = [
         # A run of greater rank and another shape waits: no run joins, so that the batch ends sooner
         (
             [running_run("a")],
-            [Candidate("old", class_of(resolution="48x48"), Rank(False, 5)), Candidate("x", class_of(), NORMAL)],
+            [
+                Candidate("old", class_of(resolution="48x48"), Rank(Priority.NORMAL, 5)),
+                Candidate("x", class_of(), NORMAL),
+            ],
             CAPACITY,
             "",
             "",

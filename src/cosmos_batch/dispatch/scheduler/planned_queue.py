@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 
@@ -22,7 +22,7 @@ from cosmos_batch.planning.policies.flush import FlushRules, Gathered, fills_a_b
 from cosmos_batch.planning.policies.load_balance import near, pick_next, prefetch_candidates
 from cosmos_batch.planning.policies.priority import POINT_SECONDS, PlannedLaunch, Rank, order_launches, rank
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import Priority, ResolvedRun
+from cosmos_batch.run import ResolvedRun
 
 CANDIDATES = 64  # runs that are considered when a running batch has room
 PREFETCHED_LAUNCHES = 6  # launches at most whose runs are prefetched
@@ -58,7 +58,7 @@ class PlannedQueue:
         self._clock = clock
         self._gathering: dict[str, float] = {}  # runs that are not planned, and since when
         self._launches: list[PlannedLaunch] = []  # in order
-        self._planned: set[str] = set()
+        self._planned: dict[str, int] = {}  # priorities of the runs of the launches, by id
         self._pace = Throttle(0.0, clock, PLANNING_SHARE)
         self._refused: dict[str, str] = {}
         self._cost = prior
@@ -95,10 +95,27 @@ class PlannedQueue:
         known = self._waiting.latest
         changed = self._waiting.refresh(latest)
         now = self._clock()
+        entries = self._waiting.entries
+        planned = [run_id for run_id in changed if run_id in self._planned]
+        if moved := {run_id for run_id in planned if self._planned[run_id] != entries[run_id].priority}:
+            self._withdraw(moved)
         for run_id in changed:
-            if run_id not in self._planned or self._waiting.entries[run_id].priority >= Priority.URGENT:
+            if run_id not in self._planned:
                 self._gathering.setdefault(run_id, now)
         return known != latest
+
+    def _withdraw(self, ids: Set[str]) -> None:
+        """Take runs whose priority was changed out of the planned launches."""
+        kept: list[PlannedLaunch] = []
+        for planned in self._launches:
+            runs = planned.launch.runs
+            if ids.isdisjoint(run.id for run in runs):
+                kept.append(planned)
+            elif left := [run.id for run in runs if run.id not in ids and run.id in self._waiting.entries]:
+                launch = self._take(planned.launch, set(left))
+                kept.append(PlannedLaunch(max(map(self.rank_of, left)), launch))
+        self._launches = sorted(kept, key=lambda each: each.rank, reverse=True)
+        self._forget_planned(ids)
 
     def see_others(self, busy: Sequence[float]) -> None:
         """Note for how many more seconds each other worker is busy."""
@@ -150,7 +167,11 @@ class PlannedQueue:
         if len(left) < len(head):
             self._launches[:count] = left
             kept = {run.id for each in left for run in each.launch.runs}
-            self._planned -= {run.id for each in head for run in each.launch.runs} - kept
+            self._forget_planned({run.id for each in head for run in each.launch.runs} - kept)
+
+    def _forget_planned(self, ids: Iterable[str]) -> None:
+        for run_id in ids:
+            self._planned.pop(run_id, None)
 
     def _may_share(self, launch: Launch) -> bool:
         """Return whether a launch may share a session: not where one of its runs has crashed a worker."""
@@ -252,7 +273,7 @@ class PlannedQueue:
     def plan(self) -> None:
         """Plan every waiting run anew."""
         self._cost = self._costs.refit()
-        self._launches, self._planned = [], set()
+        self._launches, self._planned = [], {}
         ready = self._ready(self._waiting.entries)
         ready.sort(key=lambda entry: (-entry.priority, entry.created, entry.id))
         ids = {entry.id for entry in ready}
@@ -274,7 +295,7 @@ class PlannedQueue:
                 insort(self._launches, each, key=lambda each: _descending(each.rank))
         else:
             self._launches = sorted(found, key=lambda each: each.rank, reverse=True)
-        self._planned |= {run.id for run in runs}
+        self._planned |= {run.id: run.priority for run in runs}
         for entry in entries:
             self._gathering.pop(entry.id, None)
 
@@ -311,22 +332,26 @@ class PlannedQueue:
 
     def _still_waiting(self, launch: Launch) -> Launch | None:
         """Return the launch without runs that were claimed or may not begin yet; None if no run is left."""
+        ids = {run.id for run in launch.runs}
+        self._forget_planned(ids)
+        free = {entry.id for entry in self._ready(ids)}
+        self._gather_again(ids - free)
+        return self._take(launch, free) if free else None
+
+    def _take(self, launch: Launch, ids: Set[str]) -> Launch:
+        """Return the launch with these of its runs alone."""
         batches = []
         for batch in launch.batches:
-            ids = {run.id for run in batch.runs}
-            self._planned -= ids
-            free = {entry.id for entry in self._ready(ids)}
-            self._gather_again(ids - free)
-            if len(free) == len(batch.runs):
+            left = [run for run in batch.runs if run.id in ids]
+            if len(left) == len(batch.runs):
                 batches.append(batch)
-            elif free:
-                left = [run for run in batch.runs if run.id in free]
+            elif left:
                 batches.append(batch.take(left, self.batch_seconds))
-        return replace(launch, batches=tuple(batches)) if batches else None
+        return replace(launch, batches=tuple(batches))
 
 
-def _descending(rank: Rank) -> tuple[bool, int]:
-    return not rank.urgent, -rank.points
+def _descending(rank: Rank) -> tuple[int, int]:
+    return -rank.level, -rank.points
 
 
 def _alone(planned: PlannedLaunch) -> PlannedLaunch:

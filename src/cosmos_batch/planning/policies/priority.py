@@ -1,9 +1,9 @@
-"""Order planned launches by rank, which grows with waiting, so that no run waits for ever.
+"""Order planned launches by rank: the level of priority, then points, which grow with waiting.
 
-A run gains a point of priority for every `point_seconds` that it waits. Points are compared as whole numbers, and
-the plan's own order, in which equal runs are adjacent, decides between equals. Since every run gains at the same
-pace, the order of two waiting runs never changes, and a stream of new runs cannot delay an old one. Urgent runs
-precede all others, however long those have waited.
+A run of a higher level precedes every run of a lower one, however long that has waited. Within a level a run gains
+a point of priority for every `point_seconds` that it waits. Points are compared as whole numbers, and the plan's
+own order, in which equal runs are adjacent, decides between equals. Since every run gains at the same pace, the
+order of two waiting runs never changes, and a stream of new runs delays no old run of its level.
 """
 
 from __future__ import annotations
@@ -23,8 +23,13 @@ POINT_SECONDS = 60.0
 class Rank:
     """A run's place in the order of waiting runs; the greater rank goes first."""
 
-    urgent: bool
+    level: Priority
     points: int  # of priority and waiting; comparable among ranks of the same pace
+
+    @property
+    def urgent(self) -> bool:
+        """Whether the run preempts runs that are not urgent."""
+        return self.level is Priority.URGENT
 
 
 def rank(priority: int, created: float, point_seconds: float = POINT_SECONDS) -> Rank:
@@ -33,7 +38,7 @@ def rank(priority: int, created: float, point_seconds: float = POINT_SECONDS) ->
     It is priority + waited / pace less the present over the pace, which is the same for all runs, so that a run's
     rank never changes.
     """
-    return Rank(priority >= Priority.URGENT, floor(priority - created / point_seconds))
+    return Rank(Priority.level(priority), floor(priority - created / point_seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ def order_launches(
     """Cut the plan's launches and sort them by rank; `rank_of` gives a waiting run's rank by id.
 
     Where runs can join at any step (`steppable`), every batch becomes a launch of its own. Else a launch gets as
-    many batches as take `max_seconds`, since no run can join it before its end.
+    many batches of one level of priority as take `max_seconds`, since no run can join it before its end.
     """
     found = [part for launch in plan.launches for part in _parts(launch, rank_of, steppable, max_seconds)]
     return sorted(found, key=lambda part: part.rank, reverse=True)  # stable: equals stay in the plan's order
@@ -75,7 +80,7 @@ def _cut(ranked: Sequence[tuple[Rank, Batch]], max_seconds: float) -> list[list[
     parts: list[list[tuple[Rank, Batch]]] = []
     seconds = 0.0
     for pair in ranked:
-        if not parts or seconds + pair[1].seconds > max_seconds:
+        if not parts or parts[-1][-1][0].level is not pair[0].level or seconds + pair[1].seconds > max_seconds:
             parts.append([])
             seconds = 0.0
         parts[-1].append(pair)
