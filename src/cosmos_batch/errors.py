@@ -6,6 +6,7 @@ CosmosBatchError
 │   └── StorageError    the disk is full, missing, in use or read-only: not caused by a run
 ├── PlanError           runs that the chosen engine does not support
 ├── LedgerError         the database cannot be used
+│   └── RowError          a value cannot be stored: other rows can
 ├── ConflictError       a request that contradicts an earlier one
 ├── OutputError         a result is missing, damaged, or another run's
 └── EngineError         an engine failed
@@ -69,6 +70,10 @@ class PlanError(CosmosBatchError):
 
 class LedgerError(CosmosBatchError):
     """The ledger cannot be opened, read or written."""
+
+
+class RowError(LedgerError):
+    """A value of one row cannot be stored in the ledger: other rows can."""
 
 
 class ConflictError(CosmosBatchError):

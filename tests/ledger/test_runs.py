@@ -75,10 +75,20 @@ def test_key_of_another_request_is_refused_and_no_run_is_added(ledger: Ledger) -
 def test_used_id_is_refused(ledger: Ledger) -> None:
     ledger.runs.accept([Submission(make_run("a"))])
 
-    with pytest.raises(ConflictError, match="there is a run a already"):
+    with pytest.raises(ConflictError, match="the id a is the id of a run already"):
         ledger.runs.accept([Submission(make_run("a"))])
-    with pytest.raises(ConflictError, match="two runs"):
+    with pytest.raises(ConflictError, match="the id b is given to two runs"):
         ledger.runs.accept([Submission(make_run("b")), Submission(make_run("b"))])
+
+
+def test_id_that_differs_from_a_used_one_by_case_is_refused(ledger: Ledger) -> None:
+    ledger.runs.accept([Submission(make_run("Dock_1"))])
+
+    with pytest.raises(ConflictError, match="dOCK_1 differs by case alone from Dock_1, which is the id of a run"):
+        ledger.runs.accept([Submission(make_run("dOCK_1"))])
+    with pytest.raises(ConflictError, match="B differs by case alone from b, which is given to two runs"):
+        ledger.runs.accept([Submission(make_run("b")), Submission(make_run("B"))])
+    assert set(run_states(ledger)) == {"Dock_1"}
 
 
 def test_submission_is_stored_with_the_run(ledger: Ledger) -> None:

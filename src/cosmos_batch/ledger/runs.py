@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from cosmos_batch.errors import ConflictError
 from cosmos_batch.ledger.database.schema import attempts, runs, submissions
@@ -199,7 +199,8 @@ class SqlRuns(Component):
 
 
 # Built once: statements that run hundreds of times a second.
-_USED_ID = select(runs.c.id).where(runs.c.id.in_(bindparam("ids", expanding=True))).order_by(runs.c.id).limit(1)
+_LOWER_ID = func.lower(runs.c.id)
+_USED_ID = select(runs.c.id).where(_LOWER_ID.in_(bindparam("ids", expanding=True))).order_by(runs.c.id).limit(1)
 _USED_KEYS = select(submissions.c.key, submissions.c.run, submissions.c.digest).where(
     submissions.c.key.in_(bindparam("used", expanding=True))
 )
@@ -222,11 +223,23 @@ def _run_of_key(wanted: Submission, run: str, digest: str) -> str:
 
 
 def _refuse_taken(connection: Connection, ids: Sequence[str]) -> None:
-    if len(set(ids)) < len(ids):
-        repeated = sorted({id_ for id_ in ids if ids.count(id_) > 1})
-        raise ConflictError(f"the id {repeated[0]} is given to two runs; give every run its own")
-    if ids and (taken := connection.scalar(_USED_ID, {"ids": ids})):
-        raise ConflictError(f"there is a run {taken} already; choose another id, or leave it out")
+    by_lower: dict[str, str] = {}
+    for id_ in ids:
+        if id_.lower() in by_lower:
+            raise ConflictError(
+                f"{_subject(by_lower[id_.lower()], id_)} given to two runs; give every run its own"
+            )
+        by_lower[id_.lower()] = id_
+    if ids and (taken := connection.scalar(_USED_ID, {"ids": list(by_lower)})):
+        subject = _subject(taken, by_lower[taken.lower()])
+        raise ConflictError(f"{subject} the id of a run already; choose another id, or leave it out")
+
+
+def _subject(known: str, given: str) -> str:
+    """Name two ids that are equal but for case, as the subject of a sentence."""
+    if known == given:
+        return f"the id {known} is"
+    return f"the id {given} differs by case alone from {known}, which is"
 
 
 def shape_label(run: ResolvedRun) -> str:

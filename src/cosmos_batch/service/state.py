@@ -102,6 +102,7 @@ class AppState:
     ) -> None:
         """Raises InputError for roots that are not folders, StorageError and LedgerError."""
         limits = settings.limits
+        log = log or EventLog(sys.stderr, worker="http")
         self.ledger = ledger
         self.engine = engine
         self.settings = settings
@@ -123,10 +124,10 @@ class AppState:
             ),
         )
         self.batch_jobs = BatchJobs(
-            ledger, self.files.uploads, self.runs.parser, self.runs.submitter, self.runs.presenter, limits
+            ledger, self.files.uploads, self.runs.parser, self.runs.submitter, self.runs.presenter, limits, log
         )
         self.monitoring = Monitoring(
-            log or EventLog(sys.stderr, worker="http"),
+            log,
             Metrics(ledger, self.queue_view),
             EventStreams(ledger, limits.streams),
         )

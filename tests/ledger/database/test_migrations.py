@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.command import downgrade, upgrade
 from alembic.config import Config
@@ -35,12 +36,22 @@ def connected(place: Path | URL) -> Iterator[tuple[Connection, Config]]:
     engine.dispose()
 
 
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index ix_runs_lower_id")
+@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
 def test_migrations_create_the_tables_of_the_schema(place: Path | URL) -> None:
     Ledger(place).close()
 
     with connected(place) as (connection, _config):
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+
+
+def test_search_for_ids_without_case_uses_an_index(tmp_path: Path) -> None:
+    Ledger(tmp_path / "ledger.sqlite").close()
+
+    with connected(tmp_path / "ledger.sqlite") as (connection, _config):
+        plan = connection.execute(text("EXPLAIN QUERY PLAN SELECT id FROM runs WHERE lower(runs.id) IN ('a')"))
+        assert "USING INDEX ix_runs_lower_id" in plan.one().detail
 
 
 def test_head_is_the_latest_migration() -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from cosmos_batch.ledger import BatchJobState, Ledger, State
+from cosmos_batch.ledger import BatchJobRecord, BatchJobState, Ledger, State
 from cosmos_batch.service.app import ServiceApp
+from cosmos_batch.service.runs.parse_request import ParsedRun
 from cosmos_batch.service.state import AppState
 from tests.support.http_server import request
 
@@ -114,6 +115,68 @@ def test_taken_id_fails_only_its_own_line(client: TestClient, ledger: Ledger) ->
     batch = advanced(client, batch_id)
     assert [(each["line"], each["code"]) for each in batch["errors"]["data"]] == [(2, "conflict")]
     assert ledger.queries.states() == {State.QUEUED: 3}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"prompt":"x","inputs":{"video":"file-\\ud800"},"execution_config":{"weights":{"edge":0.5}}}',
+        b'{"prompt":"x\\u0000","inputs":{"video":"dock.mp4"},"execution_config":{"weights":{"edge":0.5}}}',
+        b'{"prompt":"x","inputs":{"video":"dock.mp4"},"execution_config":{"weights":{"edge":0.5}},"seconds":1e308}',
+        b'{"prompt":"x","inputs":{"video":"dock.mp4"},"execution_config":{"weights":{"edge":0.5}},"prompt":"y"}',
+        b'{"prompt":"\xe9","inputs":{"video":"dock.mp4"},"execution_config":{"weights":{"edge":0.5}}}',
+    ],
+)
+def test_poisonous_line_fails_alone(client: TestClient, ledger: Ledger, body: bytes) -> None:
+    poison = b'{"custom_id":"p","method":"POST","url":"/v1/videos","body":' + body + b"}"
+    first = create(client, [line("a"), poison, line("b")]).json()["id"]
+    second = create(client, [line("c")]).json()["id"]
+    batch = advanced(client, first)
+    assert [each["line"] for each in batch["errors"]["data"]] == [2]
+    assert batch["errors"]["data"][0]["code"] == "invalid_value"
+    assert (batch["status"], advanced(client, second)["status"]) == ("in_progress", "in_progress")
+    assert ledger.queries.states() == {State.QUEUED: 3}
+
+
+def test_unforeseen_error_of_a_line_fails_that_line_alone(
+    client: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parser = state_of(client).runs.parser
+    parse = parser.parse
+
+    def parse_all_but_one(body: dict[str, Any], run_id: str) -> ParsedRun:
+        if body.get("id") == "odd":
+            raise OverflowError("cannot convert float infinity to integer")
+        return parse(body, run_id)
+
+    monkeypatch.setattr(parser, "parse", parse_all_but_one)
+    batch = advanced(client, create(client, [line("a"), line("b", request(id="odd")), line("c")]).json()["id"])
+    assert [(each["line"], each["code"]) for each in batch["errors"]["data"]] == [(2, "internal_error")]
+    assert ledger.queries.states() == {State.QUEUED: 2}
+
+
+@pytest.mark.parametrize("stage", ["_submit_lines", "_finish"])
+def test_broken_batch_does_not_stop_the_others(
+    client: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    jobs = state_of(client).batch_jobs
+    broken, good = (create(client, [line("a")]).json()["id"] for _ in range(2))
+    if stage == "_finish":
+        jobs.advance()
+        finish(ledger, {f"{broken}-1": State.SUCCEEDED, f"{good}-1": State.SUCCEEDED})
+    work = getattr(jobs, stage)
+
+    def fail_one(job: BatchJobRecord) -> None:
+        if job.id == broken:
+            raise KeyError(job.id)
+        work(job)
+
+    monkeypatch.setattr(jobs, stage, fail_one)
+    with pytest.raises(KeyError):
+        jobs.advance()
+    expected = "completed" if stage == "_finish" else "in_progress"
+    assert client.get(f"/v1/batches/{good}").json()["status"] == expected
+    assert advanced(client, good)["status"] == expected  # the broken one is tried again after a while only
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,11 @@ def test_every_problem_of_a_request_is_reported_at_once(client: TestClient) -> N
             "contradicts",
         ),
         ({"seconds": 1e9}, "seconds", "too long"),
+        ({"seconds": "1e308"}, "seconds", "too long"),
+        ({"seconds": 10**400}, "seconds", "not a length"),
+        ({"prompt": "a\0b"}, "prompt", "holds the character NUL"),
+        ({"inputs": {"video": "file-\ud800"}}, "inputs.video", "lone surrogate"),
+        ({"inputs": {"video": "a.mp4", "\udc00": "b"}}, "inputs.\\udc00", "lone surrogate"),
         ({"size": "99x99", "execution_config": {"weights": {"edge": 1}, "resolution": "32"}}, "size", "twice"),
         ({"input_reference": {"image_url": "http://10.0.0.1/"}}, "input_reference", "names no file"),
         ({"input_reference": "file-ff"}, "input_reference", "twice"),
@@ -100,6 +105,70 @@ def test_malformed_body_is_refused(client: TestClient, content: bytes, kind: str
     answer = client.post("/v1/videos", content=content, headers={"Content-Type": kind})
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"prompt": "a", "prompt": "b"}', 'gives the key "prompt" more than once'),
+        (b'{"prompt": "a", "inputs": {"video": "a", "video": "b"}}', 'gives the key "video" more than once'),
+        (b'{"prompt": "\xe9"}', "is not UTF-8 (byte 13 is 0xe9)"),
+        (b'{"prompt": "\xed\xa0\x80"}', "is not UTF-8"),
+        (b'{"seed": ' + b"9" * 5000 + b"}", "too many digits"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/plan", "/v1/batches", "/v1/videos/r/priority"])
+def test_json_that_is_read_in_two_ways_is_refused(
+    client: TestClient, path: str, content: bytes, message: str
+) -> None:
+    answer = client.post(path, content=content, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_json")
+    assert message in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ([b'name="prompt"\r\n\r\nSchnee f\xe4llt'], "'prompt' is not UTF-8 (byte 9 is 0xe4)"),
+        ([b'name="prompt"\r\n\r\na', b'name="prompt"\r\n\r\nb'], "'prompt' is given twice"),
+        ([b'name="prompt"\r\n\r\na\0b'], "'prompt' holds the character NUL"),
+        ([b'name="\xe4"\r\n\r\na'], "the name of a field is not UTF-8"),
+        ([b'name="input_reference"; filename="\xe4.mp4"\r\n\r\na'], "the file name in the field"),
+        ([b'name="execution_config"\r\n\r\n{"seed": 1, "seed": 2}'], 'gives the key "seed" more than once'),
+        ([b'name="execution_config"\r\n\r\n{"resolution": "\\ud800"}'], "lone surrogate"),
+    ],
+)
+def test_form_that_would_be_changed_is_refused(client: TestClient, fields: list[bytes], message: str) -> None:
+    body = (
+        b"".join(b"--x\r\nContent-Disposition: form-data; " + field + b"\r\n" for field in fields) + b"--x--\r\n"
+    )
+    answer = client.post("/v1/videos", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]["message"]
+
+
+def test_answer_to_many_problems_is_bounded(client: TestClient) -> None:
+    unknown = {f"k{n}": 1 for n in range(2000)}
+    for path, body in (("/v1/videos", request(**unknown)), ("/v1/plan", {"runs": [request(**unknown)]})):
+        answer = client.post(path, json=body)
+        error = answer.json()["error"]
+        assert (answer.status_code, len(error["problems"])) == (400, 100), path
+        assert error["message"].endswith("and 1,980 more")
+
+
+def test_long_key_is_not_echoed_whole(client: TestClient) -> None:
+    for key in ("k" * 100_000, "[" * 100_000):
+        for path, body in (("/v1/videos", request(**{key: 1})), ("/v1/plan", {"runs": [request(**{key: 1})]})):
+            answer = client.post(path, json=body)
+            assert answer.status_code == 400
+            assert len(answer.content) < 5000
+
+
+def test_id_that_differs_by_case_is_refused(client: TestClient) -> None:
+    assert client.post("/v1/videos", json=request(id="Dock")).status_code == 200
+    answer = client.post("/v1/videos", json=request(id="dock"))
+    assert answer.status_code == 409
+    assert "differs by case alone from Dock" in answer.json()["error"]["message"]
 
 
 def test_idempotency_key_makes_one_run(client: TestClient, ledger: Ledger) -> None:

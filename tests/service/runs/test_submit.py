@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from cosmos_batch.errors import ConflictError, InputError, Problem
+from cosmos_batch.errors import ConflictError, InputError, Problem, RowError
 from cosmos_batch.ledger import Ledger, State, Submission
 from cosmos_batch.service.http.errors import ApiError
 from cosmos_batch.service.runs.submit import StoredSubmission, Submitter
@@ -48,3 +50,47 @@ def test_full_queue_refuses_the_group(ledger: Ledger) -> None:
     with pytest.raises(ApiError, match="the limit is 2"):
         Submitter(ledger, 2).submit_all([submission(name) for name in "abc"])
     assert ledger.queries.states() == {}
+
+
+@pytest.mark.parametrize("error", [OverflowError("too large"), StopIteration(), KeyError("x"), MemoryError()])
+def test_unforeseen_error_answers_its_own_submission_alone(ledger: Ledger, error: Exception) -> None:
+    def fail() -> Submission:
+        raise error
+
+    async def submit_all() -> list[StoredSubmission | BaseException]:
+        submitter = Submitter(ledger, 100)
+        prepares = [partial(submission, f"r{n}") for n in range(19)]
+        return await asyncio.gather(
+            *map(submitter.submit, [*prepares[:7], fail, *prepares[7:]]), return_exceptions=True
+        )
+
+    outcomes = asyncio.run(submit_all())
+    assert [type(outcome) for outcome in outcomes[:7] + outcomes[8:]] == [StoredSubmission] * 19
+    assert isinstance(outcomes[7], RuntimeError if isinstance(error, StopIteration) else type(error))
+    assert ledger.queries.states() == {State.QUEUED: 19}
+
+
+def test_value_that_the_ledger_cannot_store_fails_its_own_submission_alone(ledger: Ledger) -> None:
+    poison = replace(submission("p"), owner="lone \ud800 surrogate")
+
+    async def submit_all() -> list[StoredSubmission | BaseException]:
+        submitter = Submitter(ledger, 100)
+        wanted = (partial(submission, "a"), lambda: poison, partial(submission, "b"))
+        return await asyncio.gather(*map(submitter.submit, wanted), return_exceptions=True)
+
+    outcomes = asyncio.run(submit_all())
+    assert [type(outcome) for outcome in outcomes] == [StoredSubmission, RowError, StoredSubmission]
+
+
+def test_submissions_go_on_after_a_group_that_could_not_begin(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitter = Submitter(ledger, 100)
+
+    async def submit_twice() -> list[StoredSubmission | BaseException]:
+        with monkeypatch.context() as patch:
+            patch.setattr(submitter, "_submit_group", lambda _prepares: 1 / 0)
+            first = await asyncio.gather(submitter.submit(partial(submission, "a")), return_exceptions=True)
+        return [*first, await submitter.submit(partial(submission, "b"))]
+
+    assert [type(each) for each in asyncio.run(submit_twice())] == [ZeroDivisionError, StoredSubmission]

@@ -10,14 +10,14 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from cosmos_batch.errors import LedgerError
+from cosmos_batch.errors import LedgerError, RowError
 
 BUSY_SECONDS = 15.0  # how long a writer waits for another writer
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0003"  # the latest migration
+HEAD = "0004"  # the latest migration
 
 _OTHER_VERSION = "has been changed by another version of cosmos-batch; end this process and start that version"
 
@@ -50,8 +50,12 @@ def ledger_errors(name: str) -> Iterator[None]:
     """Turn database errors into a LedgerError with a remedy."""
     try:
         yield
+    except (OverflowError, UnicodeEncodeError) as exc:  # the driver refuses a value
+        raise RowError(f"the ledger {name} cannot store a value: {exc}") from exc
     except SQLAlchemyError as exc:
         origin = str(exc.orig if isinstance(exc, DBAPIError) else exc)
+        if isinstance(exc, DataError | IntegrityError) or not isinstance(exc, DBAPIError):
+            raise RowError(f"the ledger {name} cannot store a value: {origin}") from exc
         raise LedgerError(_explain(name, origin)) from exc
     except sqlite3.Error as exc:  # raised while a connection is being set up
         raise LedgerError(_explain(name, str(exc))) from exc

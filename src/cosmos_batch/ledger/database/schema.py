@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData(
@@ -59,6 +60,7 @@ runs = Table(
     Index("ix_runs_created", "created", "id"),
     Index("ix_runs_batch_job", "batch_job_id", "line"),
     Index("ix_runs_requested_action", "requested_action"),
+    Index("ix_runs_lower_id", text("lower(id)")),  # ids that differ by case alone are refused
 )
 
 submissions = Table(

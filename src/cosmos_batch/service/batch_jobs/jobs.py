@@ -13,12 +13,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import folder_errors
-from cosmos_batch.errors import ConflictError, InputError
+from cosmos_batch.errors import LedgerError, RowError
 from cosmos_batch.ledger import BatchJobRecord, BatchJobState, Filter, Ledger, RunWithAttempt, State, Submission
 from cosmos_batch.ledger.models import ENDED
 from cosmos_batch.service.batch_jobs.lines import BatchLine, lines_of
-from cosmos_batch.service.http.errors import ApiError, bad_input, error_object
+from cosmos_batch.service.http.errors import ApiError, api_error_of, error_object
 from cosmos_batch.service.runs.parse_request import RequestParser
 from cosmos_batch.service.runs.present import VideoPresenter
 from cosmos_batch.service.runs.submit import Submitter
@@ -44,6 +45,7 @@ class BatchJobs:
         submitter: Submitter,
         presenter: VideoPresenter,
         limits: Limits,
+        log: EventLog,
     ) -> None:
         self._ledger = ledger
         self._uploads = uploads
@@ -51,6 +53,7 @@ class BatchJobs:
         self._submitter = submitter
         self._presenter = presenter
         self._limits = limits
+        self._log = log
         self._not_before: dict[str, float] = {}  # time.monotonic() of the next try, by job
         self._lock = threading.Lock()  # one `advance` at a time
 
@@ -102,17 +105,32 @@ class BatchJobs:
         self._ledger.runs.cancel(ids, f"its batch {job_id} was cancelled")
 
     def advance(self) -> None:
-        """Submit the lines of new jobs; write the results of finished ones. Raises LedgerError, StorageError."""
+        """Submit the lines of new jobs; write the results of finished ones. Raises LedgerError, StorageError.
+
+        A job that raises anything is tried again after `_RETRY_SECONDS`; the other jobs advance meanwhile. The
+        first error is raised once all jobs had their turn.
+        """
+        first: Exception | None = None
         with self._lock:
-            for job in reversed(self._ledger.batch_jobs.page(states=OPEN, limit=1000)):
-                if job.state is not BatchJobState.VALIDATING:
-                    self._finish(job)
-                elif self._not_before.get(job.id, 0.0) <= time.monotonic():
-                    self._submit_lines(job)
+            jobs = reversed(self._ledger.batch_jobs.page(states=OPEN, limit=1000))
+            for job in [job for job in jobs if self._not_before.get(job.id, 0.0) <= time.monotonic()]:
+                try:
+                    self._advance(job)
+                except Exception as exc:
+                    self._not_before[job.id] = time.monotonic() + _RETRY_SECONDS
+                    first = first or exc
+        if first is not None:
+            raise first
+
+    def _advance(self, job: BatchJobRecord) -> None:
+        if job.state is BatchJobState.VALIDATING:
+            self._submit_lines(job)
+        else:
+            self._finish(job)
 
     def _submit_lines(self, job: BatchJobRecord) -> None:
         """Submit the lines of a job as runs. Idempotent: repeated after a crash, no run is submitted twice."""
-        lines = _LineSubmitter(job, self._parser, self._submitter)
+        lines = _LineSubmitter(job, self._parser, self._submitter, self._log)
         file = self._ledger.files.get(job.input_file)
         if file is None:
             self._fail(job, lines, "file_lost", "the input file was deleted")
@@ -125,10 +143,10 @@ class BatchJobs:
                         self._fail(job, lines, "too_many_lines", f"more than {lines.total - 1:,} lines")
                         return
             lines.flush()
-        except ApiError as exc:  # 429: the queue is full
-            self._not_before[job.id] = time.monotonic() + _RETRY_SECONDS
+        except ApiError as exc:
             if exc.status != 429:
                 raise
+            self._not_before[job.id] = time.monotonic() + _RETRY_SECONDS  # the queue is full
             return
         except OSError as exc:
             self._fail(job, lines, "file_lost", f"the input file cannot be read: {exc.strerror}")
@@ -228,6 +246,7 @@ class _LineSubmitter:
     job: BatchJobRecord
     parser: RequestParser
     submitter: Submitter
+    log: EventLog
     total: int = 0
     good: int = 0
     bad: list[str] = field(default_factory=list)  # lines of the error file
@@ -241,11 +260,10 @@ class _LineSubmitter:
         try:
             body = line.request(self._seen, ENDPOINT)
             parsed = self.parser.parse(body, f"{self.job.id}-{line.number}")
-        except InputError as exc:
-            self._reject(line, bad_input(exc.problems))
-            return
-        except ApiError as exc:
-            self._reject(line, exc)
+        except Exception as exc:  # foreseen or not, it is an error of this line
+            if isinstance(exc, LedgerError) and not isinstance(exc, RowError):
+                raise
+            self._reject(line, api_error_of(exc, self.log))
             return
         submission = Submission(
             run=parsed.run,
@@ -266,7 +284,9 @@ class _LineSubmitter:
         try:
             self.submitter.submit_all([submission for _, submission in pending])
             self.good += len(pending)
-        except ConflictError:
+        except Exception as exc:
+            if _concerns_all(exc):
+                raise
             for line, submission in pending:
                 self._submit_one(line, submission)
 
@@ -274,8 +294,10 @@ class _LineSubmitter:
         try:
             self.submitter.submit_all([submission])
             self.good += 1
-        except ConflictError as exc:
-            self._reject(line, ApiError(409, "conflict", str(exc)))
+        except Exception as exc:
+            if _concerns_all(exc):
+                raise
+            self._reject(line, api_error_of(exc, self.log))
 
     def _reject(self, line: BatchLine, refused: ApiError) -> None:
         error = error_object(refused)
@@ -284,3 +306,8 @@ class _LineSubmitter:
         request_id = f"batch_req_{self.job.id}-{line.number}"
         self.bad.append(result_line(request_id, line.custom_id or None, response, brief))
         self.errors.append(brief | {"line": line.number, "param": error["param"]})
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Tell whether an error is one of the ledger or the queue as a whole, not of one line."""
+    return isinstance(error, ApiError | LedgerError) and not isinstance(error, RowError)

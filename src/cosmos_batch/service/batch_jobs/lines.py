@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, BinaryIO
 
 from cosmos_batch.errors import InputError, Problem
+from cosmos_batch.formats.json_text import MalformedJsonError, parse_json, unstorable_texts
 from cosmos_batch.formats.problems import shown
 
 _CUSTOM_ID_CHARS = 512
+_SHOWN_FAULTS = 20  # texts of a line that cannot be stored
 _KEYS = {"custom_id", "method", "url", "body"}
 
 
@@ -63,9 +65,14 @@ class BatchLine:
         if self.too_long:
             raise InputError([self._problem("", None, "is too long", "split the file, or shorten the line")])
         try:
-            record = json.loads(self.raw)
-        except (ValueError, RecursionError) as exc:
-            raise InputError([self._problem("", None, f"is not JSON ({exc})", "write one JSON object")]) from exc
+            record = parse_json(self.raw)
+        except MalformedJsonError as exc:
+            where = f" at column {exc.column}" if exc.column else ""
+            raise InputError([self._problem("", None, exc.message + where, exc.remedy)]) from exc
+        faults = islice(unstorable_texts(record), _SHOWN_FAULTS)
+        remedy = "leave that character out"
+        if problems := [self._problem(path, None, message, remedy) for path, message in faults]:
+            raise InputError(problems)
         if not isinstance(record, dict):
             raise InputError([self._problem("", record, "is not a JSON object", "write one JSON object")])
         return record

@@ -6,6 +6,7 @@ import errno
 import secrets
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -23,13 +24,18 @@ from cosmos_batch.errors import (
     MediaError,
     PlanError,
     Problem,
+    RowError,
     StorageError,
 )
-from cosmos_batch.formats.problems import path_of, shown
+from cosmos_batch.formats.problems import path_of, printable, shown
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _RETRY_LATER = {"Retry-After": "5"}
-_SHOWN_PROBLEMS = 20  # problems named in the message; `problems` of the error object has them all
+_SHOWN_PROBLEMS = 20  # problems named in the message; `problems` of the error object has `MAX_PROBLEMS`
+_FIELD_CHARS = 200  # of a field's name, which is the client's
+_TEXT_CHARS = 1000  # of any other text of a problem
+MAX_PROBLEMS = 100
+"""Problems in a response, at most: a body of a few megabytes can have a hundred thousand."""
 
 
 class ApiError(CosmosBatchError):
@@ -80,10 +86,28 @@ class ErrorBody(BaseModel):
 
 
 def bad_input(problems: Sequence[Problem]) -> ApiError:
-    """Make the error of a request with these problems."""
-    message = "; ".join(str(problem) for problem in problems[:_SHOWN_PROBLEMS])
-    param = next((problem.field for problem in problems if problem.field), None)
-    return ApiError(400, "invalid_value", message, param=param, problems=problems)
+    """Make the error of a request with these problems; its size has a bound."""
+    bounded = [_bounded(problem) for problem in problems[:MAX_PROBLEMS]]
+    message = "; ".join(str(problem) for problem in bounded[:_SHOWN_PROBLEMS])
+    if (more := len(problems) - _SHOWN_PROBLEMS) > 0:
+        message += f"; and {more:,} more"
+    param = next((problem.field for problem in bounded if problem.field), None)
+    return ApiError(400, "invalid_value", message, param=param, problems=bounded)
+
+
+def _bounded(problem: Problem) -> Problem:
+    """Shorten the texts of a problem."""
+    return replace(
+        problem,
+        field=_shortened(problem.field, _FIELD_CHARS),
+        found=_shortened(problem.found, _TEXT_CHARS),
+        message=_shortened(problem.message, _TEXT_CHARS),
+        remedy=_shortened(problem.remedy, _TEXT_CHARS),
+    )
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def not_found(what: str, name: str) -> ApiError:
@@ -100,6 +124,8 @@ def api_error_of(error: Exception, log: EventLog) -> ApiError:
             return bad_input(error.problems)
         case ConflictError():
             return ApiError(409, "conflict", str(error))
+        case RowError():
+            return ApiError(400, "invalid_value", "the request has a value that the ledger cannot store")
         case LedgerError():
             return ApiError(503, "ledger_unavailable", str(error), headers=_RETRY_LATER)
         case StorageError():
@@ -118,7 +144,7 @@ def api_error_of(error: Exception, log: EventLog) -> ApiError:
 
 def _malformed(error: RequestValidationError) -> ApiError:
     problems = [
-        Problem("", None, path_of(each["loc"][1:]), shown(each.get("input")), each["msg"], "")
+        Problem("", None, printable(path_of(each["loc"][1:])), shown(each.get("input")), each["msg"], "")
         for each in error.errors()
     ]
     return bad_input(problems)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import re
 import secrets
 from collections.abc import AsyncIterator, Collection, Iterator
@@ -22,10 +21,13 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from cosmos_batch.dispatch.output.directory import folder_errors
+from cosmos_batch.formats.json_text import DuplicateKeyError, MalformedJsonError, parse_json, text_fault
 from cosmos_batch.service.http.errors import ApiError
+from cosmos_batch.service.http.json_body import refuse_unstorable
 
 FIELD_BYTES = 1 << 20  # of a field that is not a file
 MAX_PARTS = 200
+HEADER_BYTES = 16 * 1024  # of the headers of one part
 _WRITE_BYTES = 1 << 20  # buffered before a write
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _DEPTH = 8  # of bracketed keys
@@ -95,8 +97,10 @@ class _Part:
         _, options = parse_options_header(disposition)
         if b"name" not in options:
             raise ApiError(400, "bad_form", "a part of the form has no name")
-        self.name = options[b"name"].decode("utf-8", "replace")
-        self.filename = options[b"filename"].decode("utf-8", "replace") if b"filename" in options else None
+        self.name = _text(options[b"name"], "the name of a field")
+        self.filename = None
+        if b"filename" in options:
+            self.filename = _text(options[b"filename"], f"the file name in the field {self.name[:80]!r}")
         self._buffer = bytearray()  # of a file: bytes not yet written
         self._bytes = 0
         self._digest = hashlib.sha256()
@@ -105,8 +109,8 @@ class _Part:
 
     @property
     def text(self) -> str:
-        """The value of a field."""
-        return self._buffer.decode("utf-8", "replace")
+        """The value of a field. Raises ApiError for text that is not UTF-8."""
+        return _text(self._buffer, f"the form's field {self.name[:80]!r}", self.name[:80])
 
     def append(self, data: bytes) -> None:
         """Buffer bytes. Raises ApiError for a field larger than `FIELD_BYTES`."""
@@ -155,6 +159,7 @@ class _FormReader:
         self._complete: list[_Part] = []  # files to finish at the next `flush`
         self._headers: dict[bytes, bytes] = {}
         self._header = (b"", b"")  # name and value, while they are received
+        self._header_bytes = 0  # of the part's headers so far
         self._parts = 0
 
     def callbacks(self) -> Any:
@@ -174,15 +179,22 @@ class _FormReader:
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise ApiError(413, "too_large", f"the form has more than {MAX_PARTS} parts")
-        self._headers = {}
+        self._headers, self._header_bytes = {}, 0
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._count_header(end - start)
         name, value = self._header
         self._header = (name + data[start:end], value)
 
     def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._count_header(end - start)
         name, value = self._header
         self._header = (name, value + data[start:end])
+
+    def _count_header(self, count: int) -> None:
+        self._header_bytes += count
+        if self._header_bytes > HEADER_BYTES:
+            raise ApiError(413, "too_large", f"a part of the form has more than {HEADER_BYTES:,} bytes of headers")
 
     def _header_end(self) -> None:
         name, value = self._header
@@ -239,7 +251,7 @@ def nested(fields: list[tuple[str, str]], texts: Collection[str]) -> dict[str, A
         path = [match[1], *re.findall(r"\[([^\[\]]*)\]", match[2])] if match else [name]
         if len(path) > _DEPTH:
             raise _bad_field(name, "is nested too deeply")
-        _put(made, path, text if path[-1] in texts else _value(text), name)
+        _put(made, path, text if path[-1] in texts else _value(text, name), name)
     return made
 
 
@@ -254,11 +266,28 @@ def _put(made: dict[str, Any], path: list[str], value: Any, name: str) -> None:
     target[path[-1]] = value
 
 
-def _value(text: str) -> Any:
+def _value(text: str, name: str) -> Any:
+    """Parse a value that is JSON; any other is text. Raises ApiError for JSON that gives a key twice."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text.encode())
+    except DuplicateKeyError as exc:
+        raise _bad_field(name, f"{exc.message}; {exc.remedy}") from exc
+    except MalformedJsonError:
         return text
+    refuse_unstorable(value)
+    return value
+
+
+def _text(raw: bytes | bytearray, what: str, param: str | None = None) -> str:
+    """Decode a text of a form. Raises ApiError where it is not UTF-8 or cannot be stored."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as exc:
+        message = f"{what} is not UTF-8 (byte {exc.start + 1} is {raw[exc.start]:#04x}); send it as UTF-8"
+        raise ApiError(400, "bad_form", message, param=param) from exc
+    if fault := text_fault(text):
+        raise ApiError(400, "bad_form", f"{what} {fault}; leave it out", param=param)
+    return text
 
 
 def _bad_field(name: str, message: str) -> ApiError:

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from cosmos_batch.ledger import BatchJobRecord, BatchJobState, State
+from cosmos_batch.service.http.json_body import StrictJsonRoute
 from cosmos_batch.service.routes.paging import After, Limit
 from cosmos_batch.service.schemas.batches import (
     BatchCounts,
@@ -18,7 +19,7 @@ from cosmos_batch.service.schemas.batches import (
 )
 from cosmos_batch.service.state import AppState, AppStateDep, KeyNameDep
 
-router = APIRouter(prefix="/v1/batches", tags=["batches"])
+router = APIRouter(prefix="/v1/batches", tags=["batches"], route_class=StrictJsonRoute)
 
 Id = Annotated[str, Path(max_length=64)]
 

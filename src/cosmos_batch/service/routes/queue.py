@@ -17,6 +17,7 @@ from cosmos_batch.planning.plan import plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.traits import VideoInfo
 from cosmos_batch.service.http.errors import ApiError
+from cosmos_batch.service.http.json_body import StrictJsonRoute
 from cosmos_batch.service.queue_view import QueueView
 from cosmos_batch.service.runs.present import eta_seconds
 from cosmos_batch.service.schemas.queue import (
@@ -32,7 +33,7 @@ from cosmos_batch.service.schemas.queue import (
 )
 from cosmos_batch.service.state import AppState, AppStateDep
 
-router = APIRouter(prefix="/v1", tags=["queue"])
+router = APIRouter(prefix="/v1", tags=["queue"], route_class=StrictJsonRoute)
 
 _MEASUREMENTS = 500  # latest measurements that the cost model of a plan is fitted to
 

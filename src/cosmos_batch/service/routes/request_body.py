@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 from starlette.requests import Request
 
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.service.http.errors import ApiError, bad_input
+from cosmos_batch.service.http.json_body import json_object
 from cosmos_batch.service.http.multipart import Form, nested
 from cosmos_batch.service.runs.parse_request import TEXT_FIELDS
 from cosmos_batch.service.runs.uploads import Uploads
@@ -33,18 +33,7 @@ async def read_body(request: Request, uploads: Uploads, owner: str) -> dict[str,
     if kind not in ("application/json", ""):
         message = f"{kind[:80]!r} is not supported; send application/json or multipart/form-data"
         raise ApiError(415, "unsupported_media_type", message)
-    return json_object(await request.body())
-
-
-def json_object(raw: bytes) -> dict[str, Any]:
-    """Parse a JSON object. Raises ApiError."""
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError) as exc:
-        raise ApiError(400, "bad_json", f"the body is not JSON: {exc}") from exc
-    if not isinstance(value, dict):
-        raise ApiError(400, "bad_json", "the body is not a JSON object")
-    return value
+    return await json_object(await request.body())
 
 
 def _form_body(form: Form, uploads: Uploads, owner: str) -> dict[str, Any]:

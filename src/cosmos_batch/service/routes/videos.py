@@ -17,6 +17,7 @@ from cosmos_batch.ledger.runs import shape_label
 from cosmos_batch.media.untrusted import file_type as kind_of_file
 from cosmos_batch.run import Priority
 from cosmos_batch.service.http.errors import ApiError, not_found
+from cosmos_batch.service.http.json_body import LARGE_BYTES, StrictJsonRoute
 from cosmos_batch.service.routes.paging import After, CreatedAfter, CreatedBefore, Limit, Order, Playable
 from cosmos_batch.service.routes.request_body import read_body
 from cosmos_batch.service.runs.present import STATUS
@@ -34,7 +35,7 @@ from cosmos_batch.service.schemas.videos import (
 )
 from cosmos_batch.service.state import AppState, AppStateDep, KeyNameDep
 
-router = APIRouter(prefix="/v1/videos", tags=["videos"])
+router = APIRouter(prefix="/v1/videos", tags=["videos"], route_class=StrictJsonRoute)
 
 Id = Annotated[str, Path(max_length=128)]
 IdempotencyKey = Annotated[str | None, Header(max_length=255, description="the same key makes the same run, once")]
@@ -68,13 +69,14 @@ async def create_video(
 ) -> Response:
     """Submit a run. The response is sent once the run is in the ledger."""
     body = await read_body(request, app.files.uploads, key_name)
-    parser = app.runs.parser
-    if not parser.is_cached(body):
+    parser, run_id = app.runs.parser, f"video_{secrets.token_hex(12)}"
+    early = await asyncio.to_thread(parser.parse, body, run_id) if _is_large(request) else None
+    if early is None and not parser.is_cached(body):
         await asyncio.to_thread(parser.probe_videos, body)
     key = f"key:{key_name}:{idempotency_key}" if idempotency_key else ""
 
     def prepare() -> Submission:
-        parsed = parser.parse(body, f"video_{secrets.token_hex(12)}")
+        parsed = early or parser.parse(body, run_id)
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest() if key else ""
         return Submission(run=parsed.run, facts=parsed.facts, owner=key_name, key=key, digest=digest)
 
@@ -86,6 +88,12 @@ async def create_video(
     if not app.queue_view.fresh:
         await asyncio.to_thread(app.queue_view.read)
     return Response(app.runs.presenter.video(found).model_dump_json(), media_type="application/json")
+
+
+def _is_large(request: Request) -> bool:
+    """Tell whether a body may take long to parse: its submission is then not parsed among those of others."""
+    length = request.headers.get("content-length", "")
+    return not (length.isdecimal() and int(length) <= LARGE_BYTES)
 
 
 def _new_record(submission: Submission, now: float) -> RunRecord:

@@ -138,13 +138,13 @@ class RequestParser:
         if not isinstance(fps, float | int):
             lead = leading_facts(run, facts)
             fps = lead.fps if lead else UNKNOWN_FPS
+        if seconds * fps > MAX_FRAMES + 0.5:  # before it becomes an integer: it may be infinite
+            remedy = f"ask for at most {MAX_FRAMES / fps:g} s: a run makes at most {MAX_FRAMES} frames"
+            raise InputError([Location().problem("seconds", "is too long", remedy, seconds)])
         count = max(1, round(seconds * fps))
         if run.sampling.num_frames not in (None, count):
             remedy = f"leave one of them out: at {fps:g} frames per second, {seconds:g} s are {count} frames"
             raise InputError([Location().problem("seconds", "contradicts num_frames", remedy, seconds)])
-        if count > MAX_FRAMES:
-            remedy = f"ask for at most {MAX_FRAMES / fps:g} s: a run makes at most {MAX_FRAMES} frames"
-            raise InputError([Location().problem("seconds", "is too long", remedy, seconds)])
         return replace(run, sampling=replace(run.sampling, num_frames=count))
 
     def facts(self, path: str) -> VideoInfo:

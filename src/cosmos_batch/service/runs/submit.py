@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cosmos_batch.errors import ConflictError, CosmosBatchError, LedgerError
+from cosmos_batch.errors import LedgerError, RowError
 from cosmos_batch.ledger import Ledger, State, Submission, SubmitResult
 from cosmos_batch.ledger.models import WAITING
 from cosmos_batch.service.http.errors import ApiError
@@ -30,6 +30,8 @@ class StoredSubmission:
 
 
 SubmitOutcome = StoredSubmission | Exception
+
+_Pending = tuple[Prepare, asyncio.Future[StoredSubmission]]
 
 
 class QueueLimit:
@@ -65,14 +67,14 @@ class Submitter:
         """`max_runs`: runs that may wait."""
         self._ledger = ledger
         self._limit = QueueLimit(ledger.queries.states, max_runs)
-        self._pending: list[tuple[Prepare, asyncio.Future[StoredSubmission]]] = []
+        self._pending: list[_Pending] = []
         self._writing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def submit(self, prepare: Prepare) -> StoredSubmission:
         """Submit one run; return when it is in the ledger.
 
-        Raises InputError, ApiError, ConflictError and LedgerError.
+        Raises InputError, ApiError, ConflictError, LedgerError, and what `prepare` raises unforeseen.
         """
         future: asyncio.Future[StoredSubmission] = asyncio.get_running_loop().create_future()
         self._pending.append((prepare, future))
@@ -89,11 +91,22 @@ class Submitter:
             while self._pending:
                 await self._gather()
                 group, self._pending = self._pending[:GROUP_SIZE], self._pending[GROUP_SIZE:]
-                outcomes = await asyncio.to_thread(self._submit_group, [prepare for prepare, _ in group])
-                for (_, future), outcome in zip(group, outcomes, strict=True):
-                    _resolve(future, outcome)
+                await self._settle(group)
         finally:
             self._writing = False
+
+    async def _settle(self, group: Sequence[_Pending]) -> None:
+        """Submit a group and settle each of its futures, whatever is raised."""
+        try:
+            outcomes = await asyncio.to_thread(self._submit_group, [prepare for prepare, _ in group])
+        except Exception as exc:
+            outcomes = [exc] * len(group)
+        except BaseException:  # the server stops
+            for _, future in group:
+                future.cancel()
+            raise
+        for (_, future), outcome in zip(group, outcomes, strict=True):
+            _resolve(future, outcome)
 
     async def _gather(self) -> None:
         """Wait `GATHER_SECONDS` at a time while more submissions arrive."""
@@ -109,22 +122,23 @@ class Submitter:
         return [next(written) if isinstance(each, Submission) else each for each in prepared]
 
     def _write(self, submissions: Sequence[Submission]) -> list[SubmitOutcome]:
-        """Write all in one transaction; after a conflict, each in one of its own."""
+        """Write all in one transaction; where one of them is refused or raises, each in one of its own."""
         if not submissions:
             return []
         try:
             self._limit.reserve(len(submissions))
             results = self._ledger.runs.accept(submissions)
             return [StoredSubmission(each, result) for each, result in zip(submissions, results, strict=True)]
-        except ConflictError as exc:
+        except Exception as exc:
+            whole = isinstance(exc, ApiError | LedgerError) and not isinstance(exc, RowError)
+            if whole:  # the queue is full, or the ledger cannot be used
+                return [exc] * len(submissions)
             return [exc] if len(submissions) == 1 else [self._write_one(each) for each in submissions]
-        except (ApiError, LedgerError) as exc:
-            return [exc] * len(submissions)
 
     def _write_one(self, submission: Submission) -> SubmitOutcome:
         try:
             return StoredSubmission(submission, self._ledger.runs.accept([submission])[0])
-        except (ConflictError, LedgerError) as exc:
+        except Exception as exc:  # an error of this submission alone
             return exc
 
     def submit_all(self, submissions: Sequence[Submission]) -> list[SubmitResult]:
@@ -133,10 +147,10 @@ class Submitter:
         return self._ledger.runs.accept(submissions)
 
 
-def _prepared(prepare: Prepare) -> Submission | CosmosBatchError:
+def _prepared(prepare: Prepare) -> Submission | Exception:
     try:
         return prepare()
-    except CosmosBatchError as exc:
+    except Exception as exc:  # foreseen or not, it answers this request alone
         return exc
 
 
@@ -145,5 +159,7 @@ def _resolve(future: asyncio.Future[StoredSubmission], outcome: SubmitOutcome) -
         return
     if isinstance(outcome, StoredSubmission):
         future.set_result(outcome)
+    elif isinstance(outcome, StopIteration):  # a future refuses it
+        future.set_exception(RuntimeError(f"unexpected StopIteration: {outcome}"))
     else:
         future.set_exception(outcome)
