@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from enum import IntEnum
 from operator import itemgetter
@@ -168,6 +169,16 @@ class ResolvedRun(Run):
     """
 
     sampling: ResolvedSampling
+
+
+def with_paths(run: Run, rename: Callable[[str], str]) -> Run:
+    """The run with its active controls alone, and every path replaced by what `rename` gives for it."""
+
+    def renamed(path: str | None) -> str | None:
+        return None if path is None else rename(path)
+
+    controls = (replace(c, video=renamed(c.video), mask=renamed(c.mask)) for c in run.active)
+    return replace(run, video=renamed(run.video), controls=tuple(controls))
 
 
 _RUN, _SAMPLING = TypeAdapter(Run), TypeAdapter(Sampling)

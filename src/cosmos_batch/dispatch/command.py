@@ -14,7 +14,6 @@ from cosmos_batch.dispatch.execution.measurements import MeasurementLog
 from cosmos_batch.dispatch.loop import Dispatcher
 from cosmos_batch.dispatch.output.directory import OUTPUT, OutputDirectory
 from cosmos_batch.dispatch.output.manifest import write_manifest
-from cosmos_batch.dispatch.output.provenance import InputDigests
 from cosmos_batch.dispatch.resume import resume
 from cosmos_batch.dispatch.scheduler.static import StaticScheduler, Waiting
 from cosmos_batch.dispatch.settings import DispatchSettings, EventSink, StopToken, Throttle
@@ -26,7 +25,6 @@ from cosmos_batch.planning.cost.model import CostModel, features
 from cosmos_batch.planning.equivalence import groups_of
 from cosmos_batch.planning.plan import Plan
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.planning.resolve import leading_facts
 from cosmos_batch.planning.traits import Shape, VideoInfo
 from cosmos_batch.run import ResolvedRun
 
@@ -78,8 +76,8 @@ def execute(
             ledger=ledger,
             identity=command.engine.identity,
             costed_as=(command.prior.engine, command.prior.device),
-            digest=InputDigests(),
-            shape=lambda run: command.engine.traits.finished(run, leading_facts(run, command.facts)),
+            facts=command.facts,
+            traits=command.engine.traits,
             check=check,
             settings=command.settings,
             events=events,

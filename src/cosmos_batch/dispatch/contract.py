@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 from cosmos_batch.engines.base import Job, Result
 from cosmos_batch.errors import CosmosBatchError
+from cosmos_batch.media.info import InputFile
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.run import ResolvedRun
 
@@ -41,6 +42,7 @@ class Slot:
     batch: int  # its number in the ledger
     resumed: bool  # it goes on from a checkpoint
     started: float  # seconds since 1970
+    inputs: tuple[InputFile, ...] = ()  # the files that the run reads, as they were then
 
     @property
     def run(self) -> ResolvedRun:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from cosmos_batch.media.info import FileMark
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run
@@ -48,6 +49,9 @@ class Result:
     outcome: Outcome
     cause: str = ""  # why it did not succeed
     retryable: bool = False  # whether trying again, unchanged, can help
+    decoded: Mapping[str, FileMark] | None = None
+    """Marks of the input files, unchanged while they were decoded; None: they may have been read until now."""
+    guardrail: tuple[str, ...] = ()  # what the guardrail checked, and let pass
 
 
 Event = Progress | Result

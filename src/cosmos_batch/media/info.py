@@ -30,14 +30,40 @@ class VideoInfo:
     longest_interval: float | None = None
 
 
-FileMark = tuple[int, int, int, int]
-"""Values that change when a file is replaced or written: device, inode, bytes, nanoseconds of its last change."""
+FileMark = tuple[int, int, int, int, int]
+"""Values that change when a file is replaced or written: device, inode, bytes, nanoseconds of its last write
+(which programs may set) and of its last change of any kind (which they may not)."""
 
 
 def file_mark(path: str | Path) -> FileMark:
     """The current mark of a file. Raises OSError."""
     status = Path(path).stat()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """An input file, as it was when its run was claimed."""
+
+    path: str
+    mark: FileMark
+    sha256: str
+
+
+def changed_contents(mark: FileMark, before: FileMark) -> bool:
+    """Whether a file was replaced or written between two marks; False may only mean that nothing shows it."""
+    return mark[:4] != before[:4]
+
+
+def marks_of(run: Run) -> dict[str, FileMark]:
+    """Marks of the files that a run reads, by path. Raises MediaError."""
+    marks = {}
+    for path in videos_of(run):
+        try:
+            marks[path] = file_mark(path)
+        except OSError as error:
+            raise MediaError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    return marks
 
 
 def videos_of(run: Run) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.dispatch.output.directory import OutputDirectory, folder_errors, in_use
+from cosmos_batch.dispatch.output.directory import HOME, OutputDirectory, folder_errors, in_use
+from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.errors import OutputError, StorageError
 
 
@@ -77,3 +78,35 @@ def test_leftovers_of_a_dead_process_are_deleted(tmp_path: Path) -> None:
 
     with OutputDirectory(tmp_path / "out") as folder:
         assert list((folder.home / "work").iterdir()) == []
+
+
+def test_leftover_probes_and_drafts_are_deleted(tmp_path: Path) -> None:
+    home = tmp_path / "out" / HOME
+    home.mkdir(parents=True)
+    (home / "probe-123").write_bytes(bytes(10))
+    (home / "manifest.jsonl.new").write_text("{")
+
+    with OutputDirectory(tmp_path / "out") as folder:
+        folder.probe()
+
+        assert sorted(path.name for path in home.iterdir()) == ["lock", "replaced", "state", "work"]
+
+
+def test_killed_process_leaves_no_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    with OutputDirectory(tmp_path / "out") as folder:
+        monkeypatch.setattr(os, "fsync", killed)
+        with pytest.raises(KeyboardInterrupt):
+            folder.probe()
+
+        assert not list(folder.home.glob("probe-*"))
+
+
+def test_folder_that_never_was_is_not_to_be_put_back() -> None:
+
+    with pytest.raises(StorageError) as caught:
+        ServiceHome(Path("/proc/nowhere")).make()
+
+    assert "put it back" not in str(caught.value)

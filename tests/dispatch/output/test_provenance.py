@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cosmos_batch.dispatch.output.inputs import InputDigests
 from cosmos_batch.dispatch.output.provenance import (
     AttemptInfo,
-    InputDigests,
+    VideoSizes,
     check_published,
     describe,
+    earlier_key,
+    iso_time,
     request_key,
     write_description,
 )
 from cosmos_batch.errors import OutputError
+from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.run import Control, Run
 
 IDENTITY = {"engine": "replay", "weights": "m"}
@@ -28,29 +34,115 @@ def run(tmp_path: Path) -> Run:
     )
 
 
+def info_of(run: Run) -> AttemptInfo:
+    read, network = VideoInfo(64, 48, 12, 10.0), VideoInfo(160, 96, 12, 8.0)
+    files = InputDigests().files(run)
+    return AttemptInfo(
+        attempt=1,
+        batch=2,
+        batch_runs=("a", "b"),
+        started=10.0,
+        ended=12.5,
+        resumed=False,
+        inputs=files,
+        sizes=VideoSizes({file.path: read for file in files}, read, network, network),
+        guardrail=("prompt", "video"),
+    )
+
+
 @pytest.fixture
 def finished(tmp_path: Path, run: Run) -> Path:
     """The folder of a finished run."""
     folder = tmp_path / "a"
     folder.mkdir()
     (folder / "output.mp4").write_bytes(b"output")
-    info = AttemptInfo(attempt=1, batch=2, batch_runs=("a", "b"), started=10.0, ended=12.5, resumed=False)
-    write_description(folder, describe(run, folder, IDENTITY, InputDigests(), info))
+    write_description(folder, describe(run, folder, IDENTITY, info_of(run)))
     return folder
 
 
 def test_description_keeps_the_names_of_its_fields(finished: Path, run: Run) -> None:
-    info = AttemptInfo(1, 2, ("a", "b"), 10.0, 12.5, False)
-
-    described = describe(run, finished, IDENTITY, InputDigests(), info)
+    described = describe(run, finished, IDENTITY, info_of(run))
 
     assert list(described) == [
         *("id", "fingerprint", "key", "run", "inputs", "made_by"),
-        *("attempt", "batch", "company", "started", "ended", "resumed"),
-        *("seconds", "outputs", "approximations"),
+        *("attempt", "batch", "company", "started", "ended", "started_at", "ended_at", "resumed"),
+        *("seconds", "input", "network", "output", "outputs", "guardrail", "approximations"),
     ]
     assert described["company"] == ("a", "b")
     assert described["seconds"] == 2.5
+    assert (described["started_at"], described["ended_at"]) == (
+        "1970-01-01T00:00:10.000Z",
+        "1970-01-01T00:00:12.500Z",
+    )
+    assert described["guardrail"] == ["prompt", "video"]
+
+
+def test_sizes_stand_as_numbers(finished: Path, run: Run) -> None:
+    described = describe(run, finished, IDENTITY, info_of(run))
+
+    read = {"width": 64, "height": 48, "frames": 12, "fps": 10.0}
+    assert described["input"] == read
+    assert described["network"] == described["output"] == {"width": 160, "height": 96, "frames": 12, "fps": 8.0}
+    assert [{name: each[name] for name in read} for each in described["inputs"]] == [read]
+
+
+def test_size_that_is_not_known_is_null(finished: Path, run: Run) -> None:
+    info = info_of(run)
+    unknown = replace(info, sizes=replace(info.sizes, inputs={}, input=None))
+
+    described = describe(run, finished, IDENTITY, unknown)
+
+    assert described["input"] == {"width": None, "height": None, "frames": None, "fps": None}
+    assert described["inputs"][0]["fps"] is None
+
+
+def test_time_is_iso_8601_in_utc() -> None:
+    assert iso_time(1_000_000_012.5) == "2001-09-09T01:46:52.500Z"
+
+
+def respelled(run: Run, path: str) -> Run:
+    return replace(run, controls=(replace(run.controls[0], video=path),))
+
+
+def test_key_comes_from_contents_and_not_from_paths(tmp_path: Path, run: Run, finished: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "copy.mov").write_bytes(b"input")
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "in.mp4")
+    spellings = (f"{tmp_path}/elsewhere/../in.mp4", f"{tmp_path}/copy.mov", f"{tmp_path}/link.mp4")
+    keys = {request_key(respelled(run, path), IDENTITY, InputDigests()) for path in spellings}
+
+    assert keys == {request_key(run, IDENTITY, InputDigests())}
+    check_published(finished, *keys)
+
+
+def test_key_depends_on_contents_and_on_the_use_of_each_file(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.mp4", tmp_path / "other.mp4"
+    one.write_bytes(b"one")
+    other.write_bytes(b"other")
+
+    def key(video: Path, mask: Path) -> str:
+        control = Control(name="edge", weight=1.0, video=str(video), mask=str(mask))
+        return request_key(Run(id="a", prompt="a street", controls=(control,)), IDENTITY, InputDigests())
+
+    assert len({key(one, other), key(other, one), key(one, one), key(other, other)}) == 4
+
+
+@pytest.mark.parametrize("spelling", ["in.mp4", "elsewhere/../in.mp4"])
+def test_output_of_an_earlier_version_stays_valid(tmp_path: Path, run: Run, finished: Path, spelling: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    description = json.loads((finished / "run.json").read_text())
+    description["key"] = earlier_key(run, IDENTITY, InputDigests())
+    for name in ("started_at", "ended_at", "input", "network", "output", "guardrail"):
+        del description[name]
+    description["inputs"] = [{"path": each["path"], "sha256": each["sha256"]} for each in description["inputs"]]
+    write_description(finished, description)
+    asked = respelled(run, f"{tmp_path}/{spelling}")
+
+    check_published(finished, request_key(asked, IDENTITY, InputDigests()))
+
+    (tmp_path / "in.mp4").write_bytes(b"other")
+    with pytest.raises(OutputError, match="other settings, inputs or another model"):
+        check_published(finished, request_key(asked, IDENTITY, InputDigests()))
 
 
 def test_finished_run_answers_its_request_only(finished: Path, run: Run) -> None:
@@ -77,13 +169,3 @@ def test_damaged_run_is_refused(finished: Path, run: Run, name: str, contents: b
 
     with pytest.raises(OutputError, match=message):
         check_published(finished, request_key(run, IDENTITY, InputDigests()))
-
-
-def test_digest_of_an_input_follows_its_contents(tmp_path: Path) -> None:
-    digest, path = InputDigests(), tmp_path / "in.mp4"
-    path.write_bytes(b"one")
-    first = digest(path)
-
-    path.write_bytes(b"other")
-
-    assert digest(path) != first

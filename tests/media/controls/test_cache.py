@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from cosmos_batch.errors import MediaError, StorageError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.controls.pixels import make_control
-from cosmos_batch.media.video import Frames, read_frames, resized
+from cosmos_batch.media.info import VideoInfo
+from cosmos_batch.media.video import Frames, probe, read_frames, resized
 from cosmos_batch.run import Control
 from tests.support.clips import clip, moving
 
@@ -183,3 +184,23 @@ def test_impossible_folder_is_an_error(tmp_path: Path, video: Path) -> None:
 
     with pytest.raises(StorageError, match="cannot keep made controls"):
         ControlCache(tmp_path / "file" / "cache").get_or_make(video, EDGE, count=2, size=SIZE)
+
+
+def test_control_of_a_video_that_changes_meanwhile_is_not_kept(
+    cache: ControlCache, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents, other = video.read_bytes(), clip(tmp_path / "other.mp4", frames=8).read_bytes()
+
+    def replaced(path: str | Path) -> VideoInfo:
+        video.write_bytes(other)
+        return probe(path)
+
+    monkeypatch.setattr("cosmos_batch.media.controls.cache.probe", replaced)
+    with pytest.raises(MediaError, match="changed while it was read"):
+        cache.get_or_make(video, EDGE, count=4, size=SIZE)
+    monkeypatch.undo()
+
+    video.write_bytes(contents)
+    made = cache.get_or_make(video, EDGE, count=4, size=SIZE)
+
+    assert made.with_suffix(".sum").exists()

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from cosmos_batch.dispatch.contract import (
     BatchBroke,
@@ -29,14 +30,16 @@ from cosmos_batch.dispatch.contract import (
 from cosmos_batch.dispatch.execution.context import DispatchContext, output_flaw
 from cosmos_batch.dispatch.execution.measurements import BatchTimes, MeasurementLog
 from cosmos_batch.dispatch.output.directory import folder_errors
+from cosmos_batch.dispatch.output.inputs import changed_inputs
 from cosmos_batch.dispatch.output.provenance import (
     AttemptInfo,
     describe,
+    earlier_key,
     request_key,
     write_description,
 )
 from cosmos_batch.dispatch.settings import Throttle
-from cosmos_batch.engines.base import Job
+from cosmos_batch.engines.base import Job, Result
 from cosmos_batch.engines.base import Outcome as EngineOutcome
 from cosmos_batch.errors import CosmosBatchError, LedgerError, OutputError, StorageError, UnavailableError, explain
 from cosmos_batch.ledger import BatchFacts, State
@@ -106,8 +109,12 @@ class AttemptRecorder:
         self._context.events.launched(launch.reason, len(launch.runs))
 
     def inspect(self, slot: Slot) -> None:
-        """Open a run's output. Raises OutputError where it does not hold. Any thread may call it."""
+        """Open a run's output, and measure its inputs. Raises OutputError where the output does not hold.
+
+        Any thread may call it.
+        """
         self._context.check(slot.run, self._context.shape(slot.run), slot.job)
+        self._context.sizes(slot.run, slot.inputs)
 
     def _slot(self, run: ResolvedRun, attempt: int, number: int) -> Slot | None:
         """Return a slot for the attempt; None where the attempt has ended already, with or without a video."""
@@ -123,14 +130,23 @@ class AttemptRecorder:
     def _make_slot(self, run: ResolvedRun, attempt: int, number: int) -> Slot:
         """Make the attempt's folder. Raises OSError where an input cannot be read."""
         context = self._context
-        key = request_key(run, context.identity, context.digest)
-        state = context.folder.checkpoint(run.id, key)
+        inputs = context.digest.files(run)
+        state = self._checkpoint(run, {file.path: file.sha256 for file in inputs})
         job = Job(run, context.folder.work(attempt), state)
         context.leases.take(attempt)
-        slot = Slot(job, attempt, number, resumed=state.exists(), started=context.clock())
+        slot = Slot(job, attempt, number, state.exists(), context.clock(), inputs)
         self._open[attempt] = slot
         self._members[number] = (*self._members.get(number, ()), run.id)
         return slot
+
+    def _checkpoint(self, run: ResolvedRun, digests: Mapping[str, str]) -> Path:
+        """The run's checkpoint; one of an earlier version gets its present name."""
+        folder, identity = self._context.folder, self._context.identity
+        state = folder.checkpoint(run.id, request_key(run, identity, digests.__getitem__))
+        earlier = folder.checkpoint(run.id, earlier_key(run, identity, digests.__getitem__))
+        if earlier.exists() and not state.exists():
+            earlier.replace(state)
+        return state
 
     def _found(self, run: ResolvedRun, attempt: int) -> None:
         """End an attempt whose output was published by a process that was killed right after."""
@@ -221,7 +237,7 @@ class AttemptRecorder:
         try:
             match result.outcome:
                 case EngineOutcome.SUCCEEDED:
-                    self._succeed(slot, outcome.inspection.result if outcome.inspection else None)
+                    self._succeed(slot, result, outcome.inspection.result if outcome.inspection else None)
                 case EngineOutcome.BLOCKED:
                     self._close(slot, State.BLOCKED, result.cause)
                     self._forget_state(slot)
@@ -234,7 +250,7 @@ class AttemptRecorder:
         except Exception as exc:
             self._fail(slot, explain(exc), retryable=False)
 
-    def _succeed(self, slot: Slot, inspection: Callable[[], None] | None) -> None:
+    def _succeed(self, slot: Slot, result: Result, inspection: Callable[[], None] | None) -> None:
         context = self._context
         if not context.ledger.attempts.renew([slot.attempt], context.settings.lease):
             self._drop_lost(slot)
@@ -244,7 +260,10 @@ class AttemptRecorder:
                 self.inspect(slot)
             else:
                 inspection()
-            self._describe(slot)
+            if changed := changed_inputs(slot.inputs, result.decoded):
+                self._fail(slot, f"changed while the video was made: {', '.join(changed)}", retryable=True)
+                return
+            self._describe(slot, result.guardrail)
             context.folder.publish(slot.job.folder, slot.run_id)
         except OutputError as exc:
             self._fail(slot, f"its output does not hold: {exc}", retryable=True)
@@ -252,12 +271,21 @@ class AttemptRecorder:
             self._close(slot, State.SUCCEEDED, "")
             self._forget_state(slot)
 
-    def _describe(self, slot: Slot) -> None:
+    def _describe(self, slot: Slot, guardrail: tuple[str, ...]) -> None:
         context = self._context
-        members = self._members.get(slot.batch, (slot.run_id,))
-        info = AttemptInfo(slot.attempt, slot.batch, members, slot.started, context.clock(), slot.resumed)
+        info = AttemptInfo(
+            attempt=slot.attempt,
+            batch=slot.batch,
+            batch_runs=self._members.get(slot.batch, (slot.run_id,)),
+            started=slot.started,
+            ended=context.clock(),
+            resumed=slot.resumed,
+            inputs=slot.inputs,
+            sizes=context.sizes(slot.run, slot.inputs),
+            guardrail=guardrail,
+        )
         with folder_errors(context.folder.root):
-            made = describe(slot.run, slot.job.folder, context.identity, context.digest, info)
+            made = describe(slot.run, slot.job.folder, context.identity, info)
             write_description(slot.job.folder, made)
 
     def _fail(self, slot: Slot, cause: str, retryable: bool) -> None:

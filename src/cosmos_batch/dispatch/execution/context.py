@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,12 +13,15 @@ from typing import Protocol
 from cosmos_batch.dispatch.execution.leases import Leases
 from cosmos_batch.dispatch.observe.counters import Counters
 from cosmos_batch.dispatch.output.directory import OutputDirectory
-from cosmos_batch.dispatch.output.provenance import Digest, Identity, check_published, request_key
+from cosmos_batch.dispatch.output.inputs import InputDigests, InputMeasures
+from cosmos_batch.dispatch.output.provenance import Identity, VideoSizes, check_published, request_key
 from cosmos_batch.dispatch.settings import DispatchSettings, EventSink
 from cosmos_batch.engines.base import Job
 from cosmos_batch.errors import OutputError
 from cosmos_batch.ledger.ports import DispatchStore
-from cosmos_batch.planning.traits import Shape
+from cosmos_batch.media.info import InputFile
+from cosmos_batch.planning.resolve import leading_facts
+from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import ResolvedRun
 
 
@@ -41,8 +44,8 @@ class DispatchContext:
     ledger: DispatchStore
     identity: Identity  # of the engine
     costed_as: tuple[str, str]  # engine and device, as the cost model names them
-    digest: Digest
-    shape: Callable[[ResolvedRun], Shape]  # what a run's output must measure
+    facts: Mapping[str, VideoInfo]  # of the videos of the runs, as they are planned, by path
+    traits: Traits  # of the engine
     check: CheckOutput
     checks: Executor  # where outputs are opened while other runs are denoised
     settings: DispatchSettings
@@ -51,6 +54,27 @@ class DispatchContext:
     worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     leases: Leases = field(default_factory=Leases)
     counters: Counters = field(default_factory=Counters)
+    digest: InputDigests = field(default_factory=InputDigests)
+    measures: InputMeasures = field(default_factory=InputMeasures)
+
+    def shape(self, run: ResolvedRun) -> Shape:
+        """What a run's output must measure."""
+        return self.traits.finished(run, leading_facts(run, self.facts))
+
+    def sizes(self, run: ResolvedRun, inputs: tuple[InputFile, ...]) -> VideoSizes:
+        """Sizes of a run's videos, for its record. Any thread may call it."""
+        found = {file.path: self.measures.measure(file, self.facts.get(file.path)) for file in inputs}
+        network = self.traits.shape(run, leading_facts(run, self.facts))
+        return VideoSizes(
+            inputs=found,
+            input=leading_facts(run, {path: info for path, info in found.items() if info}),
+            network=_moving(network, run),
+            output=_moving(self.shape(run), run),
+        )
+
+
+def _moving(shape: Shape, run: ResolvedRun) -> VideoInfo:
+    return VideoInfo(shape.width, shape.height, shape.frames, run.sampling.fps)
 
 
 def output_flaw(run: ResolvedRun, context: DispatchContext) -> str:

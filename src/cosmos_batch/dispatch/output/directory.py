@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Container, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -29,6 +29,7 @@ MANIFEST = "manifest.jsonl"
 RUN_FILE = "run.json"
 OUTPUT = "output.mp4"
 RESERVED = re.compile(r"manifest\.jsonl|contact_sheet(_[0-9]+)?\.png")
+_PROBE, _DRAFT = "probe-", ".new"  # how the names of files begin and end that live for a moment
 PROBE_BYTES = 64 * 1024  # more than a full file system still grants small files from its reserve
 
 
@@ -164,28 +165,28 @@ class OutputDirectory:
     def write(self, name: str, text: str) -> None:
         """Write a file of the folder atomically."""
         with folder_errors(self.root):
-            draft = self.home / f"{name}.new"
+            draft = self.home / f"{name}{_DRAFT}"
             draft.write_text(text, encoding="utf-8")
             flush(draft)
             draft.replace(self.root / name)
 
     def probe(self) -> None:
         """Raise StorageError where the folder cannot be written: full, gone or read-only."""
-        path = self.home / f"probe-{os.getpid()}"
-        with folder_errors(self.root):
-            try:
-                path.write_bytes(bytes(PROBE_BYTES))
-                flush(path)
-            finally:
-                with suppress(OSError):
-                    path.unlink()
+        path = self.home / f"{_PROBE}{os.getpid()}"
+        with folder_errors(self.root), path.open("wb", buffering=0) as stream:
+            path.unlink(missing_ok=True)  # at once: a process that is killed later leaves nothing
+            stream.write(bytes(PROBE_BYTES))
+            os.fsync(stream.fileno())
 
     def _clear_leftovers(self) -> None:
-        """Delete the files of attempts whose processes are dead: none of them was published, or all were."""
+        """Delete what dead processes left: files of attempts, none of which was published or all, and drafts."""
         with folder_errors(self.root):
             for part in ("work", "replaced"):
                 for path in (self.home / part).iterdir():
                     shutil.rmtree(path)
+            for pattern in (f"{_PROBE}*", f"*{_DRAFT}"):
+                for path in self.home.glob(pattern):
+                    path.unlink(missing_ok=True)
 
     def obstacle(self, run_id: str) -> str:
         """Describe what keeps a run of that id from being published here; "" where nothing does."""

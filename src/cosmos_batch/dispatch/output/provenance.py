@@ -6,19 +6,35 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from cosmos_batch.dispatch.output.directory import OUTPUT, RUN_FILE
+from cosmos_batch.dispatch.output.inputs import file_digest
 from cosmos_batch.engines.base import approximations_of, model_key
 from cosmos_batch.errors import OutputError
-from cosmos_batch.media.info import FileMark, file_mark, videos_of
-from cosmos_batch.run import Run
+from cosmos_batch.media.info import InputFile, VideoInfo, videos_of
+from cosmos_batch.run import Run, with_paths
 
-Digest = Callable[[Path], str]
-"""The SHA-256 of a file's contents, in hex."""
+_RUN = TypeAdapter(Run)
+
+Digest = Callable[[str], str]
+"""The SHA-256 of the contents of the file of a path, in hex."""
 Identity = Mapping[str, str]
 """What an engine makes videos with: engine, model, digest of the weights, versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSizes:
+    """Size, length and rate of a run's videos."""
+
+    inputs: Mapping[str, VideoInfo | None]  # by path; None: not known
+    input: VideoInfo | None  # of the input video, else of the first control video; None: not known
+    network: VideoInfo  # of what goes through the network
+    output: VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,56 +47,69 @@ class AttemptInfo:
     started: float  # seconds since 1970
     ended: float
     resumed: bool  # from a checkpoint
+    inputs: tuple[InputFile, ...]  # as they were decoded
+    sizes: VideoSizes
+    guardrail: tuple[str, ...]  # what the guardrail checked
 
 
 def request_key(run: Run, identity: Identity, digest: Digest) -> str:
-    """Hex digest of the request, the contents of its inputs, and the model: all that shapes a run's video."""
-    parts = [run.fingerprint, *model_key(run, identity), *(digest(Path(path)) for path in videos_of(run))]
+    """Hex digest of the request, the contents of its inputs, and the model: all that shapes a run's video.
+
+    The paths of the inputs are no part of it, so that it is the same from any working directory.
+    """
+    parts = ["contents", with_paths(run, digest).fingerprint, *model_key(run, identity)]
+    return _digest_of(parts)
+
+
+def earlier_key(run: Run, identity: Identity, digest: Digest) -> str:
+    """The key that earlier versions gave the request, which depends on the spelling of its paths."""
+    return _digest_of([run.fingerprint, *model_key(run, identity), *(digest(path) for path in videos_of(run))])
+
+
+def _digest_of(parts: Iterable[str]) -> str:
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """Hex SHA-256 of a file's contents. Raises OSError."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-class InputDigests:
-    """SHA-256 of input files, each read once while it is unchanged: many runs share an input.
-
-    Only the main thread of a worker or command touches it.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[Path, tuple[FileMark, str]] = {}
-
-    def __call__(self, path: Path) -> str:
-        """The digest of a file's contents. Raises OSError."""
-        mark = file_mark(path)
-        if path not in self._known or self._known[path][0] != mark:
-            self._known[path] = mark, file_digest(path)
-        return self._known[path][1]
-
-
-def describe(run: Run, work: Path, identity: Identity, digest: Digest, info: AttemptInfo) -> dict[str, Any]:
+def describe(run: Run, work: Path, identity: Identity, info: AttemptInfo) -> dict[str, Any]:
     """Build the contents of run.json for a run whose verified files are in `work`. Raises OSError."""
+    digests = {file.path: file.sha256 for file in info.inputs}
     return {
         "id": run.id,
         "fingerprint": run.fingerprint,
-        "key": request_key(run, identity, digest),
+        "key": request_key(run, identity, digests.__getitem__),
         "run": asdict(run),
-        "inputs": [{"path": path, "sha256": digest(Path(path))} for path in videos_of(run)],
+        "inputs": [
+            {"path": file.path, "sha256": file.sha256} | _numbers(info.sizes.inputs.get(file.path))
+            for file in info.inputs
+        ],
         "made_by": dict(identity),
         "attempt": info.attempt,
         "batch": info.batch,
         "company": info.batch_runs,
         "started": info.started,
         "ended": info.ended,
+        "started_at": iso_time(info.started),
+        "ended_at": iso_time(info.ended),
         "resumed": info.resumed,
         "seconds": round(info.ended - info.started, 3),
+        "input": _numbers(info.sizes.input),
+        "network": _numbers(info.sizes.network),
+        "output": _numbers(info.sizes.output),
         "outputs": {path.name: _file_facts(path) for path in sorted(work.iterdir()) if path.name != RUN_FILE},
+        "guardrail": list(info.guardrail),
         "approximations": list(approximations_of(identity)),
     }
+
+
+def iso_time(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC, with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _numbers(info: VideoInfo | None) -> dict[str, int | float | None]:
+    """Width, height, frames and rate of a video; each None where they are not known."""
+    names = ("width", "height", "frames", "fps")
+    return {name: None if info is None else getattr(info, name) for name in names}
 
 
 def _file_facts(path: Path) -> dict[str, Any]:
@@ -106,11 +135,24 @@ def check_published(folder: Path, key: str) -> None:
         raise OutputError(f"{folder} holds no {RUN_FILE}") from exc
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as exc:
         raise OutputError(f"{folder / RUN_FILE} is damaged: {exc}") from exc
-    if recorded != key:
+    if recorded != key and _key_of(description) != key:
         raise OutputError(f"{folder} was made with other settings, inputs or another model")
     if OUTPUT not in outputs:
         raise OutputError(f"{folder / RUN_FILE} names no {OUTPUT}")
     _check_files(expected)
+
+
+def _key_of(description: Mapping[str, Any]) -> str:
+    """The key of a finished run as this version gives it, from what its run.json says; "" where it does not.
+
+    Earlier versions recorded other keys.
+    """
+    try:
+        digests = {each["path"]: each["sha256"] for each in description["inputs"]}
+        run = _RUN.validate_python(description["run"])
+        return request_key(run, description["made_by"], digests.__getitem__)
+    except (ValidationError, KeyError, TypeError, AttributeError):
+        return ""
 
 
 def _check_files(expected: Iterable[tuple[Path, int, str]]) -> None:

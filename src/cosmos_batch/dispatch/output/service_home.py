@@ -37,7 +37,7 @@ class ServiceHome:
 
     def make(self) -> None:
         """Create the folders. Raises StorageError."""
-        with folder_errors(self.root):
+        with folder_errors(self.root, opening=True):
             (self.root / "workers").mkdir(parents=True, exist_ok=True)
 
     def lock(self) -> LockFile:

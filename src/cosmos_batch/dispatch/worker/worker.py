@@ -21,7 +21,6 @@ from cosmos_batch.dispatch.observe.counters import Counters
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.observe.service_events import ServiceEvents
 from cosmos_batch.dispatch.output.directory import OutputDirectory, discard
-from cosmos_batch.dispatch.output.provenance import InputDigests
 from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue, SchedulerSettings
 from cosmos_batch.dispatch.scheduler.queue import QueueScheduler
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
@@ -35,9 +34,6 @@ from cosmos_batch.errors import CosmosBatchError, LedgerError, StorageError, Una
 from cosmos_batch.ledger import Mode
 from cosmos_batch.ledger.ports import DispatchStore
 from cosmos_batch.planning.cost.model import CostModel
-from cosmos_batch.planning.resolve import leading_facts
-from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import ResolvedRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,17 +183,13 @@ def _context(
     checks: Executor | None,
 ) -> DispatchContext:
     counters = Counters()
-
-    def shape(run: ResolvedRun) -> Shape:
-        return loaded.engine.traits.finished(run, leading_facts(run, waiting.facts))
-
     return DispatchContext(
         folder=place.folder,
         ledger=place.ledger,
         identity=loaded.engine.identity,
         costed_as=(loaded.prior.engine, loaded.prior.device),
-        digest=InputDigests(),
-        shape=shape,
+        facts=waiting.facts,
+        traits=loaded.engine.traits,
         check=check,
         settings=settings,
         events=ServiceEvents(place.log, counters, waiting.entries, now),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,12 +57,12 @@ def save_state(path: Path, state: SavedState, owner: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-def load_state(path: Path, owner: str) -> SavedState | None:
-    """Read the state saved for `owner`; None if there is none, or it is damaged or has another owner."""
+def load_state(path: Path, owners: Collection[str]) -> SavedState | None:
+    """Read the state saved for one of `owners`; None if there is none, or it is damaged or has another owner."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT or metadata.get("owner") != owner:
+            if metadata.get("format") != _FORMAT or metadata.get("owner") not in owners:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError):

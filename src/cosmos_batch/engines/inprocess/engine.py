@@ -27,7 +27,7 @@ from cosmos_batch.media.video import Frames
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import ResolvedRun
+from cosmos_batch.run import ResolvedRun, with_paths
 
 
 @contextmanager
@@ -174,8 +174,10 @@ class InProcessSession:
         refused = check_prompts(self._model.guardrail, run.prompt, run.sampling.negative_prompt)
         if refused is not None:
             return Result(run.id, Outcome.BLOCKED, refused)
-        owner = " ".join((run.fingerprint, *model_key(run, self._identity)))
-        state = RunState.prepare(job, self._model, self._prefetch.take(run), owner)
+        # The state's file has a name by the contents of the inputs: their paths do not matter.
+        request, model = with_paths(run, lambda _: "").fingerprint, model_key(run, self._identity)
+        owners = " ".join((request, *model)), " ".join((run.fingerprint, *model))
+        state = RunState.prepare(job, self._model, self._prefetch.take(run), owners)
         resumed = state.resume()
         conditioning = state.conditioning()
         solver, step = resumed or (state.start(conditioning), 0)
@@ -202,7 +204,7 @@ class InProcessSession:
             self._writer.make_room()
             with _memory_errors(self._model):
                 frames = before.output(solver.sample)
-            self._writer.take_output(before.job, frames)
+            self._writer.take_output(before.job, frames, before.videos.files)
             self._leave_batch(self._runs.pop(run_id))
             self._finishing[run_id] = _FinishingRun(before, solver, step)
             return

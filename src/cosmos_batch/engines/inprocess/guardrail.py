@@ -64,9 +64,17 @@ def check_prompts(guardrail: Guardrail, prompt: str, negative_prompt: str | None
     reason = guardrail.check_prompt(prompt)
     if reason is not None:
         return f"prompt: {reason}"
-    if negative_prompt and negative_prompt.strip():
+    if negative_prompt and not negative_prompt.isspace():
         reason = guardrail.check_prompt(negative_prompt)
     return None if reason is None else f"negative prompt: {reason}"
+
+
+def checks_of(guardrail: Guardrail, negative_prompt: str | None) -> tuple[str, ...]:
+    """What of a run is checked; nothing by `NoGuardrail`."""
+    if isinstance(guardrail, NoGuardrail):
+        return ()
+    negative = ("negative prompt",) if negative_prompt and not negative_prompt.isspace() else ()
+    return ("prompt", *negative, "video")
 
 
 class NoGuardrail:

@@ -31,7 +31,7 @@ class RunState:
 
     job: Job
     model: Model
-    owner: str  # identifies the request and weights that a saved state is valid for
+    owners: tuple[str, ...]  # identify what a saved state is valid for; it is saved for the first
     size: Size
     steps: int  # denoising steps of one chunk
     starts: list[int]  # first frame of each chunk
@@ -41,14 +41,14 @@ class RunState:
     tail: Tensor | None = None  # the last frames of the chunk before, as decoded, [1, 3, overlap, height, width]
 
     @classmethod
-    def prepare(cls, job: Job, model: Model, videos: Videos, owner: str) -> RunState:
+    def prepare(cls, job: Job, model: Model, videos: Videos, owners: tuple[str, ...]) -> RunState:
         """State of a run with these videos, at its start."""
         run, settings = job.run, model.settings
         count = run.sampling.num_frames
         return cls(
             job=job,
             model=model,
-            owner=owner,
+            owners=owners,
             size=run_size(run),
             steps=run.sampling.num_steps,
             starts=chunk_starts(count, settings.chunk_frames, settings.overlap),
@@ -125,11 +125,11 @@ class RunState:
         width, height = self.size
         nothing = np.zeros((0, height, width, 3), dtype=np.uint8)
         frames = np.concatenate(self.made) if self.made else nothing
-        save_state(self.job.state, SavedState(self.chunk, step, solver, frames, self.tail), self.owner)
+        save_state(self.job.state, SavedState(self.chunk, step, solver, frames, self.tail), self.owners[0])
 
     def resume(self) -> tuple[SolverState, int] | None:
         """Restore the run's saved state; None if there is no valid one."""
-        state = load_state(self.job.state, self.owner)
+        state = load_state(self.job.state, self.owners)
         if state is None or state.chunk >= len(self.starts) or state.step > self.steps:
             return None
         self.chunk, self.made = state.chunk, [state.frames] if len(state.frames) else []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cosmos_batch.engines.nvidia.output_tracker import SampleEnd
 from cosmos_batch.engines.nvidia.script import Script
 from cosmos_batch.errors import EngineError, MediaError, PlanError, StorageError
 from cosmos_batch.media.controls.cache import ControlCache
+from cosmos_batch.media.info import FileMark, changed_contents, file_mark, marks_of
 from cosmos_batch.planning.plan import Launch
 
 
@@ -38,6 +40,7 @@ class FinishedOutput:
     sample: Sample
     video: Path
     controls: dict[str, Path]
+    decoded: Mapping[str, FileMark]  # marks of the inputs that were unchanged while the script could read them
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class ScriptProcess:
         """
         self._context = context
         self._folder = folder
+        self._marks = {run.id: marks_of(run) for run in launch.runs}
         self._files, staged_outputs = write_files(context, launch, folder)
         self._tracker = context.script.track(self._files)
         self.log = folder / "log.txt"
@@ -146,7 +150,19 @@ class ScriptProcess:
         if video is None:
             raise EngineError(f"{found.video}: the script's output is gone before it could be fetched")
         controls = {name: self._control(sample, name, path) for name, path in sample.controls.items()}
-        return FinishedOutput(sample, video, {name: path for name, path in controls.items() if path})
+        decoded = self._unchanged(self._marks[sample.run.id])
+        return FinishedOutput(sample, video, {name: path for name, path in controls.items() if path}, decoded)
+
+    def _unchanged(self, marks: Mapping[str, FileMark]) -> Mapping[str, FileMark]:
+        """The inputs that are as they were when the script started; all, where it reads copies."""
+        if self._context.launcher.copies_inputs:
+            return marks
+        unchanged = {}
+        for path, mark in marks.items():
+            with suppress(OSError):
+                if not changed_contents(file_mark(path), mark):
+                    unchanged[path] = file_mark(path)
+        return unchanged
 
     def _control(self, sample: Sample, name: str, path: Path) -> Path | None:
         if not path.is_relative_to(self._files.outputs):

@@ -33,6 +33,7 @@ class Script:
     skips_blocked: bool  # a sample without an output was refused by the script's guardrail
     exits_when_blocked: bool  # a tensor batch that is refused as a whole ends the script
     arguments: Callable[[ScriptConfig], tuple[str, ...]]  # arguments that come from the configuration
+    guardrail: tuple[str, ...] = ()  # what its guardrail checks of every sample
     options: frozenset[str] = frozenset()  # memory levers that a user may pass: they change no video
     config_problems: Callable[[ScriptConfig], Iterable[tuple[str, str, str, str]]] = lambda _: ()
     """Settings of the configuration that this script cannot use: field, value, message, remedy."""

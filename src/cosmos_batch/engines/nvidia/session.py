@@ -252,7 +252,8 @@ class ScriptSession:
         finally:
             with suppress(OSError):
                 output.video.unlink()
-        result = Result(job.run.id, Outcome.SUCCEEDED)
+        checks = self._context.script.guardrail
+        result = Result(job.run.id, Outcome.SUCCEEDED, decoded=output.decoded, guardrail=checks)
         if self._starts > 1:
             return [result]  # no last step: after a restart its time says nothing of the cost of its batch
         each = job.run.sampling.num_steps or 1

@@ -64,6 +64,9 @@ class ControlCache:
             if _intact(path):
                 return path
             write_video(path, make(video, recipe, self._estimator), probe(video).fps, lossless=True)
+            if self._key(video, recipe) != path.stem:
+                path.unlink(missing_ok=True)
+                raise MediaError(f"{video}: it changed while it was read; wait until it is written")
             with replacing(_sum_of(path)) as part:
                 part.write_text(_digest(path))
         self._evict(path)

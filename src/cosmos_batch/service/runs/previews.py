@@ -30,7 +30,7 @@ class Previews:
         self._folder = folder.absolute()
         self._kept = kept
         self._lock = threading.Lock()  # one at a time: encoding uses all cores
-        with folder_errors(self._folder):
+        with folder_errors(self._folder, opening=True):
             self._folder.mkdir(parents=True, exist_ok=True)
 
     def of(self, path: Path) -> Path:

@@ -29,7 +29,7 @@ class Uploads:
         self.folder = folder.absolute()
         self._ledger = ledger
         self._videos: dict[str, Path] = {}  # by id: those looked up so far
-        with folder_errors(self.folder):
+        with folder_errors(self.folder, opening=True):
             self.folder.mkdir(parents=True, exist_ok=True)
             for part in self.folder.glob(".*.part"):
                 part.unlink()

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmos_batch.errors import MediaError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.engine_inputs import prepare_control, prepare_input, prepare_mask
+from cosmos_batch.media.info import FileMark, marks_of, videos_of
 from cosmos_batch.media.video import Frames
 from cosmos_batch.run import ResolvedRun
 
@@ -20,6 +22,8 @@ PURE_NOISE = 80.0
 
 SOURCE = ""
 """Name of the input video among the videos that are encoded."""
+
+_TRIES = 3  # times that the videos of a run are read whose files change meanwhile
 
 Mask = NDArray[np.float32]
 Size = tuple[int, int]
@@ -34,6 +38,8 @@ class Videos:
     source: Frames | None  # the input video, where the run starts from it
     contents: Mapping[str, str] = field(default_factory=dict)
     """A digest of the frames of each control and, under SOURCE, of the input video."""
+    files: Mapping[str, FileMark] = field(default_factory=dict)
+    """Marks of the files, by path, which were the same before and after they were read."""
 
     @classmethod
     def of(cls, controls: Mapping[str, Frames], masks: Mapping[str, Mask | None], source: Frames | None) -> Videos:
@@ -48,7 +54,24 @@ class Videos:
 
 
 def read_videos(run: ResolvedRun, cache: ControlCache) -> Videos:
-    """Read or derive all videos that a run needs. Raises MediaError and MissingExtraError."""
+    """Read or derive all videos that a run needs. Raises MediaError and MissingExtraError.
+
+    Where a file changes meanwhile, all are read again, a few times.
+    """
+    for _ in range(_TRIES):
+        before = marks_of(run)
+        try:
+            videos = _read_once(run, cache)
+        except MediaError:
+            if marks_of(run) == before:
+                raise
+        else:
+            if marks_of(run) == before:
+                return replace(videos, files=before)
+    raise MediaError(f"{', '.join(videos_of(run))}: changes while it is read; wait until it is written")
+
+
+def _read_once(run: ResolvedRun, cache: ControlCache) -> Videos:
     count, size = run.sampling.num_frames, run_size(run)
     return Videos.of(
         controls={c.name: prepare_control(run, c, count=count, size=size, cache=cache) for c in run.active},

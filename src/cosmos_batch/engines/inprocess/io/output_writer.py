@@ -10,9 +10,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from cosmos_batch.engines.base import Job, Outcome, Result
-from cosmos_batch.engines.inprocess.guardrail import Guardrail
+from cosmos_batch.engines.inprocess.guardrail import Guardrail, checks_of
 from cosmos_batch.errors import StorageError, explain
 from cosmos_batch.media.encode import write_video
+from cosmos_batch.media.info import FileMark
 from cosmos_batch.media.verify import FINGERPRINT
 from cosmos_batch.media.video import Frames
 
@@ -33,13 +34,13 @@ class OutputWriter:
         """Submit a run's control videos."""
         self._controls[job.run.id] = self._thread.submit(write_controls, job, controls)
 
-    def take_output(self, job: Job, frames: Callable[[], Frames]) -> None:
+    def take_output(self, job: Job, frames: Callable[[], Frames], decoded: Mapping[str, FileMark]) -> None:
         """Submit the output of a run, its last file; it is written unless the guardrail blocks it.
 
-        `frames` may wait for the device.
+        `frames` may wait for the device; `decoded`: marks of the files that the run was made from.
         """
         written = self._controls[job.run.id]
-        self._outputs[job.run.id] = self._thread.submit(_complete, written, job, frames, self._guardrail)
+        self._outputs[job.run.id] = self._thread.submit(_complete, written, job, frames, decoded, self._guardrail)
 
     def make_room(self) -> None:
         """Wait until another output may be submitted."""
@@ -83,13 +84,20 @@ class OutputWriter:
         self._thread.shutdown()
 
 
-def _complete(written: Future[None], job: Job, frames: Callable[[], Frames], guardrail: Guardrail) -> Result:
+def _complete(
+    written: Future[None],
+    job: Job,
+    frames: Callable[[], Frames],
+    decoded: Mapping[str, FileMark],
+    guardrail: Guardrail,
+) -> Result:
     written.result()
     shown = guardrail.check_video(frames())
     if shown is None:
         return Result(job.run.id, Outcome.BLOCKED, "the guardrail blocked the video")
     write_output(job, shown)
-    return Result(job.run.id, Outcome.SUCCEEDED)
+    checks = checks_of(guardrail, job.run.sampling.negative_prompt)
+    return Result(job.run.id, Outcome.SUCCEEDED, decoded=decoded, guardrail=checks)
 
 
 def write_controls(job: Job, controls: Mapping[str, Frames]) -> None:

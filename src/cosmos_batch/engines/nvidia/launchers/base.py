@@ -60,6 +60,10 @@ class Process(Protocol):
 class Launcher(Protocol):
     """A place where scripts run. All methods raise EngineError, and MediaError for an unreadable input."""
 
+    @property
+    def copies_inputs(self) -> bool:
+        """Whether scripts read copies of their inputs: a later change of an input does not matter."""
+
     def stage(self, path: Path) -> str:
         """The path of a local file or folder where scripts run; a file is copied there, once per content."""
 

@@ -44,6 +44,8 @@ class DockerProcess(LocalProcess):
 class DockerLauncher:
     """Starts scripts in containers of one image."""
 
+    copies_inputs = True
+
     def __init__(
         self,
         image: str,

@@ -80,6 +80,8 @@ class LocalProcess:
 class LocalLauncher:
     """Starts scripts on this machine, under this user."""
 
+    copies_inputs = False
+
     def stage(self, path: Path) -> str:
         """The path itself."""
         return str(path)

@@ -38,7 +38,9 @@ def _suffix(path: Path) -> str:
 
 
 def copy_once(path: Path, folder: Path, name: str) -> Path:
-    """Copy a file to a folder under this name, whole or not at all, unless it is there. Raises StorageError.
+    """Copy a file to a folder under its `ContentNames`' name, whole or not at all, unless it is there.
+
+    Raises StorageError, and MediaError where the file has changed since it was named.
 
     A link would not do: a file that is changed in place would change under a name that states its content.
     """
@@ -49,8 +51,13 @@ def copy_once(path: Path, folder: Path, name: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, part)
-        part.replace(target)
+        with part.open("rb") as stream:
+            same = name.startswith(hashlib.file_digest(stream, "sha256").hexdigest())
+        if same:
+            part.replace(target)
+            return target
+        part.unlink()
     except OSError as exc:
         part.unlink(missing_ok=True)
         raise StorageError(f"{path}: cannot be copied to {folder} ({exc.strerror})") from exc
-    return target
+    raise MediaError(f"{path}: it changed while it was copied; wait until it is written")

@@ -22,7 +22,7 @@ import asyncssh
 from cosmos_batch.engines.nvidia.launchers.base import LOST, ScriptCommand, with_watchdog
 from cosmos_batch.engines.nvidia.launchers.remote_files import ContentNames
 from cosmos_batch.engines.nvidia.launchers.watchdog import GRACE_SECONDS
-from cosmos_batch.errors import EngineError
+from cosmos_batch.errors import EngineError, MediaError
 
 _T = TypeVar("_T")
 _RECONNECT_PAUSES = (0.5, 1, 2, 4, 8, 16, 32)  # seconds between attempts to reconnect to a host
@@ -159,6 +159,8 @@ class _Connection:
 class SshLauncher:
     """Starts scripts on one GPU host, over one connection, which is reopened when it is lost."""
 
+    copies_inputs = True
+
     def __init__(self, host: Host) -> None:
         self._host = host
         self._names = ContentNames()
@@ -184,6 +186,9 @@ class SshLauncher:
         await sftp.makedirs(name.rpartition("/")[0], exist_ok=True)
         part = f"{name}.{secrets.token_hex(8)}"
         await sftp.put(path, part)
+        if not name.endswith(f"/{self._names.name(path)}"):
+            await sftp.remove(part)
+            raise MediaError(f"{path}: it changed while it was copied; wait until it is written")
         await sftp.posix_rename(part, name)
 
     async def _connected(self) -> _Connection:

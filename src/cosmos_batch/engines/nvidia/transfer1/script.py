@@ -41,6 +41,7 @@ SCRIPT = Script(
     skips_blocked=True,
     exits_when_blocked=True,
     arguments=_arguments,
+    guardrail=("prompt", "video"),
     options=frozenset(
         {"--offload_diffusion_transformer", "--offload_text_encoder_model", "--offload_guardrail_models"}
     ),

@@ -40,5 +40,6 @@ SCRIPT = Script(
     skips_blocked=True,
     exits_when_blocked=False,
     arguments=_arguments,
+    guardrail=("prompt", "negative prompt", "video"),
     options=frozenset({"--offload-guardrail-models"}),
 )

@@ -1,0 +1,91 @@
+"""Input files of runs: their contents as they were claimed, and whether these are what was decoded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+
+from cosmos_batch.errors import MediaError
+from cosmos_batch.media.info import FileMark, InputFile, VideoInfo, changed_contents, file_mark, videos_of
+from cosmos_batch.run import Run
+
+_TRIES = 3  # times that a file is read which changes while it is read
+
+
+def file_digest(path: Path) -> str:
+    """Hex SHA-256 of a file's contents. Raises OSError."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class InputDigests:
+    """SHA-256 of input files, each read once while it is unchanged: many runs share an input.
+
+    Only the main thread of a worker or command touches it.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, InputFile] = {}
+
+    def __call__(self, path: str | Path) -> str:
+        """The digest of a file's contents. Raises OSError."""
+        return self.file(str(path)).sha256
+
+    def file(self, path: str) -> InputFile:
+        """A file's mark and digest, of the same moment. Raises OSError, also for a file that keeps changing."""
+        for _ in range(_TRIES):
+            mark = file_mark(path)
+            if path not in self._known or self._known[path].mark != mark:
+                self._known[path] = InputFile(path, mark, file_digest(Path(path)))
+            if file_mark(path) == mark:
+                return self._known[path]
+        raise OSError(None, "it is being written", path)
+
+    def files(self, run: Run) -> tuple[InputFile, ...]:
+        """Every file that a run reads. Raises OSError."""
+        return tuple(self.file(path) for path in videos_of(run))
+
+
+def changed_inputs(files: tuple[InputFile, ...], decoded: Mapping[str, FileMark] | None) -> list[str]:
+    """Paths of the files whose decoded contents may differ from their digests.
+
+    `decoded`: marks of the files from before and after they were decoded; None: they may have been decoded at any
+    time since they were claimed, so they must be unchanged now.
+    """
+    return [file.path for file in files if not _is_same(file, decoded)]
+
+
+def _is_same(file: InputFile, decoded: Mapping[str, FileMark] | None) -> bool:
+    try:
+        mark = file_mark(file.path) if decoded is None else decoded.get(file.path)
+        if mark is None or mark == file.mark:
+            return mark is not None
+        if changed_contents(mark, file.mark):
+            return False
+        # A new link to a file, or another mode, changes its mark and not its contents.
+        return file_digest(Path(file.path)) == file.sha256 and file_mark(file.path) == mark
+    except OSError:
+        return False
+
+
+class InputMeasures:
+    """Size, length and rate of input files, each measured once while it is unchanged. Any thread may use it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: dict[InputFile, VideoInfo] = {}
+
+    def measure(self, file: InputFile, planned: VideoInfo | None) -> VideoInfo | None:
+        """The info of a file; `planned`, which was measured before, where the file is gone or changed since."""
+        from cosmos_batch.media.video import probe
+
+        with self._lock:
+            if file not in self._known:
+                with suppress(OSError, MediaError):
+                    found = probe(file.path)
+                    if file_mark(file.path) == file.mark:
+                        self._known[file] = found
+            return self._known.get(file, planned)
