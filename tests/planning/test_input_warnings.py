@@ -75,11 +75,11 @@ def test_videos_that_fit_together_give_no_warning() -> None:
             ["192x320", "320x192", "stretched onto each other"],
         ),
         (
-            {"in_": UNEVEN, "depth": replace(INPUT, fps=14.86)},
+            {"in_": UNEVEN, "depth": INPUT},
             "inputs.video",
             ["variable frame rate, 40 to 100 ms", "constant 14.86 per second"],
         ),
-        ({"in_": GAP, "depth": replace(INPUT, fps=2.01)}, "inputs.video", ["gap of 5.042 s", "2.01 per second"]),
+        ({"in_": GAP, "depth": INPUT}, "inputs.video", ["gap of 5.04 s", "2.01 per second"]),
         ({"in_": INPUT, "depth": replace(UNEVEN, fps=24.0)}, "inputs.depth", ["variable frame rate"]),
     ],
 )
@@ -116,6 +116,11 @@ def test_controls_without_an_input_are_compared_with_the_first() -> None:
     found = warned(run, depth=INPUT, seg=replace(INPUT, fps=12.0))
     assert [field for field, _ in found] == ["inputs.seg"]
     assert "the depth video 24" in found[0][1]
+
+
+def test_control_outside_the_rates_of_an_uneven_input_is_a_warning_too() -> None:
+    found = warned(RUN, in_=UNEVEN, depth=replace(INPUT, fps=5.0))
+    assert [field for field, _ in found] == ["inputs.depth", "inputs.video"]
 
 
 def test_unused_control_is_not_judged() -> None:
@@ -159,7 +164,7 @@ def test_other_speed_of_the_output_is_a_warning(fps: float, speed: str | None) -
 
 
 def test_constant_rate_of_an_uneven_video_is_that_of_the_output() -> None:
-    _, (_, message) = warned(RUN, Sampling(fps=24.0), in_=UNEVEN, depth=replace(INPUT, fps=14.86))
+    _, (_, message) = warned(RUN, Sampling(fps=24.0), in_=UNEVEN, depth=INPUT)
     assert "constant 24 per second" in message
 
 

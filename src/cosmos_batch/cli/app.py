@@ -52,6 +52,8 @@ Emit = Annotated[
 ]
 SkipInvalid = Annotated[bool, typer.Option("--skip-invalid", help="Report invalid runs, and use the others.")]
 
+Strict = Annotated[bool, typer.Option("--strict", help="Count a warning as a problem.")]
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -81,6 +83,7 @@ def plan(
     emit: Emit = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan as JSON.")] = False,
     skip_invalid: SkipInvalid = False,
+    strict: Strict = False,
     offload: Offload = None,
     approximate: Approximate = None,
     split_guidance: SplitGuidance = False,
@@ -92,7 +95,9 @@ def plan(
     if script and engine not in (None, script):
         raise typer.BadParameter(f"--engine {engine} and --emit {script}: the files are for one engine")
     choice = EngineChoice(script or engine, model, options=options_of(offload, approximate, split_guidance))
-    wanted = PlanOutput(measured_in=output, emit_to=folder, as_json=as_json, skip_invalid=skip_invalid)
+    wanted = PlanOutput(
+        measured_in=output, emit_to=folder, as_json=as_json, skip_invalid=skip_invalid, strict=strict
+    )
     raise typer.Exit(plan_command(_engines(context), files, choice, wanted))
 
 
@@ -105,6 +110,7 @@ def run(
     model: ModelName = None,
     config: ConfigFile = None,
     skip_invalid: SkipInvalid = False,
+    strict: Strict = False,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
     max_batch: Annotated[int | None, typer.Option(min=1, help="Maximum of runs in a batch.")] = None,
     max_failures: Annotated[
@@ -121,7 +127,7 @@ def run(
 
     settings = DispatchSettings(save_every=save_every, max_failures=max_failures, max_batch=max_batch)
     choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
-    request = RunRequest(files, output, choice, settings, skip_invalid=skip_invalid, plain=plain)
+    request = RunRequest(files, output, choice, settings, skip_invalid=skip_invalid, strict=strict, plain=plain)
     with unexpected_errors(output):
         code = run_command(_engines(context), request)
     raise typer.Exit(code)
@@ -154,12 +160,18 @@ def status(
 
 
 @app.command()
-def check(context: typer.Context, files: Files, engine: EngineName = None, model: ModelName = None) -> None:
-    """Read every file and every video's header, and report all problems, with an engine also its limits."""
+def check(
+    context: typer.Context,
+    files: Files,
+    engine: EngineName = None,
+    model: ModelName = None,
+    strict: Strict = False,
+) -> None:
+    """Read every file and video header; report all problems and warnings, with an engine also its limits."""
     from cosmos_batch.cli.commands.plan import check_command
 
     choice = EngineChoice(engine, model) if engine or model else None
-    raise typer.Exit(check_command(_engines(context), files, choice))
+    raise typer.Exit(check_command(_engines(context), files, choice, strict=strict))
 
 
 @app.command()

@@ -1,16 +1,17 @@
-"""Files of the command line to runs, with video info and every problem."""
+"""Files of the command line to runs, with video info, every problem and every warning."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cosmos_batch.errors import CosmosBatchError, MediaError, Problem
 from cosmos_batch.formats import LoadedRuns, read_files
 from cosmos_batch.media.info import VideoInfo, frame_count, videos_of
 from cosmos_batch.planning.equivalence import refusals_by_run
+from cosmos_batch.planning.input_warnings import input_warnings
 from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run
@@ -20,35 +21,43 @@ PROBES = 8  # videos whose headers are read at the same time
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """The runs of the files, the info of their videos, and the problems."""
+    """The runs of the files, the info of their videos, the problems and the warnings."""
 
     runs: tuple[Run, ...]  # as they were written, and free of problems
     facts: Mapping[str, VideoInfo]  # of every video of the runs, by path
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
 
     def resolved(self, traits: Traits) -> tuple[ResolvedRun, ...]:
         """The runs with every setting filled in by the engine's traits. Raises PlanError and MediaError."""
         return tuple(resolve(run, traits, self.facts) for run in self.runs)
 
 
-def gather(files: Sequence[Path], traits: Traits | None) -> Requests:
-    """Read the files and every video's header, and collect all problems.
+def gather(files: Sequence[Path], traits: Traits | None, *, strict: bool = False) -> Requests:
+    """Read the files and every video's header, and collect all problems and warnings.
 
-    `traits`: those of the engine, whose limits are checked too; None: no engine is chosen.
+    `traits`: those of the engine, whose limits are checked too; None: no engine is chosen. `strict`: a warning
+    counts as a problem of its run.
     """
     reading = read_files(files)
     facts, damaged = probe_videos({path for run in reading.runs for path in videos_of(run)})
-    problems = list(reading.problems)
+    problems, warnings = list(reading.problems), list(reading.warnings)
     runs = []
     for run in reading.runs:
         found = [damaged[path] for path in videos_of(run) if path in damaged] or _objections(run, traits, facts)
         problems += [_problem(reading, run, message) for message in found]
-        if not found:
+        warned = [] if found else _warnings(reading, run, traits, facts)
+        warnings += warned
+        if not found and not (strict and (warned or reading.has_warning(run))):
             runs.append(run)
     refused = refusals_by_run(runs, traits, facts) if traits else {}
     for run in runs:
         problems += [_problem(reading, run, str(problem)) for problem in refused.get(run.id, ())]
-    return Requests(tuple(run for run in runs if run.id not in refused), facts, tuple(problems))
+    if strict:
+        problems += [replace(warning, level="problem") for warning in warnings]
+        warnings = []
+    accepted = tuple(run for run in runs if run.id not in refused)
+    return Requests(accepted, facts, tuple(problems), tuple(warnings))
 
 
 def probe_videos(paths: Iterable[str]) -> tuple[dict[str, VideoInfo], dict[str, str]]:
@@ -78,6 +87,20 @@ def _objections(run: Run, traits: Traits | None, facts: Mapping[str, VideoInfo])
     except CosmosBatchError as exc:
         return [str(exc)]
     return []
+
+
+def _warnings(
+    reading: LoadedRuns, run: Run, traits: Traits | None, facts: Mapping[str, VideoInfo]
+) -> list[Problem]:
+    """Warnings about the videos and weights of a run that can be resolved."""
+    return input_warnings(
+        run,
+        facts,
+        names=reading.field_names_of(run),
+        location=reading.location_of(run),
+        sampling=resolve(run, traits, facts).sampling if traits else None,
+        crops=traits.crops if traits else False,
+    )
 
 
 def _problem(reading: LoadedRuns, run: Run, message: str) -> Problem:

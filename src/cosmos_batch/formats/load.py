@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -42,10 +42,15 @@ class LoadedRuns:
     warnings: tuple[Problem, ...]  # about records that give their runs all the same
     _locations: Mapping[str, Location]  # by casefolded id
     _formats: Mapping[str, Format]  # by name of the file
+    _warned: Set[str]  # casefolded ids of the runs that a warning is about
 
     def location_of(self, run: Run) -> Location:
         """The location of a run, for problems that are found later."""
         return self._locations[run.id.casefold()]
+
+    def has_warning(self, run: Run) -> bool:
+        """Whether a warning is about the record of a run."""
+        return run.id.casefold() in self._warned
 
     def field_names_of(self, run: Run) -> FieldNames:
         """The field names of the format that a run was written in."""
@@ -66,6 +71,7 @@ def read_files(paths: Sequence[Path | str], *, check_inputs: bool = True) -> Loa
         tuple(session.warnings),
         session.locations,
         session.formats,
+        session.warned,
     )
 
 
@@ -110,6 +116,7 @@ class _Loader:
         self.runs: list[Run] = []
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.warned: set[str] = set()  # casefolded ids of the runs that a warning is about
         self._faults = faults
         self._pool = ValuePool()
         self.locations: dict[str, Location] = {}  # of every run, by casefolded id
@@ -193,6 +200,7 @@ class _Loader:
             record = spec.head[0]
             made = transfer1.read_base(record, spec.source) if isinstance(record, Record) else [record]
             self._bases[path] = made if isinstance(made, BaseSpec) else None
+            self._take_warnings(spec.source, [])
             if not isinstance(made, BaseSpec):
                 self.problems += made
         return self._bases[path]
@@ -211,7 +219,15 @@ class _Loader:
                 self._add(made, item.location, file.format)
             else:
                 self.problems += made
-        self.warnings += file.source.warnings
+            self._take_warnings(file.source, made)
+
+    def _take_warnings(self, source: SourceFile, made: Run | list[Problem]) -> None:
+        """Collect the warnings of the latest record of a file."""
+        if source.warnings:
+            self.warnings += source.warnings
+            source.warnings.clear()
+            if isinstance(made, Run):
+                self.warned.add(made.id.casefold())
 
     def _add(self, run: Run, location: Location, format_: Format | None) -> None:
         first = self.locations.setdefault(run.id.casefold(), location)

@@ -133,7 +133,9 @@ class SourceFile:
     paths: PathResolver
     pool: ValuePool
     shared_inputs: BoundedCache[Hashable, RunInputs] = field(default_factory=BoundedCache)
-    warnings: list[Problem] = field(default_factory=list)  # of its records; they give their runs all the same
+    warnings: list[Problem] = field(
+        default_factory=list
+    )  # about the latest record, which gives its run all the same
 
     def id_for(self, number: int | None) -> str:
         """The id of a run that has none, independent of the other files."""

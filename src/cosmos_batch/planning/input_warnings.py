@@ -134,7 +134,7 @@ def _lengths(videos: Sequence[_Video]) -> Iterator[_Warning]:
 def _rates(lead: _Video, other: _Video) -> Iterator[_Warning]:
     """A warning about a control video or mask of another frame rate than the input's."""
     ours, theirs = lead.info, other.info
-    if min(ours.frames, theirs.frames) == 1 or _close(theirs.fps, ours.fps, _SAME_RATE):
+    if min(ours.frames, theirs.frames) == 1 or _same_rate(ours, theirs):
         return
     count = min(ours.frames, theirs.frames)
     message = (
@@ -142,6 +142,17 @@ def _rates(lead: _Video, other: _Video) -> Iterator[_Warning]:
         f"frame by frame, so that {_number(count / theirs.fps)} s of it go with {_number(count / ours.fps)} s"
     )
     yield other.warning(message, f"make it with {_number(ours.fps)} frames per second")
+
+
+def _same_rate(one: VideoInfo, other: VideoInfo) -> bool:
+    """Whether two videos are of one frame rate; an uneven one is of every rate between its extremes."""
+    (fast, slow), (other_fast, other_slow) = _intervals(one), _intervals(other)
+    return fast <= other_slow * (1 + _SAME_RATE) and other_fast <= slow * (1 + _SAME_RATE)
+
+
+def _intervals(info: VideoInfo) -> tuple[float, float]:
+    """The shortest and the longest time between two frames."""
+    return info.shortest_interval or 1 / info.fps, info.longest_interval or 1 / info.fps
 
 
 def _network_shape(lead: _Video, settings: Sampling, crops: bool) -> Iterator[_Warning]:
@@ -213,8 +224,8 @@ def _close(value: float, other: float, tolerance: float) -> bool:
 
 
 def _number(value: float) -> str:
-    """A number with at most four significant digits."""
-    return f"{float(f'{value:.4g}'):.15g}"
+    """A number with at most two decimals; below 1 with at most three significant digits."""
+    return f"{round(value, 2) if value >= 1 else float(f'{value:.3g}'):.15g}"
 
 
 def _listed(parts: Iterable[str]) -> str:

@@ -75,6 +75,8 @@ class Traits:
     """Whether runs can join, be preempted and be cancelled between two denoising steps; else between launches."""
     input_fps: Callable[[float], float] = _unchanged
     """The frame rate of the output from that of the input, where a run asks for the rate of its input."""
+    crops: bool = False
+    """Whether the engine crops a video to the network's shape; else it stretches it."""
     output: Callable[[Run, VideoInfo | None], Shape] | None = None
     """Size and frames of the finished video; None: those of `shape`."""
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cosmos_batch.cli.load_runs import Requests, gather
-from cosmos_batch.cli.render.console import console, print_error, print_problems
+from cosmos_batch.cli.render.console import console, print_error, print_problems, print_warnings
 from cosmos_batch.cli.render.tables import print_plan
 from cosmos_batch.cli.render.text import plural, safe
 from cosmos_batch.engines.registry import EngineChoice, Engines, cache_folder
+from cosmos_batch.errors import Problem
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.open_settings import OpenSetting, open_settings
 from cosmos_batch.planning.plan import Plan, plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
 
+SHOWN_WARNINGS = 20  # that `plan` and `run` print; `check` prints all
+
 
 def usable(requests: Requests, skip_invalid: bool) -> bool:
-    """Print the problems; returns whether the command goes on with the valid runs."""
+    """Print the problems and warnings; returns whether the command goes on with the valid runs."""
+    print_warnings(requests.warnings, limit=SHOWN_WARNINGS)
     count = print_problems(requests.problems)
     if count and not skip_invalid:
         print_error("nothing was done; correct the input, or use the valid runs alone with --skip-invalid")
@@ -38,12 +42,13 @@ class PlanOutput:
     emit_to: Path | None  # the folder for the files of the engine's script
     as_json: bool
     skip_invalid: bool
+    strict: bool
 
 
 def plan_command(engines: Engines, files: Sequence[Path], choice: EngineChoice, wanted: PlanOutput) -> int:
     """Plan the runs of the files; returns the exit code. Raises CosmosBatchError."""
     preview = engines.preview(choice)
-    requests = gather(files, preview.traits)
+    requests = gather(files, preview.traits, strict=wanted.strict)
     if not usable(requests, wanted.skip_invalid):
         return 2
     cost = _measured_cost(preview.prior, wanted.measured_in)
@@ -53,7 +58,9 @@ def plan_command(engines: Engines, files: Sequence[Path], choice: EngineChoice, 
     written = _emit(plan, wanted.emit_to) if wanted.emit_to else ""
     if wanted.as_json:
         defaults = [setting.as_dict() for setting in filled_in]
-        print(json.dumps({**plan_to_dict(plan), "defaults": defaults}, ensure_ascii=False))
+        warnings = [_to_dict(warning) for warning in requests.warnings]
+        whole = {**plan_to_dict(plan), "defaults": defaults, "warnings": warnings}
+        print(json.dumps(whole, ensure_ascii=False))
     else:
         print_plan(console(), plan, cost.measured)
         _print_open(filled_in)
@@ -90,11 +97,24 @@ def _measured_cost(prior: CostModel, output: Path | None) -> CostModel:
         ledger.close()
 
 
-def check_command(engines: Engines, files: Sequence[Path], choice: EngineChoice | None) -> int:
-    """Report every problem of the files; returns the exit code."""
+def _to_dict(warning: Problem) -> dict[str, object]:
+    """The fields of a warning for JSON, without its level."""
+    return {name: value for name, value in asdict(warning).items() if name != "level"}
+
+
+def check_command(
+    engines: Engines, files: Sequence[Path], choice: EngineChoice | None, *, strict: bool = False
+) -> int:
+    """Report every problem and warning of the files; returns the exit code."""
     traits = engines.preview(choice).traits if choice else None
-    requests = gather(files, traits)
+    requests = gather(files, traits, strict=strict)
+    warnings = print_warnings(requests.warnings)
     if print_problems(requests.problems):
         return 2
-    print(f"{plural(len(requests.runs), 'run')}, no problem")
+    counts = [
+        plural(len(requests.runs), "run"),
+        "no problem",
+        *([plural(warnings, "warning")] if warnings else []),
+    ]
+    print(", ".join(counts))
     return 0 if requests.runs else 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cosmos_batch.cli.commands.plan import usable
@@ -36,12 +36,13 @@ class RunRequest:
     choice: EngineChoice
     settings: DispatchSettings
     skip_invalid: bool
+    strict: bool
     plain: bool
 
 
 def run_command(engines: Engines, request: RunRequest) -> int:
     """Make the missing videos; returns the exit code. Raises CosmosBatchError if no run can be started."""
-    requests = gather(request.files, engines.preview(request.choice).traits)
+    requests = gather(request.files, engines.preview(request.choice).traits, strict=request.strict)
     try:
         folder = OutputDirectory(request.output)
     except StorageError as exc:
@@ -61,7 +62,7 @@ def _publishable(requests: Requests, folder: OutputDirectory) -> Requests:
     blocked = obstacles(requests.runs, folder)
     taken = {problem.found for problem in blocked}
     runs = tuple(run for run in requests.runs if run.id not in taken)
-    return Requests(runs, requests.facts, (*requests.problems, *blocked))
+    return replace(requests, runs=runs, problems=(*requests.problems, *blocked))
 
 
 def _dispatch(requests: Requests, loaded: Loaded, folder: OutputDirectory, request: RunRequest) -> int:

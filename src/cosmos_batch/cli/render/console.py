@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
@@ -26,6 +26,16 @@ def print_problems(problems: Iterable[Problem]) -> int:
         print("\n".join(lines), file=sys.stderr)
         print(plural(len(lines), "problem"), file=sys.stderr)
     return len(lines)
+
+
+def print_warnings(warnings: Sequence[Problem], limit: int | None = None) -> int:
+    """Print the first `limit` warnings (None: all) in a line each to the standard error; returns their number."""
+    lines = [f"warning: {safe(str(warning))}" for warning in warnings[:limit]]
+    if len(lines) < len(warnings):
+        lines.append(f"and {len(warnings) - len(lines):,} more warnings; cosmos-batch check prints all of them")
+    if lines:
+        print("\n".join(lines), file=sys.stderr)
+    return len(warnings)
 
 
 def print_error(message: str) -> None:

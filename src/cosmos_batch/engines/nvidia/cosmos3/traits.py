@@ -67,6 +67,7 @@ COSMOS3 = Traits(
     shape_inputs=("weights", "sigma_max", "fps"),
     objections=_objections,
     suffixes=VIDEO_SUFFIXES,
+    crops=True,
 )
 """NVIDIA's `cosmos_framework.scripts.inference` on transfer samples: one after the other, nothing held fixed.
 It has no branches: controls are tokens beside the video's."""
