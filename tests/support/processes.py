@@ -15,6 +15,19 @@ LINGER = (
     "print(os.getpid(), child.pid, flush=True)\n"
     "time.sleep(600)\n"
 )
+# Starts two processes that leave its session and its family; exits where it is given "exit".
+DESERT = (
+    "import os, subprocess, sys, time\n"
+    "for _ in range(2):\n"
+    "    if os.fork() == 0:\n"
+    "        os.setsid()\n"
+    "        if os.fork() == 0:\n"
+    "            print(os.getpid(), flush=True)\n"
+    "            os.execve(sys.executable, [sys.executable, '-c', 'import time; time.sleep(600)'], {})\n"
+    "        os._exit(0)\n"
+    "    os.wait()\n"
+    "time.sleep(2 if sys.argv[1] == 'exit' else 600)\n"
+)
 FAKE_DOCKER = """#!{python}
 import os, sys
 arguments = sys.argv[1:]
@@ -49,7 +62,7 @@ def alive(pid: int) -> bool:
 
 
 def lingering(tmp_path: Path) -> list[int]:
-    """The process ids that LINGER printed to the log."""
+    """The process ids that LINGER or DESERT printed to the log."""
     for _ in range(500):
         with suppress(OSError, ValueError):
             if len(pids := [int(pid) for pid in (tmp_path / "log").read_text().split()]) == 2:

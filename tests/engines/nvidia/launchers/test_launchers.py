@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from cosmos_batch.engines.nvidia.launchers.docker import DockerLauncher
 from cosmos_batch.engines.nvidia.launchers.local import LocalLauncher
 from cosmos_batch.engines.nvidia.launchers.ssh import SshLauncher
 from cosmos_batch.errors import EngineError
-from tests.support.processes import LINGER, alive, fake_docker, gone, lingering
+from tests.support.processes import DESERT, LINGER, alive, fake_docker, gone, lingering
 from tests.support.ssh_server import SERVERS, Server
 
 HOSTILE = ["$(touch pwned)", "`id`", 'it\'s "quoted"', "-rf", "a\nb", "; rm x", "*", "", "ünï ☃", "\\'"]
@@ -128,6 +129,60 @@ def test_close_ends_a_script_with_all_its_processes(
     process.close()
 
     assert gone(pids)
+
+
+@pytest.mark.parametrize("end", ["close", "exit"])
+def test_processes_that_left_the_group_are_ended(
+    launcher: Launcher, tmp_path: Path, quick_end: Callable[[], None], end: str
+) -> None:
+    quick_end()
+    process = start(launcher, tmp_path, "-c", DESERT, end)
+    pids = lingering(tmp_path)
+
+    if end == "exit":
+        assert wait(process) == 0
+    process.close()
+
+    assert gone(pids)
+
+
+def test_script_does_not_outlive_a_killed_watchdog(tmp_path: Path) -> None:
+    process = start(LocalLauncher(), tmp_path, "-c", LINGER)
+    script, _ = lingering(tmp_path)
+    watchdog = int(Path(f"/proc/{script}/stat").read_text().rpartition(")")[2].split()[1])
+
+    os.kill(watchdog, signal.SIGKILL)
+
+    assert gone([script])
+    process.close()
+
+
+def test_local_script_gets_a_chosen_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = {
+        "CUDA_VISIBLE_DEVICES": "1",
+        "HF_HOME": "/hf",
+        "PYTHONHASHSEED": "0",
+        "https_proxy": "p",
+        "TMPDIR": "/tmp",
+    }
+    withheld = {
+        "COSMOS_BATCH_KEY": "cb_secret",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "COSMOS_BATCH_SERVER": "x",
+        "XPATH": "y",
+    }
+    for name, value in {**passed, **withheld}.items():
+        monkeypatch.setenv(name, value)
+
+    process = start(LocalLauncher(), tmp_path, "-c", "import json, os; print(json.dumps(dict(os.environ)))")
+    assert wait(process) == 0
+    process.close()
+
+    found = json.loads((tmp_path / "log").read_text())
+    assert passed.items() <= found.items()
+    assert found["ODD"] == "a 'b' $(c)"
+    assert {"PATH", "HOME"} & os.environ.keys() <= found.keys()
+    assert not withheld.keys() & found.keys()
 
 
 @pytest.fixture

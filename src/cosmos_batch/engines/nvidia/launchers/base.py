@@ -31,7 +31,7 @@ class ScriptCommand:
 
     python: str  # the interpreter, where the script runs
     argv: tuple[str, ...]  # the whole command line, as data: no shell reads any of it
-    env: Mapping[str, str]  # added to the environment there
+    env: Mapping[str, str]  # what the configuration adds to the environment there
     cwd: str  # where the script runs
     outputs: Path  # its output folder on this machine
     staged_outputs: str  # the same folder where the script runs, as `stage` returned it

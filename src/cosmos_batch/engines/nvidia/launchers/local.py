@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cosmos_batch.engines.nvidia.launchers.base import ScriptCommand, with_watchdog
+from cosmos_batch.engines.nvidia.launchers.environment import script_environment
 from cosmos_batch.engines.nvidia.launchers.watchdog import GRACE_SECONDS
 from cosmos_batch.errors import EngineError
 
@@ -68,7 +69,7 @@ class LocalProcess:
         """End it with all processes that it started, and delete its outputs."""
         if self._child.stdin is not None:
             with suppress(OSError):
-                self._child.stdin.close()  # the watchdog then ends the script's process group
+                self._child.stdin.close()  # the watchdog then ends the script
         try:
             self._child.wait(2 * GRACE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -88,7 +89,7 @@ class LocalLauncher:
 
     def start(self, command: ScriptCommand) -> LocalProcess:
         """Start a script."""
-        env = {**os.environ, **command.env}
+        env = script_environment(os.environ, command.env)
         return LocalProcess(with_watchdog(command.python, command.argv), command, cwd=command.cwd, env=env)
 
     def close(self) -> None:
