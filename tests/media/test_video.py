@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -135,3 +137,35 @@ def test_picture_of_absurd_size_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(MediaError, match="8193x1 pixels, and a side may have 8192"):
         probe(tmp_path / "wide.png")
+
+
+def test_memory_that_runs_out_is_not_called_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = clip(tmp_path / "a.mp4")
+    with pytest.raises(MediaError, match=r"a\.mp4: memory ran out while it was read"):
+        read_frames(video, count=10**10, size=(8192, 8192))
+
+    def exhausted(*_: object, **__: object) -> None:
+        raise av.error.MemoryError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr("cosmos_batch.media.video._frames", exhausted)
+    for read in (probe, read_frames):
+        with pytest.raises(MediaError, match=r"a\.mp4: memory ran out while it was read"):
+            read(video)
+    monkeypatch.setattr("cosmos_batch.media.video.av.open", exhausted)
+    with pytest.raises(MediaError, match="memory ran out"):
+        probe(video)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_fault_of_the_machine_is_not_called_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        av.error.err_check(-number)
+
+    video = clip(tmp_path / "a.mp4")
+    monkeypatch.setattr("cosmos_batch.media.video.av.open", failing)
+    with pytest.raises(MediaError) as caught:
+        probe(video)
+    assert "damaged" not in str(caught.value)
+    assert "try again" in str(caught.value)

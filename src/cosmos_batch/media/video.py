@@ -1,33 +1,36 @@
 """Reads video files: size, frames, masks and metadata, through PyAV.
 
-Frames are uint8 RGB, upright (the file's rotation is applied), [height, width, 3]. A file of variable frame rate
-gives its frames unchanged, none dropped or doubled. An image counts as a video of one frame.
+Frames are uint8 RGB, [height, width, 3], as `media.display` shows them. A file of variable frame rate gives its
+frames unchanged, none dropped or doubled. An image counts as a video of one frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import av
 import cv2
 import numpy as np
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from cosmos_batch.errors import MediaError
+from cosmos_batch.media.display import FrameReader, over_black
+from cosmos_batch.media.display import Frames as Frames
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.spacing import uneven_intervals
-
-Frames = NDArray[np.uint8]
-"""Pictures in RGB: [frames, height, width, 3]; a single one is [height, width, 3]."""
 
 Resample = Literal["smooth", "nearest"]
 """Resampling of pixels. "smooth": area averages to shrink, cubic to enlarge; "nearest" keeps colours exact."""
@@ -36,43 +39,38 @@ MAX_SIDE = 8192
 """Pixels; a wider or higher video counts as a damaged header."""
 
 _RATE_TOLERANCE = Fraction(1, 50)  # Matroska rounds times to milliseconds: 3 % of one interval at 30 fps
+_UNIFORM = 24  # of 255: lossy colours of one area differ by less
+_ALPHA_DECODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}  # libav's own decoders ignore opacity
 
 
 def probe(path: str | Path) -> VideoInfo:
     """Size, length and rate of a video file, with frames that are counted.
 
     Frames are counted packet by packet; where the count differs from the container's (or it gives none), by
-    decoding. `fps` is the average rate. Raises MediaError if the file is missing, damaged, cut short,
-    of absurd size, or has no video in it.
+    decoding. Frames that an edit list hides do not count. `fps` is the average rate. Raises MediaError if the
+    file is missing, damaged, cut short, of absurd size, or has no video in it.
     """
+    counted = _counted(path)
     with _opened(path) as (container, stream):
-        times, damaged = _packet_times(container, stream)
-        declared, certain = stream.frames, not damaged and stream.frames == len(times)
-    with _opened(path) as (container, stream):
-        decoded = [
-            (frame.pts, _size(frame))
-            for frame in islice(_decoded(container, stream, path), 1 if certain else None)
-        ]
-        if "mp4" in container.format.name and len(times) < declared:
-            raise MediaError(
-                f"{path}: it should have {declared} frames, and only {len(times)} are there: "
-                "the file was cut short; copy or encode it again"
-            )
-        shown = times if certain else [pts for pts, _ in decoded]
-        rate, intervals = _rate(stream, shown), uneven_intervals(shown, stream.time_base)
-    width, height = decoded[0][1]
-    frames = declared if certain else len(decoded)
-    return VideoInfo(width, height, frames, float(rate), *(intervals or ()))
+        reader = FrameReader(stream.sample_aspect_ratio)
+        decoded = _decoded(container, stream, path)
+        shown = [(frame.pts, reader.size(frame)) for frame in islice(decoded, 1 if counted.certain else None)]
+        times = counted.times if counted.certain else [pts for pts, _ in shown]
+        rate, intervals = _rate(stream, times), uneven_intervals(times, stream.time_base)
+    width, height = shown[0][1]
+    _check_side(path, width, height)
+    return VideoInfo(width, height, len(times), float(rate), *(intervals or ()))
 
 
 def frames_of(path: str | Path) -> Iterator[Frames]:
-    """Yield the frames of a video one by one, each [height, width, 3].
+    """Yield the frames of a video one by one, each [height, width, 3], in the shape that a screen shows.
 
     Raises MediaError as `probe` does, when the damaged place is reached.
     """
     with _opened(path) as (container, stream):
+        reader = FrameReader(stream.sample_aspect_ratio)
         for frame in _decoded(container, stream, path):
-            yield _upright(frame)
+            yield resized(reader.picture(frame), reader.size(frame))
 
 
 def count_intact_frames(path: str | Path) -> int:
@@ -102,15 +100,25 @@ def read_frames(
     Stretching without a crop is what NVIDIA's `resize_video` does (transfer2/inference/utils.py).
     Raises MediaError as `probe` does, and if there are fewer than `count` frames.
     """
+    return _read(path, count, size, resample, channels=3)
+
+
+def _read(
+    path: str | Path, count: int | None, size: tuple[int, int] | None, resample: Resample, channels: Literal[3, 4]
+) -> Frames:
+    """The first frames, over black, or with opacity as fourth channel."""
     wanted = probe(path).frames if count is None else count
     out: Frames | None = None
     filled = 0
-    for frame in islice(frames_of(path), wanted):
-        if out is None:
-            size = size or (frame.shape[1], frame.shape[0])
-            out = np.empty((wanted, size[1], size[0], 3), np.uint8)
-        out[filled] = resized(frame, (out.shape[2], out.shape[1]), resample)
-        filled += 1
+    with _opened(path) as (container, stream):
+        reader = FrameReader(stream.sample_aspect_ratio)
+        make = reader.picture if channels == 3 else reader.picture_with_alpha
+        for frame in islice(_decoded(container, stream, path), wanted):
+            if out is None:
+                size = size or reader.size(frame)
+                out = np.empty((wanted, size[1], size[0], channels), np.uint8)
+            out[filled] = resized(make(frame), (out.shape[2], out.shape[1]), resample)
+            filled += 1
     if out is None or filled < wanted:
         raise MediaError(
             f"{path}: {wanted} frames are needed and it has {filled}; supply a longer video or ask for fewer"
@@ -133,13 +141,32 @@ def resized(frame: Frames, size: tuple[int, int], resample: Resample = "smooth")
 def read_mask(path: str | Path, *, count: int, size: tuple[int, int]) -> NDArray[np.float32]:
     """A mask video as numbers, [count, height, width]: 0 where it is black, 1 where it is white.
 
-    A mask of a single frame (for example an image) holds for all frames. Raises MediaError as `read_frames` does.
+    Where the mask's opacity varies and its visible colour does not, the opacity is the mask; else transparent
+    pixels are black. A mask of a single frame (for example an image) holds for all frames. Raises MediaError
+    as `read_frames` does.
     """
     still = probe(path).frames == 1
-    grey = read_frames(path, count=1 if still else count, size=size).mean(axis=-1, dtype=np.float32) / np.float32(
-        255
-    )
-    return np.repeat(grey, count, axis=0) if still else grey
+    pictures = _read(path, 1 if still else count, size, "smooth", channels=4)
+    mask = _by_opacity(pictures) if _shape_is_opacity(pictures) else _by_colour(pictures)
+    return np.repeat(mask, count, axis=0) if still else mask
+
+
+def _shape_is_opacity(pictures: Frames) -> bool:
+    """Whether some pixels are transparent, and all others have the same colour."""
+    alpha = pictures[..., 3]
+    if (alpha == 255).all():
+        return False
+    seen = pictures[alpha > 127][..., :3]
+    return len(seen) == 0 or int(np.ptp(seen, axis=0).max()) < _UNIFORM
+
+
+def _by_opacity(pictures: Frames) -> NDArray[np.float32]:
+    return pictures[..., 3].astype(np.float32) / np.float32(255)
+
+
+def _by_colour(pictures: Frames) -> NDArray[np.float32]:
+    grey = [over_black(picture).mean(axis=-1, dtype=np.float32) for picture in pictures]
+    return np.asarray(np.stack(grey) / np.float32(255), np.float32)
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -155,23 +182,29 @@ def encoding_of(path: str | Path) -> tuple[str, str]:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _opened(
+    path: str | Path, options: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its video stream; errors of libav inside the context become MediaError."""
     try:
         # The whitelist prevents that a playlist in place of a video opens addresses.
-        with av.open(str(Path(path).absolute()), options={"protocol_whitelist": "file"}) as container:
+        with av.open(str(Path(path).absolute()), options={"protocol_whitelist": "file", **options}) as container:
             streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
             if not streams:
                 kinds = " and ".join(sorted({stream.type for stream in container.streams}))
                 found = f"no video in it, only {kinds}" if kinds else "not a single frame in it"
                 raise MediaError(f"{path}: {found}; supply a video file")
+            if not isinstance(streams[0].codec_context, VideoCodecContext):
+                raise MediaError(f"{path}: no decoder knows its video codec; encode it as H.264, for example")
             streams[0].thread_type = "AUTO"
             yield container, streams[0]
-    except (av.error.FFmpegError, OSError) as error:
+    except (av.error.FFmpegError, OSError, MemoryError) as error:
         raise MediaError(f"{path}: {_cause(error)}") from error
 
 
 def _cause(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return _NO_MEMORY
     if isinstance(error, FileNotFoundError):
         return "no such file; check the path"
     if isinstance(error, IsADirectoryError):
@@ -179,7 +212,42 @@ def _cause(error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "not allowed to read it; change its permissions"
     reason = error.strerror if isinstance(error, (av.error.FFmpegError, OSError)) else str(error)
+    if isinstance(error, OSError):
+        return f"cannot be read ({reason}); try again, and check its disk"
     return f"cannot be read as a video ({reason}): damaged, cut short, or no video; copy or encode it again"
+
+
+_NO_MEMORY = "memory ran out while it was read; free some, or use fewer or smaller frames"
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Packets of a file, counted without decoding."""
+
+    times: list[int | None]  # presentation times of the packets that become frames
+    certain: bool  # the container gives the same number
+
+
+def _counted(path: str | Path) -> _Counted:
+    """Count packets. Raises MediaError for a file that has fewer packets than its header says."""
+    with _opened(path) as (container, stream):
+        times, damaged = _packet_times(container, stream)
+        declared = stream.frames
+        indexed = "mp4" in container.format.name
+    if indexed and len(times) < declared:
+        _check_whole(path, declared)
+    return _Counted(times, not damaged and declared == len(times))
+
+
+def _check_whole(path: str | Path, declared: int) -> None:
+    """Raise MediaError unless all packets are there, also those that an edit list hides."""
+    with _opened(path, {"ignore_editlist": "1"}) as (container, stream):
+        stored = len(_packet_times(container, stream)[0])
+    if stored < declared:
+        raise MediaError(
+            f"{path}: it should have {declared} frames, and only {stored} are there: "
+            "the file was cut short; copy or encode it again"
+        )
 
 
 def _packet_times(container: InputContainer, stream: VideoStream) -> tuple[list[int | None], bool]:
@@ -192,19 +260,35 @@ def _decoded(container: InputContainer, stream: VideoStream, path: str | Path) -
     """Decode; raise MediaError for a video without frames or of absurd size."""
     number = 0
     try:
-        for frame in container.decode(stream):
+        for frame in _frames(container, stream):
             number += 1
-            if max(frame.width, frame.height) > MAX_SIDE:
-                raise MediaError(
-                    f"{path}: {frame.width}x{frame.height} pixels, and a side may have {MAX_SIDE}; scale it down"
-                )
+            _check_side(path, frame.width, frame.height)
             yield frame
+    except MemoryError as error:
+        raise MediaError(f"{path}: {_NO_MEMORY}") from error
     except av.error.FFmpegError as error:
         raise MediaError(
             f"{path}: damaged or cut short after {number} frames ({error.strerror}); copy or encode it again"
         ) from error
     if not number:
         raise MediaError(f"{path}: not a single frame in it; copy or encode it again")
+
+
+def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Decode, with the opacity that WebM keeps beside the picture."""
+    name = _ALPHA_DECODERS.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        yield from container.decode(stream)
+        return
+    decoder = CodecContext.create(name, "r")
+    assert isinstance(decoder, VideoCodecContext)
+    for packet in container.demux(stream):
+        yield from decoder.decode(packet)
+
+
+def _check_side(path: str | Path, width: int, height: int) -> None:
+    if max(width, height) > MAX_SIDE:
+        raise MediaError(f"{path}: {width}x{height} pixels, and a side may have {MAX_SIDE}; scale it down")
 
 
 def _rate(stream: VideoStream, times: list[int | None]) -> Fraction:
@@ -215,14 +299,3 @@ def _rate(stream: VideoStream, times: list[int | None]) -> Fraction:
         return declared
     measured = (len(known) - 1) / ((max(known) - min(known)) * stream.time_base)
     return declared if abs(measured - declared) <= declared * _RATE_TOLERANCE else measured
-
-
-def _size(frame: VideoFrame) -> tuple[int, int]:
-    """(width, height) of a frame after rotation."""
-    return (frame.height, frame.width) if frame.rotation % 180 else (frame.width, frame.height)
-
-
-def _upright(frame: VideoFrame) -> Frames:
-    picture = frame.to_ndarray(format="rgb24")
-    # libav counts the rotation that shows the frame upright counter-clockwise, as numpy does.
-    return np.ascontiguousarray(np.rot90(picture, frame.rotation // 90 % 4))
