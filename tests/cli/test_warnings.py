@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 
 from cosmos_batch.cli.app import main
+from cosmos_batch.engines.registry import BuiltInEngines, Engines
 from tests.support.cli_launcher import SimulatedEngines
 from tests.support.clips import clip, timed_clip
 from tests.support.dispatch_world import make_input
 from tests.support.run_files import write_runs
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path, engines: Engines | None = None) -> int:
     monkeypatch.setattr("sys.argv", ["cosmos-batch", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
-        main(SimulatedEngines())
+        main(engines or SimulatedEngines())
     return int(ended.value.code or 0)
 
 
@@ -173,5 +174,5 @@ def test_fields_are_those_of_the_format(
     file = videos / "sample.json"
     file.write_text(json.dumps(sample))
 
-    assert call(monkeypatch, "check", file) == 0
+    assert call(monkeypatch, "check", file, "--engine", "transfer25", engines=BuiltInEngines()) == 0
     assert f'warning: {file}: depth.control_path = "short.mp4": has 5 frames' in capsys.readouterr().err

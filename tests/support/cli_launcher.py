@@ -32,7 +32,7 @@ class RealClock:
 class SimulatedEngines:
     """Offers the simulated engine as the default, and no engine by name."""
 
-    def preview(self, choice: EngineChoice) -> Preview:
+    def preview(self, choice: EngineChoice, *, executes: bool = False) -> Preview:  # noqa: ARG002 - the protocol
         """The traits of the tests' world."""
         if choice.engine is not None:
             raise PlanError(f"engine {choice.engine!r} is not known")

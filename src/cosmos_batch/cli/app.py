@@ -167,11 +167,10 @@ def check(
     model: ModelName = None,
     strict: Strict = False,
 ) -> None:
-    """Read every file and video header; report all problems and warnings, with an engine also its limits."""
+    """Report all problems and warnings of the files and videos, and of making their runs here, as run would."""
     from cosmos_batch.cli.commands.plan import check_command
 
-    choice = EngineChoice(engine, model) if engine or model else None
-    raise typer.Exit(check_command(_engines(context), files, choice, strict=strict))
+    raise typer.Exit(check_command(_engines(context), files, EngineChoice(engine, model), strict=strict))
 
 
 @app.command()

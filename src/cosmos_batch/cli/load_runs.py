@@ -33,31 +33,39 @@ class Requests:
         return tuple(resolve(run, traits, self.facts) for run in self.runs)
 
 
-def gather(files: Sequence[Path], traits: Traits | None, *, strict: bool = False) -> Requests:
+def gather(
+    files: Sequence[Path],
+    traits: Traits | None,
+    obstacles: Sequence[Problem] = (),
+    *,
+    chosen: bool = True,
+    strict: bool = False,
+) -> Requests:
     """Read the files and every video's header, and collect all problems and warnings.
 
-    `traits`: those of the engine, whose limits are checked too; None: no engine is chosen. `strict`: a warning
-    counts as a problem of its run.
+    `traits`: those of the engine, whose limits are checked too; None: no engine is chosen. `obstacles`: why the
+    engine cannot make any run; with one of them, no run is left. `chosen`: whether the user named the engine, so
+    that warnings are about it, too. `strict`: a warning counts as a problem of its run.
     """
     reading = read_files(files)
     facts, damaged = probe_videos({path for run in reading.runs for path in videos_of(run)})
-    problems, warnings = list(reading.problems), list(reading.warnings)
+    problems, warnings = [*obstacles, *reading.problems], list(reading.warnings)
+    readable = [run for run in reading.runs if damaged.keys().isdisjoint(videos_of(run))]
+    refused = refusals_by_run(readable, traits, facts) if traits else {}
     runs = []
     for run in reading.runs:
-        found = [damaged[path] for path in videos_of(run) if path in damaged] or _objections(run, traits, facts)
+        found = [damaged[path] for path in videos_of(run) if path in damaged]
+        found += map(str, refused.get(run.id, ()))
+        found = found or _objections(run, traits, facts)
         problems += [_problem(reading, run, message) for message in found]
-        warned = [] if found else _warnings(reading, run, traits, facts)
+        warned = [] if found else _warnings(reading, run, traits if chosen else None, facts)
         warnings += warned
         if not found and not (strict and (warned or reading.has_warning(run))):
             runs.append(run)
-    refused = refusals_by_run(runs, traits, facts) if traits else {}
-    for run in runs:
-        problems += [_problem(reading, run, str(problem)) for problem in refused.get(run.id, ())]
     if strict:
         problems += [replace(warning, level="problem") for warning in warnings]
         warnings = []
-    accepted = tuple(run for run in runs if run.id not in refused)
-    return Requests(accepted, facts, tuple(problems), tuple(warnings))
+    return Requests(() if obstacles else tuple(runs), facts, tuple(problems), tuple(warnings))
 
 
 def probe_videos(paths: Iterable[str]) -> tuple[dict[str, VideoInfo], dict[str, str]]:

@@ -5,7 +5,7 @@ Modules that import torch are imported only when an engine is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from platformdirs import user_cache_path
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.base import Engine
 from cosmos_batch.engines.inprocess import pocket
+from cosmos_batch.engines.inprocess.availability import availability, estimation_objections
 from cosmos_batch.engines.inprocess.families import FAMILIES, family_of
 from cosmos_batch.engines.inprocess.model_settings import read_settings
 from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options
@@ -24,9 +25,10 @@ from cosmos_batch.engines.nvidia.script import Script
 from cosmos_batch.engines.nvidia.scripts import SCRIPTS
 from cosmos_batch.engines.profile import ShippedProfile
 from cosmos_batch.engines.profile_store import kept_profile
-from cosmos_batch.errors import PlanError
+from cosmos_batch.errors import InputError, PlanError, Problem
 from cosmos_batch.planning.cost.model import CostModel
-from cosmos_batch.planning.traits import Traits
+from cosmos_batch.planning.traits import Traits, VideoInfo
+from cosmos_batch.run import Run
 
 HUB_ID = "nvidia/Cosmos-Transfer2.5-2B"
 """The model of the engine "transfer" where no other is named."""
@@ -51,8 +53,9 @@ class EngineChoice:
 class Preview:
     """An engine as the planner needs it."""
 
-    traits: Traits
+    traits: Traits  # with the problems of runs that cannot be made on this machine
     prior: CostModel  # its cost before anything is measured
+    problems: tuple[Problem, ...] = ()  # why it cannot make any run on this machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,12 @@ class Loaded:
 class Engines(Protocol):
     """Where the commands get engines from."""
 
-    def preview(self, choice: EngineChoice) -> Preview:
-        """Traits and cost of an engine. Raises PlanError for an unknown one, ModelError for a broken model."""
+    def preview(self, choice: EngineChoice, *, executes: bool = False) -> Preview:
+        """Traits and cost of an engine, and what keeps it from working here; loads nothing.
+
+        `executes`: whether runs are to be made here, not planned alone: a script then needs its configuration.
+        Raises PlanError for an unknown engine, ModelError for a broken model.
+        """
 
     def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
         """Load an engine with the branches of these controls. Raises EngineError and PlanError."""
@@ -91,7 +98,7 @@ class EngineSpec(Protocol):
     def check(self, choice: EngineChoice) -> None:
         """Raise PlanError for a model, configuration or option that the engine does not take."""
 
-    def preview(self, choice: EngineChoice) -> Preview:
+    def preview(self, choice: EngineChoice, *, executes: bool) -> Preview:
         """Its traits and cost with this model and these options. Raises ModelError for a broken model."""
 
     def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
@@ -111,7 +118,7 @@ class InProcessSpec:
     @property
     def traits(self) -> Traits:
         """The traits by name."""
-        return self.named_traits or _model_traits(self.model)
+        return self.named_traits or _model_traits(self.model, frozenset(TRANSFER_CONTROLS))
 
     def check(self, choice: EngineChoice) -> None:
         """Refuse a configuration, and a model where the engine has its own."""
@@ -121,11 +128,14 @@ class InProcessSpec:
             scripts = ", ".join(name for name, spec in ENGINES.items() if isinstance(spec, ScriptSpec))
             raise PlanError(f"engine {self.name!r} takes no --config; leave it out, or say --engine: {scripts}")
 
-    def preview(self, choice: EngineChoice) -> Preview:
-        """Traits of the model, and the profile that was measured here or shipped."""
+    def preview(self, choice: EngineChoice, *, executes: bool) -> Preview:  # noqa: ARG002 - the protocol's name
+        """Traits of the model with the branches that it has, and the profile that was measured here or shipped."""
+        model = choice.model or self.model
+        found = availability(model, family_of(model).published)
         return Preview(
-            _model_traits(choice.model or self.model),
+            _with_objections(_model_traits(model, found.controls), estimation_objections()),
             _prior(self.profile, self.profile.cost.device, choice.options),
+            found.problems,
         )
 
     def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
@@ -177,9 +187,21 @@ class ScriptSpec:
             options = ", ".join(choice.options.words)
             raise PlanError(f"engine {self.name!r} runs NVIDIA's script, which cannot be asked for: {options}")
 
-    def preview(self, choice: EngineChoice) -> Preview:  # noqa: ARG002 - the protocol's name
-        """Traits and cost by name."""
-        return Preview(self.traits, self.profile.cost)
+    def preview(self, choice: EngineChoice, *, executes: bool) -> Preview:
+        """Traits and cost by name, and where runs are to be made the problems of the configuration."""
+        return Preview(self.traits, self.profile.cost, self._problems(choice) if executes else ())
+
+    def _problems(self, choice: EngineChoice) -> tuple[Problem, ...]:
+        if choice.config is None:
+            message = f"engine {self.name!r} runs NVIDIA's script"
+            return (Problem("", None, "--config", "", message, "say where that is, with --config FILE"),)
+        from cosmos_batch.engines.nvidia.config_file import installation_problems, read_config
+
+        try:
+            config = read_config(choice.config, self.name)
+        except InputError as exc:
+            return exc.problems
+        return installation_problems(choice.config, self.name, config)
 
     def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:  # noqa: ARG002 - the protocol's name
         """Read the script's configuration. Raises PlanError where there is none."""
@@ -205,9 +227,9 @@ ENGINES: Mapping[str, EngineSpec] = {spec.name: spec for spec in _SPECS}
 class BuiltInEngines:
     """The engines that come with cosmos-batch."""
 
-    def preview(self, choice: EngineChoice) -> Preview:
-        """Traits and cost of the chosen engine."""
-        return _checked(choice).preview(choice)
+    def preview(self, choice: EngineChoice, *, executes: bool = False) -> Preview:
+        """Traits and cost of the chosen engine, and what keeps it from working here."""
+        return _checked(choice).preview(choice, executes=executes)
 
     def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
         """Load the chosen engine."""
@@ -264,11 +286,20 @@ def _no_model(engine: str) -> PlanError:
     return PlanError(f"engine {engine!r} takes no --model; leave it out, or say --engine {TRANSFER.name}")
 
 
-def _model_traits(model: str) -> Traits:
+def _with_objections(traits: Traits, more: Callable[[Run, VideoInfo | None], tuple[Problem, ...]]) -> Traits:
+    """The traits with further problems of runs."""
+
+    def objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
+        return (*traits.objections(run, facts), *more(run, facts))
+
+    return replace(traits, objections=objections)
+
+
+def _model_traits(model: str, controls: frozenset[str]) -> Traits:
     """Traits by a folder's settings; of a hub id by those of the family's published model, until it is loaded."""
     folder, family = Path(model).expanduser(), family_of(model)
     settings = read_settings(folder, family.published.settings) if folder.is_dir() else family.published.settings
-    return family.traits(settings, frozenset(TRANSFER_CONTROLS))
+    return family.traits(settings, controls)
 
 
 def _prior(shipped_profile: ShippedProfile, device: str, options: Options) -> CostModel:

@@ -79,7 +79,7 @@ def write_outputs(job: Job, shape: Shape) -> None:
 class SimulatedEngines:
     """Provides the simulated engine, whatever model is chosen."""
 
-    def preview(self, choice: EngineChoice) -> Preview:
+    def preview(self, choice: EngineChoice, *, executes: bool = False) -> Preview:  # noqa: ARG002 - the protocol
         """Return the traits of the page tests."""
         assert choice.engine is None
         return Preview(TRAITS, PRIOR)

@@ -48,7 +48,7 @@ class PlanOutput:
 def plan_command(engines: Engines, files: Sequence[Path], choice: EngineChoice, wanted: PlanOutput) -> int:
     """Plan the runs of the files; returns the exit code. Raises CosmosBatchError."""
     preview = engines.preview(choice)
-    requests = gather(files, preview.traits, strict=wanted.strict)
+    requests = gather(files, preview.traits, preview.problems, strict=wanted.strict)
     if not usable(requests, wanted.skip_invalid):
         return 2
     cost = _measured_cost(preview.prior, wanted.measured_in)
@@ -102,12 +102,11 @@ def _to_dict(warning: Problem) -> dict[str, object]:
     return {name: value for name, value in asdict(warning).items() if name != "level"}
 
 
-def check_command(
-    engines: Engines, files: Sequence[Path], choice: EngineChoice | None, *, strict: bool = False
-) -> int:
-    """Report every problem and warning of the files; returns the exit code."""
-    traits = engines.preview(choice).traits if choice else None
-    requests = gather(files, traits, strict=strict)
+def check_command(engines: Engines, files: Sequence[Path], choice: EngineChoice, *, strict: bool = False) -> int:
+    """Report every problem and warning of the files, and of making their runs here; returns the exit code."""
+    preview = engines.preview(choice)
+    chosen = choice != EngineChoice()
+    requests = gather(files, preview.traits, preview.problems, chosen=chosen, strict=strict)
     warnings = print_warnings(requests.warnings)
     if print_problems(requests.problems):
         return 2

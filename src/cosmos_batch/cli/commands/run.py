@@ -42,7 +42,8 @@ class RunRequest:
 
 def run_command(engines: Engines, request: RunRequest) -> int:
     """Make the missing videos; returns the exit code. Raises CosmosBatchError if no run can be started."""
-    requests = gather(request.files, engines.preview(request.choice).traits, strict=request.strict)
+    preview = engines.preview(request.choice, executes=True)
+    requests = gather(request.files, preview.traits, preview.problems, strict=request.strict)
     try:
         folder = OutputDirectory(request.output)
     except StorageError as exc:

@@ -19,6 +19,7 @@ from cosmos_batch.dispatch.worker.process import run_worker
 from cosmos_batch.dispatch.worker.supervisor import OnStart, Supervisor
 from cosmos_batch.dispatch.worker.worker import LoadedEngine, WorkerSettings
 from cosmos_batch.engines.registry import EngineChoice, Engines
+from cosmos_batch.errors import InputError
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.service.server import listen, prepare
@@ -72,8 +73,13 @@ class ServeRequest:
 
 
 def serve_command(engines: Engines, request: ServeRequest) -> int:
-    """Serve until a signal arrives; returns the exit code. Raises CosmosBatchError."""
-    preview = engines.preview(request.choice)
+    """Serve until a signal arrives; returns the exit code. Raises CosmosBatchError.
+
+    An engine that cannot make any run here is refused before anything else: its workers could not start.
+    """
+    preview = engines.preview(request.choice, executes=True)
+    if preview.problems:
+        raise InputError(preview.problems)
     ledger = request.location.open()
     try:
         served = ServedEngine(request.choice.name, preview.traits, preview.prior)

@@ -71,13 +71,13 @@ def resolve(
     root = Path(model).expanduser()
     if root.is_dir():
         branches, missing = _local_branches(root, wanted, published)
-    elif _HUB_ID.fullmatch(model):
+    elif is_hub_id(model):
         fetch = download or hub_download
         root = fetch(model, published.revision, [*(f"{part}/*" for part in _PARTS), SETTINGS_FILE])
         branches, missing = _fetch_branches(fetch, model, wanted, published)
     else:
         raise ModelError(f"{model}: no such folder, and no hub id (owner/name) either")
-    missing = _missing_parts(root) + missing
+    missing = missing_parts(root) + missing
     if missing:
         raise ModelError(f"{model}: incomplete:" + "".join(f"\n  {item}" for item in missing))
     return ModelFolders(
@@ -88,6 +88,16 @@ def resolve(
         controls=branches,
         settings=_settings(root, published),
     )
+
+
+def is_hub_id(model: str) -> bool:
+    """Whether a model that is no folder here may be one of the hub: owner/name."""
+    return _HUB_ID.fullmatch(model) is not None
+
+
+def complete_branches(root: Path, controls: Iterable[str], published: PublishedModel) -> frozenset[str]:
+    """The controls whose branches are in a model's folder, with their configuration and weights."""
+    return frozenset(control for control in controls if not _local_branches(root, [control], published)[1])
 
 
 def hub_download(repo: str, revision: str, patterns: Sequence[str]) -> Path:
@@ -128,7 +138,8 @@ def _settings(root: Path, published: PublishedModel) -> ModelSettings:
     return replace(settings, defaults=replace(settings.defaults, sigma_max=float(sigma_max)))
 
 
-def _missing_parts(root: Path) -> list[str]:
+def missing_parts(root: Path) -> list[str]:
+    """What a model's folder lacks, its branches aside."""
     missing = [item for part in ("transformer", "vae", "text_encoder") for item in _lacks(root / part)]
     config = root / "text_encoder" / "config.json"
     # Every configuration of transformers states its model_type

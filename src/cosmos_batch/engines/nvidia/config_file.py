@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cosmos_batch.engines.nvidia.config import Config, ScriptConfig, Settings
+from cosmos_batch.engines.nvidia.config import (
+    Config,
+    DockerConfig,
+    LocalConfig,
+    ScriptConfig,
+    Settings,
+    SshConfig,
+)
 from cosmos_batch.engines.nvidia.script import Script
 from cosmos_batch.engines.nvidia.scripts import SCRIPTS
-from cosmos_batch.errors import InputError, Problem
+from cosmos_batch.errors import InputError, MissingExtraError, Problem
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -47,6 +56,23 @@ def read_config(path: Path, engine: str) -> Config:
     if problems or settings is None:
         raise InputError(problems)
     return Config(**dict(settings), script=tables[engine])
+
+
+def installation_problems(path: Path, engine: str, config: Config) -> tuple[Problem, ...]:
+    """What the configuration names and this machine lacks; of another host nothing is known."""
+    script, found = config.script, []
+    match config.launcher:
+        case LocalConfig():
+            if not Path(script.folder).is_dir():
+                found.append((f"{engine}.folder", script.folder, "there is no such folder", "correct it"))
+            if which(script.python) is None and which(Path(script.folder) / script.python) is None:
+                found.append((f"{engine}.python", script.python, "there is no such program", "correct it"))
+        case DockerConfig(command=command) if which(command) is None:
+            found.append(("launcher.command", command, "there is no such program", "install it, or correct it"))
+        case SshConfig() if find_spec("asyncssh") is None:
+            lack = str(MissingExtraError("running scripts over ssh", "ssh"))
+            found.append(("launcher.kind", "ssh", lack, "or choose another launcher"))
+    return tuple(_problem(path, *parts) for parts in found)
 
 
 def _validated(path: Path, table: str, model: type[Model], value: object) -> tuple[Model | None, list[Problem]]:

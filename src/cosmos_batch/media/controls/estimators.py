@@ -19,6 +19,7 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 
 from cosmos_batch.errors import MediaError, MissingExtraError
+from cosmos_batch.media.controls.estimation import DEPTH_MODEL, DETECTOR, EXTRA, TRACKER
 from cosmos_batch.media.video import Frames
 
 MAX_OBJECTS = 100
@@ -36,14 +37,13 @@ _BOX_CORNERS = torch.tensor([[[2, 3]]], dtype=torch.int32)  # SAM2's labels of a
 class TransformersEstimator:
     """Depth and masks by models, each loaded at its first use and kept.
 
-    `depth_model`, `detector` and `tracker` are hub ids or local folders; the defaults are those of NVIDIA's
-    cosmos-transfer1 (checkpoints.py). Every method raises MissingExtraError if `transformers` is not installed,
-    and MediaError if the weights cannot be loaded.
+    `depth_model`, `detector` and `tracker` are hub ids or local folders. Every method raises MissingExtraError if
+    `transformers` is not installed, and MediaError if the weights cannot be loaded.
     """
 
-    depth_model: str = "depth-anything/Depth-Anything-V2-Small-hf"
-    detector: str = "IDEA-Research/grounding-dino-tiny"
-    tracker: str = "facebook/sam2-hiera-large"
+    depth_model: str = DEPTH_MODEL
+    detector: str = DETECTOR
+    tracker: str = TRACKER
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
 
     @property
@@ -154,7 +154,7 @@ def _transformers(purpose: str) -> ModuleType:
     try:
         import transformers
     except ImportError as error:
-        raise MissingExtraError(purpose, "estimators") from error
+        raise MissingExtraError(purpose, EXTRA) from error
     module: ModuleType = transformers
     return module
 
@@ -164,7 +164,7 @@ def _loading(model: str, control: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise MissingExtraError(f"loading {model}", "estimators") from error
+        raise MissingExtraError(f"loading {model}", EXTRA) from error
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0][:200]
         raise MediaError(

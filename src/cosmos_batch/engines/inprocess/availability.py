@@ -1,0 +1,130 @@
+"""What keeps a model, or a run, from working on this machine. Loads nothing and uses no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from cosmos_batch.controls import CONTROLS, TRANSFER_CONTROLS, Derivation
+from cosmos_batch.engines.inprocess.json_files import read_config
+from cosmos_batch.engines.inprocess.model_files import (
+    PublishedModel,
+    check_scheduler,
+    complete_branches,
+    is_hub_id,
+    missing_parts,
+    resolve,
+)
+from cosmos_batch.engines.inprocess.model_settings import ModelSettings, read_settings
+from cosmos_batch.errors import EngineError, MissingExtraError, ModelError, Problem
+from cosmos_batch.media.controls import estimation
+from cosmos_batch.planning.traits import VideoInfo
+from cosmos_batch.run import Control, Run
+
+_PURPOSES = {"depth": "making depth control videos", "seg": "making seg control videos and masks"}
+_OWN_TEXT_ENCODER = "TrigramText"  # every other one is of transformers
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """What there is of a model."""
+
+    problems: tuple[Problem, ...]  # why it cannot be loaded, whatever the runs
+    controls: frozenset[str]  # the branches that it has; of a hub model all, until they are fetched
+
+
+def availability(model: str, published: PublishedModel) -> Availability:
+    """Look at a model: a folder in the diffusers layout, or a hub id."""
+    root = Path(model).expanduser()
+    if root.is_dir():
+        problems = [
+            _problem(model, lack, "complete the folder, or name another model") for lack in _lacks(root, published)
+        ]
+        branches = complete_branches(root, TRANSFER_CONTROLS, published)
+        return Availability(tuple(problems), branches)
+    every = frozenset[str](TRANSFER_CONTROLS)
+    if not is_hub_id(model):
+        message = "no such folder, and no hub id (owner/name) either"
+        return Availability((_problem(model, message, "correct the name of the model"),), every)
+    return Availability(_hub_problems(model, published), every)
+
+
+def _lacks(root: Path, published: PublishedModel) -> list[str]:
+    """What a model's folder lacks, its branches aside."""
+    if missing := missing_parts(root):
+        return missing
+    try:
+        check_scheduler(root / "scheduler", published)
+        missing += _lacking_extra(read_settings(root, published.settings), read_config(root / "text_encoder"))
+    except ModelError as exc:
+        missing.append(str(exc))
+    return missing
+
+
+def _lacking_extra(settings: ModelSettings, text_encoder: Mapping[str, object]) -> list[str]:
+    """The message of a missing extra, for a model of these settings."""
+    needed = []
+    if text_encoder.get("_class_name") != _OWN_TEXT_ENCODER:
+        needed.append(("transformers", "its text encoder"))
+    if settings.guardrail == "nvidia":
+        needed.append(("cosmos_guardrail", "NVIDIA's guardrail, which its licence asks for with its weights,"))
+    return [str(MissingExtraError(purpose, "nvidia")) for package, purpose in needed if find_spec(package) is None]
+
+
+def _hub_problems(model: str, published: PublishedModel) -> tuple[Problem, ...]:
+    elsewhere = "or name a folder that holds the model"
+    if find_spec("huggingface_hub") is None:
+        lack = MissingExtraError("there is no such folder, and a model from the Hugging Face hub", "nvidia")
+        return (_problem(model, str(lack), elsewhere),)
+    lacks = _lacking_extra(published.settings, {})
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        try:
+            resolve(model, (), published)
+        except EngineError as exc:
+            lacks.append(str(exc))
+    return tuple(_problem(model, lack, elsewhere) for lack in lacks)
+
+
+def _problem(model: str, message: str, remedy: str) -> Problem:
+    return Problem("", None, "model", model, message.removeprefix(f"{model}: "), remedy)
+
+
+def estimation_objections() -> Callable[[Run, VideoInfo | None], tuple[Problem, ...]]:
+    """Make a function that gives the problems of a run's controls that cannot be made here.
+
+    The machine is looked at now, and not for each run.
+    """
+    gaps = {control: found for control in _PURPOSES if (found := _gap(control))}
+
+    def objections(run: Run, _facts: VideoInfo | None) -> tuple[Problem, ...]:
+        found = ((control, gaps.get(kind)) for control in run.active for kind in _estimated(control))
+        return tuple(
+            Problem("", None, f"controls.{control.name}", "", message, remedy)
+            for control, gap in found
+            if gap is not None
+            for message, remedy in (gap,)
+        )
+
+    return objections
+
+
+def _estimated(control: Control) -> list[str]:
+    """What is estimated for a control: depth, seg; a mask that a prompt names counts as seg."""
+    derived = CONTROLS[control.name].derivation is Derivation.MODEL and control.video is None
+    masked = control.mask is None and control.mask_prompt is not None
+    return list(dict.fromkeys(([control.name] if derived else []) + (["seg"] if masked else [])))
+
+
+def _gap(control: str) -> tuple[str, str] | None:
+    """Message and remedy where depth or seg cannot be estimated here."""
+    instead = "or give the control video" if control == "depth" else "or give the control video or mask"
+    if estimation.lacking_extra():
+        return str(MissingExtraError(_PURPOSES[control], estimation.EXTRA)), instead
+    if models := estimation.unreachable_models(control):
+        message = f"{_PURPOSES[control]} needs {' and '.join(models)}, and HF_HUB_OFFLINE forbids to fetch them"
+        return message, f"fetch them into the cache once, {instead}"
+    return None
