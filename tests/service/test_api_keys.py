@@ -19,6 +19,14 @@ def test_revoked_key_is_invalid(ledger: Ledger) -> None:
     assert (cache.match(alice), cache.match(bob), cache.in_force) == (None, "bob", True)
 
 
+def test_keys_stay_required_after_the_last_one_was_revoked(ledger: Ledger) -> None:
+    assert not ApiKeyCache(ledger).in_force
+    make_key(ledger, "alice")
+    revoke_key(ledger, "alice")
+    cache = ApiKeyCache(ledger)
+    assert (cache.in_force, cache.names) == (True, frozenset())
+
+
 def test_keys_are_stored_as_digests_under_unique_names(ledger: Ledger) -> None:
     token = make_key(ledger, "alice")
     assert ledger.api_keys.name_of(digest_of(token)) == "alice"

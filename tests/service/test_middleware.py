@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import pytest
 from starlette.testclient import TestClient
 
 from cosmos_batch.dispatch.observe.log import EventLog
@@ -32,3 +33,23 @@ def test_request_is_logged_under_the_id_of_its_response(tmp_path: Path, ledger: 
     [line] = [json.loads(text) for text in lines.getvalue().splitlines()]
     assert (line["event"], line["id"]) == ("request", response.headers["x-request-id"])
     assert (line["method"], line["path"], line["status"]) == ("GET", "/v1/videos/unknown", 404)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/v1/videos/a%00b",
+        "/v1/videos?q=%00",
+        "/v1/videos/%ff",
+        "/v1/videos?q=%E4",
+        "/v1/videos?q=%ED%A0%80",
+        "/%00",
+    ],
+)
+def test_url_with_a_nul_or_text_that_is_not_utf8_is_refused(client: TestClient, target: str) -> None:
+    answer = client.get(target)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_url")
+
+
+def test_percent_sign_before_zeros_is_no_nul(client: TestClient) -> None:
+    assert client.get("/v1/videos?q=100%2500").status_code == 200

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import resource
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import pytest
 from openai import BadRequestError, ConflictError, NotFoundError, OpenAI
 
 from tests.support.dispatch_world import make_input
-from tests.support.http_server import events_of, request, server, until
+from tests.support.http_server import PATIENCE, events_of, request, server, until
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 
@@ -167,4 +170,26 @@ def test_public_address_without_keys_is_refused(tmp_path: Path) -> None:
     ]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert "there is no API key; make one with: cosmos-batch keys add" in ended.stderr
+    assert "there is no valid API key; make one with: cosmos-batch keys add" in ended.stderr
+
+
+def test_connections_that_send_nothing_do_not_stop_the_service(address: str) -> None:
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, min(most, 4096)), most))
+    host, _, port = address.removeprefix("http://").rpartition(":")
+    with ExitStack() as stack:
+        for _ in range(1100):
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=PATIENCE))
+        assert httpx.get(f"{address}/v1/queue", timeout=PATIENCE).status_code == 200
+
+
+def test_endless_header_is_not_taken(address: str) -> None:
+    host, _, port = address.removeprefix("http://").rpartition(":")
+    sent = 0
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ")
+        with suppress(OSError):
+            while sent < 500:
+                connection.sendall(bytes(b"x" * (1 << 20)))
+                sent += 1
+    assert sent < 20  # what the buffers of the kernel hold

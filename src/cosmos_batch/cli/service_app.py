@@ -71,6 +71,10 @@ def serve(
     max_upload: Annotated[int, typer.Option(min=1, metavar="MIB", help="Maximum size of an upload.")] = 2048,
     max_queue: Annotated[int, typer.Option(min=1, metavar="RUNS", help="Maximum of waiting runs.")] = 200_000,
     rate: Annotated[float, typer.Option(min=0.1, help="Maximum of requests per second and address.")] = 1000.0,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="A proxy, or a network of proxies, whose X-Forwarded-For counts."),
+    ] = None,
     ledger: LedgerUrl = None,
     offload: Offload = None,
     approximate: Approximate = None,
@@ -97,7 +101,14 @@ def serve(
         save_every=save_every,
     )
     roots = tuple(root or ())
-    serving = ServerSettings(host=host, port=port, roots=roots, limits=limits, flush_seconds=flush_seconds)
+    serving = ServerSettings(
+        host=host,
+        port=port,
+        proxies=tuple(proxy or ()),
+        roots=roots,
+        limits=limits,
+        flush_seconds=flush_seconds,
+    )
     choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
     location = ServiceLocation(home=home, ledger=ledger)
     request = ServeRequest(location, choice, serving, options, OnStart(on_start))

@@ -53,12 +53,19 @@ class ApiKeyCache:
         self._clock = clock
         self._until = -1.0
         self._names: frozenset[str] = frozenset()
+        self._made = False  # whether a key was ever made, revoked or not
         self._known: dict[str, str] = {}  # names by digest
 
     @property
     def in_force(self) -> bool:
-        """Whether there is a key that is not revoked."""
-        return bool(self._current())
+        """Whether a key was ever made: revoking the last one does not open a server."""
+        self._current()
+        return self._made
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the keys that are not revoked."""
+        return self._current()
 
     @property
     def fresh(self) -> bool:
@@ -84,6 +91,7 @@ class ApiKeyCache:
     def _current(self) -> frozenset[str]:
         if self._clock() >= self._until:
             keys = self._ledger.api_keys.all()
+            self._made = bool(keys)
             self._names = frozenset(key.name for key in keys if key.revoked is None)
             self._until = self._clock() + FRESH_SECONDS
         return self._names

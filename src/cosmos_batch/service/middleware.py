@@ -6,12 +6,14 @@ import asyncio
 import itertools
 import secrets
 import time
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cosmos_batch.errors import CosmosBatchError
-from cosmos_batch.service.http.errors import api_error_of, error_response
+from cosmos_batch.formats.json_text import text_fault
+from cosmos_batch.service.http.errors import ApiError, api_error_of, error_response
 from cosmos_batch.service.state import AppState, Monitoring
 
 _BOOT = secrets.token_hex(4)  # makes request ids differ between two starts of a server
@@ -60,15 +62,15 @@ class RequestMiddleware:
             response.close()
 
     async def _check_access(self, scope: Scope) -> None:
-        """Apply rate limit and authentication. Raises ApiError and LedgerError."""
-        path = scope["path"]
-        if not path.startswith(_GUARDED):
+        """Apply rate limit, check of the host, and authentication. Raises ApiError and LedgerError."""
+        path, request, authenticator = scope["path"], Request(scope), self._access.authenticator
+        guarded = path.startswith(_GUARDED)
+        if guarded:
+            self._access.rate_limiter.spend(request.client.host if request.client else "")
+        _check_target(scope)
+        authenticator.check_host(request)
+        if path in _OPEN or not guarded:
             return
-        request = Request(scope)
-        self._access.rate_limiter.spend(request.client.host if request.client else "")
-        if path in _OPEN:
-            return
-        authenticator = self._access.authenticator
         if authenticator.cached:
             name = authenticator.authenticate(request)
         else:
@@ -113,6 +115,17 @@ class _Response:
             seconds=round(time.monotonic() - self._started, 4),
             key=self._scope.get("state", {}).get("key_name", ""),
         )
+
+
+def _check_target(scope: Scope) -> None:
+    """Check path and query of a request. Raises ApiError for text that is not UTF-8, or has a NUL."""
+    for name, raw in (("path", scope.get("raw_path") or b""), ("query", scope.get("query_string") or b"")):
+        try:
+            text = unquote_to_bytes(raw).decode()
+        except UnicodeDecodeError as exc:
+            raise ApiError(400, "bad_url", f"the {name} of the URL is not UTF-8; encode it as UTF-8") from exc
+        if fault := text_fault(text):
+            raise ApiError(400, "bad_url", f"the {name} of the URL {fault}; leave it out")
 
 
 def _policy(path: str) -> bytes:

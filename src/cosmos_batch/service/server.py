@@ -12,10 +12,10 @@ from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.service.api_keys import ApiKeyCache
 from cosmos_batch.service.app import ServiceApp
+from cosmos_batch.service.http.connections import OpenConnections, TrustedProxies, bounded_protocol
 from cosmos_batch.service.settings import ServerSettings
 from cosmos_batch.service.state import AppState, ServedEngine
 
-CONNECTIONS = 1024  # at the same time
 GRACE_SECONDS = 5  # that open requests get when the server stops
 
 
@@ -37,19 +37,23 @@ def prepare(
 ) -> Server:
     """Make a server that is ready to run.
 
-    Raises InputError for an address that needs API keys while there is none, StorageError and LedgerError.
+    Raises InputError for an address that needs API keys while none is valid, StorageError and LedgerError.
     """
-    if not settings.local and not ApiKeyCache(ledger).in_force:
-        raise InputError([_needs_keys(settings.host)])
+    proxies = TrustedProxies(settings.proxies)
+    if not settings.local and not ApiKeyCache(ledger).names:
+        raise InputError([_needs_keys(settings)])
     state = AppState(home, ledger, engine, settings, log)
     config = uvicorn.Config(
         ServiceApp(state),
         host=settings.host,
         port=settings.port,
+        http=bounded_protocol(OpenConnections(settings.limits, proxies)),
+        ws="none",
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=[str(network) for network in proxies.networks],
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     return Server(config, state)
@@ -67,6 +71,7 @@ def listen(settings: ServerSettings) -> socket.socket:
         raise InputError([problem]) from exc
 
 
-def _needs_keys(host: str) -> Problem:
-    message = "can be reached from other machines, and there is no API key"
-    return Problem("", None, "--host", host, message, "make one with: cosmos-batch keys add HOME NAME")
+def _needs_keys(settings: ServerSettings) -> Problem:
+    field, found = ("--proxy", settings.proxies[0]) if settings.proxies else ("--host", settings.host)
+    message = "lets other machines reach the server, and there is no valid API key"
+    return Problem("", None, field, found, message, "make one with: cosmos-batch keys add HOME NAME")

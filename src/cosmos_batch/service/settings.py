@@ -23,6 +23,10 @@ class Limits:
     stall_seconds: float = 20.0  # without a byte of the request's body
     body_seconds: float = 30.0  # for the whole body, plus the time that `least_rate` allows for its bytes
     least_rate: int = 64 * 1024  # bytes per second that a large body must reach
+    connections: int = 1024  # open at the same time, where the process may open that many files
+    connections_per_address: int = 512  # of one address, half of `connections` at most
+    head_bytes: int = 32 * 1024  # of a request's first line and headers
+    head_seconds: float = 10.0  # until the head of a request is complete, from the connection on
     streams: int = 64  # event streams at the same time
     plan_runs: int = 1000  # runs of one plan request
 
@@ -33,14 +37,15 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    proxies: tuple[str, ...] = ()  # addresses or networks of proxies, whose `X-Forwarded-For` counts
     roots: tuple[Path, ...] = ()  # folders whose files may be named as inputs
     limits: Limits = field(default_factory=Limits)
     flush_seconds: float = 20.0  # of the workers: the longest time that a run waits for others to batch with
 
     @property
     def local(self) -> bool:
-        """Whether only this machine can reach the server."""
-        return is_loopback(self.host)
+        """Whether only this machine can reach the server: on a loopback address, with no proxy in front."""
+        return is_loopback(self.host) and not self.proxies
 
 
 @lru_cache(maxsize=256)
@@ -49,4 +54,4 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.lower() == "localhost"

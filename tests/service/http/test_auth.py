@@ -8,7 +8,8 @@ from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from cosmos_batch.ledger import Ledger
-from cosmos_batch.service.api_keys import ApiKeyCache, make_key
+from cosmos_batch.service import api_keys
+from cosmos_batch.service.api_keys import ApiKeyCache, make_key, revoke_key
 from cosmos_batch.service.http.auth import Authenticator
 from tests.support.http_server import request
 
@@ -81,11 +82,61 @@ def test_forged_cookie_is_refused(key: str, client: TestClient, forged: str) -> 
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Host": "evil.example"}, 403),  # DNS rebinding: an attacker's name that resolves to 127.0.0.1
         ({"Host": "localhost:8000"}, 200),
+        ({"Host": "LOCALHOST"}, 200),
         ({"Host": "[::1]:8000"}, 200),
     ],
 )
 def test_cross_site_write_is_refused(client: TestClient, headers: dict[str, str], status: int) -> None:
     assert client.post("/v1/videos", json=request(), headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "path", ["/v1/videos", "/v1/nothing", "/healthz", "/v1/server", "/v1/session", "/", "/docs"]
+)
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        ("Host", b"[", 400),
+        ("Host", b"127.0.0.1:port", 400),
+        ("Host", b"127.0.0.1:8000@evil.example", 400),
+        ("Host", b"\xff", 400),
+        ("Host", b"", 400),
+        ("Host", b"evil.example", 403),
+        ("Host", b"localhost.evil.example:8000", 403),
+        ("Origin", b"http://[", 400),
+        ("Origin", b"http://[::1", 400),
+        ("Origin", b"nonsense", 400),
+        ("Origin", b"", 400),
+        ("Origin", b"http://127.0.0.1:port", 400),
+        ("Origin", b"http://\xff", 400),
+    ],
+)
+def test_bad_host_and_origin_are_refused_everywhere(
+    client: TestClient, method: str, path: str, name: str, value: bytes, status: int
+) -> None:
+    answer = client.request(method, path, headers={name: value})
+    assert answer.status_code == status
+    assert set(answer.json()) == {"error"}  # it tells nothing else
+
+
+def test_two_hosts_are_refused(client: TestClient) -> None:
+    headers = [("Host", "127.0.0.1:8000"), ("Host", "evil.example")]
+    assert client.get("/healthz", headers=headers).status_code == 400
+
+
+def test_revoking_the_last_key_does_not_open_the_server(
+    key: str, client: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "FRESH_SECONDS", 0.0)
+    headers = {"Authorization": f"Bearer {key}"}
+    assert client.get("/v1/videos", headers=headers).status_code == 200
+    revoke_key(ledger, "alice")
+    for sent in (headers, {}):
+        assert client.get("/v1/videos", headers=sent).status_code == 401
+    assert client.get("/v1/server").json()["keys_required"] is True
+    restarted = Authenticator(ApiKeyCache(ledger), local=True)
+    assert restarted.keys_required
 
 
 def test_name_of_the_key_is_in_the_record_of_a_run(key: str, client: TestClient, ledger: Ledger) -> None:

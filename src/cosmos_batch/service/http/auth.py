@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
-from urllib.parse import urlsplit
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.requests import Request
@@ -17,6 +17,8 @@ from cosmos_batch.service.settings import is_loopback
 COOKIE = "cosmos_batch_session"
 SESSION_SECONDS = 12 * 3600
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(:[0-9]{0,5})?")
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#@\\]*)")
 
 
 class Authenticator:
@@ -62,15 +64,23 @@ class Authenticator:
             )
         return name
 
+    def check_host(self, request: Request) -> None:
+        """Check Host and Origin of a request. Raises ApiError for malformed ones, and for a foreign host.
+
+        A page of another site can make its own name resolve to 127.0.0.1; it cannot leave the header out.
+        """
+        _origin_host(request.headers.get("origin"))
+        hosts = request.headers.getlist("host")
+        if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
+            raise ApiError(400, "bad_host", f"the header Host is no host: {', '.join(hosts)[:80]!r}")
+        if self._local and hosts and not is_loopback(_without_port(hosts[0])):
+            message = f"this server is not called {hosts[0][:80]!r}; use 127.0.0.1 or localhost"
+            raise ApiError(403, "wrong_host", message)
+
     def check_site(self, request: Request) -> None:
-        """Check host and origin of a request. Raises ApiError for a write that a page of another site sends."""
-        host = request.headers.get("host", "")
-        if self._local and not is_loopback(_without_port(host)):
-            raise ApiError(
-                403, "wrong_host", f"this server is not called {host[:80]!r}; use 127.0.0.1 or localhost"
-            )
-        origin = request.headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc != host
+        """Check the origin of a request. Raises ApiError for a write that a page of another site sends."""
+        origin = _origin_host(request.headers.get("origin"))
+        foreign = origin is not None and origin != request.headers.get("host", "").lower()
         if request.method not in _SAFE and (foreign or request.headers.get("sec-fetch-site") == "cross-site"):
             raise ApiError(403, "cross_site", "a page of another site may change nothing here")
 
@@ -91,6 +101,16 @@ class Authenticator:
         except BadSignature:  # forged, or expired
             return None
         return name if self._keys.knows(name) else None
+
+
+def _origin_host(origin: str | None) -> str | None:
+    """Get host and port of an origin; "" of the origin "null", None without one. Raises ApiError for no origin."""
+    if origin is None or origin == "null":
+        return None if origin is None else ""
+    match = _ORIGIN.fullmatch(origin)
+    if not match or (match[1] and not _HOST.fullmatch(match[1])):
+        raise ApiError(400, "bad_origin", f"the header Origin is no origin: {origin[:80]!r}")
+    return match[1].lower()
 
 
 def _without_port(host: str) -> str:

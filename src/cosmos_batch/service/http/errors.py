@@ -187,5 +187,5 @@ def install_error_handlers(app: FastAPI, log: EventLog) -> None:
 
 def _no_route(request: Request) -> ApiError:
     """Make the error of a request that neither a route nor a file of the page answers."""
-    message = f"there is no {request.method} {request.url.path[:200]} here; /docs lists all requests"
+    message = f"there is no {request.method} {request.scope['path'][:200]} here; /docs lists all requests"
     return ApiError(404, "not_found", message)
