@@ -87,7 +87,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class PredictedCost:
-    """What a claim records about a batch: predicted seconds and bytes, and each run's seconds alone."""
+    """The predictions that a claim records: seconds and bytes of the batch, and each run's seconds alone."""
 
     seconds: float
     bytes: int
@@ -266,7 +266,7 @@ class BatchEnded:
 
 @dataclass(frozen=True, slots=True)
 class BatchBroke:
-    """What is to be made again of a batch that broke, in parts. It follows the outcomes of the batch's runs."""
+    """The parts of a broken batch that are to be made again. It follows the outcomes of the batch's runs."""
 
     batch: Batch
     end: BatchEnd

@@ -12,7 +12,7 @@ from cosmos_batch.planning.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class DispatchSettings:
-    """What the user may choose about dispatching."""
+    """Settings of dispatching that the user may choose."""
 
     save_every: float = 20.0  # seconds between checkpoints; 0 writes one after every step
     max_failures: int = 3  # failed attempts after which a run has failed, where trying again can help

@@ -122,11 +122,11 @@ class Engine(Protocol):
 
     @property
     def traits(self) -> Traits:
-        """What it needs equal within a launch and a batch, and what it can do."""
+        """The engine's traits: settings that must be equal per launch and per batch, and its abilities."""
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """What determines the videos, for their records: engine, model, digests of the weights, versions.
+        """The facts that determine a video, for its record: engine, model, digests of the weights, versions.
 
         "weights" counts for every run, "weights_<control>" for runs that use the control (see `model_key`).
         "approximations", where there are any, are words separated by spaces.

@@ -1,4 +1,4 @@
-"""What a worker plans to execute next, as its row in the ledger holds it."""
+"""Forecast: the planned launches of a worker, as its row in the ledger holds them."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ class ShapeCount:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What ended in an interval of time."""
+    """The runs that ended in an interval of time."""
 
     start: float  # seconds since 1970
     ended: Mapping[State, int]

@@ -1,4 +1,4 @@
-"""What is made again of a batch that broke: a pure decision.
+"""Recovery of a batch that broke: a pure decision on what is made again.
 
 A batch that ran out of memory or crashed is made again in halves, down to single runs. The halves of a crashed
 batch, and theirs, are claimed at once and admit no other run, so that each try isolates the faulty run further.
@@ -18,7 +18,7 @@ from cosmos_batch.run import ResolvedRun
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What becomes of the runs that were in a batch when it broke."""
+    """The decision on the runs that were in a batch when it broke."""
 
     failure: str  # the cause by which its only run has failed; "": all runs are requeued
     parts: tuple[Batch, ...]  # to be made next

@@ -29,7 +29,7 @@ class BatchInfo:
 
 @dataclass(slots=True)
 class KnownRuns:
-    """What was known of runs when they still waited: the ledger's queue does not list running runs."""
+    """Ranks, failures and crashes of runs from when they waited: the ledger's queue lists no running runs."""
 
     ranks: dict[str, tuple[Rank, RunClass]] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)  # failed attempts so far

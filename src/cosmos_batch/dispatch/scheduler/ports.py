@@ -1,4 +1,4 @@
-"""What the queue scheduler reads: the queue of a service, what other workers do, measured costs."""
+"""Ports of the queue scheduler: the queue of a service, other workers, measured costs."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ LONGEST_PAUSE = 30.0  # seconds before a worker that cannot start is started aga
 
 
 class OnStart(StrEnum):
-    """What a service does with its queue when it starts."""
+    """The mode of the queue when a service starts."""
 
     RUN = "run"
     PAUSE = "pause"

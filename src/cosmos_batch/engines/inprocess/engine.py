@@ -229,12 +229,12 @@ class InProcessEngine:
 
     @property
     def traits(self) -> Traits:
-        """What it needs equal within a launch and a batch, and what it can do."""
+        """The engine's traits: settings that must be equal per launch and per batch, and its abilities."""
         return self._traits
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """What determines a video, for its record: engine, model, digests of the weights, versions."""
+        """The facts that determine a video, for its record: engine, model, digests of the weights, versions."""
         return self._identity
 
     @property

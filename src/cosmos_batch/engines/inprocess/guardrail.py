@@ -46,7 +46,7 @@ class Guardrail(Protocol):
 
 
 class Checker(Protocol):
-    """What is needed of the package's CosmosSafetyChecker."""
+    """The part of the package's CosmosSafetyChecker that is used."""
 
     def check_text_safety(self, prompt: str) -> bool:
         """Whether a prompt is safe."""
@@ -70,7 +70,7 @@ def check_prompts(guardrail: Guardrail, prompt: str, negative_prompt: str | None
 
 
 def checks_of(guardrail: Guardrail, negative_prompt: str | None) -> tuple[str, ...]:
-    """What of a run is checked; nothing by `NoGuardrail`."""
+    """The parts of a run that are checked; none by `NoGuardrail`."""
     if isinstance(guardrail, NoGuardrail):
         return ()
     negative = ("negative prompt",) if negative_prompt and not negative_prompt.isspace() else ()
@@ -81,7 +81,7 @@ class NoGuardrail:
     """Checks nothing, for models whose licence requires no check."""
 
     def check_prompt(self, text: str) -> str | None:  # noqa: ARG002 - the protocol's name
-        """Nothing is blocked."""
+        """Block nothing."""
         return None
 
     def check_video(self, frames: Frames) -> Frames | None:

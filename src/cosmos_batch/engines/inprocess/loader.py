@@ -95,7 +95,7 @@ def second_device(first: torch.device) -> torch.device:
 
 
 def identity(folders: ModelFolders, engine: str, device: torch.device, options: Options) -> dict[str, str]:
-    """What determines the videos, for their records. The weights of a branch count for the runs that use it."""
+    """Return what determines a video, for its record. The weights of a branch count for runs that use it."""
     approximations = " ".join(sorted(options.approximations))
     branches = {f"weights_{name}": digest(folder) for name, folder in sorted(folders.controls.items())}
     return {

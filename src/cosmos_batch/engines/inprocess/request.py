@@ -70,7 +70,7 @@ class RunState:
         return replace(self, made=list(self.made))
 
     def conditioning(self) -> Conditioning:
-        """What the present chunk is denoised from."""
+        """Return the conditioning of the present chunk."""
         run, vae = self.job.run, self.model.vae
         chunk = Chunk(
             prompt=run.prompt,

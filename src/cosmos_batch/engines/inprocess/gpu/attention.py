@@ -116,7 +116,7 @@ def scaled(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def unscaled(x: Tensor, scale: Tensor) -> Tensor:
-    """What `scaled` made x [R, N, A, E] and its scales [R, A] of, but for the rounding, in bfloat16."""
+    """Undo `scaled`, but for the rounding: x [R, N, A, E] and scales [R, A] to bfloat16."""
     return (x.float() * scale[:, None, :, None]).to(torch.bfloat16)
 
 

@@ -79,7 +79,7 @@ class DenoisingBatch:
         self._velocities.clear()
 
     def steps_done(self, key: str) -> int:
-        """How many steps a sample has done."""
+        """Return the number of steps that a sample has done."""
         return self._steps[key]
 
     def done(self, key: str) -> bool:

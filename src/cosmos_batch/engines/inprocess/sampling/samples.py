@@ -44,7 +44,7 @@ class Conditioning:
 
 @dataclass(frozen=True, slots=True)
 class PreparedSample:
-    """What one sample adds to every step, computed when it joins."""
+    """The inputs that one sample adds to every step, computed when it joins."""
 
     conditions: Conditioning
     tokens: Mapping[str, Tensor]  # of each control, [1, N, D]

@@ -24,14 +24,14 @@ SYSTEM = "You are a helpful assistant who will provide prompts to an image gener
 
 
 class Tokenizer(Protocol):
-    """What is needed of a transformers tokenizer."""
+    """The part of a transformers tokenizer that is used."""
 
     def apply_chat_template(self, conversation: Sequence[dict[str, Any]], **options: Any) -> list[int]:
         """Token ids of a conversation."""
 
 
 class LanguageModel(Protocol):
-    """What is needed of a transformers language model."""
+    """The part of a transformers language model that is used."""
 
     def __call__(self, input_ids: Tensor, *, output_hidden_states: bool, use_cache: bool) -> Any:
         """Token ids [1, L] -> an object with `hidden_states`: of the embeddings, then of every layer [1, L, D]."""

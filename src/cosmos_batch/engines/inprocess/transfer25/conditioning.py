@@ -17,7 +17,7 @@ from cosmos_batch.engines.inprocess.transfer25.schedule import make_schedule
 
 
 def conditioning(chunk: Chunk, patch: int) -> Conditioning:
-    """What the network denoises a chunk from; `patch` counts latent pixels per token side."""
+    """Compute the conditioning of a chunk; `patch` counts latent pixels per token side."""
     sampling = chunk.sampling
     known, given = _given(chunk)
     weights = normalised({name: _weight(control, chunk, patch) for name, control in chunk.controls.items()})

@@ -50,7 +50,7 @@ def _stem(tensors: Mapping[str, Tensor], config: NetworkConfig, patch: str) -> d
 
 
 def _image_bias(tensors: Mapping[str, Tensor], block: str) -> Tensor | None:
-    """What attention to an image context of zeros adds: every key is the same, so its value comes back."""
+    """Return what attention to an image context of zeros adds: all keys are equal, so it gives their value."""
     if "img_context_proj.0.bias" not in tensors:
         return None
     context = F.gelu(tensors["img_context_proj.0.bias"].float())

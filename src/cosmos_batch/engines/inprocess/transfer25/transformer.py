@@ -47,7 +47,7 @@ Arguments = tuple[Tensor, tuple[Tensor, Tensor, Tensor | None], Tensor | None]
 
 
 class Stem(nn.Module):
-    """What base and control branches begin with: patches, noise levels, text."""
+    """The first layers of base and control branches: patches, noise levels, text."""
 
     def __init__(self, config: NetworkConfig, blocks: int) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Stem(nn.Module):
         return Text(torch.stack([k for k, _ in pairs]), torch.stack([v for _, v in pairs]))
 
     def arguments(self, time: Time, text: Text, rows: Tensor | None) -> Iterator[Arguments]:
-        """What each block is given beside its tokens; `rows` [R] are the samples whose rows the text holds."""
+        """The inputs of a block beside its tokens; `rows` [R] are the samples whose rows the text holds."""
         by_sample = self.modulation(time)
         by_row = by_sample if rows is None else by_sample[:, :, rows]
         for index, (keys, values) in enumerate(zip(text.keys, text.values, strict=True)):

@@ -1,4 +1,4 @@
-"""What the engine needs of a video autoencoder."""
+"""The protocol of a video autoencoder."""
 
 from __future__ import annotations
 

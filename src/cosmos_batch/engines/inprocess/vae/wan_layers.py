@@ -58,7 +58,7 @@ class CausalConv3d(nn.Conv3d):
         return made.unflatten(0, (len(x), -1)).transpose(1, 2)
 
     def joined(self, y: Tensor, shortcut: Tensor | None = None) -> Tensor:
-        """What `behind` made, with this layer's bias and a shortcut added."""
+        """Add this layer's bias and a shortcut to what `behind` made."""
         assert self.bias is not None
         return joined(y, self.bias, shortcut)
 

@@ -1,4 +1,4 @@
-"""What stands between the convolutions of the Wan autoencoder: norm, SiLU, look-back, bias, shortcut.
+"""Operations between the convolutions of the Wan autoencoder: norm, SiLU, look-back, bias, shortcut.
 
 On a GPU each takes one pass over memory, by kernels of its own (see `kernels`); PyTorch's operators, one by one,
 would take as long as the convolutions. Elsewhere they are those operators.
@@ -39,7 +39,7 @@ def rms_norm(x: Tensor, gamma: Tensor) -> Tensor:
 def activated(
     x: Tensor, bias: Tensor | None, gamma: Tensor, before: Tensor | None, *, stacked: bool
 ) -> tuple[Tensor, Tensor]:
-    """What a convolution over three frames reads, and what it is to be given as `before` next time.
+    """Return the input of a convolution over three frames, and the value of `before` for the next call.
 
     Args:
         x: [B, C, T, H, W], to which a bias [C] is still to be added, if there is one.
@@ -116,5 +116,5 @@ _proven = lru_cache(maxsize=8)(_proof)
 
 
 def _kernels() -> ModuleType:
-    """They need Triton, which comes with PyTorch for GPUs alone."""
+    """Import the kernels, which need Triton; it comes with PyTorch for GPUs only."""
     return import_module("cosmos_batch.engines.inprocess.vae.triton_kernels")
