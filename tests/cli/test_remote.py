@@ -16,6 +16,7 @@ from cosmos_batch.cli.client import ServerError
 from cosmos_batch.cli.commands.remote import request_of, watch_command
 from cosmos_batch.errors import InputError
 from cosmos_batch.run import Control, Run, Sampling
+from tests.support.clips import clip
 from tests.support.dispatch_world import make_input
 from tests.support.http_server import request, server
 
@@ -77,6 +78,17 @@ def test_runs_are_submitted_watched_listed_and_fetched(address: str, folder: Pat
     assert (folder / "out" / "one" / "output.mp4").stat().st_size > 0
     code, said = run("status", "bad", "--json")
     assert [video["state"] for video in json.loads(said)["videos"]] == ["failed"]
+
+
+def test_warnings_of_the_server_are_printed(address: str, folder: Path) -> None:
+    clip(folder / "long.mp4", frames=6, width=32, height=32)
+    odd = request("long.mp4", id="odd")
+    odd["inputs"]["edge"] = "dock.mp4"
+    (folder / "odd.json").write_text(json.dumps(odd))
+    ended = command("submit", "DIR/odd.json", address=address, folder=folder)
+    assert (ended.returncode, ended.stdout) == (0, "odd: queued\n")
+    assert ended.stderr.startswith("warning: run odd: inputs.edge = ")
+    assert "4 of 6 frames of the input video are not used" in ended.stderr
 
 
 def test_unreachable_server_is_an_error(folder: Path) -> None:

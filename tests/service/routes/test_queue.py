@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from starlette.testclient import TestClient
 
 from cosmos_batch.ledger import Ledger
+from tests.support.clips import clip
 from tests.support.http_server import request
 
 
@@ -15,6 +18,18 @@ def test_plan_predicts_the_cost_without_submitting(client: TestClient, ledger: L
     assert ledger.queries.states() == {}
     bad = client.post("/v1/plan", json={"runs": [request(), request("gone.mp4")]}).json()
     assert [(each["line"], each["field"]) for each in bad["error"]["problems"]] == [(2, "inputs.video")]
+
+
+def test_plan_lists_the_warnings_of_each_run(client: TestClient, videos: Path) -> None:
+    clip(videos / "long.mp4", frames=6, width=32, height=32)
+    misfit = request("long.mp4")
+    misfit["inputs"]["edge"] = "dock.mp4"
+    plan = client.post("/v1/plan", json={"runs": [request(), misfit]}).json()
+    (warning,) = plan["warnings"]
+    assert set(warning) == {"line", "field", "found", "message", "remedy"}
+    assert (warning["line"], warning["field"], warning["found"]) == (2, "inputs.edge", '"dock.mp4"')
+    assert "4 of 6 frames of the input video are not used" in warning["message"]
+    assert plan["runs"] == 2
 
 
 def test_queue_is_paused_drained_and_resumed(client: TestClient) -> None:

@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from cosmos_batch.ledger import Ledger, State
+from tests.support.clips import clip
 from tests.support.http_server import request
 
 
@@ -27,6 +28,24 @@ def test_submitted_video_is_shown_with_every_setting(client: TestClient, videos:
     assert made["inputs"] == {"video": str(videos / "dock.mp4")}
     assert made["execution_config"]["num_steps"] == 4
     assert made["reason"] == "no worker is alive"
+
+
+def test_answer_to_a_submission_has_its_warnings(client: TestClient, videos: Path, ledger: Ledger) -> None:
+    clip(videos / "long.mp4", frames=6, width=32, height=32)
+    asked = request("long.mp4", id="r")
+    asked["inputs"]["edge"] = "dock.mp4"
+    answers = [
+        client.post("/v1/videos", json=asked, headers={"Idempotency-Key": "k"}).json() for _ in range(2)
+    ]  # the second finds the run of the first
+    for made in answers:
+        (warning,) = made["warnings"]
+        assert (warning["line"], warning["field"]) == (None, "inputs.edge")
+        assert "4 of 6 frames of the input video are not used" in warning["message"]
+        assert str(videos) not in json.dumps(warning)  # no path of the server
+    assert ledger.queries.states() == {State.QUEUED: 1}
+    assert client.get("/v1/videos/r").json()["warnings"] == []
+    asked["execution_config"]["num_frames"] = 2
+    assert client.post("/v1/videos", json=asked | {"id": "s"}).json()["warnings"] == []
 
 
 def test_form_carries_videos_and_nested_fields(client: TestClient, videos: Path) -> None:

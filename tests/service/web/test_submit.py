@@ -71,6 +71,24 @@ def test_the_plan_shows_the_time_that_the_server_predicts(site: Site, visit: Vis
     expect(plan.locator(".big-number")).to_contain_text(duration(planned.value.json()["seconds"]))
 
 
+def test_the_plan_shows_the_warnings_before_a_run_exists(site: Site, visit: Visit) -> None:
+    before = site.names()
+    page = visit("new")
+    fill_in(page, site.videos / "street.mp4")
+    page.get_by_text("from the input video").last.evaluate("(summary) => summary.parentElement.open = true")
+    with page.expect_response(lambda answer: answer.url.endswith("/v1/plan") and answer.ok) as planned:
+        page.get_by_label("Upload: control video for depth").set_input_files(site.videos / "short.mp4")
+
+    speed, length = planned.value.json()["warnings"][::-1]
+    assert (speed["field"], length["field"]) == ("inputs.video", "inputs.depth")
+    shown = page.get_by_role("note")
+    expect(shown).to_contain_text("2 warnings")
+    expect(shown).to_contain_text(speed["message"])
+    expect(shown).to_contain_text("24 of 40 frames of the input video are not used")
+    expect(shown).to_contain_text(length["remedy"])
+    assert site.names() == before
+
+
 def test_each_of_several_videos_makes_a_run_planned_with_the_others(site: Site, visit: Visit) -> None:
     site.post("/v1/queue/pause")
     page = visit("new")

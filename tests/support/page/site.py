@@ -178,6 +178,7 @@ def page_site(root: Path) -> Iterator[Site]:
     videos.mkdir()
     for name in ("street.mp4", "<i>dock.mp4"):
         write_numbered_video(videos / name, frames=40, fps=24, colour=(90, 120, 150))
+    write_numbered_video(videos / "short.mp4", frames=16, fps=24, colour=(90, 120, 150))
     pace = root / "pace"
     pace.write_text("0")
     options = ("--flush-seconds", "0.1", "--max-failures", "4", "--max-batch", "2", "--root", str(videos))

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cosmos_batch.cli.client import Client, ServerError, in_path
-from cosmos_batch.cli.render.console import console, print_error, print_problems
+from cosmos_batch.cli.render.console import console, print_error, print_problems, print_warnings
 from cosmos_batch.cli.render.text import duration, plural, safe
 from cosmos_batch.dispatch.worker.retry import FIRST_WAIT, retry_policy
 from cosmos_batch.errors import CosmosBatchError, InputError, Problem
@@ -29,6 +29,7 @@ def submit_command(client: Client, files: Sequence[Path], *, in_place: bool, ski
     `in_place`: the server reads the videos at the same paths; they are not uploaded.
     """
     reading = read_files(files)
+    print_warnings(reading.warnings)
     if print_problems(reading.problems) and not skip_invalid:
         print_error("nothing was submitted; correct the input, or submit the valid runs alone with --skip-invalid")
         return 2
@@ -39,6 +40,7 @@ def submit_command(client: Client, files: Sequence[Path], *, in_place: bool, ski
             names = {path: path if in_place else _uploaded(client, path, uploaded) for path in videos_of(run)}
             video = client.post("/v1/videos", request_of(run, names), key=f"cli-{run.id}-{run.fingerprint}")
             print(f"{safe(video['id'])}: {video['state']}")
+            print_warnings([_warning(run, **warning) for warning in video.get("warnings", ())])
         except InputError as exc:
             failures += bool(print_problems(_of_run(run, problem) for problem in exc.problems))
         except ServerError as exc:
@@ -56,6 +58,11 @@ def _uploaded(client: Client, path: str, uploaded: dict[str, str]) -> str:
 
 def _of_run(run: Run, problem: Problem) -> Problem:
     return Problem(f"run {run.id}", None, problem.field, problem.found, problem.message, problem.remedy)
+
+
+def _warning(run: Run, *, field: str, found: str, message: str, remedy: str, **_others: object) -> Problem:
+    """A warning of the server about a run."""
+    return _of_run(run, Problem("", None, field, found, message, remedy))
 
 
 def request_of(run: Run, names: dict[str, str]) -> dict[str, Any]:

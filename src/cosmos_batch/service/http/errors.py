@@ -28,6 +28,7 @@ from cosmos_batch.errors import (
     StorageError,
 )
 from cosmos_batch.formats.problems import path_of, printable, shown
+from cosmos_batch.service.schemas.problems import FieldProblem, field_problems
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _RETRY_LATER = {"Retry-After": "5"}
@@ -57,16 +58,6 @@ class ApiError(CosmosBatchError):
         self.param = param
         self.problems = tuple(problems)
         self.headers = dict(headers or {})
-
-
-class FieldProblem(BaseModel):
-    """One problem of a request."""
-
-    line: int | None = None
-    field: str
-    found: str
-    message: str
-    remedy: str
 
 
 class ErrorObject(BaseModel):
@@ -159,10 +150,7 @@ def _unexpected(error: Exception, log: EventLog) -> ApiError:
 
 def error_object(error: ApiError) -> dict[str, Any]:
     """Make OpenAI's error object of an error."""
-    problems = [
-        FieldProblem(line=p.line, field=p.field, found=p.found, message=p.message, remedy=p.remedy)
-        for p in error.problems
-    ]
+    problems = field_problems(error.problems)
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
     made = ErrorObject(message=str(error), type=kind, param=error.param, code=error.code, problems=problems)
     return made.model_dump()

@@ -20,6 +20,7 @@ from cosmos_batch.service.http.errors import ApiError
 from cosmos_batch.service.http.json_body import StrictJsonRoute
 from cosmos_batch.service.queue_view import QueueView
 from cosmos_batch.service.runs.present import eta_seconds
+from cosmos_batch.service.schemas.problems import field_problems
 from cosmos_batch.service.schemas.queue import (
     ActiveBatch,
     ForecastBatch,
@@ -44,13 +45,14 @@ def make_plan(body: PlanRequest, app: AppStateDep) -> dict[str, Any]:
     if not 0 < len(body.runs) <= app.settings.limits.plan_runs:
         message = f"a plan takes 1 to {app.settings.limits.plan_runs} runs"
         raise ApiError(400, "invalid_value", message, param="runs")
-    runs, problems = [], []
+    runs, problems, warnings = [], [], []
     facts: dict[str, VideoInfo] = {}
     for number, request in enumerate(body.runs, 1):
         try:
             parsed = app.runs.parser.parse(request.model_dump(exclude_unset=True), f"run-{number}")
             runs.append(parsed.run)
             facts |= parsed.facts
+            warnings += [replace(warning, line=number) for warning in parsed.warnings]
         except InputError as exc:
             problems += [replace(problem, line=number) for problem in exc.problems]
     if problems:
@@ -58,7 +60,7 @@ def make_plan(body: PlanRequest, app: AppStateDep) -> dict[str, Any]:
     prior = app.engine.prior
     cost = fit(app.ledger.measurements.latest(prior.engine, prior.device, _MEASUREMENTS), prior)
     plan = plan_to_dict(plan_runs(runs, app.engine.traits, cost, facts=facts))
-    return plan | {"starts_in_seconds": app.queue_view.read().seconds}
+    return plan | {"starts_in_seconds": app.queue_view.read().seconds, "warnings": field_problems(warnings)}
 
 
 @router.get("/queue", response_model=Queue)

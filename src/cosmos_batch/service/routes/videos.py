@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import FileResponse, Response
 
+from cosmos_batch.errors import Problem
 from cosmos_batch.ledger import Filter, RunRecord, RunWithAttempt, State, Submission
 from cosmos_batch.ledger.runs import shape_label
 from cosmos_batch.media.untrusted import file_type as kind_of_file
@@ -22,6 +23,7 @@ from cosmos_batch.service.routes.paging import After, CreatedAfter, CreatedBefor
 from cosmos_batch.service.routes.request_body import read_body
 from cosmos_batch.service.runs.present import STATUS
 from cosmos_batch.service.runs.thumbnails import thumbnail
+from cosmos_batch.service.schemas.problems import field_problems
 from cosmos_batch.service.schemas.videos import (
     PriorityRequest,
     RatingRequest,
@@ -74,9 +76,11 @@ async def create_video(
     if early is None and not parser.is_cached(body):
         await asyncio.to_thread(parser.probe_videos, body)
     key = f"key:{key_name}:{idempotency_key}" if idempotency_key else ""
+    warnings: list[Problem] = []
 
     def prepare() -> Submission:
         parsed = early or parser.parse(body, run_id)
+        warnings[:] = parsed.warnings
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest() if key else ""
         return Submission(run=parsed.run, facts=parsed.facts, owner=key_name, key=key, digest=digest)
 
@@ -87,7 +91,9 @@ async def create_video(
         found = await asyncio.to_thread(_find, app, submitted.result.run)
     if not app.queue_view.fresh:
         await asyncio.to_thread(app.queue_view.read)
-    return Response(app.runs.presenter.video(found).model_dump_json(), media_type="application/json")
+    video = app.runs.presenter.video(found)
+    video.warnings = field_problems(warnings)
+    return Response(video.model_dump_json(), media_type="application/json")
 
 
 def _is_large(request: Request) -> bool:

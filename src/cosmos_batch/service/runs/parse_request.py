@@ -12,11 +12,13 @@ from typing import Any, Protocol
 
 from cosmos_batch.errors import CosmosBatchError, InputError, MediaError, Problem
 from cosmos_batch.formats import run_from_dict
+from cosmos_batch.formats.native import NAMES
 from cosmos_batch.formats.problems import Location, shown
 from cosmos_batch.media.info import MAX_FRAMES, VideoInfo, videos_of
 from cosmos_batch.media.untrusted import probe_untrusted
 from cosmos_batch.planning.batch_keys import resolved_defaults
 from cosmos_batch.planning.equivalence import refusals_by_run
+from cosmos_batch.planning.input_warnings import input_warnings
 from cosmos_batch.planning.resolve import UNKNOWN_FPS, leading_facts, resolve
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run
@@ -45,6 +47,7 @@ class ParsedRun:
 
     run: ResolvedRun
     facts: Mapping[str, VideoInfo]  # of the run's videos, by path
+    warnings: tuple[Problem, ...]  # what is taken and probably not meant
 
 
 class RequestParser:
@@ -130,7 +133,12 @@ class RequestParser:
             raise InputError([Location().problem("", str(exc), "")]) from exc
         if refused := refusals_by_run([resolved], self._traits, facts):
             raise InputError(refused[resolved.id])
-        return ParsedRun(resolved, facts)
+        return ParsedRun(resolved, facts, tuple(self._warnings(run, resolved, facts)))
+
+    def _warnings(self, run: Run, resolved: ResolvedRun, facts: Mapping[str, VideoInfo]) -> list[Problem]:
+        return input_warnings(
+            run, facts, names=NAMES, location=Location(), sampling=resolved.sampling, crops=self._traits.crops
+        )
 
     def _with_seconds(self, run: Run, seconds: float, facts: Mapping[str, VideoInfo]) -> Run:
         """Set the run's number of frames by its length in seconds."""

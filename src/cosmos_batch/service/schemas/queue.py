@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cosmos_batch.service.schemas.problems import FieldProblem
 from cosmos_batch.service.schemas.videos import VideoRequest
 
 
@@ -31,6 +32,9 @@ class PlanPreview(BaseModel):
     error: float | None = Field(description="median error of past predictions")
     starts_in_seconds: float = Field(description="predicted time of all runs that wait already")
     launches: list[dict[str, Any]]
+    warnings: list[FieldProblem] = Field(
+        description="what is taken and probably not meant; line: number of the run"
+    )
 
 
 class WaitingRun(BaseModel):

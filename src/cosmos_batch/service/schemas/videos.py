@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cosmos_batch.service.schemas.problems import FieldProblem
+
 VideoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
 
 
@@ -60,6 +62,9 @@ class Video(BaseModel):
     custom_id: str | None = None
     rating: int | None = None
     variants: list[str] = Field(description="the variants that /content can serve now")
+    warnings: list[FieldProblem] = Field(
+        default_factory=list, description="in the answer to the submission: what is taken and probably not meant"
+    )
 
 
 class VideoList(BaseModel):

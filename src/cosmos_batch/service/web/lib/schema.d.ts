@@ -190,6 +190,7 @@ export interface PlanPreview {
   error: number | null;
   starts_in_seconds: number;
   launches: Array<Record<string, unknown>>;
+  warnings: Array<FieldProblem>;
 }
 
 export interface PlanRequest {
@@ -336,6 +337,7 @@ export interface Video {
   custom_id?: string | null;
   rating?: number | null;
   variants: Array<string>;
+  warnings?: Array<FieldProblem>;
 }
 
 export interface VideoAttempt {

@@ -5,7 +5,7 @@ import { ApiError, api } from "../lib/api.js";
 import { clean, count, duration, isNumber, percent, size } from "../lib/format.js";
 import { messageOf } from "../lib/view.js";
 
-/** @import { PlanPreview as Plan, VideoRequest } from "../lib/schema.js" */
+/** @import { FieldProblem, PlanPreview as Plan, VideoRequest } from "../lib/schema.js" */
 
 /**
  * A launch of a plan, as POST /v1/plan returns it.
@@ -70,7 +70,7 @@ export class PlanPreview {
   }
 
   content() {
-    if (this.plan) return planFacts(this.plan);
+    if (this.plan) return [planFacts(this.plan), warningList(this.plan)];
     if (!this.problems.length)
       return html`<p class="soft">The predicted time shows here as soon as a video is chosen.</p>`;
     return html`<p class="soft">This cannot be planned yet.</p>
@@ -100,6 +100,23 @@ function planFacts(plan) {
         </div>`,
       )}
     </details>`;
+}
+
+/**
+ * The warnings about the planned runs; they prevent no submission.
+ * @param {Plan} plan
+ */
+function warningList({ warnings, runs }) {
+  if (!warnings.length) return nothing;
+  const row = (/** @type {FieldProblem} */ { line, field, message, remedy }) =>
+    html`<li>
+      ${runs > 1 ? `Run ${line}: ` : nothing}<b>${clean(field)}</b> ${clean(message)}.
+      <span class="soft">${clean(remedy)}</span>
+    </li>`;
+  return html`<div class="warnings" role="note">
+    <p><b>${count(warnings.length, "warning")}</b></p>
+    <ul>${warnings.map(row)}</ul>
+  </div>`;
 }
 
 /**
