@@ -8,12 +8,14 @@ from pathlib import Path
 
 from cosmos_batch.dispatch.contract import (
     Action,
-    Admit,
     Close,
     Decision,
+    Displace,
     Done,
     Idle,
+    Outcome,
     Refuse,
+    Reserved,
     SlotView,
     Snapshot,
     Start,
@@ -137,6 +139,10 @@ class PaperExecution:
     done: list[str] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     batches: list[tuple[str, ...]] = field(default_factory=list)  # runs at every step
+    reserved: list[ResolvedRun] = field(default_factory=list)  # claimed, and started next
+    displaced: list[tuple[str, ...]] = field(
+        default_factory=list
+    )  # runs that made way, each time for one batch or run
 
     def snapshot(self) -> Snapshot:
         """Return the present state."""
@@ -150,14 +156,19 @@ class PaperExecution:
             yield decision
             if isinstance(decision, Done):
                 return
-            self.apply(decision)
+            for outcome in self.apply(decision):
+                scheduler.observe(outcome)
 
-    def apply(self, decision: Action) -> None:
-        """Apply a decision."""
+    def apply(self, decision: Action) -> list[Outcome]:
+        """Apply a decision; return the outcomes that a scheduler has to observe."""
         match decision:
             case Start(launch=launch):
                 self.loaded = self.loaded or launch.controls
-                self._join(launch.batches[0].runs)
+                reserved, self.reserved = self.reserved, []
+                self._join(reserved or self.queue.take([run.id for run in launch.batches[0].runs]))
+            case Displace(batch=batch):
+                if self._displace([run.id for run in batch.runs]):
+                    return [Reserved(batch.take(self.reserved))]
             case Switch(launch=launch):
                 self.loaded = launch.controls
             case Step():
@@ -173,14 +184,29 @@ class PaperExecution:
                 self.queue.take(list(reasons))
             case Idle(seconds=seconds):
                 self.queue.now += max(seconds, 0.01)
+        return []
+
+    def _displace(self, run_ids: Sequence[str]) -> bool:
+        """Claim runs, and put the running ones back for them; return whether any was claimed."""
+        self.reserved = self.queue.take(run_ids)
+        if self.reserved:
+            self.displaced.append(tuple(self.running))
+            for run_id in list(self.running):
+                self._put_back(run_id)
+        return bool(self.reserved)
 
     def _step(self, step: Step) -> None:
         for run_id in step.cancel:
             del self.running[run_id]
-        for run_id in step.preempt:
-            self._put_back(run_id)
-        if isinstance(step.admit, Admit):
-            self._join(step.admit.runs)
+        for admit in step.admit:
+            joining = self.queue.take([run.id for run in admit.runs])
+            if joining and admit.preempt:
+                self.displaced.append(admit.preempt)
+                for run_id in admit.preempt:
+                    self._put_back(run_id)
+            self._join(joining)
+            if len(joining) < len(admit.runs):
+                break
         if not self.running:
             return
         self.queue.now += 1.0
@@ -195,7 +221,7 @@ class PaperExecution:
                 self.finishing[run_id] = self.lag
 
     def _join(self, runs: Sequence[ResolvedRun]) -> None:
-        for run in self.queue.take([run.id for run in runs]):
+        for run in runs:
             self.running[run.id] = SlotView(run, 1, 0, run.sampling.num_steps)
 
     def _put_back(self, run_id: str) -> None:

@@ -117,22 +117,37 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """Runs that join the running batch before its next step."""
+    """Runs that join the running batch before its next step.
+
+    They are claimed first, since another worker may be faster; only where that succeeds do others make way.
+    """
 
     runs: tuple[ResolvedRun, ...]
     cost: PredictedCost
     failures: Mapping[str, int]
+    preempt: tuple[str, ...] = ()  # ids of running runs that make way for the only run of this admission
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Cancel, preempt and admit runs, then take every running run one denoising step further."""
+    """Cancel and admit runs, then take every running run one denoising step further.
+
+    Each admission counts on those before it: where one of their runs cannot be claimed, the others are left out.
+    """
 
     cancel: tuple[str, ...] = ()  # run ids
-    preempt: tuple[str, ...] = ()
-    admit: Admit | None = None
+    admit: tuple[Admit, ...] = ()
     prefetch: tuple[ResolvedRun, ...] | None = None  # None: leave it as it is
     certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Displace:
+    """Claim a batch of urgent runs, and where that succeeds preempt every running run. The batch starts next."""
+
+    batch: Batch
+    cost: PredictedCost
+    failures: Mapping[str, int]  # failed attempts so far of its runs, by run id
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +183,7 @@ class Done:
     exit_code: ExitCode
 
 
-Action = Start | Switch | Step | Suspend | Close | Refuse | Idle
+Action = Start | Switch | Step | Displace | Suspend | Close | Refuse | Idle
 Decision = Action | Done
 
 
@@ -286,6 +301,13 @@ class EngineBroke:
 
 
 @dataclass(frozen=True, slots=True)
+class Reserved:
+    """A batch was claimed, and the device is free for it; it follows the outcomes of the runs that made way."""
+
+    batch: Batch  # of the runs that could be claimed
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A run failed before any attempt."""
 
@@ -312,6 +334,7 @@ Outcome = (
     | BatchEnded
     | BatchBroke
     | EngineBroke
+    | Reserved
     | Refused
     | Noted
 )

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from cosmos_batch.dispatch.contract import (
+    Action,
     Decision,
     Done,
     Execution,
@@ -63,16 +64,25 @@ class Dispatcher:
 
     def _loop(self) -> ExitCode:
         while not self._stop.requested:
-            snapshot = self._execution.snapshot()
-            self._monitor.deciding(snapshot)
-            decision = self._scheduler.decide(snapshot)
-            self._monitor.decided(decision)
+            decision = self.decide()
             if isinstance(decision, Done):
                 return decision.exit_code
-            for outcome in self._execution.apply(decision):
-                self._recorder.record(outcome)
-                self._scheduler.observe(outcome)
+            self.apply(decision)
         return ExitCode.STOPPED
+
+    def decide(self) -> Decision:
+        """Do the first half of a turn: the scheduler decides."""
+        snapshot = self._execution.snapshot()
+        self._monitor.deciding(snapshot)
+        decision = self._scheduler.decide(snapshot)
+        self._monitor.decided(decision)
+        return decision
+
+    def apply(self, decision: Action) -> None:
+        """Do the second half of a turn: carry a decision out, and record and observe its outcomes."""
+        for outcome in self._execution.apply(decision):
+            self._recorder.record(outcome)
+            self._scheduler.observe(outcome)
 
     def _abandon(self, reason: str) -> None:
         """Requeue what can be requeued; a restart or the expiry of leases does the rest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -79,8 +80,7 @@ def test_a_run_that_came_meanwhile_is_admitted() -> None:
     queue.put(queued_run("b"))
     step = scheduler.decide(execution.snapshot())
     assert isinstance(step, Step)
-    assert step.admit is not None
-    assert [run.id for run in step.admit.runs] == ["b"]
+    assert [[run.id for run in admit.runs] for admit in step.admit] == [["b"]]
 
 
 def test_a_run_of_another_size_is_not_admitted_but_prefetched() -> None:
@@ -90,7 +90,7 @@ def test_a_run_of_another_size_is_not_admitted_but_prefetched() -> None:
     scheduler.decide(execution.snapshot())
     queue.now += 60  # it gathered for long enough, or the monitor planned it
     decisions = list(execution.drive(scheduler, 8))
-    assert all(step.admit is None for step in decisions if isinstance(step, Step))
+    assert all(not step.admit for step in decisions if isinstance(step, Step))
     assert [ids(decision) for decision in decisions if isinstance(decision, Start)] == [["b"]]
 
 
@@ -133,7 +133,7 @@ def test_a_limit_of_memory_holds_for_admission() -> None:
     queue.put(queued_run("b"))
     step = scheduler.decide(execution.snapshot())
     assert isinstance(step, Step)
-    assert step.admit is None
+    assert not step.admit
 
 
 def test_an_urgent_run_without_room_preempts_one_victim_of_least_priority() -> None:
@@ -146,9 +146,7 @@ def test_an_urgent_run_without_room_preempts_one_victim_of_least_priority() -> N
     queue.put(queued_run("urgent", priority=Priority.URGENT))
     step = scheduler.decide(execution.snapshot())
     assert isinstance(step, Step)
-    assert step.preempt == ("low",)
-    assert step.admit is not None
-    assert [run.id for run in step.admit.runs] == ["urgent"]
+    assert [([run.id for run in admit.runs], admit.preempt) for admit in step.admit] == [(["urgent"], ("low",))]
 
 
 def test_cancelled_runs_and_runs_with_lost_leases_are_taken_out() -> None:
@@ -187,7 +185,7 @@ def test_draining_lets_the_batch_end_and_admits_no_run() -> None:
     decisions = list(execution.drive(scheduler, 20))
     assert decisions[-1] == Done(ExitCode.AWAY)
     assert execution.done == ["a"]
-    assert all(step.admit is None for step in decisions if isinstance(step, Step))
+    assert all(not step.admit for step in decisions if isinstance(step, Step))
 
 
 def test_the_next_launch_goes_on_in_the_open_session() -> None:
@@ -246,6 +244,87 @@ def test_a_launch_that_failed_is_left_and_a_lost_engine_ends_the_process() -> No
     assert scheduler.decide(Snapshot()) == Done(ExitCode.BROKEN)
 
 
+class Contest:
+    """Workers with full batches of runs that last, on one queue."""
+
+    def __init__(self, workers: int, limit: int, order: Sequence[int]) -> None:
+        self.queue = MemoryQueue(limits={SHAPE: limit, Shape(64, 64, 2): limit})
+        self.order = sorted(range(workers), key=lambda place: order[place])
+        self.schedulers = [self.queue.scheduler() for _ in range(workers)]
+        self.executions = [PaperExecution(self.queue) for _ in range(workers)]
+        for number in range(workers * limit):
+            self.queue.put(queued_run(f"r{number}", steps=500))
+        while self.queue.waiting:
+            self.play(1)
+
+    def play(self, rounds: int) -> None:
+        """Let all workers decide at the same time, then apply their decisions one after the other."""
+        for _ in range(rounds):
+            pairs = list(zip(self.schedulers, self.executions, strict=True))
+            decisions = [scheduler.decide(execution.snapshot()) for scheduler, execution in pairs]
+            for place in self.order:
+                decision, (scheduler, execution) = decisions[place], pairs[place]
+                assert not isinstance(decision, Done)
+                for outcome in execution.apply(decision):
+                    scheduler.observe(outcome)
+
+    @property
+    def displaced(self) -> list[tuple[str, ...]]:
+        """The runs that made way, each time."""
+        return [runs for execution in self.executions for runs in execution.displaced]
+
+    @property
+    def running(self) -> list[str]:
+        """The runs of all batches."""
+        return [run_id for execution in self.executions for run_id in execution.running]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 8), st.integers(1, 4), st.permutations(range(8)), st.data())
+def test_every_urgent_run_displaces_one_run_whatever_the_number_of_workers(
+    workers: int, limit: int, order: list[int], data: st.DataObject
+) -> None:
+    contest = Contest(workers, limit, order)
+    arrivals = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=workers * limit))  # rounds before each
+    for number, rounds in enumerate(arrivals):
+        contest.play(rounds)
+        contest.queue.put(queued_run(f"u{number}", steps=500, priority=Priority.URGENT))
+    contest.play(3 + 2 * len(arrivals))
+
+    urgent = {f"u{number}" for number in range(len(arrivals))}
+    assert urgent <= set(contest.running)
+    assert len(contest.running) == len(set(contest.running)) == workers * limit
+    assert [len(runs) for runs in contest.displaced] == [1] * len(urgent)
+    assert not urgent & {run_id for runs in contest.displaced for run_id in runs}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 8), st.integers(1, 4), st.permutations(range(8)), st.data())
+def test_urgent_run_of_another_shape_displaces_one_batch_whatever_the_number_of_workers(
+    workers: int, limit: int, order: list[int], data: st.DataObject
+) -> None:
+    contest = Contest(workers, limit, order)
+    kinds = data.draw(st.lists(st.sampled_from([(64, "edge"), (32, "depth")]), min_size=1, max_size=workers))
+    for number, (size, controls) in enumerate(kinds):
+        contest.queue.put(
+            queued_run(f"u{number}", steps=500, priority=Priority.URGENT, size=size, controls=controls)
+        )
+    contest.play(12 + 4 * len(kinds))
+
+    assert {f"u{number}" for number in range(len(kinds))} <= set(contest.running)
+    assert len(contest.displaced) <= len(kinds)
+    assert len(contest.running) == len(set(contest.running))
+
+
+def test_workers_whose_urgent_run_was_taken_go_on() -> None:
+    contest = Contest(8, 4, range(8))
+    contest.queue.put(queued_run("u", steps=500, priority=Priority.URGENT, size=64))
+    contest.play(3)
+    assert [len(execution.displaced) for execution in contest.executions] == [1] + [0] * 7
+    assert contest.executions[0].running.keys() == {"u"}
+    assert [len(execution.running) for execution in contest.executions[1:]] == [4] * 7
+
+
 Arrival = st.tuples(
     st.integers(0, 12),  # turns before it comes
     st.sampled_from([0, 0, 1, 100]),  # priority
@@ -287,11 +366,12 @@ def _check(decision: Decision, execution: PaperExecution, limit: int) -> None:
             assert set(run.signature) <= set(decision.launch.controls)
     elif isinstance(decision, Step):
         assert running
-        joining = decision.admit.runs if decision.admit else ()
+        joining = [run for admit in decision.admit for run in admit.runs]
+        preempt = [run_id for admit in decision.admit for run_id in admit.preempt]
         sizes = {slot.run.sampling.resolution for slot in running.values()}
         assert {run.sampling.resolution for run in joining} <= sizes
-        assert not set(decision.preempt) & {run.id for run in joining}
-        victims: list[SlotView] = [running[run_id] for run_id in decision.preempt]
+        victims: list[SlotView] = [running[run_id] for run_id in preempt]
+        assert len(victims) <= len(joining)
         assert all(victim.run.priority < Priority.URGENT for victim in victims)
         if execution.loaded is not None:
             assert all(set(run.signature) <= set(execution.loaded) for run in joining)

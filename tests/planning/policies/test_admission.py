@@ -66,15 +66,15 @@ FULL = [
         (FULL, [Candidate("u", class_of(), URGENT)], CAPACITY, "u", "c"),
         # Two urgent runs replace two
         (FULL, [Candidate("u", class_of(), URGENT), Candidate("v", class_of(), URGENT)], CAPACITY, "uv", "cb"),
-        # A run of another shape cannot join: all runs are preempted
-        (FULL, [Candidate("u", class_of(resolution="48x48"), URGENT)], CAPACITY, "", "abcd"),
-        # ... but urgent runs are not preempted for each other
+        # A run of another shape cannot join: the batch makes way
+        (FULL, [Candidate("u", class_of(resolution="48x48"), URGENT)], CAPACITY, "", "all"),
+        # ... unless it has an urgent run, after which u starts: no run is preempted for nothing
         (
             [running_run("a", URGENT), running_run("b")],
             [Candidate("u", class_of(resolution="48x48"), URGENT)],
             CAPACITY,
             "",
-            "b",
+            "",
         ),
         # A run suspected of a crash is alone: no run joins it, and it joins no batch
         ([running_run("a")], [Candidate("x", class_of(), NORMAL)], replace(CAPACITY, closed=True), "", ""),
@@ -111,4 +111,5 @@ def test_runs_that_join_and_runs_that_are_preempted(
 ) -> None:
     found = admit(running, waiting, capacity)
 
-    assert ("".join(found.join), "".join(found.preempt)) == (join, preempt)
+    victims = "".join(run_id for each in found.joins for run_id in each.preempt)
+    assert ("".join(each.id for each in found.joins), "all" if found.displace else victims) == (join, preempt)

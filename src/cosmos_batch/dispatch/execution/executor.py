@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 
 from cosmos_batch.dispatch.contract import (
@@ -13,6 +13,7 @@ from cosmos_batch.dispatch.contract import (
     BatchEnd,
     BatchEnded,
     Close,
+    Displace,
     EngineBroke,
     Failed,
     Idle,
@@ -21,6 +22,7 @@ from cosmos_batch.dispatch.contract import (
     Refuse,
     Refused,
     Requeued,
+    Reserved,
     SessionReady,
     Snapshot,
     Start,
@@ -72,7 +74,7 @@ class BatchExecutor:
         self._session = EngineSession(engine, attempts.launched, context.clock)
         self._finishing = FinishingRuns(context.clock, context.checks, attempts.inspect)
         self._current: _Current | None = None
-        self._reserved: dict[tuple[str, ...], ClaimedBatch] = {}  # by run ids: parts of broken batches
+        self._reserved: dict[tuple[str, ...], ClaimedBatch] = {}  # by run ids: begun by a later Start
         self._checkpoints = self._new_checkpoints()
 
     def snapshot(self) -> Snapshot:
@@ -89,6 +91,8 @@ class BatchExecutor:
                 yield from self._step(decision)
             case Switch():
                 yield from self._switch(decision)
+            case Displace():
+                yield from self._displace(decision)
             case Suspend(reason=reason):
                 yield from self._suspend(reason)
             case Close():
@@ -167,22 +171,42 @@ class BatchExecutor:
         running = current.running
         for run_id in decision.cancel:
             yield running.cancel(run_id)
-        for run_id in decision.preempt:
-            yield running.preempt(run_id)
-        if decision.admit is not None:
-            yield from self._admit(current, decision.admit)
+        for admit in decision.admit:
+            joined = yield from self._admit(current, admit)
+            if joined < len(admit.runs):
+                break
         if decision.prefetch is not None and (session := self._session.current) is not None:
             session.prefetch(decision.prefetch, certain=decision.certain)
         if running.running:
             yield from running.advance()
 
-    def _admit(self, current: _Current, admit: Admit) -> Iterator[Outcome]:
+    def _admit(self, current: _Current, admit: Admit) -> Generator[Outcome, None, int]:
+        """Claim runs, preempt others for them, and let them join. Returns how many join."""
         claimed = current.claimed
         wanted = Batch(admit.runs, claimed.batch.shape, admit.cost.seconds, admit.cost.bytes)
         joining = self._attempts.claim(wanted, admit.cost, admit.failures, claimed.number)
-        if joining is not None:
-            self._attempts.begin(joining, joined=True)
-            yield from current.running.join(joining.slots)
+        if joining is None or not joining.slots:
+            return 0
+        for run_id in admit.preempt:
+            yield current.running.preempt(run_id)
+        self._attempts.begin(joining, joined=True)
+        yield from current.running.join(joining.slots)
+        return len(joining.slots)
+
+    def _displace(self, decision: Displace) -> Iterator[Outcome]:
+        claimed = self._attempts.claim(decision.batch, decision.cost, decision.failures)
+        if claimed is None:
+            return
+        if not claimed.slots:
+            yield BatchEnded(claimed.number, claimed.batch, BatchEnd.SUSPENDED, "no run of it can begin")
+            return
+        yield from self._release_reserved("an urgent run is first")
+        self._reserved[_key(claimed.batch)] = claimed
+        if (current := self._current) is not None:
+            for view in current.running.views():
+                yield current.running.preempt(view.run_id)
+            yield from self._end_when_denoised()
+        yield Reserved(claimed.batch)
 
     def _suspend(self, reason: str) -> Iterator[Outcome]:
         current, self._current = self._current, None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from cosmos_batch.dispatch.contract import Admit, PredictedCost, SlotView, Step
 from cosmos_batch.dispatch.scheduler.launch_cursor import MaxRuns
@@ -12,7 +13,7 @@ from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.planning.batch_size import sizing
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.equivalence import RunClass
-from cosmos_batch.planning.policies.admission import AdmissionDecision, BatchCapacity, RunningRun, admit
+from cosmos_batch.planning.policies.admission import AdmissionDecision, BatchCapacity, Join, RunningRun, admit
 from cosmos_batch.planning.policies.priority import Rank
 from cosmos_batch.planning.traits import Shape, Traits
 from cosmos_batch.run import ResolvedRun, Signature
@@ -68,6 +69,7 @@ class StepDecisions:
         self._considered: frozenset[str] = frozenset()  # the batch's runs when admission was last decided
         self._due = float("inf")  # when a deferred run may begin
         self._prefetched: tuple[ResolvedRun, ...] = ()
+        self.displace = False  # an urgent run waits that the latest step does not admit, and the batch makes way
 
     def step(
         self, running: Sequence[SlotView], cancel: Collection[str], *, changed: bool, admitting: bool
@@ -79,10 +81,10 @@ class StepDecisions:
         """
         staying = [slot for slot in running if slot.run_id not in cancel]
         decision = self._admission(staying, changed) if admitting and staying else AdmissionDecision()
-        join = self._admit(decision.join) if decision.join else None
+        self.displace = decision.displace
         prefetch = self._prefetch() if admitting else None
         certain = not self._queue.others
-        return Step(tuple(cancel), tuple(decision.preempt), join, prefetch, certain)
+        return Step(tuple(cancel), self._admit(decision.joins), prefetch, certain)
 
     def _admission(self, staying: Sequence[SlotView], changed: bool) -> AdmissionDecision:
         ids = frozenset(slot.run_id for slot in staying)
@@ -93,7 +95,9 @@ class StepDecisions:
         bounds = sizing(self._traits, self._queue.cost, batch.controls)
         capacity = BatchCapacity(batch.controls, bounds.capacity_left, self._max_runs(batch.shape), batch.closed)
         decision = admit([self._running(slot) for slot in staying], self._queue.candidates(), capacity)
-        self._considered = (ids - set(decision.preempt)) | set(decision.join)
+        leaving = {run_id for join in decision.joins for run_id in join.preempt}
+        joining = {join.id for join in decision.joins}
+        self._considered = frozenset() if decision.displace else (ids - leaving) | joining
         self._due = min((entry.not_before for entry in self._queue.deferred(now)), default=float("inf"))
         return decision
 
@@ -102,17 +106,24 @@ class StepDecisions:
         left = max(slot.steps - slot.step, 0)
         return RunningRun(slot.run_id, run_class, rank, slot.run.priority, left)
 
-    def _admit(self, ids: Sequence[str]) -> Admit | None:
-        runs = self._waiting.runs(ids)
-        if not runs:
-            return None
-        self._known.add(runs, self._waiting, self._queue.rank_of)
+    def _admit(self, joins: Sequence[Join]) -> tuple[Admit, ...]:
+        """Return the admissions in order: one of each run that others make way for, the others together."""
+        runs = {run.id: run for run in self._waiting.runs([join.id for join in joins])}
+        self._known.add(runs.values(), self._waiting, self._queue.rank_of)
+        found: list[Admit] = []
+        for preempts, members in groupby((join for join in joins if join.id in runs), lambda join: join.preempt):
+            together = [runs[join.id] for join in members]
+            parts = [[run] for run in together] if preempts else [together]
+            found += [self._admission_of(part, preempts) for part in parts]
+        return tuple(found)
+
+    def _admission_of(self, runs: Sequence[ResolvedRun], preempt: tuple[str, ...]) -> Admit:
         classes = {run.id: self._waiting.run_class(run) for run in runs}
         cost = self._queue.cost
         seconds = sum(cost.run_seconds(run_class.work) for run_class in classes.values())
         alone = {run_id: alone_seconds(run_class, cost) for run_id, run_class in classes.items()}
-        failures: Mapping[str, int] = {run.id: self._known.failures[run.id] for run in runs}
-        return Admit(tuple(runs), PredictedCost(seconds, 0, alone), failures)
+        failures = {run.id: self._known.failures[run.id] for run in runs}
+        return Admit(tuple(runs), PredictedCost(seconds, 0, alone), failures, preempt)
 
     def _prefetch(self) -> tuple[ResolvedRun, ...] | None:
         """Return the runs to prefetch where they have changed. None beside a run that must be alone."""

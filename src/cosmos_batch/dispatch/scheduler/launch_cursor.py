@@ -76,17 +76,22 @@ class LaunchCursor:
             self._waiting.extendleft(reversed(outcome.parts))
 
     def _part(self, batch: Batch) -> Start:
-        reserve = tuple((part, self._cost(part)) for part in self._to_claim)
+        reserve = tuple((part, self.cost(part)) for part in self._to_claim)
         self._to_claim = ()
         return replace(self._start(batch), reserve=reserve, closed=True, prefetch=None)
+
+    def first_part(self, batch: Batch) -> Batch:
+        """Return the batch, or the part of it that is within the limits."""
+        return self._within_limits(batch)[0]
 
     def _start(self, batch: Batch) -> Start:
         assert self.launch is not None
         launch = replace(self.launch, batches=(batch, *self._waiting))
         following = self._waiting[0].runs if self._waiting else ()
-        return Start(launch, self._cost(batch), self.failures, prefetch=following)
+        return Start(launch, self.cost(batch), self.failures, prefetch=following)
 
-    def _cost(self, batch: Batch) -> PredictedCost:
+    def cost(self, batch: Batch) -> PredictedCost:
+        """Predict what the claim of a batch records."""
         alone = {run.id: self.alone_seconds(run) for run in batch.runs} if self.alone_seconds else {}
         return PredictedCost(batch.seconds, batch.bytes, alone)
 

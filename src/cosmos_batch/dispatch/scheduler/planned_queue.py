@@ -147,6 +147,15 @@ class PlannedQueue:
                 return launch
         return None
 
+    def next_urgent(self) -> Launch | None:
+        """Take the first launch out of the queue if it has urgent runs; None where it has none."""
+        self._drop_taken()
+        self.gather()
+        while self._launches and self._launches[0].rank.urgent:
+            if (launch := self._still_waiting(self._launches.pop(0).launch)) is not None:
+                return launch
+        return None
+
     def upcoming(self) -> tuple[ResolvedRun, ...]:
         """Return the waiting runs of the launches that are likely to be next, the likeliest first, up to one that
         may not share the session.

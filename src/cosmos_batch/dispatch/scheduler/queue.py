@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cosmos_batch.dispatch.contract import (
     BatchBroke,
     Close,
     Decision,
+    Displace,
     Done,
     EngineBroke,
     ExitCode,
@@ -17,6 +18,7 @@ from cosmos_batch.dispatch.contract import (
     LaunchFailed,
     Outcome,
     Refuse,
+    Reserved,
     Snapshot,
     Start,
     Step,
@@ -32,6 +34,14 @@ from cosmos_batch.errors import EngineLostError
 from cosmos_batch.ledger import Mode
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
+
+
+@dataclass(frozen=True, slots=True)
+class _UrgentLaunch:
+    """A launch that takes the place of the running batch."""
+
+    launch: Launch
+    known: KnownRuns  # what is known of its runs, which wait no more once they are claimed
 
 
 class QueueScheduler:
@@ -61,6 +71,8 @@ class QueueScheduler:
         self._known = KnownRuns()
         self._steps: StepDecisions | None = None  # of the running batch
         self._broken = False  # the engine broke, so that this process must end
+        self._displacing: _UrgentLaunch | None = None  # its first batch is to be claimed
+        self._reserved: _UrgentLaunch | None = None  # its first batch is claimed, and starts next
 
     def decide(self, snapshot: Snapshot) -> Decision:
         """Read the queue, then decide. Raises LedgerError."""
@@ -70,6 +82,8 @@ class QueueScheduler:
             return Refuse(refused)
         if snapshot.running:
             return self._step(snapshot)
+        if self._reserved is not None:
+            return self._begin_reserved(self._reserved, snapshot)
         if (start := self._cursor.next()) is not None:
             return self._start(start)
         return self._next_launch(snapshot)
@@ -82,6 +96,10 @@ class QueueScheduler:
                 self._broken |= outcome.foreign
             case EngineBroke():
                 self._broken |= outcome.foreign
+            case Reserved(batch=batch):
+                assert self._displacing is not None
+                launch = replace(self._displacing.launch, batches=(batch,))
+                self._reserved = _UrgentLaunch(launch, self._displacing.known)
             case LaunchFailed():
                 self._broken |= isinstance(outcome.error, EngineLostError)
                 self._end_launch()
@@ -101,12 +119,12 @@ class QueueScheduler:
         self._queue.refresh(poll.latest)
         if snapshot.session_open:
             launch = self._launch_in_same_session()
-            return Close() if launch is None else self._begin(launch, switch=True)
+            return Close() if launch is None else self._begin(launch, self._known_of(launch), switch=True)
         self._end_launch()
         self._queue.see_others(self._reader.other_workers())
         launch = self._queue.next()
         if launch is not None:
-            return self._begin(launch, switch=False)
+            return self._begin(launch, self._known_of(launch), switch=False)
         if refused := self._queue.take_refused():
             return Refuse(refused)
         return Idle(max(0.001, min(self._poll, self._queue.next_in())))
@@ -123,10 +141,23 @@ class QueueScheduler:
         self._queue.see_others(self._reader.other_workers())
         return self._queue.next(same_session=True)
 
-    def _begin(self, launch: Launch, *, switch: bool) -> Decision:
+    def _known_of(self, launch: Launch) -> KnownRuns:
+        known = KnownRuns()
+        known.add(launch.runs, self._waiting, self._queue.rank_of)
+        return known
+
+    def _begin_reserved(self, urgent: _UrgentLaunch, snapshot: Snapshot) -> Decision:
+        """Start a launch that is claimed, in a session of its own where it or the last one has a suspect."""
+        if snapshot.session_open and (urgent.known.suspects or self._known.suspects):
+            return Close()
+        if self._cursor.launch is not None:
+            self._queue.end(self._cursor.launch)
+        self._reserved = None
+        return self._begin(urgent.launch, urgent.known, switch=snapshot.session_open)
+
+    def _begin(self, launch: Launch, known: KnownRuns, *, switch: bool) -> Decision:
         before = self._cursor.launch
-        self._known = KnownRuns()
-        self._known.add(launch.runs, self._waiting, self._queue.rank_of)
+        self._known = known
         self._cursor.begin(launch, dict(self._known.failures))
         if switch and before is not None and before.controls != launch.controls:
             return Switch(launch, self._cursor.failures)
@@ -140,6 +171,7 @@ class QueueScheduler:
         self._cursor.end()
         self._known = KnownRuns()
         self._steps = None
+        self._displacing = self._reserved = None
 
     def _start(self, start: Start) -> Start:
         """Complete a start: what it prefetches, and how the steps of its batch are decided."""
@@ -168,4 +200,16 @@ class QueueScheduler:
             self._end_launch()
             return Suspend("the queue is paused")
         running = poll.mode is Mode.RUNNING
-        return self._steps.step(snapshot.running, cancel, changed=changed, admitting=running)
+        step = self._steps.step(snapshot.running, cancel, changed=changed, admitting=running)
+        displace = self._displace() if self._steps.displace and not (step.cancel or step.admit) else None
+        return displace or step
+
+    def _displace(self) -> Displace | None:
+        """Claim the first batch of the next urgent launch, so that it takes the place of the running batch."""
+        launch = self._queue.next_urgent()
+        if launch is None:
+            return None
+        batch, known = self._cursor.first_part(launch.batches[0]), self._known_of(launch)
+        self._queue.end(launch)  # where another worker is faster, or the batch was cut, what is left gathers again
+        self._displacing = _UrgentLaunch(launch, known)
+        return Displace(batch, self._cursor.cost(batch), known.failures)

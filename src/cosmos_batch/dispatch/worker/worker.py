@@ -110,7 +110,7 @@ class Worker:
         )
         self._recorder = AttemptRecorder(self._context, costs)
         engine = TrackedEngine(loaded.engine, place.marker)
-        self._dispatcher = Dispatcher(
+        self.dispatcher = Dispatcher(
             QueueScheduler(reader, queue, waiting, costs, traits, settings.poll, now),
             BatchExecutor(engine, self._context, self._recorder, self._time.sleep),
             self._recorder,
@@ -137,7 +137,7 @@ class Worker:
             while not self.stop.requested:
                 try:
                     self._recover()
-                    exit_code = self._dispatcher.run()
+                    exit_code = self.dispatcher.run()
                 except (StorageError, LedgerError, UnavailableError) as exc:
                     self._wait_for_recovery(exc)
                 else:

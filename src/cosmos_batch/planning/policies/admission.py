@@ -1,8 +1,11 @@
 """Decide which runs join a running batch after a step, and which running runs are preempted for them.
 
-Urgent runs join at once, if necessary in place of running runs: first those of the lowest priority, and among
-these those with the most steps left. Other runs take the capacity that is left, up to the batch that would have
-been planned, unless a run that cannot join has the greater rank: then no run joins, and the batch ends sooner.
+Urgent runs join at once, if necessary in place of running runs that are not urgent. The run that loses least makes
+way: of the lowest priority first; among equals the one with the most steps left. It is saved, so that no run loses
+steps, only the time until a slot is free; that is the smallest part of the time of a run that would end last, and
+the others free their slots for it soonest. Other runs take the capacity that is left, up to the batch that would
+have been planned, unless a run that cannot join has the greater rank: then no run joins, and the batch ends
+sooner. For an urgent run that cannot join the whole batch makes way, unless it has urgent runs itself.
 """
 
 from __future__ import annotations
@@ -53,12 +56,20 @@ class BatchCapacity:
         return fits and not self.closed and not candidate.alone
 
 
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A run that joins, and the running runs that are preempted for it, by id."""
+
+    id: str
+    preempt: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class AdmissionDecision:
-    """Which runs join and which are preempted after this step, by id."""
+    """Which runs join after this step. Each counts on those before it: it has room only if they join, too."""
 
-    join: list[str] = field(default_factory=list)
-    preempt: list[str] = field(default_factory=list)
+    joins: list[Join] = field(default_factory=list)
+    displace: bool = False  # an urgent run waits that cannot join, and the running batch is to make way for it
 
 
 def admit(
@@ -78,8 +89,8 @@ def admit(
             barrier = candidate.rank
         elif not _try_to_admit(candidate, staying, capacity, decision):
             break
-    if barrier is not None and barrier.urgent:
-        decision.preempt += [run.id for run in staying if not run.rank.urgent]
+    urgent_waits = barrier is not None and barrier.urgent
+    decision.displace = urgent_waits and not any(run.rank.urgent for run in staying)
     return decision
 
 
@@ -96,8 +107,7 @@ def _try_to_admit(
         remaining.remove(victim)
         victims.append(victim)
     staying[:] = [*remaining, RunningRun(candidate.id, candidate.run_class, candidate.rank, 0, 0)]
-    decision.preempt += [victim.id for victim in victims]
-    decision.join.append(candidate.id)
+    decision.joins.append(Join(candidate.id, tuple(victim.id for victim in victims)))
     return True
 
 
@@ -111,5 +121,6 @@ def _has_capacity(run_class: RunClass, staying: Sequence[RunningRun], capacity: 
 
 
 def _victim(staying: Sequence[RunningRun]) -> RunningRun | None:
+    """The run that loses least; see the module's description. None where every run is urgent."""
     others = [run for run in staying if not run.rank.urgent]
     return min(others, key=lambda run: (run.priority, -run.left), default=None)
