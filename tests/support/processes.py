@@ -22,7 +22,7 @@ DESERT = (
     "    if os.fork() == 0:\n"
     "        os.setsid()\n"
     "        if os.fork() == 0:\n"
-    "            print(os.getpid(), flush=True)\n"
+    "            os.write(1, f'{os.getpid()}\\n'.encode())\n"
     "            os.execve(sys.executable, [sys.executable, '-c', 'import time; time.sleep(600)'], {})\n"
     "        os._exit(0)\n"
     "    os.wait()\n"

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from cosmos_batch.cli.options import SCRIPT_ENGINES, Approximate, Offload, SplitGuidance, options_of
+from cosmos_batch.cli.render.streams import keep_streams_open
 from cosmos_batch.cli.render.text import safe
 from cosmos_batch.cli.service_app import Key, register
 from cosmos_batch.engines.registry import ENGINES, BuiltInEngines, EngineChoice, Engines
@@ -225,6 +226,7 @@ def _write_traceback(exc: Exception, folder: Path | None) -> Path:
 
 def main(engines: Engines | None = None) -> None:
     """Run the `cosmos-batch` command and exit with its code; users see no traceback."""
+    keep_streams_open()
     try:
         with unexpected_errors(None):
             app(obj=engines or BuiltInEngines())

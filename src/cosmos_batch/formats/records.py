@@ -11,6 +11,7 @@ from typing import IO, NamedTuple
 
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.json_text import MalformedJsonError, parse_json
+from cosmos_batch.formats.pipes import open_bytes
 from cosmos_batch.formats.problems import (
     UNKNOWN_KEYS,
     Location,
@@ -72,7 +73,7 @@ class RecordFile:
     def _opened(self) -> IO[bytes]:
         if self._piped is None:
             try:
-                stream = self.path.open("rb")
+                stream = open_bytes(self.path)
             except ValueError as error:  # a zero byte in the path
                 raise FileNotFoundError(str(error)) from error
             if stream.seekable():

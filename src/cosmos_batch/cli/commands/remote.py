@@ -15,6 +15,7 @@ from rich.text import Text
 
 from cosmos_batch.cli.client import Client, ServerError, in_path
 from cosmos_batch.cli.render.console import console, print_error, print_problems, print_warnings
+from cosmos_batch.cli.render.streams import output_is_read
 from cosmos_batch.cli.render.text import duration, plural, safe
 from cosmos_batch.dispatch.worker.retry import FIRST_WAIT, retry_policy
 from cosmos_batch.errors import CosmosBatchError, InputError, Problem
@@ -145,7 +146,7 @@ def watch_command(client: Client, ids: Sequence[str]) -> int:
             if name == "video.state" and data["state"] in ENDED:
                 left.discard(data["video"])
                 failed = failed or data["status"] == "failed"
-        if ids and not left:
+        if (ids and not left) or not output_is_read():
             break
     return 1 if failed else 0
 

@@ -23,6 +23,7 @@ from cosmos_batch.engines.nvidia.config import (
 from cosmos_batch.engines.nvidia.script import Script
 from cosmos_batch.engines.nvidia.scripts import SCRIPTS
 from cosmos_batch.errors import InputError, MissingExtraError, Problem
+from cosmos_batch.formats.pipes import open_bytes
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,7 +38,8 @@ _REMEDIES = {
 def read_config(path: Path, engine: str) -> Config:
     """Read a configuration that must have a table for this engine. Raises InputError with every problem."""
     try:
-        value = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open_bytes(path) as stream:
+            value = tomllib.loads(stream.read().decode())
     except OSError as exc:
         raise InputError([_problem(path, "", "", f"cannot be read ({exc.strerror})", "name a TOML file")]) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:

@@ -66,7 +66,7 @@ class ControlCache:
             write_video(path, make(video, recipe, self._estimator), probe(video).fps, lossless=True)
             if self._key(video, recipe) != path.stem:
                 path.unlink(missing_ok=True)
-                raise MediaError(f"{video}: it changed while it was read; wait until it is written")
+                raise MediaError(f"{video}: the file changed while it was read; wait until it is written")
             with replacing(_sum_of(path)) as part:
                 part.write_text(_digest(path))
         self._evict(path)

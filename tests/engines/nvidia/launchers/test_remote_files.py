@@ -26,7 +26,7 @@ def test_file_that_has_changed_since_it_was_named_is_not_copied(tmp_path: Path) 
     name = ContentNames().name(path)
     path.write_bytes(b"other")
 
-    with pytest.raises(MediaError, match=r"in\.mp4: it changed while it was copied"):
+    with pytest.raises(MediaError, match=r"in\.mp4: the file changed while it was copied"):
         copy_once(path, tmp_path / "inputs", name)
 
     assert not list((tmp_path / "inputs").iterdir())

@@ -60,4 +60,4 @@ def copy_once(path: Path, folder: Path, name: str) -> Path:
     except OSError as exc:
         part.unlink(missing_ok=True)
         raise StorageError(f"{path}: cannot be copied to {folder} ({exc.strerror})") from exc
-    raise MediaError(f"{path}: it changed while it was copied; wait until it is written")
+    raise MediaError(f"{path}: the file changed while it was copied; wait until it is written")

@@ -188,7 +188,7 @@ class SshLauncher:
         await sftp.put(path, part)
         if not name.endswith(f"/{self._names.name(path)}"):
             await sftp.remove(part)
-            raise MediaError(f"{path}: it changed while it was copied; wait until it is written")
+            raise MediaError(f"{path}: the file changed while it was copied; wait until it is written")
         await sftp.posix_rename(part, name)
 
     async def _connected(self) -> _Connection:
