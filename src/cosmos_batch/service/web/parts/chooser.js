@@ -2,19 +2,14 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
-import { fileUrl, token, upload } from "../lib/api.js";
-import { baseName, clean, size } from "../lib/format.js";
+import { token, upload } from "../lib/api.js";
+import { clean, size } from "../lib/format.js";
 import { inputOf, messageOf } from "../lib/view.js";
 import { guarded, toast } from "./dialogs.js";
+import { itemOfFile } from "./items.js";
 import { chooseServerFiles } from "./server_files.js";
 
-/**
- * A chosen video. `ref`: the file id or path that the API takes; `src`: where it can be shown.
- * @typedef {{ ref: string, name: string, note: string, src?: string }} Item
- */
-
-/** @import { File as StoredFile } from "../lib/schema.js" */
-
+/** @import { Item } from "./items.js" */
 export class Chooser {
   /**
    * @param {{ many: boolean, label: string, changed: () => void }} options `many`: several may be chosen; `changed()`
@@ -167,28 +162,3 @@ const itemRow = (item, remove) => html`<li>
     ×
   </button>
 </li>`;
-
-/**
- * The item for an uploaded file.
- * @param {StoredFile} file
- * @returns {Item}
- */
-export function itemOfFile({ id, filename, width, height, frames, fps, bytes }) {
-  const shape = width ? `${width}×${height}` : "";
-  const rate = fps ? ` at ${Math.round(fps * 100) / 100} fps` : "";
-  const length = frames ? `${frames} frames${rate}` : "";
-  const note = [shape, length, size(bytes)].filter(Boolean).join(" · ");
-  return { ref: id, name: clean(filename), note, src: fileUrl(id) };
-}
-
-/**
- * The item for an input of another run.
- * @param {string} ref
- * @returns {Item}
- */
-export const itemOfInput = (ref) => ({
-  ref,
-  name: baseName(ref),
-  note: "as in the run before",
-  src: ref.startsWith("file-") ? fileUrl(ref) : undefined,
-});

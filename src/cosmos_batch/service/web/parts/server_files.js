@@ -5,11 +5,11 @@ import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api } from "../lib/api.js";
 import { clean, size } from "../lib/format.js";
 import { inputOf, paint } from "../lib/view.js";
-import { itemOfFile } from "./chooser.js";
 import { guarded, openDialog } from "./dialogs.js";
+import { itemOfFile } from "./items.js";
 
 /** @import { FileList, FolderEntry, FolderListing } from "../lib/schema.js" */
-/** @import { Item } from "./chooser.js" */
+/** @import { Item } from "./items.js" */
 
 /**
  * Let the user choose among the server's videos; none where the dialog is closed. Throws ApiError.

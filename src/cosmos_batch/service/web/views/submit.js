@@ -6,9 +6,10 @@ import { ApiError, api, token } from "../lib/api.js";
 import { clean, count } from "../lib/format.js";
 import { server } from "../lib/server.js";
 import { inputOf, messageOf, paint } from "../lib/view.js";
-import { Chooser, itemOfInput } from "../parts/chooser.js";
+import { Chooser } from "../parts/chooser.js";
 import { ControlField } from "../parts/control_field.js";
 import { toast } from "../parts/dialogs.js";
+import { itemOfInput } from "../parts/items.js";
 import { PlanPreview } from "../parts/plan_preview.js";
 import { weightsOf } from "../parts/run_parts.js";
 
