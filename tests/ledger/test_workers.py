@@ -31,7 +31,19 @@ def test_closed_workers_have_ended(ledger: Ledger) -> None:
     ledger.workers.close(["w1"])
     assert [worker.id for worker in ledger.workers.all()] == ["w2", "w3"]
 
-    ledger.workers.close()
+    ledger.workers.close(["w2", "w3", "unknown"])
     assert ledger.workers.all() == []
     ended = ledger.workers.all(ended=True)
     assert [(worker.state, worker.batch) for worker in ended] == [(WorkerState.ENDED, None)] * 3
+
+
+def test_worker_without_a_heartbeat_has_ended_until_it_reports_again(ledger: Ledger, clock: Clock) -> None:
+    ledger.workers.report("old", WorkerState.WORKING)
+    clock.now += 600
+    ledger.workers.report("new", WorkerState.WORKING)
+    clock.now += 1
+
+    ledger.workers.close_silent(600)
+    assert [worker.id for worker in ledger.workers.all()] == ["new"]
+    ledger.workers.report("old", WorkerState.IDLE)
+    assert [worker.id for worker in ledger.workers.all()] == ["old", "new"]

@@ -207,8 +207,12 @@ class WorkerStore(Protocol):
         """Return the workers, oldest first; with `ended`, ended workers too."""
         ...
 
-    def close(self, ids: Sequence[str] | None = None) -> None:
-        """Store that workers (None: all) have ended."""
+    def close(self, ids: Sequence[str]) -> None:
+        """Store that workers have ended."""
+        ...
+
+    def close_silent(self, seconds: float) -> None:
+        """Store that workers without a heartbeat for so long have ended; one that reports again has not."""
         ...
 
 

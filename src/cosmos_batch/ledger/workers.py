@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 
 from cosmos_batch.ledger.database.schema import workers
 from cosmos_batch.ledger.database.transactions import Component
@@ -56,10 +56,15 @@ class SqlWorkers(Component):
             rows = connection.execute(query if ended else query.where(workers.c.ended.is_(None))).mappings()
             return [WorkerRecord.from_row(row) for row in rows]
 
-    def close(self, ids: Sequence[str] | None = None) -> None:
-        """Store that workers (None: all) have ended."""
-        query = update(workers).where(workers.c.ended.is_(None))
-        if ids is not None:
-            query = query.where(workers.c.id.in_(ids))
+    def close(self, ids: Sequence[str]) -> None:
+        """Store that workers have ended."""
+        self._close(workers.c.id.in_(ids))
+
+    def close_silent(self, seconds: float) -> None:
+        """Store that workers without a heartbeat for so long have ended; one that reports again has not."""
+        self._close(workers.c.heartbeat < self._db.clock() - seconds)
+
+    def _close(self, which: ColumnElement[bool]) -> None:
+        query = update(workers).where(workers.c.ended.is_(None), which)
         with self._db.write() as connection:
             connection.execute(query.values(ended=self._db.clock(), state=WorkerState.ENDED, batch=None))

@@ -17,7 +17,7 @@ from cosmos_batch.dispatch.worker.inflight import InflightMarker
 from cosmos_batch.dispatch.worker.launcher import LocalWorkerLauncher
 from cosmos_batch.dispatch.worker.supervisor import OnStart, Supervisor
 from cosmos_batch.errors import StorageError
-from cosmos_batch.ledger import BatchFacts, Ledger, Mode, State
+from cosmos_batch.ledger import BatchFacts, Ledger, Mode, State, WorkerState
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Control, Run
 from tests.support.runs import resolved
@@ -102,6 +102,7 @@ def test_workers_run_only_while_the_queue_runs(service: Service) -> None:
 def test_start_requeues_the_runs_of_a_killed_service(service: Service) -> None:
     service.submit("a", "b")
     service.claim("a")
+    InflightMarker(service.home.marker(7), "w")
     with OutputDirectory(service.home.videos) as folder:
         (folder.work(1) / "half.mp4").write_text("half a vid")
 
@@ -110,6 +111,34 @@ def test_start_requeues_the_runs_of_a_killed_service(service: Service) -> None:
 
     assert not any((service.home.videos / HOME / "work").iterdir())
     assert service.ledger.queries.history("a")[-1].reason == "the service was started anew"
+
+
+def test_start_leaves_the_runs_of_another_service_on_the_ledger(service: Service, tmp_path: Path) -> None:
+    other = ServiceHome(tmp_path / "other")
+    other.make()
+    InflightMarker(other.marker(0), "theirs")
+    InflightMarker(service.home.marker(0), "w")
+    service.submit("a", "b", "c")
+    service.claim("a")
+    assert service.ledger.queue.claim(["b", "c"], FACTS, "theirs", 60) is not None
+    service.ledger.attempts.begin(["b"])
+    for worker in ("w", "theirs"):
+        service.ledger.workers.report(worker, WorkerState.WORKING)
+
+    with service.supervisor(on_start=OnStart.PAUSE):
+        assert service.states() == {"a": State.QUEUED, "b": State.RUNNING, "c": State.LEASED}
+        assert [worker.id for worker in service.ledger.workers.all()] == ["theirs"]
+
+    assert service.states() == {"a": State.QUEUED, "b": State.RUNNING, "c": State.LEASED}
+
+
+def test_run_of_a_worker_whose_marker_is_lost_waits_for_the_end_of_its_lease(service: Service) -> None:
+    service.submit("a")
+    service.claim("a")
+    service.home.marker(0).write_bytes(b"\0" * 40)
+
+    with service.supervisor(on_start=OnStart.PAUSE):
+        assert service.states() == {"a": State.LEASED}
 
 
 def test_folder_is_served_by_one_supervisor(service: Service) -> None:

@@ -35,6 +35,10 @@ class ServiceHome:
         """The in-flight marker of worker `number`."""
         return self.root / "workers" / f"{number}.json"
 
+    def markers(self) -> list[Path]:
+        """The in-flight markers that there are, also those of workers that are not started any more."""
+        return sorted((self.root / "workers").glob("*.json"))
+
     def make(self) -> None:
         """Create the folders. Raises StorageError."""
         with folder_errors(self.root, opening=True):

@@ -22,7 +22,7 @@ from cosmos_batch.dispatch.output.directory import (
     kept_checkpoints,
 )
 from cosmos_batch.dispatch.output.service_home import ServiceHome
-from cosmos_batch.dispatch.worker.inflight import ENGINE, STARTING
+from cosmos_batch.dispatch.worker.inflight import ENGINE, STARTING, read_inflight
 from cosmos_batch.dispatch.worker.launcher import WorkerExit, WorkerLauncher
 from cosmos_batch.dispatch.worker.retry import retry_until_available
 from cosmos_batch.errors import LedgerError, StorageError
@@ -31,6 +31,7 @@ from cosmos_batch.ledger.ports import DispatchStore
 
 PREDECESSOR_SECONDS = 15.0  # that the workers of a killed supervisor may take to exit
 POLL_SECONDS = 0.05  # between two polls of the workers
+SILENT_SECONDS = 600.0  # without a heartbeat, after which a worker of another service counts as ended
 SWEEP_SECONDS = 60.0  # between two deletions of unneeded files
 LONGEST_PAUSE = 30.0  # seconds before a worker that cannot start is started again
 
@@ -89,7 +90,7 @@ class Supervisor:
         self._thread = Thread(target=self._run, name="supervisor")
 
     def __enter__(self) -> Supervisor:
-        """Lock the folder, requeue the runs of dead predecessors, start the workers.
+        """Lock the folder, requeue the runs of its dead workers, start new workers.
 
         Raises StorageError, also where another process serves the folder, and LedgerError.
         """
@@ -115,9 +116,17 @@ class Supervisor:
         return [worker.number for worker in self._workers if worker.running]
 
     def _take_over(self) -> None:
-        """Requeue every claimed run, close the records of earlier workers, set the queue's mode."""
-        requeued = self._ledger.queue.reclaim("the service was started anew", every_worker=True)
-        self._ledger.workers.close()
+        """Requeue the runs of the folder's earlier workers, close their records, set the queue's mode.
+
+        The in-flight markers name them. Other services may use the ledger, whose workers keep their runs; where a
+        marker was lost, a run waits again when its lease expires.
+        """
+        former = [name for path in self._home.markers() if (name := read_inflight(path).worker)]
+        requeued: list[str] = []
+        for worker in former:
+            requeued += self._ledger.queue.reclaim("the service was started anew", worker=worker)
+        self._ledger.workers.close(former)
+        self._ledger.workers.close_silent(SILENT_SECONDS)
         if self._on_start is not OnStart.KEEP:
             self._ledger.settings.set_mode(Mode.RUNNING if self._on_start is OnStart.RUN else Mode.PAUSED)
         self._log("serving", home=str(self._home.root), returned=len(requeued), mode=self._ledger.settings.mode())
