@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 from cosmos_batch.errors import MediaError
+from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.info import VideoInfo
+from cosmos_batch.media.untrusted import probe_untrusted
 from cosmos_batch.media.video import probe, read_frames, read_mask
 from tests.support.clips import clip, frameless, moving, rotated_clip, sound, timed_clip
+from tests.support.shown_files import encoded
 
 
 def test_video_is_probed(tmp_path: Path) -> None:
@@ -169,3 +172,52 @@ def test_fault_of_the_machine_is_not_called_damage(
         probe(video)
     assert "damaged" not in str(caught.value)
     assert "try again" in str(caught.value)
+
+
+def _damaged(path: Path) -> Path:
+    """A video with a damaged frame in its midst, which its index does not show."""
+    frames = moving(24, 160, 96) // 2 + np.random.default_rng(0).integers(0, 90, (24, 96, 160, 3)).astype(np.uint8)
+    data = bytearray(encoded(path, frames, options={"bf": "0"}).read_bytes())
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][15]
+        assert packet.pos is not None
+        data[packet.pos : packet.pos + packet.size // 2] = bytes(packet.size // 2)
+    path.write_bytes(data)
+    return path
+
+
+def test_damage_is_found_by_decoding_to_the_end(tmp_path: Path) -> None:
+    video = _damaged(tmp_path / "a.mp4")
+    assert probe(video).frames == 24
+    with pytest.raises(MediaError, match=r"a\.mp4: damaged or cut short after"):
+        read_frames(video)
+    with pytest.raises(MediaError, match=r"a\.mp4: damaged or cut short after"):
+        probe(video, to_end=True)
+
+
+def test_decoding_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = _damaged(tmp_path / "a.mp4")
+    assert probe(video, to_end=True, most_pixels=10 * 160 * 96).frames == 24
+    uncounted = timed_clip(tmp_path / "a.mkv", [0, 125, 250, 375, 500])
+    monkeypatch.setattr("cosmos_batch.media.video.MAX_FRAMES", 2)
+    assert probe(uncounted).frames == 5
+    assert probe(video, to_end=True).frames == 24
+
+
+@pytest.mark.parametrize("to_end", [False, True])
+def test_metadata_that_is_not_utf8_is_no_fault(tmp_path: Path, *, to_end: bool) -> None:
+    write_video(tmp_path / "a.mp4", moving(3), 8, metadata={"title": "Schnee"})
+    data = (tmp_path / "a.mp4").read_bytes().replace(b"Schnee", b"Schn\xe9e")
+    (tmp_path / "a.mp4").write_bytes(data)
+
+    assert probe(tmp_path / "a.mp4", to_end=to_end).frames == 3
+    assert len(read_frames(tmp_path / "a.mp4")) == 3
+    assert probe_untrusted(tmp_path / "a.mp4").frames == 3
+
+
+def test_file_of_an_unknown_codec_is_refused(tmp_path: Path) -> None:
+    data = clip(tmp_path / "a.mp4").read_bytes().replace(b"avc1", b"zzzz")
+    (tmp_path / "a.mp4").write_bytes(data)
+
+    with pytest.raises(MediaError, match=r"a\.mp4: no decoder knows its video codec"):
+        probe(tmp_path / "a.mp4")

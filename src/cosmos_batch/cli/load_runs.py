@@ -40,15 +40,17 @@ def gather(
     *,
     chosen: bool = True,
     strict: bool = False,
+    decode: bool = False,
 ) -> Requests:
     """Read the files and every video's header, and collect all problems and warnings.
 
     `traits`: those of the engine, whose limits are checked too; None: no engine is chosen. `obstacles`: why the
     engine cannot make any run; with one of them, no run is left. `chosen`: whether the user named the engine, so
-    that warnings are about it, too. `strict`: a warning counts as a problem of its run.
+    that warnings are about it, too. `strict`: a warning counts as a problem of its run. `decode`: decode the
+    videos too, which finds damage in their midst.
     """
     reading = read_files(files)
-    facts, damaged = probe_videos({path for run in reading.runs for path in videos_of(run)})
+    facts, damaged = probe_videos({path for run in reading.runs for path in videos_of(run)}, decode=decode)
     problems, warnings = [*obstacles, *reading.problems], list(reading.warnings)
     readable = [run for run in reading.runs if damaged.keys().isdisjoint(videos_of(run))]
     refused = refusals_by_run(readable, traits, facts) if traits else {}
@@ -68,13 +70,13 @@ def gather(
     return Requests(() if obstacles else tuple(runs), facts, tuple(problems), tuple(warnings))
 
 
-def probe_videos(paths: Iterable[str]) -> tuple[dict[str, VideoInfo], dict[str, str]]:
+def probe_videos(paths: Iterable[str], *, decode: bool = False) -> tuple[dict[str, VideoInfo], dict[str, str]]:
     """Read the header of every video; returns the info of readable videos and the errors of others, by path."""
     from cosmos_batch.media.video import probe
 
     def probe_one(path: str) -> VideoInfo | str:
         try:
-            return probe(path)
+            return probe(path, to_end=decode)
         except MediaError as exc:
             return str(exc)
 

@@ -72,10 +72,11 @@ def tag_video(source: str | Path, target: str | Path, metadata: Mapping[str, str
     Raises MediaError if the source is no video, or one that MP4 cannot hold.
     """
     source, target = Path(source), Path(target)
+    allowed = {"protocol_whitelist": "file"}
     with replacing(target) as part:
         try:
             with (
-                av.open(str(source.absolute()), options={"protocol_whitelist": "file"}) as old,
+                av.open(str(source.absolute()), options=allowed, metadata_errors="replace") as old,
                 av.open(str(part.absolute()), "w", format="mp4", options=_MP4) as new,
             ):
                 if not old.streams.video:

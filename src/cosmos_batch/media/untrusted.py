@@ -19,6 +19,9 @@ from cosmos_batch.media.video import MAX_SIDE, probe
 MAX_PIXELS = 8192 * 4352
 """Pixels of a frame: 8K video with the rows that codecs pad it with."""
 
+MAX_DECODED = 1200 * 1920 * 1080
+"""Pixels of a video that are decoded to find damage: 40 s of 1080p at 30 fps, or 90 s of 720p."""
+
 HEAD_BYTES = 1 << 16  # of a file that are read; a JPEG's size follows its thumbnail, if it has one
 
 _Kind = tuple[str, str]  # suffix, MIME type
@@ -60,13 +63,13 @@ def probe_untrusted(path: Path) -> VideoInfo:
     """Probe a file that may be anything.
 
     Raises MediaError, before a frame is decoded, for a file that is no video or image, claims more than
-    `MAX_PIXELS`, or refers to other files.
+    `MAX_PIXELS`, or refers to other files; and for one that is damaged within its first `MAX_DECODED` pixels.
     """
     suffix, _ = file_type(path)
     if suffix == "png":
         _check_png(path)
     _check_header(path)
-    return probe(path)
+    return probe(path, to_end=True, most_pixels=MAX_DECODED)
 
 
 def _check_png(path: Path) -> None:
@@ -81,12 +84,12 @@ def _check_png(path: Path) -> None:
 def _check_header(path: Path) -> None:
     options = {"max_pixels": str(MAX_PIXELS), "format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
-        with av.open(str(path), options=options) as container:
+        with av.open(str(path), options=options, metadata_errors="replace") as container:
             for stream in container.streams.video:
                 _check_size(path, stream.codec_context.width, stream.codec_context.height)
             if not container.streams.video:
                 raise MediaError(f"{path}: there is no video in it; {_REMEDY}")
-    except (av.error.FFmpegError, ValueError) as error:
+    except (av.error.FFmpegError, MemoryError, ValueError) as error:
         cause = getattr(error, "strerror", None) or error
         raise MediaError(f"{path}: cannot be opened as a video or image ({cause}); {_REMEDY}") from error
 

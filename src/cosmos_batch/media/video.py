@@ -6,6 +6,7 @@ frames unchanged, none dropped or doubled. An image counts as a video of one fra
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.display import FrameReader, over_black
 from cosmos_batch.media.display import Frames as Frames
-from cosmos_batch.media.info import VideoInfo
+from cosmos_batch.media.info import MAX_FRAMES, VideoInfo
 from cosmos_batch.media.spacing import uneven_intervals
 
 Resample = Literal["smooth", "nearest"]
@@ -43,22 +44,29 @@ _UNIFORM = 24  # of 255: lossy colours of one area differ by less
 _ALPHA_DECODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}  # libav's own decoders ignore opacity
 
 
-def probe(path: str | Path) -> VideoInfo:
+def probe(path: str | Path, *, to_end: bool = False, most_pixels: int | None = None) -> VideoInfo:
     """Size, length and rate of a video file, with frames that are counted.
 
     Frames are counted packet by packet; where the count differs from the container's (or it gives none), by
-    decoding. Frames that an edit list hides do not count. `fps` is the average rate. Raises MediaError if the
-    file is missing, damaged, cut short, of absurd size, or has no video in it.
+    decoding. `to_end`: decode in any case, so that damage is found wherever reading finds it. At most
+    `MAX_FRAMES` frames are decoded, as many as a run can use, and with `most_pixels` none after that many pixels;
+    the packets of the rest are counted. Frames that an edit list hides do not count. `fps` is the average rate.
+    Raises MediaError if the file is missing, damaged, cut short, of absurd size, or has no video in it.
     """
     counted = _counted(path)
     with _opened(path) as (container, stream):
+        stream.codec_context.options = {"skip_loop_filter": "all"}  # the pixels are not used
         reader = FrameReader(stream.sample_aspect_ratio)
-        decoded = _decoded(container, stream, path)
-        shown = [(frame.pts, reader.size(frame)) for frame in islice(decoded, 1 if counted.certain else None)]
-        times = counted.times if counted.certain else [pts for pts, _ in shown]
+        decoded = ((frame.pts, reader.size(frame)) for frame in _decoded(container, stream, path))
+        first = next(decoded)
+        width, height = first[1]
+        _check_side(path, width, height)
+        times = counted.times
+        if to_end or not counted.certain:
+            bound = min(MAX_FRAMES, (most_pixels or sys.maxsize) // (width * height))
+            shown = [first[0], *(pts for pts, _ in islice(decoded, bound))]
+            times = shown if len(shown) <= bound else times
         rate, intervals = _rate(stream, times), uneven_intervals(times, stream.time_base)
-    width, height = shown[0][1]
-    _check_side(path, width, height)
     return VideoInfo(width, height, len(times), float(rate), *(intervals or ()))
 
 
@@ -188,7 +196,8 @@ def _opened(
     """Open a file and its video stream; errors of libav inside the context become MediaError."""
     try:
         # The whitelist prevents that a playlist in place of a video opens addresses.
-        with av.open(str(Path(path).absolute()), options={"protocol_whitelist": "file", **options}) as container:
+        allowed = {"protocol_whitelist": "file", **options}
+        with av.open(str(Path(path).absolute()), options=allowed, metadata_errors="replace") as container:
             streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
             if not streams:
                 kinds = " and ".join(sorted({stream.type for stream in container.streams}))
@@ -198,7 +207,7 @@ def _opened(
                 raise MediaError(f"{path}: no decoder knows its video codec; encode it as H.264, for example")
             streams[0].thread_type = "AUTO"
             yield container, streams[0]
-    except (av.error.FFmpegError, OSError, MemoryError) as error:
+    except (av.error.FFmpegError, OSError, MemoryError, ValueError) as error:
         raise MediaError(f"{path}: {_cause(error)}") from error
 
 

@@ -106,7 +106,7 @@ def check_command(engines: Engines, files: Sequence[Path], choice: EngineChoice,
     """Report every problem and warning of the files, and of making their runs here; returns the exit code."""
     preview = engines.preview(choice)
     chosen = choice != EngineChoice()
-    requests = gather(files, preview.traits, preview.problems, chosen=chosen, strict=strict)
+    requests = gather(files, preview.traits, preview.problems, chosen=chosen, strict=strict, decode=True)
     warnings = print_warnings(requests.warnings)
     if print_problems(requests.problems):
         return 2
