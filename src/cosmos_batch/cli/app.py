@@ -55,6 +55,8 @@ SkipInvalid = Annotated[bool, typer.Option("--skip-invalid", help="Report invali
 
 Strict = Annotated[bool, typer.Option("--strict", help="Count a warning as a problem.")]
 
+AllRows = Annotated[bool, typer.Option("--all", help="List every run, however many there are.")]
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -113,6 +115,7 @@ def run(
     skip_invalid: SkipInvalid = False,
     strict: Strict = False,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
+    all_rows: AllRows = False,
     max_batch: Annotated[int | None, typer.Option(min=1, help="Maximum of runs in a batch.")] = None,
     max_failures: Annotated[
         int, typer.Option(min=1, help="Maximum of attempts at a run that a retry can help.")
@@ -128,7 +131,9 @@ def run(
 
     settings = DispatchSettings(save_every=save_every, max_failures=max_failures, max_batch=max_batch)
     choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
-    request = RunRequest(files, output, choice, settings, skip_invalid=skip_invalid, strict=strict, plain=plain)
+    request = RunRequest(
+        files, output, choice, settings, skip_invalid=skip_invalid, strict=strict, plain=plain, all_rows=all_rows
+    )
     with unexpected_errors(output):
         code = run_command(_engines(context), request)
     raise typer.Exit(code)
@@ -144,6 +149,7 @@ def status(
     ] = None,
     key: Key = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every run as JSON.")] = False,
+    all_rows: AllRows = False,
 ) -> None:
     """Show the state of every run of an output folder, or with --server of a server."""
     names = folder or []
@@ -152,12 +158,12 @@ def status(
         from cosmos_batch.cli.commands import remote
 
         with Client(server, key) as client:
-            raise typer.Exit(remote.status_command(client, names, as_json=as_json))
+            raise typer.Exit(remote.status_command(client, names, as_json=as_json, all_rows=all_rows))
     from cosmos_batch.cli.commands.status import status_command
 
     if len(names) + (output is not None) != 1:
         raise typer.BadParameter("name the output folder: cosmos-batch status DIR; or a server: --server URL")
-    raise typer.Exit(status_command(output or Path(names[0]), as_json=as_json))
+    raise typer.Exit(status_command(output or Path(names[0]), as_json=as_json, all_rows=all_rows))
 
 
 @app.command()

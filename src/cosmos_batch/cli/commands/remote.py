@@ -16,6 +16,7 @@ from rich.text import Text
 from cosmos_batch.cli.client import Client, ServerError, in_path
 from cosmos_batch.cli.render.console import console, print_error, print_problems, print_warnings
 from cosmos_batch.cli.render.streams import output_is_read
+from cosmos_batch.cli.render.tables import SHOWN_RUNS, RunLine, print_causes
 from cosmos_batch.cli.render.text import duration, plural, safe
 from cosmos_batch.dispatch.worker.retry import FIRST_WAIT, retry_policy
 from cosmos_batch.errors import CosmosBatchError, InputError, Problem
@@ -92,8 +93,11 @@ def _has_mask_or_prompt(control: Control) -> bool:
     return bool(control.mask or control.mask_prompt or control.prompt)
 
 
-def status_command(client: Client, ids: Sequence[str], *, as_json: bool) -> int:
-    """Print the states of runs (all that have not succeeded unless some are named); returns the exit code."""
+def status_command(client: Client, ids: Sequence[str], *, as_json: bool, all_rows: bool) -> int:
+    """Print the states of runs (all that have not succeeded unless some are named); returns the exit code.
+
+    Many are summarised by their reasons, unless they are named or `all_rows` are wanted.
+    """
     queue = client.get("/v1/queue")
     if ids:
         videos = [_video(client, run_id) for run_id in ids]
@@ -106,7 +110,10 @@ def status_command(client: Client, ids: Sequence[str], *, as_json: bool) -> int:
     print(f"{queue['mode']}: {counts}; about {duration(queue['seconds'])} for the waiting runs")
     if queue["trouble"]:
         print(f"trouble: {safe(queue['trouble'], 500)}")
-    if videos:
+    if not ids and not all_rows and len(videos) > SHOWN_RUNS:
+        print_causes(console(), (RunLine(each["id"], each["state"], each["reason"]) for each in videos))
+        print("--all lists every run")
+    elif videos:
         console().print(_table(videos))
     return 0
 

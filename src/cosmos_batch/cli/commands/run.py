@@ -13,7 +13,7 @@ from cosmos_batch.cli.load_runs import Requests, gather
 from cosmos_batch.cli.render.console import console, print_error
 from cosmos_batch.cli.render.progress import LiveProgress, PlainProgress
 from cosmos_batch.cli.render.progress_state import ProgressState
-from cosmos_batch.cli.render.tables import print_statuses
+from cosmos_batch.cli.render.tables import SHOWN_RUNS, print_statuses
 from cosmos_batch.cli.render.text import duration
 from cosmos_batch.cli.signals import stop_on_signals
 from cosmos_batch.dispatch.command import Command, execute
@@ -23,8 +23,7 @@ from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
 from cosmos_batch.engines.registry import EngineChoice, Engines, Loaded
 from cosmos_batch.errors import EngineError, LedgerError, MediaError, StorageError
 from cosmos_batch.ledger import RunStatus, State
-
-SMALL = 20  # runs up to which the summary also lists successful runs
+from cosmos_batch.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,7 @@ class RunRequest:
     skip_invalid: bool
     strict: bool
     plain: bool
+    all_rows: bool  # list every run at the end
 
 
 def run_command(engines: Engines, request: RunRequest) -> int:
@@ -80,8 +80,9 @@ def _dispatch(requests: Requests, loaded: Loaded, folder: OutputDirectory, reque
             "finished videos and checkpoints are kept; the same command continues once the cause is removed"
         )
         return 1
-    _draw(folder, requests, statuses)
-    print_statuses(console(), statuses, everything=len(statuses) <= SMALL)
+    _draw(folder, runs, statuses)
+    few = len(statuses) <= SHOWN_RUNS
+    print_statuses(console(), statuses, all_rows=request.all_rows, with_successes=few)
     print(f"{duration(time.monotonic() - started)}; videos and manifest.jsonl are in {request.output}")
     return _exit_code(statuses, stop)
 
@@ -92,12 +93,12 @@ def _progress(state: ProgressState, plain: bool) -> LiveProgress | PlainProgress
     return LiveProgress(console(), state)
 
 
-def _draw(folder: OutputDirectory, requests: Requests, statuses: Sequence[RunStatus]) -> None:
+def _draw(folder: OutputDirectory, runs: Sequence[Run], statuses: Sequence[RunStatus]) -> None:
     """Draw the contact sheet. An error in it does not fail the command."""
     from cosmos_batch.cli.render.contact_sheet import write_contact_sheets
 
     try:
-        write_contact_sheets(folder.root, requests.runs, statuses)
+        write_contact_sheets(folder.root, runs, statuses)
     except MediaError as exc:
         print_error(f"no contact sheet: {exc}")
 

@@ -23,8 +23,8 @@ def open_ledger(folder: Path) -> Ledger:
     return Ledger(path)
 
 
-def status_command(folder: Path, *, as_json: bool) -> int:
-    """Print the state of every run; returns the exit code."""
+def status_command(folder: Path, *, as_json: bool, all_rows: bool) -> int:
+    """Print the states of the runs; returns the exit code."""
     ledger = open_ledger(folder)
     try:
         statuses = ledger.queries.statuses()
@@ -33,7 +33,7 @@ def status_command(folder: Path, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps([asdict(status) for status in statuses], ensure_ascii=False))
     else:
-        print_statuses(console(), statuses)
+        print_statuses(console(), statuses, all_rows=all_rows)
         waiting = sum(status.state in (*WAITING, *HELD) for status in statuses)
         if waiting and not in_use(folder):
             print(f"no command runs here; the same command continues the {plural(waiting, 'remaining run')}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +18,9 @@ from cosmos_batch.ledger.models import RunStatus, State
 from cosmos_batch.planning.plan import Launch, Plan
 
 SHOWN_LAUNCHES = 40
-SHOWN_RUNS = 50
+SHOWN_RUNS = 20  # rows of a list; a longer one is summarised
+SHOWN_CAUSES = 20
+EXAMPLES = 3  # ids beside a cause
 
 
 def print_plan(console: Console, plan: Plan, measured: int) -> None:
@@ -47,7 +52,10 @@ def plan_lines(plan: Plan, measured: int) -> list[str]:
 
 
 def _saving(plan: Plan, other: float, name: str) -> str:
-    return f"{name}: about {duration(other)}; this plan saves {plan.saving(other):.0%}"
+    """Compare the plan with another way; a share that is shown as 0 is none."""
+    percent = round(100 * plan.saving(other))
+    said = f"saves {percent}%" if percent > 0 else f"takes {-percent}% longer" if percent < 0 else "saves nothing"
+    return f"{name}: about {duration(other)}; this plan {said}"
 
 
 def _prediction_error(error: float | None, measured: int) -> str:
@@ -73,16 +81,80 @@ def _launch_cells(launch: Launch) -> tuple[str, ...]:
     )
 
 
-def print_statuses(console: Console, statuses: Sequence[RunStatus], *, everything: bool = False) -> None:
-    """Print the number of runs by state, and a table of every run, or of those that did not succeed."""
+def print_statuses(
+    console: Console, statuses: Sequence[RunStatus], *, all_rows: bool = False, with_successes: bool = False
+) -> None:
+    """Print the number of runs by state, and those that did not succeed: each, or the causes of many.
+
+    `all_rows`: print every run; `with_successes`: those that succeeded too, where they are few.
+    """
+    shown = [s for s in statuses if all_rows or with_successes or s.state is not State.SUCCEEDED]
+    if all_rows or len(shown) <= SHOWN_RUNS:
+        if shown:
+            console.print(_status_table(shown))
+        console.print(Text(_counts(statuses)))
+        return
+    console.print(Text(_counts(statuses)))
+    print_causes(console, (RunLine(s.id, s.state, s.cause) for s in shown))
+    console.print(Text("--all lists every run; manifest.jsonl has those of the latest command"))
+
+
+def _counts(statuses: Sequence[RunStatus]) -> str:
     counts = Counter(status.state for status in statuses)
-    shown = [s for s in statuses if everything or s.state is not State.SUCCEEDED]
-    if shown:
-        console.print(_status_table(shown[:SHOWN_RUNS]))
-        if len(shown) > SHOWN_RUNS:
-            console.print(Text(f"and {len(shown) - SHOWN_RUNS:,} more; manifest.jsonl lists every one"))
     parts = [f"{counts[state]:,} {state}" for state in State if counts[state]]
-    console.print(Text(f"{plural(len(statuses), 'run')}: {', '.join(parts) or 'none'}"))
+    return f"{plural(len(statuses), 'run')}: {', '.join(parts) or 'none'}"
+
+
+class RunLine(NamedTuple):
+    """What a list says of a run."""
+
+    run_id: str
+    state: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A cause that runs of one state have in common, but for ids and numbers in it."""
+
+    state: str
+    cause: str  # as the first of the runs has it
+    run_ids: tuple[str, ...]
+
+
+def causes_of(lines: Iterable[RunLine]) -> list[Cause]:
+    """The causes of runs, the most frequent first."""
+    groups: dict[tuple[str, str], list[RunLine]] = {}
+    for line in lines:
+        groups.setdefault((line.state, _kind(line)), []).append(line)
+    found = [
+        Cause(state, group[0].cause, tuple(line.run_id for line in group)) for (state, _), group in groups.items()
+    ]
+    return sorted(found, key=lambda each: (-len(each.run_ids), each.state, each.cause))
+
+
+def _kind(line: RunLine) -> str:
+    """The cause without the run's id, and without what differs from attempt to attempt."""
+    whole_id = rf"(?<![\w.-]){re.escape(line.run_id)}(?![\w-])"
+    return re.sub(r"\d+", "0", re.sub(whole_id, "0", line.cause))
+
+
+def print_causes(console: Console, lines: Iterable[RunLine]) -> None:
+    """Print a table of the causes of runs, with the number of runs and a few ids of each."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("runs", justify="right")
+    for name in ("state", "cause", "for example"):
+        table.add_column(name, overflow="fold")
+    causes = causes_of(lines)
+    for each in causes[:SHOWN_CAUSES]:
+        examples = ", ".join(each.run_ids[:EXAMPLES]) + (", …" if len(each.run_ids) > EXAMPLES else "")
+        style = STYLES.get(State(each.state), "") if each.state in set(State) else ""
+        cells = (Text(safe(each.state), style), Text(safe(each.cause, 300)), Text(safe(examples, 200)))
+        table.add_row(f"{len(each.run_ids):,}", *cells)
+    if rest := causes[SHOWN_CAUSES:]:
+        count = sum(len(each.run_ids) for each in rest)
+        table.add_row(f"{count:,}", "", f"of {plural(len(rest), 'other cause')}", "")
+    console.print(table)
 
 
 def _status_table(statuses: Iterable[RunStatus]) -> Table:
