@@ -61,6 +61,43 @@ def test_a_failed_or_blocked_run_is_exit_code_1(
     assert "1 succeeded, 1 failed, 1 blocked" in capsys.readouterr().out
 
 
+def test_command_whose_first_runs_fail_for_one_cause_stops_and_continues_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_input(tmp_path / "in.mp4")
+    names = [f"r{number}" for number in range(30)]
+    file, out = write_runs(tmp_path / "runs.jsonl", names), tmp_path / "out"
+    monkeypatch.setenv("REPLAY_FAULTS", " ".join(f"{name}=FAIL" for name in names))
+
+    assert call(monkeypatch, "run", file, "-o", out) == 1
+
+    said = capsys.readouterr()
+    assert "stopped: the first 5 runs have failed for one cause: scripted at step" in said.err
+    assert "the same command continues once the cause is removed, or with --max-alike 0" in said.err
+    manifest = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    states = [entry["state"] for entry in manifest]
+    assert len(states) == 30
+    assert 5 <= states.count("failed") <= 8  # those of the batch that was running
+    assert states.count("queued") + states.count("preempted") == 30 - states.count("failed")
+
+    assert call(monkeypatch, "run", file, "-o", out, "--max-alike", "0") == 1
+    assert "30 runs: 30 failed" in capsys.readouterr().out
+    monkeypatch.delenv("REPLAY_FAULTS")
+    assert call(monkeypatch, "run", file, "-o", out) == 0
+    assert "30 runs: 30 succeeded" in capsys.readouterr().out
+
+
+def test_runs_that_fail_after_a_success_stop_no_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_input(tmp_path / "in.mp4")
+    names = [f"r{number}" for number in range(20)]
+    file = write_runs(tmp_path / "runs.jsonl", names)
+    monkeypatch.setenv("REPLAY_FAULTS", " ".join(f"{name}=FAIL" for name in names[4:]))
+    assert call(monkeypatch, "run", file, "-o", tmp_path / "out", "--max-batch", "2") == 1
+    assert "4 succeeded, 16 failed" in capsys.readouterr().out
+
+
 def test_status_as_json_names_every_run(
     tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

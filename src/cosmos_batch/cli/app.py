@@ -120,6 +120,9 @@ def run(
     max_failures: Annotated[
         int, typer.Option(min=1, help="Maximum of attempts at a run that a retry can help.")
     ] = 3,
+    max_alike: Annotated[
+        int, typer.Option(min=0, help="Stop when so many first runs fail for one cause; 0: go on.")
+    ] = 5,
     save_every: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints of a run.")] = 20.0,
     offload: Offload = None,
     approximate: Approximate = None,
@@ -129,7 +132,9 @@ def run(
     from cosmos_batch.cli.commands.run import RunRequest, run_command
     from cosmos_batch.dispatch.settings import DispatchSettings
 
-    settings = DispatchSettings(save_every=save_every, max_failures=max_failures, max_batch=max_batch)
+    settings = DispatchSettings(
+        save_every=save_every, max_failures=max_failures, max_batch=max_batch, max_alike=max_alike or None
+    )
     choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
     request = RunRequest(
         files, output, choice, settings, skip_invalid=skip_invalid, strict=strict, plain=plain, all_rows=all_rows

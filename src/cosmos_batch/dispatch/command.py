@@ -10,6 +10,7 @@ from cosmos_batch.dispatch.contract import Decision, Snapshot, Step
 from cosmos_batch.dispatch.execution.attempts import AttemptRecorder
 from cosmos_batch.dispatch.execution.context import CheckOutput, DispatchContext, check_thread
 from cosmos_batch.dispatch.execution.executor import BatchExecutor
+from cosmos_batch.dispatch.execution.failure_streak import FailureStreak
 from cosmos_batch.dispatch.execution.measurements import MeasurementLog
 from cosmos_batch.dispatch.loop import Dispatcher
 from cosmos_batch.dispatch.output.directory import OUTPUT, OutputDirectory
@@ -63,11 +64,19 @@ def execute(
     """Make the missing videos of the command's runs in the folder; return the runs' states, in their order.
 
     `check` opens every output before its run counts as succeeded, in `checks` (None: a thread of its own) while
-    other runs are denoised. Returns early, with runs still waiting, once a stop is requested.
+    other runs are denoised. Returns early, with runs still waiting, once a stop is requested; it is where the
+    first `max_alike` runs all fail for one cause.
 
     Raises InputError, StorageError, LedgerError and EngineError; what was finished or saved is kept, and the same
     command goes on from there.
     """
+
+    def give_up(reason: str) -> None:
+        """Stop the command, unless the user has stopped it."""
+        if not stop.requested:
+            stop.request(reason, for_failures=True)
+            events.noted(f"stopping: {reason}")
+
     ledger = Ledger(folder.ledger)
     checks = checks or check_thread()
     try:
@@ -82,6 +91,7 @@ def execute(
             settings=command.settings,
             events=events,
             checks=checks,
+            streak=FailureStreak(command.settings.max_alike, command.settings.max_failures, give_up),
         )
         resume(command.runs, context)
         manifest = ManifestMonitor(context, [run.id for run in command.runs])

@@ -17,6 +17,7 @@ class DispatchSettings:
     save_every: float = 20.0  # seconds between checkpoints; 0 writes one after every step
     max_failures: int = 3  # failed attempts after which a run has failed, where trying again can help
     max_batch: int | None = None  # runs of a batch at most; None: as planned
+    max_alike: int | None = None  # first runs of a command that fail for one cause until it stops; None: no limit
     lease: float = 120.0  # seconds after which the runs of a silent worker may be claimed by others
     retry_wait: float = 0.0  # seconds before a failed run is tried again; twice as long after every failure
     longest_wait: float = 900.0  # upper bound of that, seconds
@@ -54,6 +55,7 @@ class StopToken:
 
     def __init__(self) -> None:
         self._reason: str | None = None
+        self._for_failures = False
 
     @property
     def requested(self) -> bool:
@@ -65,9 +67,15 @@ class StopToken:
         """Why; the default where no stop was requested."""
         return self._reason or "dispatching has ended"
 
-    def request(self, reason: str = "stopped by the user") -> None:
+    @property
+    def for_failures(self) -> bool:
+        """Whether the command stops itself, since its runs fail."""
+        return self._for_failures
+
+    def request(self, reason: str = "stopped by the user", *, for_failures: bool = False) -> None:
         """Request a stop."""
         self._reason = reason
+        self._for_failures = for_failures
 
 
 class Throttle:

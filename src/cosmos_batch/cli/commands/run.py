@@ -105,7 +105,14 @@ def _draw(folder: OutputDirectory, runs: Sequence[Run], statuses: Sequence[RunSt
 
 def _exit_code(statuses: Sequence[RunStatus], stop: StopToken) -> int:
     states = {status.state for status in statuses}
-    if stop.requested and not states <= {State.SUCCEEDED, State.FAILED, State.BLOCKED}:
+    waits = not states <= {State.SUCCEEDED, State.FAILED, State.BLOCKED}
+    if stop.for_failures and waits:
+        print_error(f"stopped: {stop.reason}")
+        print_error(
+            "the other runs wait; the same command continues once the cause is removed, or with --max-alike 0"
+        )
+        return 1
+    if stop.requested and waits:
         print("stopped; the same command continues from here")
         return 130
     return 0 if states <= {State.SUCCEEDED} else 1

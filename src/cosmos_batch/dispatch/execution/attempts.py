@@ -208,6 +208,8 @@ class AttemptRecorder:
         self._times.stepped(outcome)
         context.events.stepped(outcome.slot.run_id, outcome.step, outcome.steps)
         context.counters.count("steps")
+        if outcome.step == outcome.steps:
+            context.streak.denoised(outcome.slot.run_id)
         if outcome.first and self._progress.due():
             started = context.clock()
             context.ledger.attempts.progress(self._times.progress(self._open), context.settings.lease)
@@ -268,6 +270,7 @@ class AttemptRecorder:
         except OutputError as exc:
             self._fail(slot, f"its output does not hold: {exc}", retryable=True)
         else:
+            self._context.streak.succeeded()
             self._close(slot, State.SUCCEEDED, "")
             self._forget_state(slot)
 
@@ -297,7 +300,9 @@ class AttemptRecorder:
         self._context.folder.probe()
         self._forget_state(slot)
         count = self._failures.get(slot.run_id, 0) + 1
-        if (retryable or slot.resumed) and count < settings.max_failures:
+        again = (retryable or slot.resumed) and count < settings.max_failures
+        self._context.streak.failed(slot.run, cause, final=not again)
+        if again:
             self._context.counters.count("retries")
             self._close(slot, State.QUEUED, cause, failure=True, wait=settings.wait_after(count))
         else:
@@ -327,6 +332,7 @@ class AttemptRecorder:
 
     def _leave(self, slot: Slot) -> None:
         self._context.leases.drop(slot.attempt)
+        self._context.streak.left(slot.run_id)
         self._open.pop(slot.attempt, None)
         self._failures.pop(slot.run_id, None)
         shutil.rmtree(slot.job.folder, ignore_errors=True)

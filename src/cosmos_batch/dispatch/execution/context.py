@@ -10,6 +10,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cosmos_batch.dispatch.execution.failure_streak import FailureStreak
 from cosmos_batch.dispatch.execution.leases import Leases
 from cosmos_batch.dispatch.observe.counters import Counters
 from cosmos_batch.dispatch.output.directory import OutputDirectory
@@ -56,6 +57,7 @@ class DispatchContext:
     counters: Counters = field(default_factory=Counters)
     digest: InputDigests = field(default_factory=InputDigests)
     measures: InputMeasures = field(default_factory=InputMeasures)
+    streak: FailureStreak = field(default_factory=FailureStreak)
 
     def shape(self, run: ResolvedRun) -> Shape:
         """What a run's output must measure."""
