@@ -14,7 +14,7 @@ from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.input_warnings import input_warnings
 from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import ResolvedRun, Run
+from cosmos_batch.run import ResolvedRun, Run, Sampling
 
 PROBES = 8  # videos whose headers are read at the same time
 
@@ -58,11 +58,13 @@ def gather(
     for run in reading.runs:
         found = [damaged[path] for path in videos_of(run) if path in damaged]
         found += map(str, refused.get(run.id, ()))
-        found = found or _objections(run, traits, facts)
-        problems += [_problem(reading, run, message) for message in found]
-        warned = [] if found else _warnings(reading, run, traits if chosen else None, facts)
+        made = found or _resolved(run, traits, facts)
+        if not isinstance(made, Run):
+            problems += [_problem(reading, run, message) for message in made]
+            continue
+        warned = _warnings(reading, run, made.sampling, traits if chosen else None, facts)
         warnings += warned
-        if not found and not (strict and (warned or reading.has_warning(run))):
+        if not (strict and (warned or reading.has_warning(run))):
             runs.append(run)
     if strict:
         problems += [replace(warning, level="problem") for warning in warnings]
@@ -87,28 +89,27 @@ def probe_videos(paths: Iterable[str], *, decode: bool = False) -> tuple[dict[st
     return infos, {path: result for path, result in found.items() if isinstance(result, str)}
 
 
-def _objections(run: Run, traits: Traits | None, facts: Mapping[str, VideoInfo]) -> list[str]:
-    """Reasons why the run cannot be resolved."""
+def _resolved(run: Run, traits: Traits | None, facts: Mapping[str, VideoInfo]) -> Run | list[str]:
+    """The run, resolved if there are traits; else the reasons why it cannot be."""
     try:
-        if traits is None:
-            frame_count(run, facts)
-        else:
-            resolve(run, traits, facts)
+        if traits is not None:
+            return resolve(run, traits, facts)
+        frame_count(run, facts)
     except CosmosBatchError as exc:
         return [str(exc)]
-    return []
+    return run
 
 
 def _warnings(
-    reading: LoadedRuns, run: Run, traits: Traits | None, facts: Mapping[str, VideoInfo]
+    reading: LoadedRuns, run: Run, settings: Sampling, traits: Traits | None, facts: Mapping[str, VideoInfo]
 ) -> list[Problem]:
-    """Warnings about the videos and weights of a run that can be resolved."""
+    """Warnings about the videos and weights of a run. `settings`: resolved ones, used where there are traits."""
     return input_warnings(
         run,
         facts,
         names=reading.field_names_of(run),
         location=reading.location_of(run),
-        sampling=resolve(run, traits, facts).sampling if traits else None,
+        sampling=settings if traits else None,
         crops=traits.crops if traits else False,
     )
 

@@ -100,6 +100,9 @@ def test_each_of_several_videos_makes_a_run_planned_with_the_others(site: Site, 
     page.get_by_label("Prompt", exact=True).fill("fog")
 
     expect(page.get_by_role("complementary")).to_contain_text("2 videos in 1 batch")
+    speed = "inputs.video has 24 frames per second and the output gets 8"
+    for number in (1, 2):
+        expect(page.get_by_role("note")).to_contain_text(f"Run {number}: {speed}")
     page.get_by_role("button", name="Queue 2 runs").click()
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Queue")
