@@ -7,6 +7,7 @@ import pytest
 from cosmos_batch.errors import ConflictError
 from cosmos_batch.ledger import (
     Ledger,
+    Publication,
     State,
     Submission,
 )
@@ -137,15 +138,29 @@ def test_waiting_run_is_cancelled_at_once_and_held_run_when_released(ledger: Led
     assert ledger.queue.cancel_requests() == []
 
 
-def test_run_that_finishes_before_its_cancellation_has_succeeded(ledger: Ledger) -> None:
+def test_cancel_request_before_publication_is_followed(ledger: Ledger) -> None:
     ledger.runs.submit([make_run("a")])
     held = claim(ledger, "a").attempts["a"]
-    ledger.runs.cancel(["a"])
 
-    ledger.attempts.finish(held, State.SUCCEEDED)
+    assert ledger.runs.cancel(["a"]) == {"a": State.LEASED}
+    assert ledger.attempts.start_publication(held, 60) is Publication.CANCELLED
 
-    assert run_states(ledger) == {"a": State.SUCCEEDED}
+    ledger.attempts.finish(held, State.CANCELLED)
+    assert run_states(ledger) == {"a": State.CANCELLED}
+    assert ledger.attempts.start_publication(held, 60) is Publication.LOST
     assert ledger.queue.cancel_requests() == []
+
+
+def test_cancel_request_during_publication_comes_too_late(ledger: Ledger) -> None:
+    ledger.runs.submit([make_run("a")])
+    held = claim(ledger, "a").attempts["a"]
+
+    assert ledger.attempts.start_publication(held, 60) is Publication.GRANTED
+    assert ledger.runs.cancel(["a"]) == {"a": State.SUCCEEDED}
+    assert ledger.queue.cancel_requests() == []
+
+    ledger.attempts.finish(held, State.QUEUED, "the disk is full")
+    assert ledger.runs.cancel(["a"]) == {"a": State.CANCELLED}
 
 
 def test_retry_clears_the_failures(ledger: Ledger) -> None:

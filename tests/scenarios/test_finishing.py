@@ -302,13 +302,16 @@ def test_seconds_of_other_batches_do_not_count(world: World) -> None:
     assert [(each.seconds, each.steps) for each in measured] == [(4, 4)] * 3
 
 
-def test_cancel_request_for_a_finishing_run_comes_too_late(world: World) -> None:
+def test_cancel_request_for_a_finishing_run_is_followed(world: World) -> None:
     one_by_one(world).submit(world.run("a"), world.run("b"))
-    world.clock.at(6.5, lambda: world.ledger.runs.cancel(["a"]))
+    found: dict[str, State] = {}
+    world.clock.at(6.5, lambda: found.update(world.ledger.runs.cancel(["a"])))
 
     world.serve()
 
-    assert set(world.states().values()) == {State.SUCCEEDED}
+    assert found == {"a": State.RUNNING}
+    assert world.states() == {"a": State.CANCELLED, "b": State.SUCCEEDED}
+    assert not (world.home.videos / "a").exists()
 
 
 def test_finishing_run_with_a_lost_lease_is_discarded(world: World) -> None:

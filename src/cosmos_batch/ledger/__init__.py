@@ -5,6 +5,7 @@ from cosmos_batch.ledger.models import ENDED as ENDED
 from cosmos_batch.ledger.models import Attempt as Attempt
 from cosmos_batch.ledger.models import BatchFacts as BatchFacts
 from cosmos_batch.ledger.models import Mode as Mode
+from cosmos_batch.ledger.models import Publication as Publication
 from cosmos_batch.ledger.models import QueueEntry as QueueEntry
 from cosmos_batch.ledger.models import RunRecord as RunRecord
 from cosmos_batch.ledger.models import RunStatus as RunStatus

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 
 from cosmos_batch.ledger.database.schema import attempts, batches, runs
 from cosmos_batch.ledger.database.transactions import Component, Database, chunks
-from cosmos_batch.ledger.models import State
+from cosmos_batch.ledger.models import CANCEL, PUBLISH, Publication, State
 
 
 class SqlAttempts(Component):
@@ -35,6 +35,22 @@ class SqlAttempts(Component):
         with self._db.write() as connection:
             query = query.values(lease_until=self._db.clock() + lease)
             return set(connection.scalars(query.returning(attempts.c.id)))
+
+    def start_publication(self, attempt: int, lease: float) -> Publication:
+        """Settle whether an attempt's output is published or its run is cancelled; renew the lease if published.
+
+        Until the attempt ends, a cancel request for the run is refused once this has granted publication.
+        """
+        mine = update(attempts).where(attempts.c.id == attempt, attempts.c.ended.is_(None))
+        with self._db.write() as connection:
+            renewed = mine.values(lease_until=self._db.clock() + lease).returning(attempts.c.run)
+            run = connection.scalar(renewed)
+            if run is None:
+                return Publication.LOST
+            granted = update(runs).where(runs.c.id == run, runs.c.requested_action != CANCEL)
+            if connection.execute(granted.values(requested_action=PUBLISH)).rowcount:
+                return Publication.GRANTED
+        return Publication.CANCELLED
 
     def finish(
         self,

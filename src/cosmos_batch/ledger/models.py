@@ -31,7 +31,16 @@ class State(StrEnum):
     PREEMPTED = "preempted"  # waits to continue from its checkpoint
 
 
+class Publication(StrEnum):
+    """The answer to a worker that is about to publish an output."""
+
+    GRANTED = "granted"  # from now on the run is no longer cancelled
+    CANCELLED = "cancelled"  # a cancel request came before
+    LOST = "lost"  # the attempt has ended: its lease ran out
+
+
 CANCEL = "cancel"  # the action that can be requested for a run that a worker holds
+PUBLISH = "publish"  # in its place: the run's output is being published, and a cancel request comes too late
 WAITING = (State.QUEUED, State.PREEMPTED)
 HELD = (State.LEASED, State.RUNNING)
 ENDED = (State.SUCCEEDED, State.FAILED, State.BLOCKED, State.CANCELLED)

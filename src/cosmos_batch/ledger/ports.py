@@ -13,6 +13,7 @@ from cosmos_batch.ledger.models import (
     BatchFacts,
     Claim,
     Mode,
+    Publication,
     QueueChanges,
     QueuePoll,
     Request,
@@ -115,6 +116,10 @@ class AttemptStore(Protocol):
 
     def renew(self, held: Iterable[int], lease: float) -> set[int]:
         """Renew the leases of attempts for `lease` seconds. Returns the attempts that are still open."""
+        ...
+
+    def start_publication(self, attempt: int, lease: float) -> Publication:
+        """Settle whether an attempt's output is published or its run cancelled; renew the lease if published."""
         ...
 
     def finish(

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from cosmos_batch.errors import ConflictError
 from cosmos_batch.ledger.database.schema import attempts, runs, submissions
 from cosmos_batch.ledger.database.transactions import Component, chunks
-from cosmos_batch.ledger.models import CANCEL, ENDED, HELD, WAITING, State, Submitted
+from cosmos_batch.ledger.models import CANCEL, ENDED, HELD, PUBLISH, WAITING, State, Submitted
 from cosmos_batch.ledger.service_models import Submission, SubmitResult
 from cosmos_batch.run import ResolvedRun, as_dict
 
@@ -132,10 +132,11 @@ class SqlRuns(Component):
                 self._db.change(connection, chunk, state, reason, **cleared)
 
     def cancel(self, ids: Iterable[str], reason: str = "cancelled") -> dict[str, State]:
-        """Cancel runs: a waiting run at once, a held run at the next step of its worker.
+        """Cancel runs: a waiting run at once, a held run at its next step, or before its output is published.
 
-        Returns the new state of each known run: a HELD state means that the cancel request is stored, an ended
-        state other than CANCELLED that the run had ended already.
+        Returns the new state of each known run: a HELD state means that the cancel request is stored and will be
+        followed, an ended state other than CANCELLED that it comes too late. SUCCEEDED is also the answer for a
+        run whose output is being published.
         """
         with self._db.write() as connection:
             states: dict[str, State] = {}
@@ -144,8 +145,11 @@ class SqlRuns(Component):
         return states
 
     def _cancel(self, connection: Connection, ids: Sequence[str], reason: str) -> dict[str, State]:
-        query = select(runs.c.id, runs.c.state).where(runs.c.id.in_(ids)).with_for_update()
-        states = {id_: State(state) for id_, state in connection.execute(query)}
+        query = select(runs.c.id, runs.c.state, runs.c.requested_action).where(runs.c.id.in_(ids))
+        rows = connection.execute(query.with_for_update()).all()
+        states = {id_: State(state) for id_, state, action in rows}
+        published = [id_ for id_, state, action in rows if state in HELD and action == PUBLISH]
+        states |= dict.fromkeys(published, State.SUCCEEDED)
         waiting = [id_ for id_, state in states.items() if state in WAITING]
         held = [id_ for id_, state in states.items() if state in HELD]
         if waiting:
@@ -153,7 +157,7 @@ class SqlRuns(Component):
         if held:
             connection.execute(update(runs).where(runs.c.id.in_(held)).values(requested_action=CANCEL))
             for id_ in held:
-                self._db.record(connection, [id_], states[id_], "to be cancelled at the next step")
+                self._db.record(connection, [id_], states[id_], _TO_BE_CANCELLED)
         return states | dict.fromkeys(waiting, State.CANCELLED)
 
     def retry(self, ids: Iterable[str], reason: str = "asked for again") -> list[str]:
@@ -205,6 +209,7 @@ _USED_KEYS = select(submissions.c.key, submissions.c.run, submissions.c.digest).
     submissions.c.key.in_(bindparam("used", expanding=True))
 )
 
+_TO_BE_CANCELLED = "to be cancelled at its next step, or before its video is published"
 _NO_CRASHES = {"not_before": 0.0, "crashes": 0, "lone_crashes": 0, "crash_step": None}
 
 

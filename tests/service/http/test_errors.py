@@ -20,9 +20,10 @@ from cosmos_batch.errors import (
     MediaError,
     PlanError,
     Problem,
+    RowError,
     StorageError,
 )
-from cosmos_batch.service.http.errors import ApiError, api_error_of, error_object
+from cosmos_batch.service.http.errors import MAX_PROBLEMS, ApiError, api_error_of, bad_input, error_object
 
 PROBLEM = Problem("", 3, "prompt", "''", "is empty", "write one")
 
@@ -38,6 +39,7 @@ def full_disk() -> StorageError:
     [
         (ApiError(418, "teapot", "no coffee"), 418, "teapot", False),
         (InputError([PROBLEM]), 400, "invalid_value", False),
+        (RowError("no value"), 400, "invalid_value", False),
         (MediaError("not a video"), 400, "invalid_value", False),
         (PlanError("does not fit"), 400, "invalid_value", False),
         (ConflictError("taken"), 409, "conflict", False),
@@ -91,3 +93,12 @@ def test_missing_upload_folder_gets_503_with_the_remedy(client: TestClient, tmp_
     response = client.post("/v1/files", files={"file": b"x"}, data={"purpose": "batch"})
     assert response.status_code == 503
     assert "is gone; put it back" in response.json()["error"]["message"]
+
+
+def test_error_of_many_problems_is_bounded() -> None:
+    problems = [Problem("", None, "k" * 100_000, "f" * 100_000, "m" * 100_000, "r" * 100_000)] * 40_000
+    error = error_object(bad_input(problems))
+    assert len(error["problems"]) == MAX_PROBLEMS
+    assert error["message"].endswith("; and 39,980 more")
+    assert len(json.dumps(error)) < 500_000
+    assert len(error["param"]) == 200

@@ -195,7 +195,11 @@ def each_command(client: Client, ids: Sequence[str], verb: str) -> int:
 
     def do(run_id: str) -> str:
         video = client.post(f"/v1/videos/{in_path(run_id)}/{verb}")
-        return "to be cancelled at its next step" if video["cancelling"] else str(video["state"])
+        return (
+            "to be cancelled at its next step, or before it is published"
+            if video["cancelling"]
+            else str(video["state"])
+        )
 
     return 1 if _each(ids, do) else 0
 

@@ -42,7 +42,7 @@ from cosmos_batch.dispatch.settings import Throttle
 from cosmos_batch.engines.base import Job, Result
 from cosmos_batch.engines.base import Outcome as EngineOutcome
 from cosmos_batch.errors import CosmosBatchError, LedgerError, OutputError, StorageError, UnavailableError, explain
-from cosmos_batch.ledger import BatchFacts, State
+from cosmos_batch.ledger import BatchFacts, Publication, State
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.run import ResolvedRun
 
@@ -266,6 +266,8 @@ class AttemptRecorder:
                 self._fail(slot, f"changed while the video was made: {', '.join(changed)}", retryable=True)
                 return
             self._describe(slot, result.guardrail)
+            if not self._may_publish(slot):
+                return
             context.folder.publish(slot.job.folder, slot.run_id)
         except OutputError as exc:
             self._fail(slot, f"its output does not hold: {exc}", retryable=True)
@@ -273,6 +275,17 @@ class AttemptRecorder:
             self._context.streak.succeeded()
             self._close(slot, State.SUCCEEDED, "")
             self._forget_state(slot)
+
+    def _may_publish(self, slot: Slot) -> bool:
+        """Settle whether an output is published. If not, end the attempt: cancelled, or its lease lost."""
+        match self._context.ledger.attempts.start_publication(slot.attempt, self._context.settings.lease):
+            case Publication.LOST:
+                self._drop_lost(slot)
+            case Publication.CANCELLED:
+                self._cancel(slot, "cancelled")
+            case Publication.GRANTED:
+                return True
+        return False
 
     def _describe(self, slot: Slot, guardrail: tuple[str, ...]) -> None:
         context = self._context

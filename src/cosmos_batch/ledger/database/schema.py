@@ -49,7 +49,7 @@ runs = Table(
     Column("facts", JSON, nullable=False, default=dict),  # VideoInfo of each of its videos, by path
     Column(
         "requested_action", String(16), nullable=False, default=""
-    ),  # "cancel": its worker drops it at the next step
+    ),  # "cancel": its worker drops it at the next step; "publish": it is too late for that
     Column("not_before", Double, nullable=False, default=0.0),  # not claimed before this time
     Column("crashes", Integer, nullable=False, default=0),  # workers that died while executing it
     Column("lone_crashes", Integer, nullable=False, default=0),  # of those, the ones that executed no other run

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from cosmos_batch.errors import Problem
-from cosmos_batch.ledger import Filter, RunRecord, RunWithAttempt, State, Submission
+from cosmos_batch.ledger import ENDED, Filter, RunRecord, RunWithAttempt, State, Submission
 from cosmos_batch.ledger.runs import shape_label
 from cosmos_batch.media.untrusted import file_type as kind_of_file
 from cosmos_batch.run import Priority
@@ -240,13 +240,16 @@ def delete_video(video_id: Id, app: AppStateDep) -> VideoDeleted:
 
 @router.post("/{video_id}/cancel", response_model=Video)
 def cancel_video(video_id: Id, app: AppStateDep, key_name: KeyNameDep) -> Video:
-    """Cancel a run: at once if it waits, at its next step if it runs."""
+    """Cancel a run: at once if it waits, at its next step if it runs; 409 if its video is being published."""
     state = app.ledger.runs.cancel([video_id], _by("cancelled", key_name)).get(video_id)
     if state is None:
         raise not_found("video", video_id)
+    found = _find(app, video_id)
     if state in (State.SUCCEEDED, State.FAILED, State.BLOCKED):
-        raise _wrong_state(video_id, state, "it has already ended")
-    return app.runs.presenter.video(_find(app, video_id))
+        ended = found.record.state in ENDED
+        reason = "it has already ended" if ended else "its steps are done, and its video is being published"
+        raise _wrong_state(video_id, found.record.state, reason)
+    return app.runs.presenter.video(found)
 
 
 @router.post("/{video_id}/retry", response_model=Video)
