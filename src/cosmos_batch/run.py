@@ -122,6 +122,14 @@ DEFAULTS = Sampling(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
+class Cosmos3Settings:
+    """Settings of a run that Cosmos 3 alone has; other engines ignore them. None: Cosmos 3's own value."""
+
+    chunk_frames: FrameCount | None = None  # frames that go through the network together
+    negative_metadata: Literal["none", "same", "inverse"] | None = None  # length and size in the negative prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class Run:
     """One video to make: input video, prompt, controls with weights, sampling settings."""
 
@@ -132,6 +140,7 @@ class Run:
     sampling: Sampling = Sampling()
     priority: int = Priority.NORMAL
     job_type: Literal["inference", "upscale"] = "inference"
+    cosmos3: Cosmos3Settings | None = None  # absent from the JSON and the fingerprint where it is None
 
     @property
     def active(self) -> tuple[Control, ...]:
@@ -185,6 +194,8 @@ _RUN, _SAMPLING = TypeAdapter(Run), TypeAdapter(Sampling)
 
 
 def as_dict(run: Run) -> dict[str, Any]:
-    """The fields of a run as `dataclasses.asdict` gives them, in a tenth of its time."""
+    """The fields of a run as `dataclasses.asdict` gives them, in a tenth of its time; `cosmos3` only where set."""
     made: dict[str, Any] = _RUN.dump_python(run)
+    if made["cosmos3"] is None:
+        del made["cosmos3"]
     return made

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
+from cosmos_batch.formats import read_files
 from cosmos_batch.media.video import probe
 from tests.support.nvidia_world import BLOCKED, DONE, FAILED, World, states
+
+CONTROL_ONLY: dict[str, Any] = {"name": "a", "prompt": "snow", "model_mode": "video2video", "resolution": "256"}
 
 
 @pytest.fixture
@@ -93,3 +100,49 @@ def test_cosmos3_sample_that_crashes_the_script_fails_alone(cosmos3: World) -> N
     runs = [cosmos3.run(f"r{i}", resolution="256") for i in range(3)]
 
     assert states(cosmos3.make(runs)) == {"r0": FAILED, "r1": DONE, "r2": DONE}
+
+
+@pytest.mark.parametrize(
+    ("size", "made"), [((36, 64), (192, 320)), ((64, 48), (320, 256)), ((50, 50), (256, 256))]
+)
+def test_cosmos3_without_an_input_video_has_the_shape_of_the_control(
+    cosmos3: World, size: tuple[int, int], made: tuple[int, int]
+) -> None:
+    """The script takes that shape whatever the sample says: its output is right, and is kept."""
+    control = cosmos3.video("control", size=size, frames=3)
+    spec = cosmos3.root / "spec.json"
+    spec.write_text(json.dumps(CONTROL_ONLY | {"depth": {"control_path": control}}))
+    (run,) = read_files([spec]).runs
+
+    assert states(cosmos3.make([run])) == {"a": DONE}
+
+    found = probe(cosmos3.root / "out" / "a" / "output.mp4")
+    assert (found.width, found.height, found.frames, found.fps) == (*made, 3, 24.0)
+
+
+def test_cosmos3_makes_a_picture_of_a_picture(cosmos3: World) -> None:
+    picture = cosmos3.root / "still.png"
+    cv2.imwrite(str(picture), np.full((36, 64, 3), 128, np.uint8))
+    spec = cosmos3.root / "spec.json"
+    spec.write_text(
+        json.dumps(CONTROL_ONLY | {"model_mode": "image2image", "edge": {"control_path": str(picture)}})
+    )
+    (run,) = read_files([spec]).runs
+
+    assert states(cosmos3.make([run])) == {"a": DONE}
+
+    folder = cosmos3.root / "out" / "a"
+    assert [probe(folder / name).frames for name in ("output.mp4", "control_edge.mp4")] == [1, 1]
+
+
+def test_cosmos3_captions_pass_through_the_script(cosmos3: World) -> None:
+    caption = '{\n  "subjects": ["a car"],\r\n  "text": "snow"\n}\n'
+    (cosmos3.root / "caption.json").write_text(caption, newline="")
+    spec = cosmos3.root / "spec.json"
+    fields = {"prompt": None, "prompt_path": "caption.json", "negative_prompt_file": "caption.json"}
+    spec.write_text(json.dumps(CONTROL_ONLY | fields | {"edge": {"control_path": cosmos3.video("street")}}))
+    (run,) = read_files([spec]).runs
+
+    assert states(cosmos3.make([run])) == {"a": DONE}
+
+    assert cosmos3.diary("batch") == [[caption]]

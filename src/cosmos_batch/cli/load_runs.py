@@ -51,7 +51,9 @@ def gather(
     """
     reading = read_files(files)
     facts, damaged = probe_videos({path for run in reading.runs for path in videos_of(run)}, decode=decode)
-    problems, warnings = [*obstacles, *reading.problems], list(reading.warnings)
+    own_size = traits.defaults.resolution if traits and chosen else None
+    problems = [*obstacles, *reading.problems]
+    warnings = [*reading.warnings, *reading.size_warnings(own_size)]
     readable = [run for run in reading.runs if damaged.keys().isdisjoint(videos_of(run))]
     refused = refusals_by_run(readable, traits, facts) if traits else {}
     runs = []
@@ -64,7 +66,7 @@ def gather(
             continue
         warned = _warnings(reading, run, made.sampling, traits if chosen else None, facts)
         warnings += warned
-        if not (strict and (warned or reading.has_warning(run))):
+        if not (strict and (warned or reading.has_warning(run) or reading.size_gives_way(run, own_size))):
             runs.append(run)
     if strict:
         problems += [replace(warning, level="problem") for warning in warnings]

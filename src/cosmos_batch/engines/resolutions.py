@@ -68,7 +68,10 @@ def size_named(resolution: str, sizes: Mapping[str, Buckets], facts: VideoInfo |
     if "x" in resolution:
         return _explicit(resolution)
     known = ", ".join([*sizes, "WIDTHxHEIGHT"])
-    raise PlanError(f"resolution {resolution!r}: not known to this model, which takes {known}")
+    raise PlanError(
+        f"resolution {resolution!r}: not known to this model, which takes {known}; "
+        "name one of these, or a model that has it with --model"
+    )
 
 
 def frames_of(run: Run, facts: VideoInfo | None, default: int) -> int:

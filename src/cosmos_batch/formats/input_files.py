@@ -58,7 +58,14 @@ class PathResolver:
         return location.problem(name, fault, self._remedy(text), text) if fault else None
 
     def prompt(self, text: str) -> str | PromptFault:
-        """The prompt in a text file, without surrounding white space."""
+        """The prompt in a text file, without surrounding white space and with simple line ends."""
+        read = self.text(text)
+        if isinstance(read, PromptFault):
+            return read
+        return read.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+    def text(self, text: str) -> str | PromptFault:
+        """The text of a small file, byte for byte."""
         path = Path(self.resolve(text))
         fault = "is an address, and only files are read" if _ADDRESS.match(text) else _fault(str(path))
         if fault:
@@ -66,7 +73,7 @@ class PathResolver:
         if path.stat().st_size > _PROMPT_BYTES:
             return PromptFault("is too large for a prompt", f"keep it below {_PROMPT_BYTES:,} bytes")
         try:
-            return path.read_text(encoding="utf-8").strip()
+            return path.read_bytes().decode()
         except UnicodeDecodeError:
             return PromptFault("is not UTF-8 text", "save it as UTF-8")
         except OSError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.formats import native
-from cosmos_batch.formats.detect import SAMPLE_SIZE, Format, format_of
+from cosmos_batch.formats.detect import SAMPLE_SIZE, Format, format_of, is_undecided
 from cosmos_batch.formats.ids import free_id
 from cosmos_batch.formats.input_files import FileFaults, PathResolver, exists
 from cosmos_batch.formats.nvidia import cosmos3, transfer1, transfer25
@@ -30,6 +30,13 @@ _FIELD_NAMES: Mapping[Format, FieldNames] = {
     Format.SPEC: transfer1.SPEC_NAMES,
     Format.SAMPLES: transfer1.SAMPLE_NAMES,
 }
+_DEFAULT_SIZES = {
+    Format.SPEC: "1280x704",
+    Format.SAMPLES: "1280x704",
+    Format.TRANSFER25: transfer25.DEFAULT_RESOLUTION,
+    Format.COSMOS3: cosmos3.DEFAULT_RESOLUTION,
+}
+"""The resolution of each of NVIDIA's formats where a run names none: a model that has another uses its own."""
 _WITHOUT_ID = (Format.SPEC, Format.SAMPLES)  # runs of these formats are named after their file
 
 
@@ -51,6 +58,22 @@ class LoadedRuns:
     def has_warning(self, run: Run) -> bool:
         """Whether a warning is about the record of a run."""
         return run.id.casefold() in self._warned
+
+    def size_gives_way(self, run: Run, own: str | None) -> bool:
+        """Whether a run that names no resolution gets `own`, the model's, in place of its format's default."""
+        default = _DEFAULT_SIZES.get(self._formats[self.location_of(run).file])
+        return run.sampling.resolution is None and None not in (default, own) and own != default
+
+    def size_warnings(self, own: str | None) -> list[Problem]:
+        """A warning for each file with runs whose size gives way to `own`, the model's."""
+        giving_way: dict[str, list[Run]] = {}
+        for run in self.runs:
+            if self.size_gives_way(run, own):
+                giving_way.setdefault(self.location_of(run).file, []).append(run)
+        return [
+            _size_warning(self.location_of(runs[0]), self._formats[file], len(runs), own or "")
+            for file, runs in giving_way.items()
+        ]
 
     def field_names_of(self, run: Run) -> FieldNames:
         """The field names of the format that a run was written in."""
@@ -170,7 +193,10 @@ class _Loader:
             case Format.SPEC:
                 self._collect(file, transfer1.read_spec)
             case Format.TRANSFER25:
-                self._collect(file, transfer25.read)
+                self._collect(
+                    file,
+                    lambda record, source: transfer25.read(record, source, undecided=is_undecided(record.value)),
+                )
             case Format.COSMOS3:
                 self._collect(file, cosmos3.read)
             case Format.NATIVE:
@@ -248,6 +274,15 @@ class _Loader:
             if not self.problems[place].field:
                 remedy = f"it is made of the file's name: rename the file, for example to {free!r}"
             self.problems[place] = replace(self.problems[place], remedy=remedy)
+
+
+def _size_warning(first: Location, format_: Format, count: int, own: str) -> Problem:
+    """The warning about runs of a file that name no resolution and get the model's own."""
+    default = _DEFAULT_SIZES[format_]
+    also = f" (and in {count - 1:,} more of this file)" if count > 1 else ""
+    message = f"is left out{also}: the model's own, {own}, is used in place of {format_.value}'s {default}"
+    remedy = f"choose a model of {default} with --model, or name the resolution"
+    return first.warning("resolution", message, remedy)
 
 
 def _spec_missing(batch: _OpenedFile, specs: Sequence[_OpenedFile]) -> Problem:

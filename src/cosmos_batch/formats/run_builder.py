@@ -13,7 +13,7 @@ from cosmos_batch.formats.ids import RESERVED_IDS, valid_id
 from cosmos_batch.formats.input_files import PathResolver
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.validate import FieldNames, rule_violations
-from cosmos_batch.run import Control, Priority, Run, Sampling, Strength
+from cosmos_batch.run import Control, Cosmos3Settings, Priority, Run, Sampling, Strength
 
 _MAX_STEM = 100  # leaves room for a number within the length of an id
 _CACHE_SIZE = 50_000  # values that are shared; beyond it the cache is emptied
@@ -57,6 +57,7 @@ class RunDraft:
     inputs: RunInputs
     sampling: Sampling
     priority: int = Priority.NORMAL
+    cosmos3: Cosmos3Settings | None = None
 
 
 class ValuePool:
@@ -163,6 +164,7 @@ class SourceFile:
             sampling=draft.sampling,
             priority=draft.priority,
             job_type=inputs.job_type,
+            cosmos3=draft.cosmos3,
         )
 
 

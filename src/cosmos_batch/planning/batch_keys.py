@@ -8,7 +8,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from cosmos_batch.controls import PRESETS
+from cosmos_batch.controls import CONTROLS, PRESETS
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import DEFAULTS, Control, Run, Sampling
 
@@ -84,12 +84,21 @@ def _getter(name: str, defaults: Sampling) -> Callable[[Run, Shape | None], Hash
     return value
 
 
+def leading_video(run: Run) -> str | None:
+    """The video whose shape a run has: its input, else that of the first active control in NVIDIA's order."""
+    if run.video is not None:
+        return run.video
+    given = {control.name: control.video for control in run.controls if control.weight > 0 and control.video}
+    return next((given[name] for name in CONTROLS if name in given), None) if given else None
+
+
 def input_facts(run: Run, facts: Mapping[str, VideoInfo]) -> VideoInfo | None:
     """Facts of a run's input video, else of its first control video, with the frames of its shortest video.
 
     A mask counts as a video, unless it has a single frame, which holds for the whole video.
     """
-    known = None if run.video is None else facts.get(run.video)
+    leading = leading_video(run)
+    known = None if leading is None else facts.get(leading)
     for control in run.controls:
         if not control.weight or (control.video is None and control.mask is None):
             continue

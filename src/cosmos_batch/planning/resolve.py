@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.info import VideoInfo, frame_count
-from cosmos_batch.planning.batch_keys import resolved_defaults
+from cosmos_batch.planning.batch_keys import leading_video, resolved_defaults
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import MAX_FPS, MIN_FPS, ResolvedRun, ResolvedSampling, Run
 
@@ -20,9 +20,9 @@ _SAMPLING = TypeAdapter(ResolvedSampling)
 
 
 def leading_facts(run: Run, facts: Mapping[str, VideoInfo]) -> VideoInfo | None:
-    """Facts of the input video, else of the first active control's video."""
-    paths = (run.video, *(control.video for control in run.active))
-    return next((facts[path] for path in paths if path is not None and path in facts), None)
+    """Facts of the input video, else of the first active control's video, in NVIDIA's order."""
+    path = leading_video(run)
+    return None if path is None else facts.get(path)
 
 
 def resolve(run: Run, traits: Traits, facts: Mapping[str, VideoInfo]) -> ResolvedRun:
@@ -64,4 +64,5 @@ def with_sampling(run: Run, sampling: ResolvedSampling) -> ResolvedRun:
         sampling=sampling,
         priority=run.priority,
         job_type=run.job_type,
+        cosmos3=run.cosmos3,
     )

@@ -87,6 +87,13 @@ REFUSED = [
     ("cosmos3", {"controls": (Control(name="edge", weight=1, mask_prompt="car"),)}, "controls.edge", "no masks"),
     ("cosmos3", {"fps": 24.0}, "fps", "input's rate, here 29.97"),
     ("cosmos3", {"fps": 24.5, "video": None, "controls": (GIVEN_DEPTH,)}, "fps", "whole numbers"),
+    ("cosmos3", {"fps": "input", "video": None, "controls": (GIVEN_DEPTH,)}, "fps", "whole numbers"),
+    (
+        "cosmos3",
+        {"fps": 30.0, "resolution": "720x1280", "video": None, "controls": (GIVEN_DEPTH,)},
+        "resolution",
+        "takes the shape of the first control",
+    ),
     ("cosmos3", {"resolution": "1280x704"}, "resolution", "no such size"),
     ("cosmos3", {"guidance": 9.0}, "guidance", "0 to 7"),
 ]

@@ -50,9 +50,7 @@ def test_full_sample_is_read_field_by_field(write: Write, tmp_path: Path) -> Non
 def test_missing_settings_get_nvidias_defaults(write: Write) -> None:
     (run,) = read_files([write("car_spec.json", sample(seg={}))]).runs
 
-    assert run.sampling == Sampling(
-        num_steps=35, guidance=3.0, seed=2025, resolution="720", negative_prompt=STOCK_NEGATIVE_PROMPT
-    )
+    assert run.sampling == Sampling(num_steps=35, guidance=3.0, seed=2025, negative_prompt=STOCK_NEGATIVE_PROMPT)
     assert run.controls == (Control(name="edge", weight=1.0), Control(name="seg", weight=1.0, prompt="night"))
 
 

@@ -16,9 +16,13 @@ from cosmos_batch.media.video import frames_of, probe
 def collect_output(video: Path, controls: Mapping[str, Path], job: Job) -> None:
     """Write output.mp4, with the run's fingerprint in its metadata, and control_<name>.mp4 to the job's folder.
 
-    No frame is encoded again, except of controls in another container than MP4. Raises MediaError.
+    No frame is encoded again, except of pictures and of controls in another container than MP4. Raises MediaError.
     """
-    tag_video(video, job.folder / "output.mp4", {FINGERPRINT: job.run.fingerprint})
+    tag, output = {FINGERPRINT: job.run.fingerprint}, job.folder / "output.mp4"
+    if video.suffix == ".mp4":
+        tag_video(video, output, tag)
+    else:
+        write_video(output, frames_of(video), job.run.sampling.fps, metadata=tag)
     for name, control in controls.items():
         target = job.folder / f"control_{name}.mp4"
         if control.suffix.lower() == ".mp4":

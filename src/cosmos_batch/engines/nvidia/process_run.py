@@ -146,7 +146,7 @@ class ScriptProcess:
         sample = self._files.samples[found.sample]
         if found.video is None:
             return SkippedSample(sample)
-        video = self._fetch(found.video, f"{sample.run.id}.mp4")
+        video = self._fetch(found.video, f"{sample.run.id}{sample.video.suffix}")
         if video is None:
             raise EngineError(f"{found.video}: the script's output is gone before it could be fetched")
         controls = {name: self._control(sample, name, path) for name, path in sample.controls.items()}

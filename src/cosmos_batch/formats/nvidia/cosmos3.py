@@ -13,12 +13,24 @@ from pydantic import Field
 from cosmos_batch.controls import CONTROLS, ControlName, Derivation
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import PathText, StrictModel, Text, only
-from cosmos_batch.formats.nvidia.prompt_files import prompt_of
+from cosmos_batch.formats.nvidia.prompt_files import caption_of, negative_caption_of
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record
 from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile
 from cosmos_batch.formats.validate import FieldNames, validate
-from cosmos_batch.run import MAX_FPS, Control, FrameCount, Prompt, Run, RunId, Seed, Steps, Strength, Weight
+from cosmos_batch.run import (
+    MAX_FPS,
+    Control,
+    Cosmos3Settings,
+    FrameCount,
+    Prompt,
+    Run,
+    RunId,
+    Seed,
+    Steps,
+    Strength,
+    Weight,
+)
 
 _HINTS: Mapping[str, ControlName] = {
     control.cosmos3: control.name for control in CONTROLS.values() if control.cosmos3
@@ -38,9 +50,13 @@ SIZES = {
     "256": ((320, 192), (320, 256), (256, 256)),
     "480": ((832, 480), (736, 544), (640, 640)),
     "720": ((1280, 720), (1104, 832), (960, 960)),
+    "768": ((1360, 768), (1184, 880), (1024, 1024)),
 }
 """Width and height of 16:9, 4:3 and 1:1, by resolution; upright ones are turned. From `VIDEO_RES_SIZE_INFO` in
 cosmos_framework/data/generator/utils.py of cosmos-framework."""
+DEFAULT_RESOLUTION = "720"
+NEGATIVE_METADATA = "same"
+"""Cosmos 3's own treatment of the negative prompt: it appends the length and the size of the video to it."""
 _CHUNKS = "remove it: the engine chooses how chunks are cut"
 _TUNED = "remove it: a run cannot change what Cosmos 3 is tuned to"
 _GLUED = "remove it: the input and the control videos are filed beside the output"
@@ -90,17 +106,25 @@ class _Sample(StrictModel):
     guidance: Annotated[float, Field(ge=0, le=7)] | None = None
     fps: Annotated[int, Field(ge=1, le=MAX_FPS)] | None = None
     max_frames: FrameCount | None = None
-    resolution: Literal["256", "480", "720"] | None = None
+    resolution: Literal["256", "480", "720", "768"] | None = None
     aspect_ratio: Literal["16,9", "4,3", "1,1", "3,4", "9,16"] | None = None
     edge: _Edge | None = None
     blur: _Blur | None = None
     depth: _Branch | None = None
     seg: _Branch | None = None
     wsm: _Branch | None = None
+    negative_prompt_file: PathText | None = None
+    negative_metadata_mode: Literal["none", "same", "inverse"] | None = None
+    negative_prompt_keep_metadata: bool | None = None
+    num_frames: Annotated[int, Field(ge=1)] | None = None  # Cosmos 3 takes the length of the first control
+    num_video_frames_per_chunk: FrameCount | None = None
+    model_mode: Literal["video2video", "text2video", "image2video", "image2image"] | None = None
     # Settings that a run does not have. Those without a value here depend on the control set.
     control_guidance: float | None = None
-    num_video_frames_per_chunk: int | None = None
     shift: Annotated[Any, only(SHIFT, _TUNED)] = None
+    control_guidance_interval: Annotated[Any, only(None, _TUNED)] = None
+    guidance_interval: Annotated[Any, only(None, _TUNED)] = None
+    normalize_cfg: Annotated[Any, only(False, _TUNED)] = None
     num_conditional_frames: Annotated[Any, only(1, _CHUNKS)] = None
     num_first_chunk_conditional_frames: Annotated[Any, only(0, _CHUNKS)] = None
     share_vision_temporal_positions: Annotated[Any, only(True, _TUNED)] = None
@@ -108,9 +132,11 @@ class _Sample(StrictModel):
     show_control_condition: Annotated[Any, only(False, _GLUED)] = None
     show_input: Annotated[Any, only(False, _GLUED)] = None
     num_outputs: Annotated[Any, only(1, "give a sample for each output, with a seed of its own")] = None
-    model_mode: Annotated[Any, only("video2video", _OTHER)] = None
-    num_frames: Annotated[Any, only(None, "remove it, or say max_frames: it does not limit a transfer")] = None
-    negative_prompt_file: Annotated[Any, only(None, "give the text itself as negative_prompt")] = None
+    enable_sound: Annotated[Any, only(False, "remove it: videos have no sound")] = None
+
+
+FIELDS = frozenset(_Sample.model_fields)
+"""The keys of a sample."""
 
 
 def read(record: Record, source: SourceFile) -> Run | list[Problem]:
@@ -120,8 +146,11 @@ def read(record: Record, source: SourceFile) -> Run | list[Problem]:
         return problems
     branches = _branches(sample)
     problems += _contradictions(sample, branches, record.location)
-    prompt, faults = prompt_of(sample.prompt, sample.prompt_path, record.location, source)
-    problems += faults
+    prompt, faults = caption_of(sample.prompt, sample.prompt_path, record.location, source)
+    negative, more = negative_caption_of(
+        sample.negative_prompt, sample.negative_prompt_file, record.location, source
+    )
+    problems += [*faults, *more]
     draft = RunDraft(
         id=sample.name or _name_for(record, source),
         prompt=prompt,
@@ -131,13 +160,39 @@ def read(record: Record, source: SourceFile) -> Run | list[Problem]:
             guidance([_HINTS[hint] for hint in branches]) if sample.guidance is None else sample.guidance,
             None,
             sample.seed,
-            None if sample.fps is None or sample.vision_path else float(sample.fps),
-            sample.max_frames,
+            _fps(sample, branches),
+            1 if _is_picture(sample) else sample.max_frames,
             _resolution(sample),
-            sample.negative_prompt,
+            negative,
         ),
+        cosmos3=_own_settings(sample, branches),
     )
     return source.build(draft, record.location, NAMES, problems)
+
+
+def _is_picture(sample: _Sample) -> bool:
+    """Whether a sample is for a single picture."""
+    return sample.model_mode == "image2image" or sample.num_frames == 1
+
+
+def _fps(sample: _Sample, branches: Mapping[str, _Branch]) -> float | None:
+    """The rate of the output: that of the input video, else the sample's, else Cosmos 3's own."""
+    if sample.vision_path is not None:
+        return None
+    own = 10.0 if tuple(branches) == ("wsm",) else 24.0
+    return own if sample.fps is None else float(sample.fps)
+
+
+def _own_settings(sample: _Sample, branches: Mapping[str, _Branch]) -> Cosmos3Settings | None:
+    """The settings that no other model has, unless all are Cosmos 3's own."""
+    mode = sample.negative_metadata_mode or "none"
+    if mode == "none" and sample.negative_prompt_keep_metadata is not False:
+        mode = "same"  # Cosmos 3 keeps the metadata unless it is told not to
+    chunk = sample.num_video_frames_per_chunk
+    if chunk == chunk_frames([_HINTS[hint] for hint in branches]):
+        chunk = None
+    settings = Cosmos3Settings(chunk_frames=chunk, negative_metadata=None if mode == NEGATIVE_METADATA else mode)
+    return None if settings == Cosmos3Settings() else settings
 
 
 def _name_for(record: Record, source: SourceFile) -> str:
@@ -164,6 +219,8 @@ def _inputs(sample: _Sample, branches: Mapping[str, _Branch], source: SourceFile
 def _weights(branches: Mapping[str, _Branch]) -> dict[str, float]:
     """The weights as Cosmos 3 uses them: divided by their sum."""
     given = {hint: 1.0 if branch.weight is None else branch.weight for hint, branch in branches.items()}
+    if (largest := max(given.values(), default=0.0)) > 1e300:  # their sum might not be a number
+        given = {hint: weight / largest for hint, weight in given.items()}
     total = sum(given.values())
     if not total or abs(total - 1) < 1e-6:
         return given
@@ -182,9 +239,15 @@ def _control(hint: str, branch: _Branch, weight: float, source: SourceFile) -> C
     return source.pool.control(_HINTS[hint], weight, video, preset or "medium")
 
 
-def _resolution(sample: _Sample) -> str:
-    """The size of a sample: Cosmos 3 uses 16:9 where no aspect ratio is given, regardless of the input."""
-    wide, less_wide, square = SIZES[sample.resolution or "720"]
+def _resolution(sample: _Sample) -> str | None:
+    """The size of a sample: 16:9 where there is an input video and no aspect ratio, regardless of the input.
+
+    Without an input video it is that of the resolution for the first control's shape; with neither resolution nor
+    aspect ratio, the model's own.
+    """
+    if sample.aspect_ratio is None and (sample.vision_path is None or sample.resolution is None):
+        return sample.resolution
+    wide, less_wide, square = SIZES[sample.resolution or DEFAULT_RESOLUTION]
     upright = sample.aspect_ratio in ("3,4", "9,16")
     size = {"4,3": less_wide, "3,4": less_wide, "1,1": square}.get(sample.aspect_ratio or "", wide)
     width, height = reversed(size) if upright else size
@@ -192,9 +255,6 @@ def _resolution(sample: _Sample) -> str:
 
 
 def _contradictions(sample: _Sample, branches: Mapping[str, _Branch], location: Location) -> Iterator[Problem]:
-    if sample.prompt_path is not None and sample.prompt_path.lower().endswith(".json"):
-        remedy = "give the prompt as text: Cosmos 3 rewrites one that is JSON"
-        yield location.problem("prompt_path", "is a JSON prompt", remedy, sample.prompt_path)
     for hint, branch in branches.items():
         if CONTROLS[_HINTS[hint]].derivation is not Derivation.PIXELS and branch.control_path is None:
             remedy = f"give the {hint} video: Cosmos 3 does not make it"
@@ -202,11 +262,7 @@ def _contradictions(sample: _Sample, branches: Mapping[str, _Branch], location: 
     controls = [_HINTS[hint] for hint in branches]
     if not controls:
         return
-    own = (
-        ("control_guidance", control_guidance(controls)),
-        ("num_video_frames_per_chunk", chunk_frames(controls)),
-    )
-    for name, value in own:
-        if getattr(sample, name) not in (None, value):
-            remedy = f"remove it: Cosmos 3 is tuned to {value:g} here, and a run cannot change that"
-            yield location.problem(name, "is not supported", remedy, getattr(sample, name))
+    own = control_guidance(controls)
+    if sample.control_guidance not in (None, own):
+        remedy = f"remove it: Cosmos 3 is tuned to {own:g} here, and a run cannot change that"
+        yield location.problem("control_guidance", "is not supported", remedy, sample.control_guidance)

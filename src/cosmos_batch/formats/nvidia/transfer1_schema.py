@@ -107,6 +107,10 @@ class Spec(Transfer1Settings):
     lidar: Branch | None = None
 
 
+FIELDS = frozenset(Spec.model_fields)
+"""The keys of a spec."""
+
+
 class Transfer1Sample(StrictModel):
     visual_input: VideoPath = None
     prompt: Prompt | None = None

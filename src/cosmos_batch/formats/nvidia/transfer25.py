@@ -28,6 +28,8 @@ NAMES = FieldNames(
     control_mask="{}.mask_path",
 )
 
+DEFAULT_RESOLUTION = "720"
+
 _GUIDED = "remove it: guided generation is not supported"
 _CONTEXT = "remove it: the multi-control model takes no context image"
 _CHUNKS = "remove it: the engine chooses how chunks are cut"
@@ -61,7 +63,7 @@ class _Sample(StrictModel):
     video_path: PathText | None = None
     seed: Seed = 2025
     guidance: Annotated[float, Field(ge=0, le=7, multiple_of=1, description="a whole number from 0 to 7")] = 3.0
-    resolution: Literal["1080", "1024", "720", "512", "480", "480p", "720p", "256"] = "720"
+    resolution: Literal["1080", "1024", "720", "512", "480", "480p", "720p", "256"] | None = None
     max_frames: FrameCount | None = None
     num_steps: Steps = 35
     edge: _Edge | None = None
@@ -82,12 +84,16 @@ class _Sample(StrictModel):
     guided_generation_foreground_labels: Annotated[Any, only(None, _GUIDED)] = None
 
 
-def read(record: Record, source: SourceFile) -> Run | list[Problem]:
-    """The run of a Transfer2.5 sample, or all its problems."""
+FIELDS = frozenset(_Sample.model_fields)
+"""The keys of a sample."""
+
+
+def read(record: Record, source: SourceFile, *, undecided: bool = False) -> Run | list[Problem]:
+    """The run of a Transfer2.5 sample, or all its problems. `undecided`: it may as well be one of Cosmos 3."""
     sample, problems = validate(_Sample, record.value, record.location)
     if sample is None:
         return problems
-    problems += _missing(record)
+    problems += _missing(record, undecided)
     problems += _contradictions(sample, record.location)
     prompt, faults = prompt_of(sample.prompt, sample.prompt_path, record.location, source)
     problems += faults
@@ -156,8 +162,11 @@ def _paths(sample: _Sample, branches: dict[ControlName, _Branch]) -> list[tuple[
     return [(name, path) for name, path in named if path is not None]
 
 
-def _missing(record: Record) -> list[Problem]:
-    needed = {"name": "name the sample: its output is filed under it", "video_path": "give the input video"}
+def _missing(record: Record, undecided: bool) -> list[Problem]:
+    video = "give the input video"
+    if undecided:
+        video += '; if this is a sample of Cosmos 3, say so by "model_mode": "video2video"'
+    needed = {"name": "name the sample: its output is filed under it", "video_path": video}
     return [
         record.location.problem(key, "is missing", remedy)
         for key, remedy in needed.items()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from cosmos_batch.controls import CONTROLS, Derivation
 from cosmos_batch.engines.nvidia.objections import (
     CHUNK_FRAMES,
-    VIDEO_SUFFIXES,
+    Objection,
     as_problems,
     latent_tokens,
     rate_problems,
@@ -15,7 +15,7 @@ from cosmos_batch.engines.nvidia.objections import (
     sampling_problems,
     size_problems,
 )
-from cosmos_batch.engines.resolutions import COSMOS3_SIZES, chunker, frames_of
+from cosmos_batch.engines.resolutions import COSMOS3_SIZES, chunker, frames_of, nearest, parsed, place_of
 from cosmos_batch.errors import Problem
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import Control, Run, Sampling
@@ -33,8 +33,8 @@ def _objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
     found = [*size_problems(run, facts, COSMOS3_SIZES, name), *sampling_problems(run, name)]
     if run.video is not None:
         found += rate_problems(run, facts.fps if facts else None, name)
-    elif isinstance(fps, float) and fps % 1:
-        found.append(("fps", f"{fps:g}", f"{name} takes whole numbers where there is no input video", "round it"))
+    else:
+        found += [*_rate_without_input(fps, facts), *_shape_of_control(run, facts)]
     total = sum(control.weight for control in run.active)
     if abs(total - 1) > _WEIGHT_TOLERANCE:
         means = ", ".join(f"{control.name} {control.weight / total:.4g}" for control in run.active)
@@ -44,6 +44,33 @@ def _objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
     for control in run.active:
         found += [(f"controls.{control.name}", *rest) for rest in _control(control)]
     return as_problems(found)
+
+
+def _rate_without_input(fps: float | str | None, facts: VideoInfo | None) -> Iterable[Objection]:
+    """A rate with a fraction, where there is no input video."""
+    rate = fps if isinstance(fps, float) else facts.fps if facts else None
+    if rate is not None and (rate % 1 or rate < 1):
+        whole = max(1, round(rate))
+        message = "Cosmos 3 takes whole numbers where there is no input video"
+        yield "fps", f"{rate:g}", message, f"say {whole}"
+
+
+def _shape_of_control(run: Run, facts: VideoInfo | None) -> Iterable[Objection]:
+    """A size of another shape than the first control's, which Cosmos 3 takes where there is no input video."""
+    wanted = run.sampling.resolution
+    size = parsed(wanted) if wanted else None
+    place = place_of(size, COSMOS3_SIZES) if size else None
+    if wanted is None or place is None or facts is None:
+        return
+    own = nearest(COSMOS3_SIZES[place[0]], facts)
+    if own != size:
+        found = place_of(own, COSMOS3_SIZES)
+        aspect = "{},{}".format(*found[1]) if found else ""
+        message = (
+            "without an input video Cosmos 3 takes the shape of the first control, "
+            f"{facts.width}x{facts.height} here, whatever aspect_ratio says"
+        )
+        yield "resolution", wanted, message, "say {}x{}, or aspect_ratio {}".format(*own, aspect)
 
 
 def _control(control: Control) -> Iterable[tuple[str, str, str]]:
@@ -66,7 +93,7 @@ COSMOS3 = Traits(
     max_runs=1,
     shape_inputs=("weights", "sigma_max", "fps"),
     objections=_objections,
-    suffixes=VIDEO_SUFFIXES,
+    suffixes=frozenset({".mp4", ".png", ".jpg", ".jpeg"}),  # of an input; controls might have others
     crops=True,
 )
 """NVIDIA's `cosmos_framework.scripts.inference` on transfer samples: one after the other, nothing held fixed.

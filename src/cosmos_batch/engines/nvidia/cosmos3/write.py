@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,16 @@ from cosmos_batch.engines.nvidia.launch_files import (
     Stage,
     launch_name,
     number,
+    write_text,
 )
 from cosmos_batch.engines.resolutions import COSMOS3_SIZES, nearest, parsed, place_of
 from cosmos_batch.errors import PlanError
-from cosmos_batch.formats.nvidia.cosmos3 import SHIFT, chunk_frames, control_guidance
+from cosmos_batch.formats.nvidia.cosmos3 import NEGATIVE_METADATA, SHIFT, chunk_frames, control_guidance
+from cosmos_batch.formats.nvidia.prompt_files import json_object
 from cosmos_batch.media.info import VideoInfo
+from cosmos_batch.planning.batch_keys import leading_video
 from cosmos_batch.planning.plan import Launch
-from cosmos_batch.run import Control, ResolvedRun
+from cosmos_batch.run import Control, Cosmos3Settings, ResolvedRun
 
 
 def write_cosmos3(launch: Launch, folder: Path, *, stage: Stage = str) -> LaunchFiles:
@@ -48,12 +53,15 @@ def write_cosmos3(launch: Launch, folder: Path, *, stage: Stage = str) -> Launch
 
 
 def _record(run: ResolvedRun, target: LaunchFolder) -> dict[str, Any]:
-    sampling = run.sampling
+    sampling, own = run.sampling, run.cosmos3 or Cosmos3Settings()
     resolution, aspect = _size(run, target)
     record: dict[str, Any] = {
         "name": run.id,
+        "model_mode": "image2image" if sampling.num_frames == 1 else "video2video",
         "prompt": run.prompt,
-        "negative_prompt": sampling.negative_prompt,
+        **_negative_prompt(sampling.negative_prompt, target),
+        "negative_metadata_mode": own.negative_metadata or NEGATIVE_METADATA,
+        "negative_prompt_keep_metadata": False,
         "seed": sampling.seed,
         "num_outputs": 1,
         "num_steps": sampling.num_steps,
@@ -63,7 +71,7 @@ def _record(run: ResolvedRun, target: LaunchFolder) -> dict[str, Any]:
         "resolution": resolution,
         "aspect_ratio": "{},{}".format(*aspect),
         "max_frames": sampling.num_frames,
-        "num_video_frames_per_chunk": chunk_frames(run.signature),
+        "num_video_frames_per_chunk": own.chunk_frames or chunk_frames(run.signature),
         "num_conditional_frames": 1,
         "num_first_chunk_conditional_frames": 0,
         "share_vision_temporal_positions": True,
@@ -71,6 +79,8 @@ def _record(run: ResolvedRun, target: LaunchFolder) -> dict[str, Any]:
         "show_control_condition": False,
         "show_input": False,
     }
+    if sampling.num_frames == 1:
+        record["num_frames"] = 1  # without it the script looks for a video, and it has written a picture
     if run.video is not None:
         record["vision_path"] = target.input(run.video)
     else:
@@ -78,13 +88,29 @@ def _record(run: ResolvedRun, target: LaunchFolder) -> dict[str, Any]:
     return record | {_name(control): _control(control, target) for control in run.active}
 
 
+def _negative_prompt(text: str, target: LaunchFolder) -> dict[str, Any]:
+    """The fields of a negative prompt, which may be a JSON object.
+
+    The script's reader of `negative_prompt_file` gives the object without needless white space. Where the defaults
+    of a mode have a negative prompt, as for videos, the script does not open the file. So the object is written as
+    text too, as the script would have read it.
+    """
+    caption = json_object(text)
+    if caption is None:
+        return {"negative_prompt": text}
+    path = target.folder / "inputs" / f"negative_{blake2b(text.encode(), digest_size=8).hexdigest()}.json"
+    if path.resolve() not in target.inputs:
+        write_text(path, text)
+    return {"negative_prompt": json.dumps(caption), "negative_prompt_file": target.input(path)}
+
+
 def _size(run: ResolvedRun, target: LaunchFolder) -> tuple[str, tuple[int, int]]:
     """The script's name of the run's size, and its aspect ratio."""
     wanted = run.sampling.resolution
     size = parsed(wanted)
     if size is None and wanted in COSMOS3_SIZES:
-        first = run.video or next(control.video for control in run.active if control.video)
-        size = nearest(COSMOS3_SIZES[wanted], target.info(first))
+        first = leading_video(run)
+        size = nearest(COSMOS3_SIZES[wanted], target.info(first) if first else None)
     found = place_of(size, COSMOS3_SIZES) if size else None
     if found is None:
         raise PlanError(f"run {run.id}: resolution {wanted!r} is none of Cosmos 3's")
@@ -110,6 +136,7 @@ def _sample(run: ResolvedRun, target: LaunchFolder) -> Sample:
     resolution, aspect = _size(run, target)
     width, height = COSMOS3_SIZES[resolution][aspect]
     fps = target.info(run.video).fps if run.video else run.sampling.fps
-    controls: dict[str, Path] = {control.name: own / f"control_{_name(control)}.mp4" for control in run.active}
+    suffix = ".jpg" if run.sampling.num_frames == 1 else ".mp4"
+    controls: dict[str, Path] = {control.name: own / f"control_{_name(control)}{suffix}" for control in run.active}
     expected = VideoInfo(width, height, run.sampling.num_frames, fps)
-    return Sample(run, run.id, own / "vision.mp4", None, controls, expected)
+    return Sample(run, run.id, own / f"vision{suffix}", None, controls, expected)
