@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from cosmos_batch.media.contact_sheet import SheetRow, draw_sheet, write_sheets
+from cosmos_batch.media.contact_sheet import SheetRow, draw_sheet, wrapped, write_sheets
 from cosmos_batch.media.encode import write_video
+from cosmos_batch.media.lettering import Style
 from cosmos_batch.media.video import Frames
 
 COLOURS = {"input": (200, 30, 30), "edge": (30, 200, 30), "output": (30, 30, 200)}
@@ -66,13 +68,44 @@ def test_missing_and_damaged_videos_leave_a_sheet(tmp_path: Path) -> None:
     (tmp_path / "damaged.mp4").write_text("not a video")
     long = "a prompt 😀 " * 100_000
     rows = [
-        SheetRow(id="a" * 128, prompt=long, weights={}, input=tmp_path / "damaged.mp4", note="blocked"),
+        SheetRow(id="a" * 128, prompt=long, weights={}, input=tmp_path / "damaged.mp4"),
         SheetRow(id="b", prompt="x" * 5000, weights={"edge": 0.5}, output=tmp_path / "gone.mp4"),
     ]
 
     sheet = draw_sheet(rows)
 
     assert (sheet < 60).any()  # there are captions
+
+
+def test_columns_are_those_of_the_controls_that_were_made(row: SheetRow) -> None:
+    without = replace(row, controls={})
+
+    assert draw_sheet([row]).shape[1] - draw_sheet([without]).shape[1] == 210
+    assert draw_sheet([without, row]).shape[1] == draw_sheet([row]).shape[1]
+
+
+def test_seed_is_shown(row: SheetRow) -> None:
+    caption = slice(24, 274)
+
+    plain, one, other = (draw_sheet([replace(row, seed=seed)])[:, caption] for seed in (None, 1, 2**62))
+
+    assert not np.array_equal(plain, one)
+    assert not np.array_equal(one, other)
+
+
+def test_chinese_is_wrapped_without_spaces() -> None:
+    lines = wrapped("街道上的汽车在雨中行驶" * 20, Style((0, 0, 0)), 4)
+
+    assert len(lines) == 4
+    assert lines[-1].endswith("...")
+    assert not any(line.endswith("...") for line in lines[:3])
+
+
+def test_words_are_wrapped_at_spaces() -> None:
+    lines = wrapped("one two " * 10, Style((0, 0, 0)), 9)
+
+    assert " ".join(lines).split() == ["one", "two"] * 10
+    assert len(lines) > 1
 
 
 def test_sheets_are_split_and_numbered(row: SheetRow, tmp_path: Path) -> None:

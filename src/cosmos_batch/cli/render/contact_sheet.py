@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from cosmos_batch.dispatch.output.directory import OUTPUT
+from cosmos_batch.dispatch.output.directory import OUTPUT, RESERVED
 from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.media.contact_sheet import SheetRow, write_sheets
 from cosmos_batch.run import Run
@@ -17,22 +17,29 @@ _CONTROL = re.compile(r"control_([a-z]+)\.mp4")
 
 
 def write_contact_sheets(folder: Path, runs: Sequence[Run], statuses: Sequence[RunStatus]) -> list[Path]:
-    """Draw the first runs of the command; return the sheets. Raises MediaError."""
-    by_id = {status.id: status for status in statuses}
-    return write_sheets(folder, [_row(folder, run, by_id) for run in runs[:SHEET_RUNS]])
+    """Draw the first runs of the command that were made; return the sheets, and delete those of earlier commands.
+
+    Raises MediaError and StorageError.
+    """
+    made = {status.id for status in statuses if status.state is State.SUCCEEDED}
+    shown = [run for run in runs if run.id in made][:SHEET_RUNS]
+    written = write_sheets(folder, [_row(folder, run) for run in shown])
+    for path in folder.glob("contact_sheet*.png"):
+        if RESERVED.fullmatch(path.name) and path not in written:
+            path.unlink(missing_ok=True)
+    return written
 
 
-def _row(folder: Path, run: Run, statuses: Mapping[str, RunStatus]) -> SheetRow:
-    home, state = folder / run.id, statuses[run.id].state
-    done = state is State.SUCCEEDED
+def _row(folder: Path, run: Run) -> SheetRow:
+    home = folder / run.id
     return SheetRow(
         id=run.id,
         prompt=run.prompt,
         weights={control.name: control.weight for control in run.active},
         input=Path(run.video) if run.video else None,
-        controls=_controls(home) if done else {},
-        output=home / OUTPUT if done else None,
-        note="" if done else state,
+        controls=_controls(home),
+        output=home / OUTPUT,
+        seed=run.sampling.seed,
     )
 
 
