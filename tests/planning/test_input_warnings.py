@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cosmos_batch.controls import ControlName
 from cosmos_batch.formats.native import NAMES
@@ -199,3 +201,28 @@ def test_fields_are_those_of_the_format(names: FieldNames, weights: str, video: 
     run = replace(RUN, controls=(*RUN.controls, *others))
     found = warned(run, names=names, in_=UNEVEN, depth=replace(UNEVEN, frames=5))
     assert [field for field, _ in found] == [depth, video, depth, weights]
+
+
+_SIDE = st.integers(1, 8192)
+_RATE = st.floats(1e-6, 1e6)
+
+
+@st.composite
+def any_info(draw: st.DrawFn) -> VideoInfo:
+    """A video of any size, length and rate, even or not."""
+    even = VideoInfo(draw(_SIDE), draw(_SIDE), draw(st.integers(1, 5000)), draw(_RATE))
+    if even.frames == 1 or draw(st.booleans()):
+        return even
+    shortest, usual, longest = sorted(draw(st.tuples(*[st.floats(0, 1e6)] * 3)))
+    return replace(even, shortest_interval=shortest, usual_interval=usual, longest_interval=longest)
+
+
+@given(any_info(), any_info(), st.one_of(st.none(), st.floats(1e-3, 240)), st.integers(1, 9999))
+def test_any_videos_give_short_warnings_and_each_alone_fits_itself(
+    one: VideoInfo, other: VideoInfo, fps: float | None, side: int
+) -> None:
+    found = warned(RUN, Sampling(fps=fps, resolution=f"{side + 9}x16"), in_=one, depth=other)
+    assert all(len(message) < 250 for _, message in found)
+    assert len(set(found)) == len(found)
+    alike = warned(RUN, in_=one, depth=one)
+    assert all("variable" in message or "gap" in message for _, message in alike)

@@ -14,6 +14,7 @@ import { messageOf } from "../lib/view.js";
  */
 
 const PAUSE = 350; // ms without a change before a request
+const SHOWN_WARNINGS = 20;
 
 export class PlanPreview {
   /**
@@ -115,7 +116,8 @@ function warningList({ warnings, runs }) {
     </li>`;
   return html`<div class="warnings" role="note">
     <p><b>${count(warnings.length, "warning")}</b></p>
-    <ul>${warnings.map(row)}</ul>
+    <ul>${warnings.slice(0, SHOWN_WARNINGS).map(row)}</ul>
+    ${warnings.length > SHOWN_WARNINGS ? html`<p>and ${warnings.length - SHOWN_WARNINGS} more</p>` : nothing}
   </div>`;
 }
 
