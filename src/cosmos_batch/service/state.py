@@ -29,6 +29,7 @@ from cosmos_batch.service.runs.previews import Previews
 from cosmos_batch.service.runs.submit import Submitter
 from cosmos_batch.service.runs.uploads import Uploads
 from cosmos_batch.service.settings import ServerSettings
+from cosmos_batch.service.waiting_plan import WaitingPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,9 @@ class AppState:
         self.engine = engine
         self.settings = settings
         self.files = ServerFiles.open(home, ledger, settings.roots)
-        self.queue_view = QueueViewReader(ledger, settings.flush_seconds)
+        self.queue_view = QueueViewReader(
+            ledger, settings.flush_seconds, plan=WaitingPlan(ledger, engine.traits, engine.prior).forecast
+        )
         self.access = Access(
             Authenticator(ApiKeyCache(ledger), local=settings.local),
             RateLimiter(limits.requests_per_second, limits.burst),

@@ -35,7 +35,17 @@ def test_plan_lists_the_warnings_of_each_run(client: TestClient, videos: Path) -
 def test_queue_is_paused_drained_and_resumed(client: TestClient) -> None:
     client.post("/v1/videos", json=request(id="r"))
     assert client.post("/v1/queue/pause").json()["mode"] == "paused"
-    assert client.get("/v1/videos/r").json()["reason"] == "the queue is paused"
+    reason = client.get("/v1/videos/r").json()["reason"]
+    assert reason.startswith("the queue is paused: it resumes when you say so; next; ")
+    paused = client.get("/v1/queue").json()
+    assert (paused["trouble"], [group["runs_total"] for group in paused["groups"]]) == (None, [1])
+    assert paused["seconds"] > 0
+    assert client.get("/healthz").json()["status"] == "ok"
+    plan = client.post("/v1/plan", json={"runs": [request()]}).json()
+    assert plan["waits_for"] == "the queue is paused: it resumes when you say so"
     assert client.post("/v1/queue/drain").json()["mode"] == "draining"
+    assert client.get("/healthz").json()["status"] == "ok"
     queue = client.post("/v1/queue/resume").json()
+    assert client.get("/healthz").json()["status"] == "degraded"
+    assert client.post("/v1/plan", json={"runs": [request()]}).json()["waits_for"] == "no worker is alive"
     assert (queue["mode"], queue["counts"], queue["trouble"]) == ("running", {"queued": 1}, "no worker is alive")

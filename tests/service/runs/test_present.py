@@ -19,7 +19,7 @@ from tests.support.http_server import request
         (0, 4.0, 6.0),  # as predicted, before its first step
         (0, 10.5, None),  # the prediction has passed: not known
         (5, 20.0, 15 * 4.0),  # by its own steps
-        (20, 20.0, 0.0),
+        (20, 20.0, None),  # its output is being written
     ],
 )
 def test_eta_of_a_running_run(

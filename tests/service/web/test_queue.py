@@ -32,11 +32,11 @@ def test_groups_show_with_the_reason_of_each_waiting_run(site: Site, visit: Visi
 
 
 @ON_BOTH_SIZES
-def test_a_run_outside_the_plan_shows_with_the_reason_why_it_waits(site: Site, visit: Visit) -> None:
+def test_a_run_of_a_paused_queue_shows_in_the_plan_with_the_reason_why_it_waits(site: Site, visit: Visit) -> None:
     site.post("/v1/queue/pause")
     site.submit("late")
     page = visit("queue")
-    card = page.locator(".group").filter(has_text="Not planned yet")
+    card = page.locator(".group").filter(has_text="first when you resume")
     expect(card.locator("[data-run]")).to_have_count(1)
     expect(card).to_contain_text(site.video("late")["reason"])
 
@@ -112,7 +112,13 @@ def test_the_queue_is_paused_resumed_and_drained(site: Site, visit: Visit) -> No
     expect(page.locator("#mode")).to_contain_text("paused")
     for number in range(4):
         site.submit(f"waiting-{number}")
-    expect(page.locator(".lead")).to_contain_text("The GPU is free; 4 runs waiting")
+    expect(page.locator(".lead")).to_contain_text(
+        "It resumes when you say so. The GPU is free; 4 runs waiting, about"
+    )
+    expect(page.locator(".group").first).to_contain_text("first when you resume")
+    expect(page.locator('[data-run="waiting-0"] .why')).to_contain_text("it resumes when you say so; next;")
+    expect(page.locator(".banner:visible")).to_have_count(0)
+    assert site.get("/healthz")["status"] == "ok"
     assert site.get("/v1/queue")["mode"] == "paused"
     page.get_by_role("button", name="Resume").click()
     page.get_by_role("button", name="Drain").click()

@@ -23,6 +23,15 @@ def fill_in(page: Page, video: Path) -> None:
     page.get_by_label(re.compile("^depth")).fill("0.75")
 
 
+def test_new_run_on_a_paused_queue_is_promised_no_start(site: Site, visit: Visit) -> None:
+    site.post("/v1/queue/pause")
+    page = visit("new")
+    fill_in(page, site.videos / "street.mp4")
+    plan = page.get_by_role("complementary")
+    expect(plan).to_contain_text("later: the queue is paused: it resumes when you say so")
+    expect(plan).not_to_contain_text("at once")
+
+
 @ON_BOTH_SIZES
 def test_a_run_is_submitted_watched_and_played(site: Site, visit: Visit) -> None:
     # given a filled-in form, whose plan shows before a run exists

@@ -60,7 +60,9 @@ def make_plan(body: PlanRequest, app: AppStateDep) -> dict[str, Any]:
     prior = app.engine.prior
     cost = fit(app.ledger.measurements.latest(prior.engine, prior.device, _MEASUREMENTS), prior)
     plan = plan_to_dict(plan_runs(runs, app.engine.traits, cost, facts=facts))
-    return plan | {"starts_in_seconds": app.queue_view.read().seconds, "warnings": field_problems(warnings)}
+    view = app.queue_view.read()
+    starts = {"starts_in_seconds": view.starts_in, "waits_for": view.waits_for or None}
+    return plan | starts | {"warnings": field_problems(warnings)}
 
 
 @router.get("/queue", response_model=Queue)

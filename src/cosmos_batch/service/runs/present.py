@@ -153,14 +153,16 @@ def percent(attempt: Attempt | None) -> int:
 def eta_seconds(record: RunRecord, attempt: Attempt | None, now: float | None = None) -> float | None:
     """Estimate the seconds until a running run ends: by its steps so far, before the first by its prediction.
 
-    None: not known, because there is no attempt or the prediction has passed. `now`: seconds since 1970.
+    None: not known, because there is no attempt, the prediction has passed, or all steps are done and the output
+    is being written. `now`: seconds since 1970.
     """
     if attempt is None:
         return None
     spent = (time.time() if now is None else now) - attempt.started
     if attempt.step and attempt.steps:
-        return max(0.0, spent / attempt.step * (attempt.steps - attempt.step))
-    left = (record.predicted_seconds or 0.0) - spent
+        left = spent / attempt.step * (attempt.steps - attempt.step)
+    else:
+        left = (record.predicted_seconds or 0.0) - spent
     return left if left > 0 else None
 
 

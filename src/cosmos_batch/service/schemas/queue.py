@@ -30,7 +30,8 @@ class PlanPreview(BaseModel):
     one_by_one_seconds: float
     forced_seconds: float
     error: float | None = Field(description="median error of past predictions")
-    starts_in_seconds: float = Field(description="predicted time of all runs that wait already")
+    starts_in_seconds: float = Field(description="after which they start at the latest, if runs start at all")
+    waits_for: str | None = Field(description="why no run starts now: the queue is paused, or has no worker")
     launches: list[dict[str, Any]]
     warnings: list[FieldProblem] = Field(
         description="what is taken and probably not meant; line: number of the run"

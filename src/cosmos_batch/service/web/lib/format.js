@@ -17,6 +17,12 @@ export function duration(seconds) {
 }
 
 /**
+ * The time that is left, in words.
+ * @param {number} seconds
+ */
+export const timeLeft = (seconds) => (seconds < 1 ? "less than 1 s left" : `${duration(seconds)} left`);
+
+/**
  * Whether a value is a finite number.
  * @param {unknown} value
  * @returns {value is number}

@@ -189,6 +189,7 @@ export interface PlanPreview {
   forced_seconds: number;
   error: number | null;
   starts_in_seconds: number;
+  waits_for: string | null;
   launches: Array<Record<string, unknown>>;
   warnings: Array<FieldProblem>;
 }

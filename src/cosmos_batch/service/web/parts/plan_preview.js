@@ -84,7 +84,8 @@ function planFacts(plan) {
   const saved = plan.one_by_one_seconds - plan.seconds;
   const share = saved / plan.one_by_one_seconds;
   const margin = isNumber(plan.error) ? `, give or take ${percent(plan.error)}` : "";
-  const starts = plan.starts_in_seconds > 1 ? `within ${duration(plan.starts_in_seconds)}` : "at once";
+  const soon = plan.starts_in_seconds > 1 ? `within ${duration(plan.starts_in_seconds)}` : "at once";
+  const starts = plan.waits_for ? `later: ${clean(plan.waits_for)}` : soon;
   const launches = /** @type {PlannedLaunch[]} */ (/** @type {unknown} */ (plan.launches));
   return html`<p class="big-number num">${duration(plan.seconds)}<small class="soft">${margin}</small></p>
     <dl class="facts">

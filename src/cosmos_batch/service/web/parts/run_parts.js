@@ -4,7 +4,7 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api } from "../lib/api.js";
-import { clean, count, duration, isNumber } from "../lib/format.js";
+import { clean, count, isNumber, timeLeft } from "../lib/format.js";
 import { hasEnded, isRetryable, isUrgent, priorityLabel, stateLabel } from "../lib/server.js";
 import { messageOf } from "../lib/view.js";
 import { confirmed, guarded, toast } from "./dialogs.js";
@@ -97,7 +97,7 @@ export function priorityChip(priority) {
  * @param {{ step: number, steps: number, eta_seconds?: number | null }} progress
  */
 export const stepText = ({ step, steps, eta_seconds: eta }) =>
-  (steps ? `step ${step} of ${steps}` : "starting") + (isNumber(eta) ? ` · ${duration(eta)} left` : "");
+  (steps ? `step ${step} of ${steps}` : "starting") + (isNumber(eta) ? ` · ${timeLeft(eta)}` : "");
 
 /**
  * Stars that can be set: a radio group of 1 to 5, and a button for none. `repaint()` shows a changed rating.

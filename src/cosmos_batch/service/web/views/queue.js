@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api } from "../lib/api.js";
-import { clean, count, duration, isNumber, when } from "../lib/format.js";
+import { clean, count, duration, isNumber, timeLeft, when } from "../lib/format.js";
 import { listen } from "../lib/live.js";
 import { paint, throttled } from "../lib/view.js";
 import { confirmed, guarded } from "../parts/dialogs.js";
@@ -71,7 +71,7 @@ function applyProgress(queue, { video, step, steps, eta_seconds: eta }) {
 }
 
 /**
- * Waiting runs outside the plan: they came after the latest plan, or the queue is paused.
+ * Waiting runs outside the plan, which came after it or are behind those that it names.
  * @param {Queue} queue
  * @param {AbortSignal} signal
  * @returns {Promise<Video[]>}
@@ -112,7 +112,7 @@ function head({ mode, counts, seconds, workers, trouble }, refresh) {
       </div>
     </div>
     <ul class="workers">${repeat(workers, (worker) => worker.id, workerRow)}</ul>
-    ${alive || trouble || mode === "paused"
+    ${alive || trouble || mode !== "running"
       ? nothing
       : html`<p class="banner warn">No worker is alive. Runs are kept, and start when a worker starts.</p>`}`;
 }
@@ -140,7 +140,9 @@ function modeText(mode, counts, seconds) {
   const waiting = waitingIn(counts);
   const time = seconds > 0 ? `, about ${duration(seconds)} of work` : "";
   const work = waiting ? `${count(waiting, "run")} waiting${time}` : "nothing waits";
-  if (mode === "paused") return `The GPU is free; ${work}.`;
+  const running = (counts.running ?? 0) + (counts.leased ?? 0);
+  const device = running ? `${count(running, "run")} running: saved at the next step` : "The GPU is free";
+  if (mode === "paused") return `It resumes when you say so. ${device}; ${work}.`;
   return mode === "draining" ? `Running runs are finished, no other run starts; ${work}.` : `${work}.`;
 }
 
@@ -206,6 +208,7 @@ const runningRow = (run, refresh) => html`<li data-run=${run.id}>
 </li>`;
 
 /** @param {ActiveBatch} batch */
-const etaText = ({ eta_seconds: eta, predicted_seconds: predicted }) =>
-  (isNumber(eta) ? `${duration(eta)} left` : "time left: unknown") +
-  (predicted ? ` of ${duration(predicted)}` : "");
+function etaText({ eta_seconds: eta, step, steps }) {
+  if (isNumber(eta)) return timeLeft(eta);
+  return steps && step >= steps ? "being written" : "time left: unknown";
+}

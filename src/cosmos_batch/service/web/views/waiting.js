@@ -21,7 +21,7 @@ export function waitingGroups(queue, unplanned, refresh) {
   if (!queue.groups.length && !unplanned.length) {
     return queue.running.length || Object.keys(queue.held_back).length ? nothing : emptyQueue();
   }
-  const card = (/** @type {ForecastLaunch} */ group) => html`<li>${groupCard(group, refresh)}</li>`;
+  const card = (/** @type {ForecastLaunch} */ group) => html`<li>${groupCard(group, queue.mode, refresh)}</li>`;
   return html`<h2>Waiting</h2>
     <p class="soft">
       In the order of the plan, which is made anew when a run is added or removed.
@@ -57,23 +57,30 @@ export function retriedLater(held) {
 
 /**
  * @param {ForecastLaunch} group
+ * @param {string} mode
  * @param {() => void} refresh
  */
-function groupCard(group, refresh) {
+function groupCard(group, mode, refresh) {
   const controls = group.controls.length ? group.controls.join(" + ") : "no control";
   const part = (/** @type {ForecastBatch} */ batch, /** @type {number} */ n) => batchPart(group, batch, n, refresh);
   return html`<article class="card group">
     <div class="row spread">
       <h3>${controls} <span class="soft">${count(group.runs_total, "run")}</span></h3>
-      <p class="soft num">${startText(group.starts_in_seconds)}, takes ${duration(group.seconds)}</p>
+      <p class="soft num">${startText(group.starts_in_seconds, mode)}, takes ${duration(group.seconds)}</p>
     </div>
     <p class="soft">${clean(group.reason)}</p>
     ${repeat(group.batches, (_, n) => n, part)}
   </article>`;
 }
 
-/** @param {number} seconds */
-const startText = (seconds) => (seconds > 1 ? `starts in ${duration(seconds)}` : "starts next");
+/**
+ * @param {number} seconds
+ * @param {string} mode
+ */
+function startText(seconds, mode) {
+  if (mode === "running") return seconds > 1 ? `starts in ${duration(seconds)}` : "starts next";
+  return seconds > 1 ? `${duration(seconds)} after you resume` : "first when you resume";
+}
 
 /**
  * @param {ForecastLaunch} group
