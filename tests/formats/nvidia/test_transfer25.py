@@ -97,7 +97,7 @@ BAD = [
     (sample(guided_generation_mask="mask.mp4"), "guided_generation_mask", "is not supported"),
     (sample(num_conditional_frames=2), "num_conditional_frames", "is not supported"),
     (sample(show_input=True), "show_input", "is not supported"),
-    (sample(keep_input_resolution=False), "keep_input_resolution", "outputs keep the input's size"),
+    (sample(keep_input_resolution="no"), "keep_input_resolution", "give true or false"),
 ]
 
 
@@ -120,3 +120,23 @@ def test_unsupported_settings_are_accepted_with_their_default(write: Write) -> N
     content = sample(guided_generation_step_threshold=25, num_video_frames_per_chunk=93, sigma_max=None)
 
     assert read_files([write("car.json", content)]).problems == ()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_size_that_the_engine_decides_is_a_warning(write: Write, keep: bool) -> None:
+    reading = read_files([write("car.json", sample(keep_input_resolution=keep))])
+    assert (len(reading.runs), reading.problems) == (1, ())
+    (warning,) = reading.warnings
+    assert (warning.level, warning.field) == ("warning", "keep_input_resolution")
+    assert "transfer25 keeps the input's size, the others write the model's" in warning.message
+    assert read_files([write("car.json", sample())]).warnings == ()
+
+
+def test_name_of_another_format_is_answered_with_the_own_one(write: Write) -> None:
+    record = sample(edge={"input_control": "depth.mp4"}, num_frames=5)
+    problems = read_files([write("car.json", record)]).problems
+    remedies = {problem.field: problem.remedy for problem in problems}
+    assert remedies == {
+        "edge.input_control": "did you mean 'control_path'?",
+        "num_frames": "did you mean 'max_frames'?",
+    }

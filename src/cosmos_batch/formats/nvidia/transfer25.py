@@ -78,7 +78,7 @@ class _Sample(StrictModel):
     image_context_path: Annotated[Any, only(None, _CONTEXT)] = None
     show_control_condition: Annotated[Any, only(False, _GLUED)] = False
     show_input: Annotated[Any, only(False, _GLUED)] = False
-    keep_input_resolution: Annotated[Any, only(True, "remove it: outputs keep the input's size")] = True
+    keep_input_resolution: bool | None = None
     guided_generation_mask: Annotated[Any, only(None, _GUIDED)] = None
     guided_generation_step_threshold: Annotated[Any, only(25, _GUIDED)] = 25
     guided_generation_foreground_labels: Annotated[Any, only(None, _GUIDED)] = None
@@ -95,6 +95,7 @@ def read(record: Record, source: SourceFile, *, undecided: bool = False) -> Run 
         return problems
     problems += _missing(record, undecided)
     problems += _contradictions(sample, record.location)
+    source.warnings += _size_kept_or_not(sample, record.location)
     prompt, faults = prompt_of(sample.prompt, sample.prompt_path, record.location, source)
     problems += faults
     return source.build(_draft(sample, prompt, record, source), record.location, NAMES, problems)
@@ -160,6 +161,15 @@ def _paths(sample: _Sample, branches: dict[ControlName, _Branch]) -> list[tuple[
         if branch.control_weight:
             named += [(f"{name}.control_path", branch.control_path), (f"{name}.mask_path", branch.mask_path)]
     return [(name, path) for name, path in named if path is not None]
+
+
+def _size_kept_or_not(sample: _Sample, location: Location) -> list[Problem]:
+    """The warning about a `keep_input_resolution`, which the engine decides."""
+    if sample.keep_input_resolution is None:
+        return []
+    message = "is not followed by every engine: transfer25 keeps the input's size, the others write the model's"
+    remedy = "remove it, and choose the engine by the size that you want"
+    return [location.warning("keep_input_resolution", message, remedy, sample.keep_input_resolution)]
 
 
 def _missing(record: Record, undecided: bool) -> list[Problem]:
