@@ -15,7 +15,12 @@ from platformdirs import user_cache_path
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.base import Engine
 from cosmos_batch.engines.inprocess import pocket
-from cosmos_batch.engines.inprocess.availability import availability, estimation_objections
+from cosmos_batch.engines.inprocess.availability import (
+    availability,
+    device_problems,
+    estimation_objections,
+    option_problems,
+)
 from cosmos_batch.engines.inprocess.families import FAMILIES, family_of
 from cosmos_batch.engines.inprocess.model_settings import read_settings
 from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options
@@ -128,14 +133,15 @@ class InProcessSpec:
             scripts = ", ".join(name for name, spec in ENGINES.items() if isinstance(spec, ScriptSpec))
             raise PlanError(f"engine {self.name!r} takes no --config; leave it out, or say --engine: {scripts}")
 
-    def preview(self, choice: EngineChoice, *, executes: bool) -> Preview:  # noqa: ARG002 - the protocol's name
+    def preview(self, choice: EngineChoice, *, executes: bool) -> Preview:
         """Traits of the model with the branches that it has, and the profile that was measured here or shipped."""
-        model = choice.model or self.model
+        model, options = choice.model or self.model, choice.options
+        problems = (*option_problems(model, options), *(device_problems(options) if executes else ()))
         found = availability(model, family_of(model).published)
         return Preview(
             _with_objections(_model_traits(model, found.controls), estimation_objections()),
-            _prior(self.profile, self.profile.cost.device, choice.options),
-            found.problems,
+            _prior(self.profile, self.profile.cost.device, options),
+            (*found.problems, *problems),
         )
 
     def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:

@@ -9,7 +9,14 @@ from types import ModuleType
 
 import pytest
 
-from cosmos_batch.engines.inprocess.availability import availability, estimation_objections
+from cosmos_batch.engines.inprocess import pocket
+from cosmos_batch.engines.inprocess.availability import (
+    availability,
+    device_problems,
+    estimation_objections,
+    option_problems,
+)
+from cosmos_batch.engines.inprocess.options import Approximation, Options
 from cosmos_batch.engines.inprocess.transfer25.published import PUBLISHED
 from cosmos_batch.media.controls import estimation
 from cosmos_batch.run import Control
@@ -94,6 +101,25 @@ def test_hub_model_that_is_neither_here_nor_reachable_is_a_problem(monkeypatch: 
     assert "cannot be fetched (FileNotFoundError: not in the cache)" in found
     Constants.HF_HUB_OFFLINE = False
     assert messages(HUB_ID) == []
+
+
+def test_options_that_model_or_machine_do_not_allow_are_problems(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiling = Options(approximations=frozenset({Approximation.VAE_TILING}))
+    (found,) = option_problems(str(pocket.MODEL), tiling)
+    assert str(found) == ("--approximate vae-tiling: the autoencoder of this model has no tiles; leave it out")
+    assert option_problems(HUB_ID, tiling) == option_problems(str(pocket.MODEL), Options()) == ()
+
+    asked = Options(frozenset(), frozenset({Approximation.FLOAT8_ATTENTION}), split_guidance=True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert [problem.field for problem in device_problems(asked)] == [
+        "--split-guidance",
+        "--approximate float8-attention",
+    ]
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    without(monkeypatch, "fa3_fwd_interface")
+    (found,) = device_problems(asked)
+    assert "pip install 'cosmos-batch[hopper]'" in str(found)
+    assert device_problems(Options()) == ()
 
 
 def test_control_that_must_be_estimated_is_a_problem_without_the_extra(

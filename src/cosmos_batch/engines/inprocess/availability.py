@@ -18,12 +18,15 @@ from cosmos_batch.engines.inprocess.model_files import (
     resolve,
 )
 from cosmos_batch.engines.inprocess.model_settings import ModelSettings, read_settings
+from cosmos_batch.engines.inprocess.options import Approximation, Options
 from cosmos_batch.errors import EngineError, MissingExtraError, ModelError, Problem
 from cosmos_batch.media.controls import estimation
 from cosmos_batch.planning.traits import VideoInfo
 from cosmos_batch.run import Control, Run
 
 _PURPOSES = {"depth": "making depth control videos", "seg": "making seg control videos and masks"}
+_UNTILED_VAE = "FoldedVae"
+_FLOAT8_PACKAGE = "fa3_fwd_interface"
 _OWN_TEXT_ENCODER = "TrigramText"  # every other one is of transformers
 
 
@@ -91,6 +94,39 @@ def _hub_problems(model: str, published: PublishedModel) -> tuple[Problem, ...]:
 
 def _problem(model: str, message: str, remedy: str) -> Problem:
     return Problem("", None, "model", model, message.removeprefix(f"{model}: "), remedy)
+
+
+def option_problems(model: str, options: Options) -> tuple[Problem, ...]:
+    """Options that the model does not have."""
+    vae = Path(model).expanduser() / "vae"
+    if Approximation.VAE_TILING not in options.approximations or not (vae / "config.json").is_file():
+        return ()
+    if read_config(vae).get("_class_name") != _UNTILED_VAE:
+        return ()
+    return (_option_problem(Approximation.VAE_TILING, "the autoencoder of this model has no tiles"),)
+
+
+def device_problems(options: Options) -> tuple[Problem, ...]:
+    """Options that the devices or packages of this machine do not allow."""
+    float8 = Approximation.FLOAT8_ATTENTION in options.approximations
+    if not (options.split_guidance or float8):
+        return ()
+    import torch
+
+    found, count = [], torch.cuda.device_count()
+    if count < options.gpus:
+        message = f"needs two GPUs that this process may see; there are {count}"
+        found.append(Problem("", None, "--split-guidance", "", message, "leave it out"))
+    if float8 and not count:
+        found.append(_option_problem(Approximation.FLOAT8_ATTENTION, "needs a Hopper GPU; there is no GPU here"))
+    elif float8 and find_spec(_FLOAT8_PACKAGE) is None:
+        lack = MissingExtraError("attention in 8 bits", "hopper")
+        found.append(_option_problem(Approximation.FLOAT8_ATTENTION, str(lack)))
+    return tuple(found)
+
+
+def _option_problem(option: Approximation, message: str) -> Problem:
+    return Problem("", None, f"--approximate {option}", "", message, "leave it out")
 
 
 def estimation_objections() -> Callable[[Run, VideoInfo | None], tuple[Problem, ...]]:
