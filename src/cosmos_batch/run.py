@@ -67,6 +67,11 @@ class Priority(IntEnum):
             return cls.NORMAL if priority == cls.NORMAL else cls.LOW
         return cls.URGENT if priority >= cls.URGENT else cls.HIGH
 
+    @property
+    def least(self) -> int:
+        """The least priority of this level that a file or a request may give."""
+        return {Priority.LOW: -(2**31), Priority.HIGH: Priority.NORMAL + 1}.get(self, int(self))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class Control:

@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from cosmos_batch.ledger import State
+from cosmos_batch.run import Priority
 from tests.support.http_server import request
 
 
@@ -53,3 +54,10 @@ def test_the_id_pattern_is_the_one_that_requests_are_checked_by(client: TestClie
     for name, right in (("dock_1.a-b", True), ("-dock", False), ("a/b", False)):
         assert bool(re.fullmatch(info["id_pattern"], name)) is right
         assert client.post("/v1/videos", json=request(id=name)).is_success is right
+
+
+def test_levels_of_priority_are_those_of_the_plan(info: Any) -> None:
+    levels: dict[str, int] = info["priority_levels"]
+    for priority in (-(2**31), -11, -10, -1, 0, 1, 9, 10, 99, 100, 101, 2**31 - 1):
+        name = [name for name, least in levels.items() if least <= priority][-1]
+        assert name == Priority.level(priority).name.lower()

@@ -29,6 +29,9 @@ _RETRYABLE = (State.FAILED, State.BLOCKED, State.CANCELLED)
 PRIORITIES = {priority.name.lower(): int(priority) for priority in Priority}
 """The named priorities, lowest first."""
 
+PRIORITY_LEVELS = {priority.name.lower(): priority.least for priority in Priority}
+"""The least priority of each level, lowest first."""
+
 
 def state_infos() -> list[StateInfo]:
     """Describe every state of a run, in the order in which a run passes them."""

@@ -13,6 +13,14 @@ from tests.support.dispatch_world import PRIOR, TRAITS
 from tests.support.planning import a_run
 
 
+@pytest.mark.parametrize("level", Priority)
+def test_level_begins_at_its_least_priority_and_has_the_number_of_its_name(level: Priority) -> None:
+    assert Priority.level(level) is Priority.level(level.least) is level
+    assert Priority.level(level.least - 1) is max(
+        (each for each in Priority if each < level), default=Priority.LOW
+    )
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [

@@ -15,7 +15,14 @@ from cosmos_batch.errors import LedgerError
 from cosmos_batch.planning.batch_keys import resolved_defaults
 from cosmos_batch.service.http.auth import COOKIE
 from cosmos_batch.service.schemas.system import Health, ModelList, ModelObject, ServerInfo
-from cosmos_batch.service.server_info import PRIORITIES, control_infos, id_pattern, setting_infos, state_infos
+from cosmos_batch.service.server_info import (
+    PRIORITIES,
+    PRIORITY_LEVELS,
+    control_infos,
+    id_pattern,
+    setting_infos,
+    state_infos,
+)
 from cosmos_batch.service.state import AppState, AppStateDep
 
 router = APIRouter(tags=["server"])
@@ -46,6 +53,7 @@ def get_server(request: Request, app: AppStateDep) -> ServerInfo:
         control_infos=control_infos(app.engine.traits),
         settings=setting_infos(),
         priorities=PRIORITIES,
+        priority_levels=PRIORITY_LEVELS,
         id_pattern=id_pattern(),
     )
 

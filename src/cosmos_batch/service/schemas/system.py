@@ -70,6 +70,7 @@ class ServerInfo(BaseModel):
     control_infos: list[ControlInfo] = Field(description="the controls, described")
     settings: dict[str, SettingInfo] = Field(description="limits of execution_config, by setting")
     priorities: dict[str, int] = Field(description="named priorities, lowest first")
+    priority_levels: dict[str, int] = Field(description="the least priority of each level, lowest first")
     id_pattern: str = Field(description="regular expression of a run's id")
 
 

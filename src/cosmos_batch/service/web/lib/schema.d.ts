@@ -251,6 +251,7 @@ export interface ServerInfo {
   control_infos: Array<ControlInfo>;
   settings: Record<string, SettingInfo>;
   priorities: Record<string, number>;
+  priority_levels: Record<string, number>;
   id_pattern: string;
 }
 

@@ -51,18 +51,16 @@ export const openStates = () =>
     .join(",");
 
 /**
- * The name of a priority: of the highest named one that it reaches.
+ * The name of a priority's level.
  * @param {number} priority
  */
-export function priorityLabel(priority) {
-  const named = Object.entries(info?.priorities ?? {});
-  const reached = named.filter(([, value]) => value <= priority);
-  if (priority > 0 && reached.at(-1)?.[1] === 0) return named.find(([, value]) => value > 0)?.[0] ?? "high";
-  return reached.at(-1)?.[0] ?? named[0]?.[0] ?? "normal";
-}
+export const priorityLabel = (priority) =>
+  Object.entries(info?.priority_levels ?? {})
+    .filter(([, least]) => least <= priority)
+    .at(-1)?.[0] ?? "normal";
 
 /**
  * Whether a priority overtakes running runs.
  * @param {number} priority
  */
-export const isUrgent = (priority) => priority >= (info?.priorities.urgent ?? Infinity);
+export const isUrgent = (priority) => priorityLabel(priority) === "urgent";
