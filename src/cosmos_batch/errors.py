@@ -19,6 +19,7 @@ CosmosBatchError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -109,6 +110,15 @@ class MissingExtraError(EngineError):
 
     def __init__(self, purpose: str, extra: str) -> None:
         super().__init__(f"{purpose} needs an extra that is not installed: pip install 'cosmos-batch[{extra}]'")
+
+
+_NUMBERS = re.compile(r"\d+(?:\.\d+)?")
+
+
+def kind_of_cause(cause: str, run_id: str) -> str:
+    """A cause without the run's id and without numbers, which differ from run to run: times, bytes, attempts."""
+    without_id = re.sub(rf"(?<![A-Za-z0-9_]){re.escape(run_id)}(?![A-Za-z0-9_])", "RUN", cause)
+    return _NUMBERS.sub("0", without_id)
 
 
 def explain(exc: BaseException) -> str:

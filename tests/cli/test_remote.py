@@ -54,6 +54,7 @@ def test_runs_are_submitted_watched_listed_and_fetched(address: str, folder: Pat
     assert run("pause") == (0, "paused\n")
     assert run("submit", "DIR/runs.jsonl") == (0, "one: queued\ntwo: queued\nbad: queued\n")
     assert run("submit", "DIR/runs.jsonl") == (0, "one: queued\ntwo: queued\nbad: queued\n")  # the same runs
+    assert run("submit", "DIR/home/../runs.jsonl") == (0, "one: queued\ntwo: queued\nbad: queued\n")
     code, said = run("status")
     assert (code, said.splitlines()[0]) == (0, "paused: 3 queued; about 0.0 s for the waiting runs")
     assert run("cancel", "two", "nobody") == (

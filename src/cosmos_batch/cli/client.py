@@ -22,6 +22,11 @@ _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 class ServerError(CosmosBatchError):
     """A server cannot be reached, or refuses a request."""
 
+    def __init__(self, message: str, status: int | None = None) -> None:
+        """`status`: of the response; None: there was none."""
+        super().__init__(message)
+        self.status = status
+
 
 class Client:
     """Client of one server, with one API key."""
@@ -128,7 +133,7 @@ def _check(response: httpx.Response) -> None:
         raise ServerError(f"the server answered {response.status_code} {response.reason_phrase}") from exc
     if found:
         raise InputError(_problems(found))
-    raise ServerError(message)
+    raise ServerError(message, response.status_code)
 
 
 def _problems(found: Sequence[Mapping[str, Any]]) -> list[Problem]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from http import HTTPStatus
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from cosmos_batch.dispatch.worker.retry import FIRST_WAIT, retry_policy
 from cosmos_batch.errors import CosmosBatchError, InputError, Problem
 from cosmos_batch.formats import read_files
 from cosmos_batch.media.info import videos_of
-from cosmos_batch.run import Control, Run
+from cosmos_batch.run import Control, Run, with_paths
 
 
 def submit_command(client: Client, files: Sequence[Path], *, in_place: bool, skip_invalid: bool) -> int:
@@ -39,8 +41,11 @@ def submit_command(client: Client, files: Sequence[Path], *, in_place: bool, ski
     failures = 0
     for run in reading.runs:
         try:
-            names = {path: path if in_place else _uploaded(client, path, uploaded) for path in videos_of(run)}
-            video = client.post("/v1/videos", request_of(run, names), key=f"cli-{run.id}-{run.fingerprint}")
+            names = {
+                path: os.path.realpath(path) if in_place else _uploaded(client, path, uploaded)
+                for path in videos_of(run)
+            }
+            video = _submitted(client, run, names)
             print(f"{safe(video['id'])}: {video['state']}")
             print_warnings([_warning(run, **warning) for warning in video.get("warnings", ())])
         except InputError as exc:
@@ -49,6 +54,26 @@ def submit_command(client: Client, files: Sequence[Path], *, in_place: bool, ski
             print_error(f"{run.id}: {exc}")
             failures += 1
     return 1 if failures else 0
+
+
+def _submitted(client: Client, run: Run, names: dict[str, str]) -> dict[str, Any]:
+    """Submit a run, which gives the run that there is where it was submitted before. Raises ServerError.
+
+    The key of the request comes from the names of the videos on the server, and so from their contents; earlier
+    versions took it from the paths here.
+    """
+    request = request_of(run, names)
+    key, earlier = (f"cli-{run.id}-{each.fingerprint}" for each in (with_paths(run, names.__getitem__), run))
+    try:
+        made: dict[str, Any] = client.post("/v1/videos", request, key=key)
+    except ServerError as exc:
+        if exc.status != HTTPStatus.CONFLICT:
+            raise
+        try:
+            made = client.post("/v1/videos", request, key=earlier)
+        except ServerError:
+            raise exc from None
+    return made
 
 
 def _uploaded(client: Client, path: str, uploaded: dict[str, str]) -> str:

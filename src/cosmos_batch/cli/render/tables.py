@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from cosmos_batch.cli.render.progress import STYLES, plan_line
 from cosmos_batch.cli.render.text import duration, plural, safe, size
+from cosmos_batch.errors import kind_of_cause
 from cosmos_batch.ledger.models import RunStatus, State
 from cosmos_batch.planning.plan import Launch, Plan
 
@@ -126,17 +126,11 @@ def causes_of(lines: Iterable[RunLine]) -> list[Cause]:
     """The causes of runs, the most frequent first."""
     groups: dict[tuple[str, str], list[RunLine]] = {}
     for line in lines:
-        groups.setdefault((line.state, _kind(line)), []).append(line)
+        groups.setdefault((line.state, kind_of_cause(line.cause, line.run_id)), []).append(line)
     found = [
         Cause(state, group[0].cause, tuple(line.run_id for line in group)) for (state, _), group in groups.items()
     ]
     return sorted(found, key=lambda each: (-len(each.run_ids), each.state, each.cause))
-
-
-def _kind(line: RunLine) -> str:
-    """The cause without the run's id, and without what differs from attempt to attempt."""
-    whole_id = rf"(?<![\w.-]){re.escape(line.run_id)}(?![\w-])"
-    return re.sub(r"\d+", "0", re.sub(whole_id, "0", line.cause))
 
 
 def print_causes(console: Console, lines: Iterable[RunLine]) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import PurePath
 
+from cosmos_batch.errors import kind_of_cause
 from cosmos_batch.media.info import videos_of
 from cosmos_batch.run import Run
-
-_NUMBERS = re.compile(r"\d+(?:\.\d+)?")
 
 
 class FailureStreak:
@@ -36,7 +34,7 @@ class FailureStreak:
         self._denoised.discard(run.id)
         if self._limit is None or _is_own(run, cause):
             return
-        alike = _without_particulars(run, cause)
+        alike = kind_of_cause(cause, run.id)
         if alike != self._cause:
             self._cause, self._tries = alike, 0
             self._runs.clear()
@@ -70,9 +68,3 @@ class FailureStreak:
 def _is_own(run: Run, cause: str) -> bool:
     """Whether a cause names a video of the run."""
     return any(PurePath(path).name in cause for path in videos_of(run))
-
-
-def _without_particulars(run: Run, cause: str) -> str:
-    """A cause without the run's id and without numbers, which differ from run to run: times, bytes, attempts."""
-    without_id = re.sub(rf"(?<![A-Za-z0-9_]){re.escape(run.id)}(?![A-Za-z0-9_])", "RUN", cause)
-    return _NUMBERS.sub("0", without_id)
