@@ -95,6 +95,18 @@ def test_missing_upload_folder_gets_503_with_the_remedy(client: TestClient, tmp_
     assert "is gone; put it back" in response.json()["error"]["message"]
 
 
+def test_server_folders_are_logged_and_not_sent() -> None:
+    lines = io.StringIO()
+    for error in (
+        LedgerError("the ledger /srv/home/ledger.sqlite is damaged"),
+        StorageError("/srv/home/a b: full"),
+    ):
+        answer = api_error_of(error, EventLog(lines))
+        assert "/srv" not in str(answer)
+    assert str(answer) == "a b: full"
+    assert lines.getvalue().count("/srv/home/") == 2
+
+
 def test_error_of_many_problems_is_bounded() -> None:
     problems = [Problem("", None, "k" * 100_000, "f" * 100_000, "m" * 100_000, "r" * 100_000)] * 40_000
     error = error_object(bad_input(problems))

@@ -100,7 +100,16 @@ def test_every_problem_of_a_request_is_reported_at_once(client: TestClient) -> N
         ({"prompt": "a\ud800b"}, "prompt", "lone surrogate"),
         ({"execution_config": {"weights": {}}}, "execution_config.weights", "no active control"),
         ({"inputs": {"video": "file-ff"}}, "inputs.video", "not an uploaded video"),
-        ({"execution_config": {"weights": {"edge": 1}, "num_frames": 50}}, "", "asks for 50 frames"),
+        (
+            {"execution_config": {"weights": {"edge": 1}, "num_frames": 50}},
+            "inputs.video",
+            "the run asks for 50 frames and this video has 2",
+        ),
+        (
+            {"seconds": 2},
+            "seconds",
+            "is longer than the video: 16 frames at 8 frames per second, of which it has 2",
+        ),
     ],
 )
 def test_invalid_request_is_refused(client: TestClient, asked: dict[str, Any], field: str, message: str) -> None:
@@ -165,6 +174,39 @@ def test_form_that_would_be_changed_is_refused(client: TestClient, fields: list[
     answer = client.post("/v1/videos", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
     assert answer.status_code == 400
     assert message in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/plan"])
+@pytest.mark.parametrize("field", ["inputs", "input_reference"])
+@pytest.mark.parametrize(
+    "change", [{"seconds": 2}, {"execution_config": {"weights": {"edge": 1}, "num_frames": 50}}]
+)
+def test_message_has_no_path_of_the_server_and_no_id_of_its_own(
+    client: TestClient, videos: Path, tmp_path: Path, path: str, field: str, change: dict[str, Any]
+) -> None:
+    files = {"file": ("my.mp4", (videos / "dock.mp4").read_bytes())}
+    file_id = client.post("/v1/files", files=files, data={"purpose": "user_data"}).json()["id"]
+    body = request(**change)
+    body |= {"inputs": {"video": file_id}} if field == "inputs" else {"inputs": {}, "input_reference": file_id}
+    answer = client.post(path, json={"runs": [body]} if path == "/v1/plan" else body)
+    [problem] = answer.json()["error"]["problems"]
+    assert answer.status_code == 400
+    assert problem["field"] == ("seconds" if "seconds" in change else field + ".video" * (field == "inputs"))
+    assert problem["remedy"]
+    for hidden in (str(tmp_path), "video_", "run-1", "uploads"):
+        assert hidden not in answer.text
+
+
+def test_refused_deletion_names_the_request_that_cancels(client: TestClient) -> None:
+    client.post("/v1/videos", json=request(id="r"))
+    assert "by POST /v1/videos/r/cancel" in client.delete("/v1/videos/r").json()["error"]["message"]
+
+
+def test_plan_refuses_ids_that_differ_by_case(client: TestClient) -> None:
+    answer = client.post("/v1/plan", json={"runs": [request(id="a"), request(), request(id="A")]})
+    [problem] = answer.json()["error"]["problems"]
+    assert (answer.status_code, problem["line"], problem["field"]) == (400, 3, "id")
+    assert problem["message"] == "is already the id of run 1"
 
 
 def test_answer_to_many_problems_is_bounded(client: TestClient) -> None:

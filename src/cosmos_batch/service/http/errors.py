@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import secrets
 import traceback
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ from cosmos_batch.formats.problems import path_of, printable, shown
 from cosmos_batch.service.schemas.problems import FieldProblem, field_problems
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_FOLDERS = re.compile(r"(?<![\w.:/-])/(?:[^\s/;,:'\"()]+/)+")  # of an absolute path
 _RETRY_LATER = {"Retry-After": "5"}
 _SHOWN_PROBLEMS = 20  # problems named in the message; `problems` of the error object has `MAX_PROBLEMS`
 _FIELD_CHARS = 200  # of a field's name, which is the client's
@@ -118,19 +120,25 @@ def api_error_of(error: Exception, log: EventLog) -> ApiError:
         case RowError():
             return ApiError(400, "invalid_value", "the request has a value that the ledger cannot store")
         case LedgerError():
-            return ApiError(503, "ledger_unavailable", str(error), headers=_RETRY_LATER)
+            return _unavailable("ledger_unavailable", error, log)
         case StorageError():
             full = isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT)
-            return ApiError(507 if full else 503, "storage_unavailable", str(error), headers=_RETRY_LATER)
+            return _unavailable("storage_unavailable", error, log, 507 if full else 503)
         case MediaError() | PlanError():
             return ApiError(400, "invalid_value", str(error))
         case CosmosBatchError() | OSError():
-            return ApiError(503, "unavailable", str(error), headers=_RETRY_LATER)
+            return _unavailable("unavailable", error, log)
         case HTTPException():
             return ApiError(error.status_code, "refused", str(error.detail))
         case RequestValidationError():
             return _malformed(error)
     return _unexpected(error, log)
+
+
+def _unavailable(code: str, error: Exception, log: EventLog, status: int = 503) -> ApiError:
+    """Log what is not possible at the moment; the client gets it without the server's folders."""
+    log("unavailable", code=code, error=str(error))
+    return ApiError(status, code, _FOLDERS.sub("", str(error)), headers=_RETRY_LATER)
 
 
 def _malformed(error: RequestValidationError) -> ApiError:

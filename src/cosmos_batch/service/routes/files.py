@@ -50,7 +50,10 @@ async def create_file(request: Request, app: AppStateDep, key_name: KeyNameDep) 
         raise ApiError(415, "unsupported_media_type", "send multipart/form-data with the fields file and purpose")
     form = await app.files.uploads.receive(content_type, request.stream())
     try:
-        purpose = dict(form.fields).get("purpose", "")
+        fields = dict(form.fields)
+        if len(fields) < len(form.fields):
+            raise ApiError(400, "bad_form", "a field of the form is given twice; send each field once")
+        purpose = fields.get("purpose", "")
         if [name for name, _ in form.files] != ["file"]:
             remedy = "send exactly one file, in the field 'file'"
             raise InputError([Problem("", None, "file", "", "is missing, or not the only file", remedy)])

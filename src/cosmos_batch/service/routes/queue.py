@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from cosmos_batch.errors import InputError
+from cosmos_batch.formats.problems import Location
 from cosmos_batch.ledger import Attempt, Mode, RunRecord, RunWithAttempt, WorkerRecord
 from cosmos_batch.ledger.forecast import BatchForecast, LaunchForecast
 from cosmos_batch.planning.cost.fit import fit
@@ -47,7 +48,13 @@ def make_plan(body: PlanRequest, app: AppStateDep) -> dict[str, Any]:
         raise ApiError(400, "invalid_value", message, param="runs")
     runs, problems, warnings = [], [], []
     facts: dict[str, VideoInfo] = {}
+    seen: dict[str, int] = {}  # runs by id without case
     for number, request in enumerate(body.runs, 1):
+        if request.id and (first := seen.setdefault(request.id.casefold(), number)) != number:
+            remedy = "give each run an id of its own, not by case alone"
+            problems.append(
+                Location(line=number).problem("id", f"is already the id of run {first}", remedy, request.id)
+            )
         try:
             parsed = app.runs.parser.parse(request.model_dump(exclude_unset=True), f"run-{number}")
             runs.append(parsed.run)

@@ -233,7 +233,7 @@ def delete_video(video_id: Id, app: AppStateDep) -> VideoDeleted:
     """Delete a video and its record. A waiting or running one must be cancelled first."""
     state = _find(app, video_id).record.state
     if not app.ledger.runs.delete([video_id]):
-        raise _wrong_state(video_id, state, "cancel it first")
+        raise _wrong_state(video_id, state, f"cancel it first, by POST /v1/videos/{video_id}/cancel")
     shutil.rmtree(app.files.videos / video_id, ignore_errors=True)
     return VideoDeleted(id=video_id)
 

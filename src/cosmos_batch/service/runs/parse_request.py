@@ -77,7 +77,7 @@ class RequestParser:
             raise InputError(tuple(dict.fromkeys((*problems, *exc.problems)))) from exc
         if problems:
             raise InputError(problems)
-        return self._resolved(run, seconds)
+        return self._resolved(run, seconds, _given_names(body, record))
 
     def is_cached(self, body: Mapping[str, Any]) -> bool:
         """Tell whether every video of a body was probed before, so that `parse` does not block."""
@@ -115,14 +115,14 @@ class RequestParser:
             field, "is not a file that may be read here", f"{within}; or upload it with POST /v1/files", text
         )
 
-    def _resolved(self, run: Run, seconds: float | None) -> ParsedRun:
+    def _resolved(self, run: Run, seconds: float | None, names: Mapping[str, _Input]) -> ParsedRun:
         facts: dict[str, VideoInfo] = {}
         problems = []
         for path in videos_of(run):
             try:
                 facts[path] = self.facts(path)
             except MediaError as exc:
-                problems.append(Location().problem("inputs", str(exc).replace(f"{path}: ", ""), ""))
+                problems.append(_problem_of(exc, run, names))
         if problems:
             raise InputError(problems)
         if seconds is not None:
@@ -130,7 +130,7 @@ class RequestParser:
         try:
             resolved = resolve(run, self._traits, facts)
         except CosmosBatchError as exc:
-            raise InputError([Location().problem("", str(exc), "")]) from exc
+            raise InputError([_problem_of(exc, run, names)]) from exc
         if refused := refusals_by_run([resolved], self._traits, facts):
             raise InputError(refused[resolved.id])
         return ParsedRun(resolved, facts, tuple(self._warnings(run, resolved, facts)))
@@ -153,6 +153,10 @@ class RequestParser:
         if run.sampling.num_frames not in (None, count):
             remedy = f"leave one of them out: at {fps:g} frames per second, {seconds:g} s are {count} frames"
             raise InputError([Location().problem("seconds", "contradicts num_frames", remedy, seconds)])
+        if (most := min((info.frames for info in facts.values()), default=count)) < count:
+            message = f"is longer than the video: {count} frames at {fps:g} frames per second; it has {most}"
+            remedy = f"ask for at most {most / fps:g} s, leave it out, or supply a longer video"
+            raise InputError([Location().problem("seconds", message, remedy, seconds)])
         return replace(run, sampling=replace(run.sampling, num_frames=count))
 
     def facts(self, path: str) -> VideoInfo:
@@ -170,6 +174,40 @@ class RequestParser:
                 self._probed.clear()
             self._facts[key] = known
         return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """A video of a run, as the client named it."""
+
+    field: str
+    text: str  # file id or path
+
+
+def _given_names(body: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, _Input]:
+    """Find the client's name of each video of a run, by path."""
+    inputs = body.get("inputs") or {}
+    names: dict[str, _Input] = {}
+    for name, path in record.get("inputs", {}).items():
+        if isinstance(path, str):
+            given = inputs.get(name) if isinstance(inputs, dict) else None
+            field = f"inputs.{name}" if given else "input_reference"
+            names.setdefault(path, _Input(field, given if isinstance(given, str) else Path(path).stem))
+    return names
+
+
+def _problem_of(error: CosmosBatchError, run: Run, names: Mapping[str, _Input]) -> Problem:
+    """Make the problem of an error, in the client's names: without paths of the server and ids of its own."""
+    text, found = str(error), None
+    for path, given in names.items():
+        if text.startswith(f"{path}: "):
+            text, found = text.removeprefix(f"{path}: "), given
+        text = text.replace(path, given.text)
+    text = text.removeprefix(f"run {run.id}: ").replace(f"run {run.id} ", "the run ")
+    message, _, remedy = text.partition("; ")
+    if found is None:
+        return Location().problem("", message, remedy)
+    return Location().problem(found.field, message, remedy, found.text)
 
 
 def _record(body: Mapping[str, Any], model: str, problems: list[Problem]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class VideoPresenter:
         """Make the video object of a run and its latest attempt. Raises LedgerError."""
         record, attempt = found.record, found.attempt
         run, state = record.run, record.state
-        reason, eta = record.cause, None
+        reason, eta = self._shown_text(record.cause), None
         if STATUS[state] == "queued":
             reason, eta = self._wait_of(record)
         elif STATUS[state] == "in_progress":
@@ -68,7 +68,7 @@ class VideoPresenter:
             prompt=run.prompt,
             seconds=_seconds(run),
             size=run.sampling.resolution or "",
-            error=_error(record),
+            error=self._error(record),
             state=state,
             reason=reason,
             updated_at=record.updated,
@@ -134,6 +134,15 @@ class VideoPresenter:
         paths = {"video": run.video} | {control.name: control.video for control in run.controls}
         return {name: self._shown(path) for name, path in paths.items() if path}
 
+    def _error(self, record: RunRecord) -> VideoError | None:
+        if STATUS[record.state] != "failed":
+            return None
+        return VideoError(code=record.state, message=self._shown_text(record.cause) or record.state)
+
+    def _shown_text(self, text: str) -> str:
+        """Leave the folder of uploads out of a text: what is left of a path begins with the file's id."""
+        return text.replace(f"{self._uploads}/", "")
+
     def _shown(self, path: str) -> str:
         """Name an upload by its id, any other file by its path."""
         return Path(path).stem if path.startswith(f"{self._uploads}/") else path
@@ -174,9 +183,3 @@ def _taken(attempt: Attempt | None) -> float | None:
     if attempt is None:
         return None
     return (time.time() if attempt.ended is None else attempt.ended) - attempt.started
-
-
-def _error(record: RunRecord) -> VideoError | None:
-    if STATUS[record.state] != "failed":
-        return None
-    return VideoError(code=record.state, message=record.cause or record.state)
