@@ -187,7 +187,7 @@ def _own_settings(sample: _Sample, branches: Mapping[str, _Branch]) -> Cosmos3Se
     """The settings that no other model has, unless all are Cosmos 3's own."""
     mode = sample.negative_metadata_mode or "none"
     if mode == "none" and sample.negative_prompt_keep_metadata is not False:
-        mode = "same"  # Cosmos 3 keeps the metadata unless it is told not to
+        mode = "same"  # Cosmos 3 keeps the metadata by default
     chunk = sample.num_video_frames_per_chunk
     if chunk == chunk_frames([_HINTS[hint] for hint in branches]):
         chunk = None
