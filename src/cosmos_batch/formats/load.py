@@ -67,7 +67,7 @@ class LoadedRuns:
     def size_warnings(self, own: str | None) -> list[Problem]:
         """A warning for each file with runs whose size gives way to `own`, the model's."""
         giving_way: dict[str, list[Run]] = {}
-        for run in self.runs:
+        for run in self.runs if own else ():
             if self.size_gives_way(run, own):
                 giving_way.setdefault(self.location_of(run).file, []).append(run)
         return [
