@@ -108,7 +108,7 @@ def test_every_problem_of_a_request_is_reported_at_once(client: TestClient) -> N
         (
             {"seconds": 2},
             "seconds",
-            "is longer than the video: 16 frames at 8 frames per second, of which it has 2",
+            "is longer than the video: 16 frames at 8 frames per second; it has 2",
         ),
     ],
 )
