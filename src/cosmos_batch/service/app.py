@@ -81,6 +81,8 @@ async def _lifespan(app: ServiceApp) -> AsyncIterator[None]:
     yield
     task.cancel()
     state.monitoring.streams.close()
+    state.files.pools.close()
+    state.files.previews.close()
     with contextlib.suppress(asyncio.CancelledError):
         await task
 

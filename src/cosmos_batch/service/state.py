@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +25,7 @@ from cosmos_batch.service.http.rate_limit import RateLimiter
 from cosmos_batch.service.metrics import Metrics
 from cosmos_batch.service.queue_view import QueueViewReader
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
+from cosmos_batch.service.runs.media_pool import MediaPools
 from cosmos_batch.service.runs.parse_request import RequestParser
 from cosmos_batch.service.runs.present import VideoPresenter
 from cosmos_batch.service.runs.previews import Previews
@@ -56,7 +59,14 @@ class ServerFiles:
     videos: Path  # folder with a folder for each finished run
     uploads: Uploads
     previews: Previews
+    pools: MediaPools  # for reading and encoding videos
     allowed: AllowedDirectories  # folders whose files a request may name
+
+    async def playable(self, path: Path) -> Path:
+        """Get the file itself if browsers play it, else its preview. Raises ApiError, MediaError, StorageError."""
+        if ready := await asyncio.to_thread(self.previews.ready, path):
+            return ready
+        return await self.pools.previews.run(partial(self.previews.make, path))
 
     @classmethod
     def open(cls, home: Path, ledger: Ledger, roots: tuple[Path, ...]) -> ServerFiles:
@@ -65,6 +75,7 @@ class ServerFiles:
             videos=ServiceHome(home).videos,
             uploads=Uploads(home / "uploads", ledger),
             previews=Previews(home / "previews"),
+            pools=MediaPools(),
             allowed=AllowedDirectories(roots),
         )
 

@@ -10,6 +10,8 @@ import pytest
 from av.video.frame import VideoFrame
 from starlette.testclient import TestClient
 
+from cosmos_batch.errors import MediaError
+from cosmos_batch.media.preview import write_preview
 from cosmos_batch.media.video import encoding_of, probe
 from cosmos_batch.service.runs.previews import Previews
 from tests.support.dispatch_world import make_input
@@ -43,6 +45,28 @@ def test_unplayable_video_is_copied_once(tmp_path: Path, odd: Path) -> None:
 
 def test_playable_video_is_not_copied(tmp_path: Path, videos: Path) -> None:
     assert Previews(tmp_path / "previews").of(videos / "dock.mp4") == videos / "dock.mp4"
+
+
+def test_long_video_is_copied_in_part(tmp_path: Path, odd: Path) -> None:
+    write_preview(odd, tmp_path / "copy.mp4", most_frames=2)
+    assert probe(tmp_path / "copy.mp4").frames == 2
+
+
+def test_video_that_cannot_be_copied_is_an_error_with_its_cause(tmp_path: Path, odd: Path) -> None:
+    data = odd.read_bytes()
+    begin = data.index(b"mdat") + 4
+    odd.write_bytes(data[:begin] + bytes(40) + data[begin + 40 :])
+    previews = Previews(tmp_path / "previews")
+    with pytest.raises(MediaError, match=r"odd\.mp4: (damaged|cannot be read)"):
+        previews.of(odd)
+    assert list((tmp_path / "previews").iterdir()) == []
+
+
+def test_no_copy_is_begun_once_the_server_stops(tmp_path: Path, odd: Path) -> None:
+    previews = Previews(tmp_path / "previews")
+    previews.close()
+    with pytest.raises(MediaError, match="the server stops"):
+        previews.of(odd)
 
 
 def test_oldest_copy_is_deleted_first(tmp_path: Path, odd: Path) -> None:

@@ -65,7 +65,7 @@ class _Body:
         self._receive = receive
         self._limit = limit
         self._limits = limits
-        self._started = time.monotonic()
+        self._waited = 0.0  # seconds for the client; what the application takes does not count
         self._bytes = 0
         self._complete = False
 
@@ -78,11 +78,14 @@ class _Body:
         seconds_left = self._seconds_left()
         if seconds_left <= 0:  # `asyncio.timeout` never fires for a message that is already there
             raise self._refuse(_too_slow(self._bytes))
+        began = time.monotonic()
         try:
             async with asyncio.timeout(seconds_left):
                 message = await self._receive()
         except TimeoutError:
             raise self._refuse(_too_slow(self._bytes)) from None
+        finally:
+            self._waited += time.monotonic() - began
         if message["type"] == "http.request":
             self._bytes += len(message.get("body", b""))
             self._complete = not message.get("more_body", False)
@@ -92,8 +95,7 @@ class _Body:
 
     def _seconds_left(self) -> float:
         allowed = self._limits.body_seconds + self._bytes / self._limits.least_rate
-        left = self._started + allowed - time.monotonic()
-        return max(0.0, min(left, self._limits.stall_seconds))
+        return max(0.0, min(allowed - self._waited, self._limits.stall_seconds))
 
     def _refuse(self, error: ApiError) -> ApiError:
         self.error = error

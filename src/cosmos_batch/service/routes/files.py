@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -57,8 +58,8 @@ async def create_file(request: Request, app: AppStateDep, key_name: KeyNameDep) 
         if [name for name, _ in form.files] != ["file"]:
             remedy = "send exactly one file, in the field 'file'"
             raise InputError([Problem("", None, "file", "", "is missing, or not the only file", remedy)])
-        file = form.files[0][1]
-        return _file_object(await asyncio.to_thread(app.files.uploads.keep, file, purpose, key_name))
+        keep = partial(app.files.uploads.keep, form.files[0][1], purpose, key_name)
+        return _file_object(await app.files.pools.probes.run(keep))
     finally:
         form.discard()
 
@@ -86,16 +87,16 @@ def get_file(file_id: Id, app: AppStateDep) -> File:
 
 @router.head("/files/{file_id}/content", include_in_schema=False)
 @router.get("/files/{file_id}/content", response_class=FileResponse)
-def get_content(file_id: Id, app: AppStateDep, playable: Playable = False) -> Response:
+async def get_content(file_id: Id, app: AppStateDep, playable: Playable = False) -> Response:
     """Get the content of a file."""
-    record = app.files.uploads.get(file_id)
+    record = await asyncio.to_thread(app.files.uploads.get, file_id)
     path = Path(record.path)
-    if not path.is_file():
+    if not await asyncio.to_thread(path.is_file):
         raise not_found("file", file_id)
     video = record.purpose in VIDEO_PURPOSES
     if video and playable:
-        path = app.files.previews.of(path)
-    kind = file_type(path)[1] if video else "application/jsonl"
+        path = await app.files.playable(path)
+    kind = (await asyncio.to_thread(file_type, path))[1] if video else "application/jsonl"
     return FileResponse(path, media_type=kind, filename=path.name, content_disposition_type="inline")
 
 

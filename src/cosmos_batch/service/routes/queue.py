@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -41,22 +43,32 @@ _MEASUREMENTS = 500  # latest measurements that the cost model of a plan is fitt
 
 
 @router.post("/plan", response_model=PlanPreview)
-def make_plan(body: PlanRequest, app: AppStateDep) -> dict[str, Any]:
+async def make_plan(body: PlanRequest, app: AppStateDep) -> dict[str, Any]:
     """Predict the cost of runs before they are submitted. Submits nothing."""
     if not 0 < len(body.runs) <= app.settings.limits.plan_runs:
         message = f"a plan takes 1 to {app.settings.limits.plan_runs} runs"
         raise ApiError(400, "invalid_value", message, param="runs")
+    parser = app.runs.parser
+    bodies = [request.model_dump(exclude_unset=True) for request in body.runs]
+    for unknown in [each for each in bodies if not parser.is_cached(each)]:
+        await app.files.pools.probes.run(partial(parser.probe_videos, unknown))
+    return await asyncio.to_thread(_plan, bodies, app)
+
+
+def _plan(bodies: Sequence[Mapping[str, Any]], app: AppState) -> dict[str, Any]:
+    """Plan the runs of these bodies. Raises InputError with every problem, and LedgerError."""
     runs, problems, warnings = [], [], []
     facts: dict[str, VideoInfo] = {}
     seen: dict[str, int] = {}  # runs by id without case
-    for number, request in enumerate(body.runs, 1):
-        if request.id and (first := seen.setdefault(request.id.casefold(), number)) != number:
+    for number, body in enumerate(bodies, 1):
+        run_id = body.get("id")
+        if run_id and (first := seen.setdefault(run_id.casefold(), number)) != number:
             remedy = "give each run an id of its own, not by case alone"
             problems.append(
-                Location(line=number).problem("id", f"is already the id of run {first}", remedy, request.id)
+                Location(line=number).problem("id", f"is already the id of run {first}", remedy, run_id)
             )
         try:
-            parsed = app.runs.parser.parse(request.model_dump(exclude_unset=True), f"run-{number}")
+            parsed = app.runs.parser.parse(body, f"run-{number}")
             runs.append(parsed.run)
             facts |= parsed.facts
             warnings += [replace(warning, line=number) for warning in parsed.warnings]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -11,13 +11,14 @@ from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.service.http.errors import ApiError, bad_input
 from cosmos_batch.service.http.json_body import json_object
 from cosmos_batch.service.http.multipart import Form, nested
+from cosmos_batch.service.runs.media_pool import MediaPool
 from cosmos_batch.service.runs.parse_request import TEXT_FIELDS
 from cosmos_batch.service.runs.uploads import Uploads
 
 _INPUT = "inputs["
 
 
-async def read_body(request: Request, uploads: Uploads, owner: str) -> dict[str, Any]:
+async def read_body(request: Request, uploads: Uploads, probes: MediaPool, owner: str) -> dict[str, Any]:
     """Read the body as a JSON object; files of a form are stored, and the object has their ids.
 
     Raises ApiError, InputError, StorageError and LedgerError.
@@ -27,7 +28,7 @@ async def read_body(request: Request, uploads: Uploads, owner: str) -> dict[str,
     if kind == "multipart/form-data":
         form = await uploads.receive(content_type, request.stream())
         try:
-            return await asyncio.to_thread(_form_body, form, uploads, owner)
+            return await probes.run(partial(_form_body, form, uploads, owner))
         finally:
             form.discard()
     if kind not in ("application/json", ""):

@@ -7,6 +7,8 @@ import hashlib
 import json
 import secrets
 import shutil
+from functools import partial
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -70,11 +72,11 @@ async def create_video(
     request: Request, app: AppStateDep, key_name: KeyNameDep, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Submit a run. The response is sent once the run is in the ledger."""
-    body = await read_body(request, app.files.uploads, key_name)
+    body = await read_body(request, app.files.uploads, app.files.pools.probes, key_name)
     parser, run_id = app.runs.parser, f"video_{secrets.token_hex(12)}"
+    if not parser.is_cached(body):
+        await app.files.pools.probes.run(partial(parser.probe_videos, body))
     early = await asyncio.to_thread(parser.parse, body, run_id) if _is_large(request) else None
-    if early is None and not parser.is_cached(body):
-        await asyncio.to_thread(parser.probe_videos, body)
     key = f"key:{key_name}:{idempotency_key}" if idempotency_key else ""
     warnings: list[Problem] = []
 
@@ -190,27 +192,34 @@ def _find(app: AppState, video_id: str) -> RunWithAttempt:
 
 @router.head("/{video_id}/content", include_in_schema=False)
 @router.get("/{video_id}/content", response_class=FileResponse)
-def get_content(
+async def get_content(
     video_id: Id,
     app: AppStateDep,
     variant: Annotated[str, Query(max_length=64)] = "video",
     playable: Playable = False,
 ) -> Response:
     """Get the video, its input, one of its controls (control_edge, ...), a thumbnail, or its record (run)."""
+    record, path = await asyncio.to_thread(_file_of, app, video_id, variant)
+    final = record.state is State.SUCCEEDED and variant != "run"
+    headers = {"Cache-Control": "private, max-age=3600" if final else "no-cache"}
+    if variant == "thumbnail":
+        picture = await app.files.pools.thumbnails.run(partial(thumbnail, path))
+        return Response(picture, media_type="image/png", headers=headers)
+    if playable and variant != "run":
+        path = await app.files.playable(path)
+    kind = "application/json" if variant == "run" else (await asyncio.to_thread(kind_of_file, path))[1]
+    name = f"{record.id}.{variant}{path.suffix}" if variant != "video" else f"{record.id}.mp4"
+    return FileResponse(path, media_type=kind, headers=headers, filename=name, content_disposition_type="inline")
+
+
+def _file_of(app: AppState, video_id: str, variant: str) -> tuple[RunRecord, FilePath]:
+    """Find a run and one of its files. Raises ApiError and LedgerError."""
     record = _find(app, video_id).record
     path = app.runs.presenter.file_of(record, variant)
     if path is None:
         available = ", ".join(app.runs.presenter.variants(record)) or "none yet"
         raise ApiError(404, "not_found", f"the video {video_id} has no {variant[:64]!r}; available: {available}")
-    final = record.state is State.SUCCEEDED and variant != "run"
-    headers = {"Cache-Control": "private, max-age=3600" if final else "no-cache"}
-    if variant == "thumbnail":
-        return Response(thumbnail(path), media_type="image/png", headers=headers)
-    if playable and variant != "run":
-        path = app.files.previews.of(path)
-    kind = "application/json" if variant == "run" else kind_of_file(path)[1]
-    name = f"{record.id}.{variant}{path.suffix}" if variant != "video" else f"{record.id}.mp4"
-    return FileResponse(path, media_type=kind, headers=headers, filename=name, content_disposition_type="inline")
+    return record, path
 
 
 @router.get("/{video_id}/history", response_model=VideoHistory)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 from cosmos_batch.dispatch.output.directory import folder_errors
-from cosmos_batch.media.encode import write_video
+from cosmos_batch.errors import MediaError
 from cosmos_batch.media.untrusted import file_type
-from cosmos_batch.media.video import Frames, encoding_of, frames_of, probe, resized
+from cosmos_batch.media.video import encoding_of
 
-LONGEST_SIDE = 1280  # pixels of a copy
 KEPT = 500  # copies; the oldest is deleted first
+
+_EXPLAINED = 2  # exit code of a process that says why it failed
+_STOPPED = "the server stops; ask again once it runs"
 
 _PLAYABLE = {
     "mp4": {"h264", "vp9", "av1"},
@@ -29,6 +32,8 @@ class Previews:
         """Make the folder; `kept`: copies in it, at most. Raises StorageError."""
         self._folder = folder.absolute()
         self._kept = kept
+        self._closed = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None  # the one that encodes
         self._lock = threading.Lock()  # one at a time: encoding uses all cores
         with folder_errors(self._folder, opening=True):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -38,32 +43,60 @@ class Previews:
 
         Raises MediaError and StorageError.
         """
+        return self.ready(path) or self.make(path)
+
+    def ready(self, path: Path) -> Path | None:
+        """Get the file itself if browsers play it, else its copy, if there is one. Raises MediaError."""
         suffix = file_type(path)[0]
         if suffix in ("png", "jpg"):
             return path
         codec, pixels = encoding_of(path)
         if codec in _PLAYABLE.get(suffix, ()) and pixels in _PIXELS:
             return path
-        found = path.stat()
-        key = f"{path}\0{found.st_ino}\0{found.st_size}\0{found.st_mtime_ns}"
-        copy = self._folder / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()}.mp4"
+        copy = self._copy_of(path)
+        return copy if copy.is_file() else None
+
+    def make(self, path: Path) -> Path:
+        """Encode the copy of a file. Raises MediaError and StorageError."""
+        copy = self._copy_of(path)
         with self._lock:
             if not copy.is_file():
                 self._make_room()
-                write_video(copy, _small(path), probe(path).fps)
+                self._encode(path, copy)
         return copy
+
+    def _encode(self, path: Path, copy: Path) -> None:
+        """Encode a copy in a process, with the priority of the calling thread. Raises MediaError."""
+        command = [sys.executable, "-m", "cosmos_batch.media.preview", str(path.absolute()), str(copy)]
+        if self._closed.is_set():
+            raise MediaError(_STOPPED)
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            self._process = process
+            if self._closed.is_set():
+                process.kill()
+            _, errors = process.communicate()
+            self._process = None
+        if process.returncode:
+            said = errors.decode("utf-8", "replace").strip()
+            if self._closed.is_set():
+                raise MediaError(_STOPPED)
+            raise MediaError(
+                said if process.returncode == _EXPLAINED else f"{path}: no preview could be made of it"
+            )
+
+    def close(self) -> None:
+        """End the process that encodes, if there is one; no other begins."""
+        self._closed.set()
+        if process := self._process:
+            process.kill()
+
+    def _copy_of(self, path: Path) -> Path:
+        found = path.stat()
+        key = f"{path}\0{found.st_ino}\0{found.st_size}\0{found.st_mtime_ns}"
+        return self._folder / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()}.mp4"
 
     def _make_room(self) -> None:
         with folder_errors(self._folder):
             copies = sorted(self._folder.glob("*.mp4"), key=lambda copy: copy.stat().st_mtime)
             for copy in copies[: max(0, len(copies) - self._kept + 1)]:
                 copy.unlink(missing_ok=True)
-
-
-def _small(path: Path) -> Iterator[Frames]:
-    """Scale frames to `LONGEST_SIDE` at most, with even sides, which H.264 needs."""
-    for frame in frames_of(path):
-        height, width = frame.shape[:2]
-        scale = min(1.0, LONGEST_SIDE / max(height, width))
-        size = max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
-        yield frame if size == (width, height) else resized(frame, size)

@@ -1,0 +1,65 @@
+"""Pools of threads for slow work on media files, apart from the threads that answer all other requests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from cosmos_batch.service.http.errors import ApiError
+
+MOST_WAITING = 200
+"""Calls that may wait for a pool; further ones are refused."""
+
+_NICENESS = 10  # of the threads, and of those that codecs start in them: requests go first
+
+Made = TypeVar("Made")
+
+
+class MediaPool:
+    """A few threads of low priority. `run` belongs to the event loop."""
+
+    def __init__(self, name: str, threads: int, most_waiting: int = MOST_WAITING) -> None:
+        self._pool = ThreadPoolExecutor(threads, name, initializer=_lower_priority)
+        self._most = threads + most_waiting
+        self._count = 0  # calls that wait or run
+
+    async def run(self, work: Callable[[], Made]) -> Made:
+        """Call `work` in a thread of the pool, after the calls that came before.
+
+        Raises ApiError where too many wait, and what `work` raises.
+        """
+        if self._count >= self._most:
+            message = "too many videos wait to be read; try again later"
+            raise ApiError(503, "unavailable", message, headers={"Retry-After": "30"})
+        self._count += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._count -= 1
+
+    def close(self) -> None:
+        """Cancel the calls that wait; those that run end by themselves."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _lower_priority() -> None:
+    """Lower the priority of the calling thread, where the system has one for each thread."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+
+
+class MediaPools:
+    """The pools of a server: no kind of work waits for another."""
+
+    def __init__(self) -> None:
+        self.previews = MediaPool("previews", 1)  # encoding uses all cores
+        self.probes = MediaPool("probes", 2)
+        self.thumbnails = MediaPool("thumbnails", 2)
+
+    def close(self) -> None:
+        """Cancel the calls that wait."""
+        for pool in (self.previews, self.probes, self.thumbnails):
+            pool.close()
