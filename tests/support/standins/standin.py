@@ -118,13 +118,16 @@ def write_video(
         return
     import av
     import numpy as np
+    from av.video.reformatter import Colorspace
 
     with av.open(path, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=round(fps), options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         picture = np.broadcast_to(np.array(rgb, np.uint8), (size[1], size[0], 3))
         for _ in range(frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            # A large video without a colour space counts as BT.709.
+            container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)))
         container.mux(stream.encode(None))
     if template:
         shutil.copyfile(path, template)
