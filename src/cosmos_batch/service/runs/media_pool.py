@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from cosmos_batch.service.http.errors import ApiError
@@ -14,7 +15,7 @@ from cosmos_batch.service.http.errors import ApiError
 MOST_WAITING = 200
 """Calls that may wait for a pool; further ones are refused."""
 
-_NICENESS = 10  # of the threads, and of those that codecs start in them: requests go first
+_LOW, _LOWEST = 10, 19  # niceness of the threads, and of what they start: requests go first
 
 Made = TypeVar("Made")
 
@@ -22,8 +23,10 @@ Made = TypeVar("Made")
 class MediaPool:
     """A few threads of low priority. `run` belongs to the event loop."""
 
-    def __init__(self, name: str, threads: int, most_waiting: int = MOST_WAITING) -> None:
-        self._pool = ThreadPoolExecutor(threads, name, initializer=_lower_priority)
+    def __init__(self, name: str, threads: int, most_waiting: int = MOST_WAITING, *, niceness: int = _LOW) -> None:
+        self._pool = ThreadPoolExecutor(
+            threads, name, initializer=partial(_set_niceness, max(niceness, os.nice(0)))
+        )
         self._most = threads + most_waiting
         self._count = 0  # calls that wait or run
 
@@ -46,16 +49,16 @@ class MediaPool:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _lower_priority() -> None:
-    """Lower the priority of the calling thread, where the system has one for each thread."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+def _set_niceness(niceness: int) -> None:
+    """Set the niceness of the calling thread, where the system has one for each thread."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
 
 
 class MediaPools:
     """The pools of a server: no kind of work waits for another."""
 
     def __init__(self) -> None:
-        self.previews = MediaPool("previews", 1)  # encoding uses all cores
+        self.previews = MediaPool("previews", 1, niceness=_LOWEST)  # encoding uses all cores
         self.probes = MediaPool("probes", 2)
         self.thumbnails = MediaPool("thumbnails", 2)
 
