@@ -39,7 +39,8 @@ def respond(chunks: Iterable[bytes], limits: Limits, *, stalls: bool = False) ->
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope: Scope = {"type": "http", "method": "POST", "path": "/v1/videos", "headers": []}
+    headers = [(b"transfer-encoding", b"chunked")]
+    scope: Scope = {"type": "http", "method": "POST", "path": "/v1/videos", "headers": headers}
     asyncio.run(BodyLimits(_echo, limits)(scope, receive, send))
     return sent[0]["status"], sent[1]["body"]
 
@@ -67,6 +68,25 @@ def test_slow_body_is_refused() -> None:
 
     limits = Limits(body_seconds=0.05, least_rate=10**9, body_bytes=10**9)
     assert respond(drops(), limits)[0] == 408
+
+
+def test_request_without_a_body_is_never_too_slow() -> None:
+    sent: list[Message] = []
+
+    async def respond_late(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.05)  # longer than a body may take
+        await _echo(scope, receive, send)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {"type": "http", "method": "GET", "path": "/v1/videos/r/content", "headers": []}
+    limits = Limits(body_seconds=0.01, stall_seconds=0.01)
+    asyncio.run(BodyLimits(respond_late, limits)(scope, receive, send))
+    assert sent[0]["status"] == 200
 
 
 def test_too_large_content_length_is_refused_before_the_body(make_client: Callable[..., TestClient]) -> None:

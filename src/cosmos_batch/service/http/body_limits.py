@@ -33,7 +33,7 @@ class BodyLimits:
         multipart = headers.get("content-type", "").lower().startswith("multipart/form-data")
         carries_files = multipart and scope["path"] in _CARRIES_FILES
         limit = self._limits.upload_bytes if carries_files else self._limits.body_bytes
-        body = _Body(receive, limit, self._limits)
+        body = _Body(receive, limit, self._limits, expected=_has_body(headers))
         if (length := headers.get("content-length", "")).isdecimal() and int(length) > limit:
             await error_response(_too_large(limit))(scope, receive, send)
             await body.drain()
@@ -60,14 +60,15 @@ class BodyLimits:
 class _Body:
     """The body of one request, while it is received."""
 
-    def __init__(self, receive: Receive, limit: int, limits: Limits) -> None:
+    def __init__(self, receive: Receive, limit: int, limits: Limits, *, expected: bool) -> None:
+        """`expected`: the request has a body. Without one nothing can be late, however long the response takes."""
         self.error: ApiError | None = None  # set once a limit is exceeded
         self._receive = receive
         self._limit = limit
         self._limits = limits
         self._waited = 0.0  # seconds for the client; what the application takes does not count
         self._bytes = 0
-        self._complete = False
+        self._complete = not expected
 
     async def receive(self) -> Message:
         """Receive the next message. Raises ApiError where the body is too large or too slow."""
@@ -110,6 +111,10 @@ class _Body:
                     message = await self._receive()
                     left -= len(message.get("body", b"")) or 1
                     self._complete = not message.get("more_body", False)
+
+
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 def _too_large(limit: int) -> ApiError:
