@@ -5,9 +5,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Thread
 from types import FrameType
 
 from cosmos_batch.dispatch.settings import StopToken
+
+STOPPING = "stopping after this step, checkpoints are being written; once more to stop at once"
 
 
 @contextmanager
@@ -18,7 +21,8 @@ def stop_on_signals(stop: StopToken, report: Callable[[str], None]) -> Iterator[
         if stop.requested:
             raise KeyboardInterrupt
         stop.request()
-        report("stopping after this step, checkpoints are being written; once more to stop at once")
+        # In a thread of its own: the signal may have interrupted a print, which this thread cannot enter again
+        Thread(target=report, args=(STOPPING,), daemon=True).start()
 
     before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
