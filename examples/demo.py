@@ -168,7 +168,7 @@ def main() -> int:
             made.append(make(engine, variant, show=index == 0))
         planned = made[0]
         sheets = write_contact_sheets(planned.variant.folder, planned.requests.runs, planned.statuses)
-        print_statuses(Console(), planned.statuses, everything=True)
+        print_statuses(Console(), planned.statuses, all_rows=True)
         print_savings(made)
     print(f"videos: {planned.variant.folder}/<run>/output.mp4; all of them at a glance: {sheets[0]}")
     return 0 if all(status.state is State.SUCCEEDED for one in made for status in one.statuses) else 1
