@@ -32,16 +32,6 @@ def test_groups_show_with_the_reason_of_each_waiting_run(site: Site, visit: Visi
 
 
 @ON_BOTH_SIZES
-def test_a_run_of_a_paused_queue_shows_in_the_plan_with_the_reason_why_it_waits(site: Site, visit: Visit) -> None:
-    site.post("/v1/queue/pause")
-    site.submit("late")
-    page = visit("queue")
-    card = page.locator(".group").filter(has_text="first when you resume")
-    expect(card.locator("[data-run]")).to_have_count(1)
-    expect(card).to_contain_text(site.video("late")["reason"])
-
-
-@ON_BOTH_SIZES
 def test_a_run_that_is_retried_later_shows_with_the_reason(site: Site, visit: Visit) -> None:
     page = visit("queue")
     site.submit(RETRIED)
