@@ -32,6 +32,16 @@ def test_groups_show_with_the_reason_of_each_waiting_run(site: Site, visit: Visi
 
 
 @ON_BOTH_SIZES
+def test_a_run_of_a_paused_queue_shows_in_the_plan_with_the_reason_why_it_waits(site: Site, visit: Visit) -> None:
+    site.post("/v1/queue/pause")
+    site.submit("late")
+    page = visit("queue")
+    late = site.video("late")
+    row = page.locator(f'.group [data-run="{late["id"]}"]')
+    expect(row).to_contain_text(late["reason"])
+
+
+@ON_BOTH_SIZES
 def test_a_run_that_is_retried_later_shows_with_the_reason(site: Site, visit: Visit) -> None:
     page = visit("queue")
     site.submit(RETRIED)
