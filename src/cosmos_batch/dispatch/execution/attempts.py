@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from cosmos_batch.dispatch.contract import (
     BatchBroke,
@@ -29,18 +28,13 @@ from cosmos_batch.dispatch.contract import (
 )
 from cosmos_batch.dispatch.execution.context import DispatchContext, output_flaw
 from cosmos_batch.dispatch.execution.measurements import BatchTimes, MeasurementLog
+from cosmos_batch.dispatch.execution.slots import make_slot
 from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.dispatch.output.inputs import changed_inputs
-from cosmos_batch.dispatch.output.provenance import (
-    AttemptInfo,
-    describe,
-    earlier_key,
-    request_key,
-    write_description,
-)
+from cosmos_batch.dispatch.output.provenance import AttemptInfo, describe, write_description
 from cosmos_batch.dispatch.settings import Throttle
-from cosmos_batch.engines.base import Job, Result
 from cosmos_batch.engines.base import Outcome as EngineOutcome
+from cosmos_batch.engines.base import Result
 from cosmos_batch.errors import CosmosBatchError, LedgerError, OutputError, StorageError, UnavailableError, explain
 from cosmos_batch.ledger import BatchFacts, Publication, State
 from cosmos_batch.planning.plan import Batch, Launch
@@ -122,31 +116,13 @@ class AttemptRecorder:
             if not output_flaw(run, self._context):
                 self._found(run, attempt)
                 return None
-            return self._make_slot(run, attempt, number)
+            slot = make_slot(run, attempt, number, self._context)
         except OSError as exc:
             self._refuse(run, attempt, f"an input cannot be read: {exc.filename}: {exc.strerror}")
             return None
-
-    def _make_slot(self, run: ResolvedRun, attempt: int, number: int) -> Slot:
-        """Make the attempt's folder. Raises OSError where an input cannot be read."""
-        context = self._context
-        inputs = context.digest.files(run)
-        state = self._checkpoint(run, {file.path: file.sha256 for file in inputs})
-        job = Job(run, context.folder.work(attempt), state)
-        context.leases.take(attempt)
-        slot = Slot(job, attempt, number, state.exists(), context.clock(), inputs)
         self._open[attempt] = slot
         self._members[number] = (*self._members.get(number, ()), run.id)
         return slot
-
-    def _checkpoint(self, run: ResolvedRun, digests: Mapping[str, str]) -> Path:
-        """The run's checkpoint; one of an earlier version gets its present name."""
-        folder, identity = self._context.folder, self._context.identity
-        state = folder.checkpoint(run.id, request_key(run, identity, digests.__getitem__))
-        earlier = folder.checkpoint(run.id, earlier_key(run, identity, digests.__getitem__))
-        if earlier.exists() and not state.exists():
-            earlier.replace(state)
-        return state
 
     def _found(self, run: ResolvedRun, attempt: int) -> None:
         """End an attempt whose output was published by a process that was killed right after."""
