@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import RowMapping
 
-from cosmos_batch.errors import LedgerError
+from cosmos_batch.errors import LedgerError, Problem
 from cosmos_batch.planning.traits import Shape, VideoInfo
 from cosmos_batch.run import ResolvedRun
 
@@ -63,6 +63,7 @@ class RunRecord:
     custom_id: str  # its name in the file of the batch job
     shape_label: str  # controls and size in words: "depth + edge, 1280x720, 121 frames"
     facts: Mapping[str, VideoInfo]  # of its videos, by path, if they were probed at submission
+    warnings: tuple[Problem, ...]  # found at submission: what is taken and probably not meant
     cancel_requested: bool  # its worker drops it at the next step
     not_before: float  # not claimed before this time; 0: no such time
     crashes: int  # workers that died while executing it
@@ -86,6 +87,7 @@ class RunRecord:
             run = _RUN.validate_python(row["request"] | {"priority": row["priority"]})
             state = State(row["state"])
             facts = {path: VideoInfo(**known) for path, known in row["facts"].items()}
+            warnings = tuple(Problem(**warning) for warning in row["warnings"])
         except (ValidationError, ValueError, TypeError) as exc:
             raise LedgerError(f"the ledger's run {row['id']!r} cannot be read: {exc}") from exc
         return cls(
@@ -102,6 +104,7 @@ class RunRecord:
             custom_id=row["custom_id"],
             shape_label=row["shape_label"],
             facts=facts,
+            warnings=warnings,
             cancel_requested=row["requested_action"] == CANCEL and state in HELD,
             not_before=row["not_before"],
             crashes=row["crashes"],

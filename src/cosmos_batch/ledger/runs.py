@@ -76,6 +76,7 @@ class SqlRuns(Component):
             "custom_id": wanted.custom_id,
             "line": wanted.line,
             "facts": {path: asdict(known) for path, known in wanted.facts.items()},
+            "warnings": [asdict(warning) for warning in wanted.warnings],
         }
 
     def _key_row(self, wanted: Submission) -> dict[str, Any]:
@@ -120,7 +121,7 @@ class SqlRuns(Component):
 
     def _replace(self, connection: Connection, run: ResolvedRun) -> None:
         query = update(runs).where(runs.c.id == run.id, runs.c.state.not_in(HELD))
-        cleared: dict[str, Any] = {"cause": "", "failures": 0, "facts": {}, **_NO_CRASHES}
+        cleared: dict[str, Any] = {"cause": "", "failures": 0, "facts": {}, "warnings": [], **_NO_CRASHES}
         if connection.execute(query.values(**self._request_row(run) | cleared)).rowcount:
             self._db.record(connection, [run.id], State.QUEUED, "asked for with other settings")
 

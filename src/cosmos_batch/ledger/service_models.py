@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
+from cosmos_batch.errors import Problem
 from cosmos_batch.ledger.models import Attempt, RunRecord, State
 from cosmos_batch.planning.traits import VideoInfo
 from cosmos_batch.run import ResolvedRun
@@ -22,6 +23,7 @@ class Submission:
 
     run: ResolvedRun
     facts: Mapping[str, VideoInfo] = field(default_factory=lambda: _NO_FACTS)  # of its videos, by path
+    warnings: tuple[Problem, ...] = ()  # what is taken and probably not meant
     owner: str = ""  # name of the API key; "": none
     key: str = ""  # idempotency key, which the caller makes unique to the owner; "": none
     digest: str = ""  # of the request as sent, at most 64 characters; "": the fingerprint of the run

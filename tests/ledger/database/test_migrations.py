@@ -76,7 +76,7 @@ def test_first_version_is_migrated_with_its_rows(place: Path | URL) -> None:
     ledger = Ledger(place)
 
     (record,) = ledger.queries.waiting()
-    assert (record.run.prompt, record.priority, record.facts) == ("p", 7, {})
+    assert (record.run.prompt, record.priority, record.facts, record.warnings) == ("p", 7, {}, ())
     assert [change.reason for change in ledger.queries.history("a")] == ["submitted"]
     ledger.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from cosmos_batch.ledger import BatchJobRecord, BatchJobState, Ledger, State
 from cosmos_batch.service.app import ServiceApp
 from cosmos_batch.service.runs.parse_request import ParsedRun
 from cosmos_batch.service.state import AppState
+from tests.support.clips import clip
 from tests.support.http_server import request
 
 
@@ -98,6 +100,20 @@ def test_results_are_written_by_outcome(client: TestClient, ledger: Ledger) -> N
         ("b", "blocked"),
         ("c", "failed"),
     ]
+
+
+def test_warnings_of_a_line_are_in_its_result(client: TestClient, ledger: Ledger, videos: Path) -> None:
+    clip(videos / "long.mp4", frames=6, width=32, height=32)
+    asked = request("long.mp4")
+    asked["inputs"]["edge"] = "dock.mp4"
+    batch_id = create(client, [line("a", asked), line("b")]).json()["id"]
+    advanced(client, batch_id)
+    finish(ledger, {f"{batch_id}-1": State.SUCCEEDED, f"{batch_id}-2": State.SUCCEEDED})
+    results = result_lines(client, advanced(client, batch_id)["output_file_id"])
+    warnings = {each["custom_id"]: each["response"]["body"]["warnings"] for each in results}
+    assert [warning["field"] for warning in warnings["a"]] == ["inputs.edge"]
+    assert "4 of 6 frames of the input video are not used" in warnings["a"][0]["message"]
+    assert warnings["b"] == []
 
 
 def test_lines_submitted_twice_make_no_run_twice(client: TestClient, ledger: Ledger) -> None:

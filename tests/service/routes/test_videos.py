@@ -31,7 +31,7 @@ def test_submitted_video_is_shown_with_every_setting(client: TestClient, videos:
     assert made["reason"] == "no worker is alive"
 
 
-def test_answer_to_a_submission_has_its_warnings(client: TestClient, videos: Path, ledger: Ledger) -> None:
+def test_every_answer_about_a_run_has_its_warnings(client: TestClient, videos: Path, ledger: Ledger) -> None:
     clip(videos / "long.mp4", frames=6, width=32, height=32)
     asked = request("long.mp4", id="r")
     asked["inputs"]["edge"] = "dock.mp4"
@@ -44,7 +44,10 @@ def test_answer_to_a_submission_has_its_warnings(client: TestClient, videos: Pat
         assert "4 of 6 frames of the input video are not used" in warning["message"]
         assert str(videos) not in json.dumps(warning)  # no path of the server
     assert ledger.queries.states() == {State.QUEUED: 1}
-    assert client.get("/v1/videos/r").json()["warnings"] == []
+    assert client.get("/v1/videos/r").json()["warnings"] == made["warnings"]
+    assert client.get("/v1/videos").json()["data"][0]["warnings"] == made["warnings"]
+    assert client.post("/v1/videos/r/cancel").json()["warnings"] == made["warnings"]
+    assert client.post("/v1/videos/r/retry").json()["warnings"] == made["warnings"]
     asked["execution_config"]["num_frames"] = 2
     assert client.post("/v1/videos", json=asked | {"id": "s"}).json()["warnings"] == []
 

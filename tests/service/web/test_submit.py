@@ -98,6 +98,16 @@ def test_the_plan_shows_the_warnings_before_a_run_exists(site: Site, visit: Visi
     assert site.names() == before
 
 
+def test_the_page_of_a_run_shows_its_warnings(site: Site, visit: Visit) -> None:
+    site.post("/v1/queue/pause")
+    site.submit("slow-motion", fps=8)
+    (warning,) = site.video("slow-motion")["warnings"]
+    shown = visit("run/slow-motion").get_by_role("note")
+    expect(shown).to_contain_text("1 warning")
+    expect(shown).to_contain_text("it plays 3 times as slowly")
+    expect(shown).to_contain_text(warning["remedy"])
+
+
 def test_each_of_several_videos_makes_a_run_planned_with_the_others(site: Site, visit: Visit) -> None:
     site.post("/v1/queue/pause")
     page = visit("new")

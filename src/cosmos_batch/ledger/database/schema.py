@@ -47,6 +47,7 @@ runs = Table(
     Column("custom_id", String(512), nullable=False, default=""),  # its name in the file of the batch job
     Column("line", Integer, nullable=False, default=0),  # its line in that file
     Column("facts", JSON, nullable=False, default=dict),  # VideoInfo of each of its videos, by path
+    Column("warnings", JSON, nullable=False, default=list),  # the fields of each Problem of level "warning"
     Column(
         "requested_action", String(16), nullable=False, default=""
     ),  # "cancel": its worker drops it at the next step; "publish": it is too late for that

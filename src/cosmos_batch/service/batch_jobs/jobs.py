@@ -268,6 +268,7 @@ class _LineSubmitter:
         submission = Submission(
             run=parsed.run,
             facts=parsed.facts,
+            warnings=parsed.warnings,
             owner=self.job.owner,
             key=f"order:{self.job.id}:{line.number}",
             batch_job_id=self.job.id,

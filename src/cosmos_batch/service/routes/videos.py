@@ -14,7 +14,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import FileResponse, Response
 
-from cosmos_batch.errors import Problem
 from cosmos_batch.ledger import ENDED, Filter, RunRecord, RunWithAttempt, State, Submission
 from cosmos_batch.ledger.runs import shape_label
 from cosmos_batch.media.untrusted import file_type as kind_of_file
@@ -25,7 +24,6 @@ from cosmos_batch.service.routes.paging import After, CreatedAfter, CreatedBefor
 from cosmos_batch.service.routes.request_body import read_body
 from cosmos_batch.service.runs.present import STATUS
 from cosmos_batch.service.runs.thumbnails import thumbnail
-from cosmos_batch.service.schemas.problems import field_problems
 from cosmos_batch.service.schemas.videos import (
     PriorityRequest,
     RatingRequest,
@@ -78,13 +76,18 @@ async def create_video(
         await app.files.pools.probes.run(partial(parser.probe_videos, body))
     early = await asyncio.to_thread(parser.parse, body, run_id) if _is_large(request) else None
     key = f"key:{key_name}:{idempotency_key}" if idempotency_key else ""
-    warnings: list[Problem] = []
 
     def prepare() -> Submission:
         parsed = early or parser.parse(body, run_id)
-        warnings[:] = parsed.warnings
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest() if key else ""
-        return Submission(run=parsed.run, facts=parsed.facts, owner=key_name, key=key, digest=digest)
+        return Submission(
+            run=parsed.run,
+            facts=parsed.facts,
+            warnings=parsed.warnings,
+            owner=key_name,
+            key=key,
+            digest=digest,
+        )
 
     submitted = await app.runs.submitter.submit(prepare)
     if submitted.result.new:
@@ -94,7 +97,6 @@ async def create_video(
     if not app.queue_view.fresh:
         await asyncio.to_thread(app.queue_view.read)
     video = app.runs.presenter.video(found)
-    video.warnings = field_problems(warnings)
     return Response(video.model_dump_json(), media_type="application/json")
 
 
@@ -120,6 +122,7 @@ def _new_record(submission: Submission, now: float) -> RunRecord:
         custom_id="",
         shape_label=shape_label(submission.run),
         facts=submission.facts,
+        warnings=submission.warnings,
         cancel_requested=False,
         not_before=0.0,
         crashes=0,

@@ -12,6 +12,7 @@ from cosmos_batch.dispatch.output.directory import OUTPUT, RUN_FILE
 from cosmos_batch.ledger import ENDED, Attempt, RunRecord, RunWithAttempt, State
 from cosmos_batch.run import ResolvedRun, Run, as_dict
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
+from cosmos_batch.service.schemas.problems import field_problems
 from cosmos_batch.service.schemas.videos import Video, VideoError
 
 Status = Literal["queued", "in_progress", "completed", "failed"]
@@ -90,6 +91,7 @@ class VideoPresenter:
             custom_id=record.custom_id or None,
             rating=record.rating,
             variants=self.variants(record),
+            warnings=field_problems(record.warnings),
         )
 
     def variants(self, record: RunRecord) -> list[str]:

@@ -63,7 +63,7 @@ class Video(BaseModel):
     rating: int | None = None
     variants: list[str] = Field(description="the variants that /content can serve now")
     warnings: list[FieldProblem] = Field(
-        default_factory=list, description="in the answer to the submission: what is taken and probably not meant"
+        description="what of the request is taken as it is, and is probably not meant"
     )
 
 

@@ -339,7 +339,7 @@ export interface Video {
   custom_id?: string | null;
   rating?: number | null;
   variants: Array<string>;
-  warnings?: Array<FieldProblem>;
+  warnings: Array<FieldProblem>;
 }
 
 export interface VideoAttempt {

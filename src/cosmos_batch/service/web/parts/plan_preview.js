@@ -4,8 +4,9 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { ApiError, api } from "../lib/api.js";
 import { clean, count, duration, isNumber, percent, size } from "../lib/format.js";
 import { messageOf } from "../lib/view.js";
+import { warningList } from "./warning_list.js";
 
-/** @import { FieldProblem, PlanPreview as Plan, VideoRequest } from "../lib/schema.js" */
+/** @import { PlanPreview as Plan, VideoRequest } from "../lib/schema.js" */
 
 /**
  * A launch of a plan, as POST /v1/plan returns it.
@@ -14,7 +15,6 @@ import { messageOf } from "../lib/view.js";
  */
 
 const PAUSE = 350; // ms without a change before a request
-const SHOWN_WARNINGS = 20;
 
 export class PlanPreview {
   /**
@@ -71,7 +71,7 @@ export class PlanPreview {
   }
 
   content() {
-    if (this.plan) return [planFacts(this.plan), warningList(this.plan)];
+    if (this.plan) return [planFacts(this.plan), warningList(this.plan.warnings, this.plan.runs > 1)];
     if (!this.problems.length)
       return html`<p class="soft">The predicted time shows here as soon as a video is chosen.</p>`;
     return html`<p class="soft">This cannot be planned yet.</p>
@@ -102,24 +102,6 @@ function planFacts(plan) {
         </div>`,
       )}
     </details>`;
-}
-
-/**
- * The warnings about the planned runs; they prevent no submission.
- * @param {Plan} plan
- */
-function warningList({ warnings, runs }) {
-  if (!warnings.length) return nothing;
-  const row = (/** @type {FieldProblem} */ { line, field, message, remedy }) =>
-    html`<li>
-      ${runs > 1 ? `Run ${line}: ` : nothing}<b>${clean(field)}</b> ${clean(message)}.
-      <span class="soft">${clean(remedy)}</span>
-    </li>`;
-  return html`<div class="warnings" role="note">
-    <p><b>${count(warnings.length, "warning")}</b></p>
-    <ul>${warnings.slice(0, SHOWN_WARNINGS).map(row)}</ul>
-    ${warnings.length > SHOWN_WARNINGS ? html`<p>and ${warnings.length - SHOWN_WARNINGS} more</p>` : nothing}
-  </div>`;
 }
 
 /**

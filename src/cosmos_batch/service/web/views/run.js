@@ -22,6 +22,7 @@ import {
   stepText,
   weightsOf,
 } from "../parts/run_parts.js";
+import { warningList } from "../parts/warning_list.js";
 
 /** @import { Video, VideoAttempt, VideoChange, VideoHistory } from "../lib/schema.js" */
 /** @import { ProgressEvent } from "../lib/live.js" */
@@ -93,7 +94,7 @@ class RunPage {
       this.root,
       html`<div>${this.head(video)}</div>
         <section>
-          ${standing(video)}${this.player?.element}
+          ${standing(video)}${warningList(video.warnings)}${this.player?.element}
           ${video.state === "succeeded"
             ? html`<div class="row rate">
                 <span class="soft">Your rating</span>${stars(video, () => this.draw())}
