@@ -34,3 +34,10 @@ def test_png_of_absurd_size_is_refused_by_its_header(tmp_path: Path) -> None:
 
     with pytest.raises(MediaError, match="claims 100000x100000 pixels"):
         probe_untrusted(path)
+
+
+def test_codec_without_a_decoder_is_refused_by_name(tmp_path: Path) -> None:
+    path = clip(tmp_path / "odd.mp4")
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(MediaError, match=r"odd\.mp4: no decoder knows its video codec; encode it as H\.264"):
+        probe_untrusted(path)

@@ -86,7 +86,8 @@ def _check_header(path: Path) -> None:
     try:
         with av.open(str(path), options=options, metadata_errors="replace") as container:
             for stream in container.streams.video:
-                _check_size(path, stream.codec_context.width, stream.codec_context.height)
+                if stream.codec_context is not None:  # None: of a codec without a decoder, which `probe` refuses
+                    _check_size(path, stream.codec_context.width, stream.codec_context.height)
             if not container.streams.video:
                 raise MediaError(f"{path}: there is no video in it; {_REMEDY}")
     except (av.error.FFmpegError, MemoryError, ValueError) as error:
