@@ -28,6 +28,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from cosmos_batch.errors import MediaError
+from cosmos_batch.media.containers.whole import missing_end
 from cosmos_batch.media.display import FrameReader, over_black
 from cosmos_batch.media.display import Frames as Frames
 from cosmos_batch.media.info import MAX_FRAMES, VideoInfo
@@ -200,6 +201,7 @@ def _opened(
         with av.open(str(Path(path).absolute()), options=allowed, metadata_errors="replace") as container:
             streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
             if not streams:
+                _check_end(path)
                 kinds = " and ".join(sorted({stream.type for stream in container.streams}))
                 found = f"no video in it, only {kinds}" if kinds else "not a single frame in it"
                 raise MediaError(f"{path}: {found}; supply a video file")
@@ -240,12 +242,22 @@ class _Counted:
 def _counted(path: str | Path) -> _Counted:
     """Count packets. Raises MediaError for a file that has fewer packets than its header says."""
     with _opened(path) as (container, stream):
-        times, damaged = _packet_times(container, stream)
+        times, damaged, cut = _packet_times(container, stream)
         declared = stream.frames
         indexed = "mp4" in container.format.name
+        if not (indexed and len(times) < declared):  # else its frames are compared below
+            _check_end(path, fewer_frames=len(times) < declared, last_is_cut=cut)
     if indexed and len(times) < declared:
         _check_whole(path, declared)
     return _Counted(times, not damaged and declared == len(times))
+
+
+def _check_end(path: str | Path, *, fewer_frames: bool = True, last_is_cut: bool = False) -> None:
+    """Raise MediaError for a file that is cut short, by what its container says."""
+    missing = missing_end(Path(path), fewer_frames=fewer_frames)
+    if missing or last_is_cut:
+        missing = missing or "its last frame is not whole"
+        raise MediaError(f"{path}: the file was cut short: {missing}; copy or encode it again")
 
 
 def _check_whole(path: str | Path, declared: int) -> None:
@@ -259,10 +271,11 @@ def _check_whole(path: str | Path, declared: int) -> None:
         )
 
 
-def _packet_times(container: InputContainer, stream: VideoStream) -> tuple[list[int | None], bool]:
-    """Presentation times of the packets that become frames, and whether one of them is damaged."""
+def _packet_times(container: InputContainer, stream: VideoStream) -> tuple[list[int | None], bool, bool]:
+    """Presentation times of the packets that become frames; whether one is damaged, and whether the last is."""
     packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
-    return [packet.pts for packet in packets if not packet.is_corrupt], any(p.is_corrupt for p in packets)
+    damaged = [packet.is_corrupt for packet in packets]
+    return [packet.pts for packet in packets if not packet.is_corrupt], any(damaged), damaged[-1:] == [True]
 
 
 def _decoded(container: InputContainer, stream: VideoStream, path: str | Path) -> Iterator[VideoFrame]:
