@@ -53,12 +53,15 @@ def makespan(waiting: list[PlannedLaunch], workers: int) -> float:
         ([17], [24, 24, 27, 27], [27, 24, 27]),  # two of 27 end at 54, and two of 24 after 17 at 65
         ([0.0], [1] * 17, [1, 1, 1]),  # all equal
         ([0.0], [1] * 16 + [90], [1, 1, 1]),  # the end is far
+        ([99.0] * 33, [3, 9, 5, 9], [9, 9, 5]),  # many workers: the longest one
+        ([99.0] * 33, [90, 9, 90.5, 5], [90, 90.5, 9]),  # of nearly equal ones the first
+        ([300.0] * 8, [*range(30, 80), 900], [900]),  # of many lengths the longest is compared, too
     ],
 )
 def test_near_the_end_the_launch_after_which_all_end_soonest_is_next(
     others: list[float], seconds: list[float], first: list[float]
 ) -> None:
-    assert [length(launch) for launch in pick_next(lasting(*seconds), others, 3)] == first
+    assert [length(launch) for launch in pick_next(lasting(*seconds), others, len(first))] == first
 
 
 def test_prefetch_has_as_many_candidates_as_workers() -> None:
@@ -119,3 +122,13 @@ def optimum(seconds: list[float], workers: int) -> float:
 @given(st.lists(st.floats(1.0, 100.0), min_size=1, max_size=6), st.sampled_from([2, 3]))
 def test_a_few_launches_end_nearly_as_soon_as_possible(seconds: list[float], workers: int) -> None:
     assert makespan(lasting(*seconds), workers) <= 1.25 * optimum(seconds, workers)
+
+
+@given(st.lists(st.lists(st.floats(1.0, 100.0), min_size=1, max_size=4), min_size=34, max_size=40), st.randoms())
+def test_many_workers_end_within_the_bound_of_longest_first(shares: list[list[float]], dice: Random) -> None:
+    """Filled up to the longest of them, the shares are an order that ends as soon as possible."""
+    end = max(sum(share) for share in shares)
+    seconds = [each for share in shares for each in [*share, end - sum(share)] if each > 0]
+    dice.shuffle(seconds)
+    workers = len(shares)
+    assert makespan(lasting(*seconds), workers) <= 1.01 * (4 / 3 - 1 / (3 * workers)) * end
