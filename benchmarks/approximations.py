@@ -21,6 +21,7 @@ from torch import Tensor
 from benchmarks.pocket_quality import held_out
 from cosmos_batch.engines.inprocess.gpu.attention import FLOAT8, Kernel, shortened
 from cosmos_batch.engines.inprocess.sampling.schedule import is_estimated
+from cosmos_batch.engines.inprocess.transfer25.blocks import Block
 from training.pocket.footage import Footage
 from training.pocket.judge import requests
 from training.pocket.nets import Nets, Request, generate, load_nets
@@ -50,21 +51,23 @@ def in_8_bits(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     odds = (logits - logits.amax(dim=-1, keepdim=True)).exp()
     made = torch.einsum("ranm,rmae->rnae", odds.to(FLOAT8).float(), v8.float())
     whole = odds.sum(dim=-1).transpose(1, 2)[..., None]
-    return (made * v_scale[:, None, :, None] / whole).to(q.dtype) + mean
+    attended: Tensor = (made * v_scale[:, None, :, None] / whole).to(q.dtype) + mean
+    return attended
 
 
 @contextmanager
 def attending(nets: Nets, kernel: Kernel) -> Iterator[None]:
     """Replace the self-attention of all networks."""
-    blocks = [block for network in (nets.base, *nets.branches.values()) for block in network.blocks]
-    before = [block.attention.kernel for block in blocks]
-    for block in blocks:
-        block.attention.kernel = kernel
+    networks = (nets.base, *nets.branches.values())
+    layers = [block.attention for stem in networks for block in stem.blocks if isinstance(block, Block)]
+    before = [attention.kernel for attention in layers]
+    for attention in layers:
+        attention.kernel = kernel
     try:
         yield
     finally:
-        for block, old in zip(blocks, before, strict=True):
-            block.attention.kernel = old
+        for attention, old in zip(layers, before, strict=True):
+            attention.kernel = old
 
 
 def compare(nets: Nets, scenes: list[Request], steps: int) -> Iterator[str]:

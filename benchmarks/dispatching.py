@@ -37,7 +37,7 @@ from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import SimulatedBehaviour, SimulatedEngine
 from cosmos_batch.ledger import ENDED, BatchFacts, Ledger, State, Submission
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Priority, Run
+from cosmos_batch.run import Priority, ResolvedRun
 
 CLIENTS = 8
 SECONDS = 5.0  # of submitting
@@ -51,11 +51,11 @@ def stamp(job: Job, _shape: Shape) -> None:
     (job.folder / OUTPUT).write_text(job.run.fingerprint)
 
 
-def accept_all(_run: Run, _shape: Shape, _job: Job) -> None:
+def accept_all(run: ResolvedRun, shape: Shape, job: Job) -> None:
     """Accept every output: the queue is measured."""
 
 
-def draw_run(index: int, video: Path, dice: random.Random) -> Run:
+def draw_run(index: int, video: Path, dice: random.Random) -> ResolvedRun:
     """Draw a run of the mix."""
     run = make_run(f"run{index:06}", video, control=dice.choice(("edge", "vis", "depth", "seg")), steps=STEPS)
     size = dice.choice(("32x32", "48x48", "64x32"))
@@ -232,12 +232,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         measures = [
-            lambda: measure_submitting(folder),
-            lambda: measure_claiming(folder),
-            lambda: measure_planning(folder, options.waiting),
+            partial(measure_submitting, folder),
+            partial(measure_claiming, folder),
+            partial(measure_planning, folder, options.waiting),
+            partial(measure_steps, folder),
+            *(partial(measure_working, folder, step, backlog) for step, backlog in BACKLOGS.items()),
         ]
-        measures.append(lambda: measure_steps(folder))
-        measures += [partial(measure_working, folder, step, backlog) for step, backlog in BACKLOGS.items()]
         for measure in measures:
             for name, value in measure().items():
                 print(f"{name}: {value:.4g}", flush=True)

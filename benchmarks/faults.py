@@ -34,7 +34,7 @@ from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
 from cosmos_batch.media.verify import check_video
 from cosmos_batch.media.video import read_frames
-from cosmos_batch.run import Priority, Run
+from cosmos_batch.run import Priority, ResolvedRun
 
 BUSY = 0.5  # seconds for which the service waits for a locked ledger
 STEP = 0.01  # seconds of a denoising step
@@ -93,7 +93,7 @@ class FaultScenario:
         self.video = make_input(root / "in.mp4")
         self.dice = random.Random(seed)
         self.report = Report()
-        self.runs: dict[str, Run] = {}
+        self.runs: dict[str, ResolvedRun] = {}
         self.cancelled: set[str] = set()
         self._workers = workers
         self._log = (root / "service.log").open("wb")
@@ -137,7 +137,7 @@ class FaultScenario:
             if states[chosen] not in ENDED or states[chosen] is State.CANCELLED:
                 self.cancelled.add(chosen)
 
-    def _draw_run(self) -> Run:
+    def _draw_run(self) -> ResolvedRun:
         number = self.report.submitted
         self.report.submitted += 1
         urgent = self.dice.random() < 0.05
@@ -215,7 +215,7 @@ class FaultScenario:
         self.report.orphans = [pid for pid in all_processes() if is_worker(pid, self.home)]
         return self.report
 
-    def _judge(self, run: Run) -> None:
+    def _judge(self, run: ResolvedRun) -> None:
         record = self.ledger.queries.get(run.id)
         state = record.state if record else None
         self.report.states[str(state)] += 1
@@ -234,7 +234,7 @@ class FaultScenario:
         if state is State.FAILED and published:
             self.report.wrong.append(run.id)
 
-    def _is_own(self, run: Run) -> bool:
+    def _is_own(self, run: ResolvedRun) -> bool:
         path = self.home.videos / run.id / OUTPUT
         try:
             check_video(path, frames=FRAMES, width=SIZE, height=SIZE, fps=FPS, fingerprint=run.fingerprint)

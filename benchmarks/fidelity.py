@@ -94,8 +94,14 @@ def cases(runs: Sequence[ResolvedRun]) -> list[tuple[str, list[ResolvedRun], Pro
     """The batches: name of the difference, runs with the run under test first, and procedure."""
     one, rest = runs[0], runs[1:]
 
-    def like(name: str, **changes: object) -> ResolvedRun:
-        return replace(one, id=name, sampling=replace(one.sampling, seed=99, **changes))
+    def like(name: str, *, num_steps: int | None = None, guidance: float | None = None) -> ResolvedRun:
+        sampling = replace(
+            one.sampling,
+            seed=99,
+            num_steps=one.sampling.num_steps if num_steps is None else num_steps,
+            guidance=one.sampling.guidance if guidance is None else guidance,
+        )
+        return replace(one, id=name, sampling=sampling)
 
     longer = replace(like("longer"), prompt=one.prompt + " with a great many more words than the other prompt has")
     return [

@@ -40,7 +40,7 @@ from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Control, Run, Sampling
+from cosmos_batch.run import Control, ResolvedRun, Run, Sampling
 from tests.support.dispatch_world import EventRecorder
 
 LOAD, EACH = 120.0, 60.0  # seconds
@@ -70,11 +70,11 @@ class Grouping:
     """Runs, and the launches that they allow."""
 
     name: str
-    runs: Sequence[Run]
+    runs: Sequence[ResolvedRun]
     bound: float  # seconds of its model loads and its denoising alone
 
 
-def make_runs(count: int, video: Path, sets: Sequence[tuple[str, ...]], together: int = 0) -> list[Run]:
+def make_runs(count: int, video: Path, sets: Sequence[tuple[str, ...]], together: int = 0) -> list[ResolvedRun]:
     """Resolved runs over these control sets in turn, with every control video given.
 
     `together`: how many may share a launch, 0 for any number. The others differ in their negative prompt, which

@@ -53,28 +53,29 @@ def measure_planning(engine: str, size: int) -> dict[str, float]:
     from cosmos_batch.engines.registry import profile, traits_of
     from cosmos_batch.media.info import VideoInfo
     from cosmos_batch.planning.planner import plan_runs
-    from cosmos_batch.run import Control, Run, Sampling
+    from cosmos_batch.planning.resolve import resolve
+    from cosmos_batch.run import Control, ResolvedRun, Run, Sampling
 
     rng = random.Random(size)
-    runs: list[Run] = []
+    traits = traits_of(engine)
+    runs: list[ResolvedRun] = []
     facts: dict[str, VideoInfo] = {}
     for index in range(size):
         spec = drawn(rng, index, engine)
         config = spec["execution_config"]
         video = sys.intern(spec["inputs"]["video"])
         facts.setdefault(video, VideoInfo(*rng.choice(((1280, 720), (640, 480), (720, 1280))), 121, 24.0))
-        runs.append(
-            Run(
-                id=spec["id"],
-                prompt=spec["prompt"],
-                video=video,
-                controls=tuple(Control(name=name, weight=w) for name, w in config.pop("weights").items()),
-                sampling=Sampling(**config),
-                priority=spec["priority"],
-            )
+        run = Run(
+            id=spec["id"],
+            prompt=spec["prompt"],
+            video=video,
+            controls=tuple(Control(name=name, weight=w) for name, w in config.pop("weights").items()),
+            sampling=Sampling(**config),
+            priority=spec["priority"],
         )
+        runs.append(resolve(run, traits, facts))
     begin, busy = time.perf_counter(), time.process_time()
-    plan = plan_runs(runs, traits_of(engine), profile(engine, "h100"), facts=facts)
+    plan = plan_runs(runs, traits, profile(engine, "h100"), facts=facts)
     seconds, busy = time.perf_counter() - begin, time.process_time() - busy
     planned = sum(len(batch.runs) for launch in plan.launches for batch in launch.batches)
     if planned != size:

@@ -68,8 +68,8 @@ def _postgres(place: Path) -> Iterator[str]:
     data = place / "data"
     owner: dict[str, Any] = {"user": user} if os.geteuid() == 0 else {}
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": place, **owner}
-    subprocess.run([_program("initdb"), "-D", data, "-A", "trust", "-U", "queue"], check=True, **quiet)
-    command = [_program("postgres"), "-D", data, "-k", place, "-c", "listen_addresses="]
+    subprocess.run([_program("initdb"), "-D", str(data), "-A", "trust", "-U", "queue"], check=True, **quiet)
+    command = [_program("postgres"), "-D", str(data), "-k", str(place), "-c", "listen_addresses="]
     process = subprocess.Popen(command, **quiet)
     try:
         _wait_until((place / ".s.PGSQL.5432").exists)
@@ -108,7 +108,7 @@ def measure_dramatiq(clients: int, seconds: float, jobs: int, place: Path) -> tu
 def _redis(place: Path) -> Iterator[str]:
     place.mkdir()
     socket = place / "redis.sock"
-    command = [_program("redis-server"), "--port", "0", "--unixsocket", socket, "--dir", place]
+    command = [_program("redis-server"), "--port", "0", "--unixsocket", str(socket), "--dir", str(place)]
     process = subprocess.Popen([*command, "--appendonly", "yes"], stdout=subprocess.DEVNULL)
     try:
         _wait_until(socket.exists)

@@ -22,7 +22,7 @@ from benchmarks.stage import make_input, make_run
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.worker.process import PARENT
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 SCENARIO = (*[14] * 6, *[16] * 3, 20)  # steps of each run
 MIX = (8, 8, 30, 12, 8, 20, 12, 8, 30, 8, 12, 20, 8, 8, 12, 20)
@@ -43,8 +43,7 @@ def service(place: Path, workers: int, step: float) -> Iterator[Ledger]:
     }
     command = [sys.executable, "-m", "benchmarks.stage", "serve", str(home.root)]
     ledger = Ledger(home.ledger)
-    streams = {"stdin": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=environment, **streams) as server:
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
         try:
             yield ledger
         finally:
@@ -53,7 +52,7 @@ def service(place: Path, workers: int, step: float) -> Iterator[Ledger]:
             ledger.close()
 
 
-def made(ledger: Ledger, runs: Sequence[Run]) -> float:
+def made(ledger: Ledger, runs: Sequence[ResolvedRun]) -> float:
     """Submit the runs and return the seconds until all have succeeded."""
     begin = time.perf_counter()
     ledger.runs.accept([Submission(run) for run in runs])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -40,7 +40,7 @@ def timed(call: Callable[[], object]) -> float:
     return seconds_of(call, 1, warm=0)[0]
 
 
-def ragged(ours: Ours, size: Size, mix: Sequence[Sequence[str]], repeats: int) -> dict[str, float]:
+def ragged(ours: Ours, size: Size, mix: Sequence[tuple[str, ...]], repeats: int) -> dict[str, float]:
     """Seconds of a step of a mixed batch, and of its parts in uniform batches of the same number of videos."""
     warm = 3 if repeats > 1 else 1
     alike = {}
@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None, setup: Setup | None = None) -> 
     del reference
     small, middle, large = (Size.parse(text) for text in options.sizes.split(","))
     found: dict[str, Any] = {"versions": versions()}
-    for name, measure in {
+    parts: dict[str, Callable[[], Mapping[str, float]]] = {
         f"ragged {small}": lambda: ragged(ours, small, MIX, 5),
         f"ragged {middle}": lambda: ragged(ours, middle, (("edge",), ("depth", "edge")), 1),
         f"replaying {small}, 1": lambda: replaying(ours, small, 1, 12),
@@ -145,7 +145,8 @@ def main(arguments: Sequence[str] | None = None, setup: Setup | None = None) -> 
         f"joining {small}, 7 running": lambda: joining(ours, small, 7),
         f"joining {middle}, 1 running": lambda: joining(ours, middle, 1),
         f"checkpointing {large}": lambda: checkpointing(ours, large),
-    }.items():
+    }
+    for name, measure in parts.items():
         if options.only not in name:
             continue
         found[name] = measure()

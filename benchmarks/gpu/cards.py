@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -120,9 +120,9 @@ class LimitedDevice:
 
 
 @contextmanager
-def timed(device: LimitedDevice) -> Iterator[Counter[str]]:
+def timed(device: LimitedDevice) -> Iterator[dict[str, float]]:
     """Time the parts of a model; yields seconds by part."""
-    taken: Counter[str] = Counter()
+    taken: dict[str, float] = defaultdict(float)
     plain = {name: getattr(owner, method) for name, (owner, method) in PARTS.items()}
 
     def call(part: object, *arguments: Any, name: str) -> Any:

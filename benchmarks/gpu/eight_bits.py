@@ -19,6 +19,7 @@ from benchmarks.gpu.measuring import error
 from benchmarks.gpu.models import Ours, Reference, Setup
 from benchmarks.gpu.size import Size
 from cosmos_batch.engines.inprocess.gpu.attention import scaled, shortened
+from cosmos_batch.engines.inprocess.transfer25.blocks import Block
 
 TOKENS = "8192,37440,84480"
 HEADS, WIDTH = 16, 128
@@ -74,6 +75,7 @@ def layers(flash: Flash, size: Size, setup: Setup, least: int) -> list[tuple[flo
 
     for network in (ours.base, *ours.branches.values()):
         for block in network.blocks:
+            assert isinstance(block, Block)
             block.attention.kernel = measured
     ours.batch([setup.case(size, {"edge": 1.0})]).step()
     return found

@@ -55,8 +55,8 @@ class Setup:
     def features(self, seed: int) -> Tensor:
         """Random features of a prompt, [L, text_dim]."""
         generator = torch.Generator(self.device).manual_seed(seed)
-        shape = (self.text_tokens, self.config.text_dim)
-        return torch.randn(*shape, generator=generator, device=self.device, dtype=torch.bfloat16)
+        width = self.config.text_dim or self.config.context_dim
+        return torch.randn(self.text_tokens, width, generator=generator, device=self.device, dtype=torch.bfloat16)
 
     def case(self, size: Size, weights: dict[str, float], seed: int = 1, steps: int = STEPS) -> Case:
         """Random inputs of one video."""

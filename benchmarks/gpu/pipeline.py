@@ -71,7 +71,8 @@ class Networks:
     ) -> Tensor:
         _, _, frames, height, width = latents.shape
         place: dict[str, Any] = {"device": latents.device, "dtype": self.dtype}
-        image = (self.base.config.img_context_num_tokens, self.base.config.img_context_dim_in)
+        config: Any = self.base.config
+        image: tuple[int, int] = (config.img_context_num_tokens, config.img_context_dim_in)
         given: dict[str, Any] = {
             "timestep": torch.full((1, 1, frames, 1, 1), sigma, **place),
             "encoder_hidden_states": (text.to(self.dtype)[None], torch.zeros(1, *image, **place)),
@@ -209,7 +210,8 @@ class Pipeline:
     def _encode(self, frames: Frames) -> Tensor:
         mean, std = self._statistics()
         video = to_video(frames, self.device, self._dtype)
-        return (self._vae.encode(video).latent_dist.mode().float() - mean) / std
+        latents: Tensor = self._vae.encode(video).latent_dist.mode()
+        return (latents.float() - mean) / std
 
     def _decode(self, latents: Tensor) -> Frames:
         mean, std = self._statistics()

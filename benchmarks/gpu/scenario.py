@@ -50,7 +50,7 @@ MAX_DIFFUSERS_STEPS = 8
 
 LoadPipeline = Callable[[Path, torch.device], Pipeline]
 
-TimesBySet = dict[Sequence[str], VideoTimes]
+TimesBySet = dict[tuple[str, ...], VideoTimes]
 """Times of a run by its controls."""
 
 
@@ -66,7 +66,7 @@ class ScenarioTime:
         return (self.beside + steps * self.step) / len(RUNS)
 
 
-def of_diffusers(times: TimesBySet, counts: Mapping[Sequence[str], int]) -> ScenarioTime:
+def of_diffusers(times: TimesBySet, counts: Mapping[tuple[str, ...], int]) -> ScenarioTime:
     """Seconds of `counts` runs of each set of controls, one after the other."""
     return ScenarioTime(
         step=sum(count * times[names].step for names, count in counts.items()),

@@ -184,9 +184,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="also write everything here")
     given = parser.parse_args(arguments)
     cases = [
-        VideoCase(*map(int, size.split("x")), given.frames, _first(int(count)), given.steps)  # type: ignore[misc]
+        VideoCase(int(width), int(height), given.frames, _first(int(count)), given.steps)
         for count in given.controls.split()
-        for size in given.sizes.split()
+        for width, height in (size.split("x") for size in given.sizes.split())
     ]
     with tempfile.TemporaryDirectory() as folder:
         search = CardSearch(

@@ -17,7 +17,7 @@ from cosmos_batch.engines.base import Engine, Event, Job, Progress, Session
 from cosmos_batch.ledger import State
 from cosmos_batch.planning.plan import Launch, Plan
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import Run
+from cosmos_batch.run import ResolvedRun
 
 Mark = Callable[[], float]
 """A point in the device's queue. Returns its seconds, from any origin, after the device has reached it."""
@@ -132,7 +132,7 @@ class TimedSession:
         """Switch to another launch."""
         self._session.switch_launch(launch)
 
-    def prefetch(self, runs: Sequence[Run], *, certain: bool = True) -> None:
+    def prefetch(self, runs: Sequence[ResolvedRun], *, certain: bool = True) -> None:
         """Prefetch the inputs of these runs."""
         self._session.prefetch(runs, certain=certain)
 

@@ -26,7 +26,7 @@ class RunSpec:
     """A run to be written to a file."""
 
     id: str
-    controls: Sequence[str]
+    controls: tuple[str, ...]
     size: Size
     steps: int
     seed: int

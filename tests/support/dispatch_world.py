@@ -140,7 +140,7 @@ class EventRecorder:
 
 
 def dispatch(
-    runs: Sequence[Run],
+    runs: Sequence[ResolvedRun],
     root: Path,
     *,
     faults: Mapping[str, Fault] | None = None,
