@@ -110,16 +110,21 @@ def identity(folders: ModelFolders, engine: str, device: torch.device, options: 
     }
 
 
-def digest(*folders: Path) -> str:
-    """Hex digest of the files of a model's parts: names, sizes, and the first and last MiB of each.
+def digest(*places: Path) -> str:
+    """Hex digest of a model's parts, each a folder of files or a file: their names, sizes, first and last MiB.
 
     Reading all bytes of a large model would take longer than loading it; a file that was trained, converted or
-    cut differs at its ends or in its size.
+    cut differs at its ends or in its size. At the end of a `.pt` file are the checksums of all its tensors; its
+    name does not count.
     """
     state = hashlib.blake2b(digest_size=16)
-    for folder in folders:
-        for file in sorted(path for path in folder.iterdir() if path.is_file()):
-            state.update(f"{folder.name}/{file.name} {file.stat().st_size}\n".encode())
+    for place in places:
+        if place.is_file():
+            state.update(f"{place.stat().st_size}\n".encode())
+            state.update(_ends(place))
+            continue
+        for file in sorted(path for path in place.iterdir() if path.is_file()):
+            state.update(f"{place.name}/{file.name} {file.stat().st_size}\n".encode())
             state.update(_ends(file))
     return state.hexdigest()
 

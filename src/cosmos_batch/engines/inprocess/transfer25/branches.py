@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,24 +11,25 @@ from torch import Tensor, nn
 
 from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate
 from cosmos_batch.engines.inprocess.gpu.offload import ExclusiveResidency
-from cosmos_batch.engines.inprocess.json_files import read_config
 from cosmos_batch.engines.inprocess.model_files import ModelFolders
 from cosmos_batch.engines.inprocess.options import Approximation
-from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig, from_diffusers
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_from_diffusers, branch_from_diffusers
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Transformer
+from cosmos_batch.engines.inprocess.transfer25.weights.network_files import read_network_config
+from cosmos_batch.engines.inprocess.transfer25.weights.nvidia_checkpoint import NvidiaCheckpoint
+from cosmos_batch.engines.inprocess.transfer25.weights.nvidia_names import NetworkPart
 from cosmos_batch.engines.inprocess.weight_files import WeightFiles
 from cosmos_batch.errors import ModelError
 
 Network = TypeVar("Network", Transformer, ControlBranch)
 
 
-def fill(network: nn.Module, state: dict[str, Tensor], folder: Path) -> None:
+def fill(network: nn.Module, state: dict[str, Tensor], place: Path) -> None:
     """Fill a network with weights. Raises ModelError naming what does not fit."""
     try:
         network.load_state_dict(state, assign=True)
     except RuntimeError as exc:
-        raise ModelError(f"{folder}: weights that do not fit the configuration beside them: {exc}") from exc
+        raise ModelError(f"{place}: weights that do not fit the configuration beside them: {exc}") from exc
 
 
 class Networks:
@@ -55,7 +56,7 @@ class Networks:
         """
         self.device = device
         self.dtype = dtype
-        self.config = _config(folders)
+        self.config = read_network_config(folders.transformer, next(iter(folders.controls.values()), None))
         self._folders = folders
         self._approximations = approximations
         self.base = self._load(Transformer, folders.transformer)
@@ -110,21 +111,18 @@ class Networks:
             self._branches[name] = branch
         return self._branches[name]
 
-    def _load(self, kind: type[Network], folder: Path) -> Network:
+    def _load(self, kind: type[Network], place: Path) -> Network:
         with torch.device("meta"):  # drawing random weights first would take long
             network = kind(self.config)
         convert = base_from_diffusers if kind is Transformer else branch_from_diffusers
-        weights = WeightFiles(folder, self.device, self.dtype)
-        fill(network, convert(weights, self.config), folder)
+        part = NetworkPart.BASE if kind is Transformer else NetworkPart.BRANCH
+        fill(network, convert(self._weights(part, place), self.config), place)
         network.to(self.device, self.dtype).eval().requires_grad_(False)
         accelerate(network, self._approximations)
         return network
 
-
-def _config(folders: ModelFolders) -> NetworkConfig:
-    folder = next(iter(folders.controls.values()), None)
-    control = read_config(folder) if folder else None
-    try:
-        return from_diffusers(read_config(folders.transformer), control)
-    except KeyError as exc:
-        raise ModelError(f"{folders.transformer}/config.json: no field {exc}") from exc
+    def _weights(self, part: NetworkPart, place: Path) -> Mapping[str, Tensor]:
+        """The tensors of a network by diffusers' names, in a folder of safetensors files or in a `.pt` file."""
+        if place.is_file():
+            return NvidiaCheckpoint(place, part, self.config, self.device, self.dtype)
+        return WeightFiles(place, self.device, self.dtype)
