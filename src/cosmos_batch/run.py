@@ -40,6 +40,11 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 MIN_FPS, MAX_FPS = 0.001, 1000.0  # rates that a video file can hold
 Fps = Annotated[float, Field(ge=MIN_FPS, le=MAX_FPS, allow_inf_nan=False)]
 FrameCount = Annotated[int, Field(ge=1, le=5000)]
+ConditionalFrames = Annotated[int, Field(ge=0, le=2)]
+StepThreshold = Annotated[int, Field(ge=0, le=1_000_000)]
+STEP_THRESHOLD = 25
+"""NVIDIA's default of the last step that sees the input video."""
+Label = Annotated[int, Field(ge=1, lt=2**31)]
 Resolution = Annotated[
     str,
     StringConstraints(pattern=r"^([1-9][0-9]{1,4}p?|[1-9][0-9]{1,4}x[1-9][0-9]{1,4})$"),
@@ -98,6 +103,7 @@ class Sampling:
     num_frames: FrameCount | None = None  # None: as many as the input has
     resolution: Resolution | None = None  # "720", "480p", or "WIDTHxHEIGHT"
     negative_prompt: str | None = None
+    num_conditional_frames: ConditionalFrames | None = None  # frames that a chunk shares with the one before
 
     def over(self, defaults: Sampling) -> Sampling:
         """Return these settings, with each open one taken from `defaults`."""
@@ -118,6 +124,9 @@ class ResolvedSampling(Sampling):
     num_frames: FrameCount
     resolution: Resolution  # "WIDTHxHEIGHT", in pixels
     negative_prompt: str
+    num_conditional_frames: Annotated[int, Field(ge=0)] = (
+        1  # absent from the JSON and the fingerprint where it is 1
+    )
 
 
 DEFAULTS = Sampling(
@@ -135,6 +144,20 @@ class Cosmos3Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
+class GuidedGeneration:
+    """Guided generation of Transfer2.5: where a mask is white, the network sees the input video, noised.
+
+    It does so in the first steps, so that the video keeps the shapes of the input there.
+    """
+
+    mask: str  # a video or picture, or an `.npz` file of labels [frames, height, width] under the name `arr_0`
+    step_threshold: StepThreshold = (
+        STEP_THRESHOLD  # the last step, counted from 0 in each chunk, that sees the input video
+    )
+    foreground_labels: tuple[Label, ...] | None = None  # of an `.npz` file, that are white; None: all but 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class Run:
     """One video to make: input video, prompt, controls with weights, sampling settings."""
 
@@ -146,6 +169,7 @@ class Run:
     priority: int = Priority.NORMAL
     job_type: Literal["inference", "upscale"] = "inference"
     cosmos3: Cosmos3Settings | None = None  # absent from the JSON and the fingerprint where it is None
+    guided_generation: GuidedGeneration | None = None  # absent in the same way
 
     @property
     def active(self) -> tuple[Control, ...]:
@@ -192,15 +216,26 @@ def with_paths(run: Run, rename: Callable[[str], str]) -> Run:
         return None if path is None else rename(path)
 
     controls = (replace(c, video=renamed(c.video), mask=renamed(c.mask)) for c in run.active)
-    return replace(run, video=renamed(run.video), controls=tuple(controls))
+    guided = run.guided_generation
+    if guided is not None:
+        guided = replace(guided, mask=rename(guided.mask))
+    return replace(run, video=renamed(run.video), controls=tuple(controls), guided_generation=guided)
 
 
 _RUN, _SAMPLING = TypeAdapter(Run), TypeAdapter(Sampling)
 
 
 def as_dict(run: Run) -> dict[str, Any]:
-    """The fields of a run as `dataclasses.asdict` gives them, in a tenth of its time; `cosmos3` only where set."""
+    """The fields of a run as `dataclasses.asdict` gives them, in a tenth of its time.
+
+    Fields that earlier versions lack are absent where they have no effect, so that fingerprints stay.
+    """
     made: dict[str, Any] = _RUN.dump_python(run)
-    if made["cosmos3"] is None:
-        del made["cosmos3"]
+    for name in ("cosmos3", "guided_generation"):
+        if made[name] is None:
+            del made[name]
+    sampling = made["sampling"]
+    usual = 1 if isinstance(run, ResolvedRun) else None
+    if sampling["num_conditional_frames"] == usual:
+        del sampling["num_conditional_frames"]
     return made

@@ -11,7 +11,7 @@ from cosmos_batch.errors import PlanError
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.equivalence import groups_of, refusals, refusals_by_run
 from cosmos_batch.planning.planner import plan_runs
-from cosmos_batch.run import Control
+from cosmos_batch.run import Control, GuidedGeneration
 from tests.support.runs import MakeRun
 
 TRANSFER_COST = profile("transfer", "h100")
@@ -47,6 +47,31 @@ def test_all_refusals_are_given_at_once(make_run: MakeRun) -> None:
     assert list(refusals_by_run(runs, TRANSFER25)) == ["a", "b"]
     with pytest.raises(PlanError, match="96x64 would do"):
         plan_runs(runs, TRANSFER25, TRANSFER_COST)
+
+
+@pytest.mark.parametrize(("overlap", "refused"), [(None, False), (1, False), (2, True)])
+def test_engine_of_fixed_chunks_refuses_other_conditional_frames(
+    make_run: MakeRun, overlap: int | None, refused: bool
+) -> None:
+    run = make_run("edge", num_conditional_frames=overlap)
+    assert [problem.field for problem in refusals([run], TRANSFER1)] == (
+        [f"{run.id}: num_conditional_frames"] if refused else []
+    )
+    assert refusals([run], TRANSFER25) == ()
+
+
+def test_engine_without_guided_generation_refuses_its_mask(make_run: MakeRun) -> None:
+    run = make_run("edge", guided_generation=GuidedGeneration(mask="/in/mask.mp4"))
+    (problem,) = refusals([make_run("edge"), run], TRANSFER1)
+    assert problem.field == f"{run.id}: guided_generation_mask"
+    assert "transfer1 has no guided generation" in problem.message
+
+
+def test_runs_of_other_conditional_frames_have_other_costs(make_run: MakeRun) -> None:
+    """186 frames are 2 chunks where none is shared, else 3."""
+    runs = [make_run("edge", num_frames=186, num_conditional_frames=n, num_steps=10) for n in (0, 1, 2)]
+    groups = groups_of(runs, TRANSFER25, {})
+    assert [group.run_class.work.steps for group in groups] == [20, 30, 30]
 
 
 @pytest.mark.parametrize(

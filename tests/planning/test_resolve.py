@@ -110,6 +110,29 @@ def test_video_shorter_than_asked_for_is_refused() -> None:
         resolve(replace(RUN, sampling=Sampling(num_frames=21)), ENGINE, FACTS)
 
 
+def test_conditional_frames_are_those_of_the_model_or_the_run() -> None:
+    five = replace(ENGINE, overlap=5)
+    assert resolve(RUN, five, FACTS).sampling.num_conditional_frames == 5
+    asking = replace(RUN, sampling=Sampling(num_conditional_frames=0))
+    assert resolve(asking, five, FACTS).sampling.num_conditional_frames == 0
+
+
+def test_what_earlier_versions_lack_is_absent_from_the_json_where_it_has_no_effect() -> None:
+    plain = as_dict(resolve(RUN, ENGINE, FACTS))
+    asking = replace(RUN, sampling=Sampling(num_conditional_frames=2))
+    assert "num_conditional_frames" not in plain["sampling"]
+    assert not {"cosmos3", "guided_generation"} & plain.keys()
+    assert as_dict(resolve(asking, ENGINE, FACTS))["sampling"]["num_conditional_frames"] == 2
+
+
+@pytest.mark.parametrize("overlap", [None, 0, 1, 2])
+def test_json_of_a_resolved_run_gives_the_same_run(overlap: int | None) -> None:
+    run = resolve(replace(RUN, sampling=Sampling(num_conditional_frames=overlap)), ENGINE, FACTS)
+    again = TypeAdapter(ResolvedRun).validate_python(as_dict(run))
+    assert again == run
+    assert TypeAdapter(Run).validate_python(as_dict(run)).fingerprint == run.fingerprint
+
+
 @pytest.mark.parametrize("setting", [field.name for field in fields(ResolvedSampling)])
 def test_setting_left_open_is_refused(setting: str) -> None:
     settings = {field.name: getattr(resolved(RUN).sampling, field.name) for field in fields(Sampling)}

@@ -33,6 +33,12 @@ def test_chunks_of_a_long_video(frames: int, transfer1: int, transfer25: int) ->
     assert TRANSFER25.chunks(frames) == transfer25
 
 
+@pytest.mark.parametrize(("overlap", "chunks"), [(None, 3), (0, 2), (1, 3), (2, 3)])
+def test_chunks_of_a_run_that_chooses_its_conditional_frames(overlap: int | None, chunks: int) -> None:
+    """NVIDIA's count: 1 + ceil((186 - 93) / (93 - n)) for n shared frames."""
+    assert TRANSFER25.chunks(186, overlap) == chunks
+
+
 @pytest.mark.parametrize(
     ("width", "height", "frames", "tokens"),
     [

@@ -10,7 +10,7 @@ from cosmos_batch.run import DEFAULTS, ResolvedRun, ResolvedSampling, Run, Sampl
 
 MakeRun = Callable[..., Run]
 """Makes a run: `make_run("edge", "depth", seed=7)`, a fixture of all tests."""
-_SIZE = Sampling(resolution="64x32", num_frames=9)
+_SIZE = Sampling(resolution="64x32", num_frames=9, num_conditional_frames=1)
 
 
 def resolved(run: Run) -> ResolvedRun:

@@ -88,8 +88,10 @@ def write_clip(path: Path, frames: int, seed: int = 0) -> str:
 def as_resolved(run: Run, frames: int) -> ResolvedRun:
     """The run as an engine gets it."""
     defaults = Sampling(**SETTINGS["defaults"], negative_prompt="blurry")  # type: ignore[arg-type]
-    found = {"resolution": "48x32", "num_frames": frames, "fps": 10.0}
-    return with_sampling(run, ResolvedSampling(**asdict(run.sampling.over(defaults)) | found))
+    found: dict[str, object] = {"resolution": "48x32", "num_frames": frames, "fps": 10.0}
+    if run.sampling.num_conditional_frames is None:
+        found["num_conditional_frames"] = SETTINGS["overlap"]
+    return with_sampling(run, ResolvedSampling(**asdict(run.sampling.over(defaults)) | found))  # type: ignore[arg-type]
 
 
 def make_run(

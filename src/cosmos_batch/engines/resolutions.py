@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from cosmos_batch.errors import PlanError
 from cosmos_batch.formats.nvidia.cosmos3 import SIZES
 from cosmos_batch.media.info import VideoInfo
+from cosmos_batch.planning.traits import CountChunks
 from cosmos_batch.run import Run
 
 Size = tuple[int, int]
@@ -82,12 +83,14 @@ def frames_of(run: Run, facts: VideoInfo | None, default: int) -> int:
     return min(wanted, facts.frames) if wanted else facts.frames
 
 
-def chunker(chunk_frames: int, overlap: int) -> Callable[[int], int]:
-    """A function from the frames of a video to its chunks, of which neighbours share `overlap` frames."""
+def chunker(chunk_frames: int, overlap: int) -> CountChunks:
+    """A counter of the chunks of a video, of which neighbours share `overlap` frames where a run does not say."""
+    own = overlap
 
-    def chunks(frames: int) -> int:
+    def chunks(frames: int, overlap: int | None = None) -> int:
         rest = max(0, frames - chunk_frames)
-        return 1 + -(-rest // (chunk_frames - overlap))
+        shared = own if overlap is None else overlap
+        return 1 + -(-rest // max(1, chunk_frames - shared))
 
     return chunks
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
@@ -10,15 +10,18 @@ from pydantic_core import PydanticCustomError
 from cosmos_batch.controls import CONTROLS, UPSCALE_WEIGHT, ControlName
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import STOCK_PROMPT, PathText, StrictModel, Text
+from cosmos_batch.formats.guided import guided_generation, idle_settings
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record, keys_are_unique
 from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile, ValuePool
 from cosmos_batch.formats.validate import FieldNames, validate
 from cosmos_batch.run import (
+    ConditionalFrames,
     Control,
     Fps,
     FrameCount,
     Guidance,
+    Label,
     Priority,
     Prompt,
     Resolution,
@@ -28,11 +31,20 @@ from cosmos_batch.run import (
     Seed,
     Sigma,
     Steps,
+    StepThreshold,
     Strength,
     Weight,
 )
 
-NAMES = FieldNames(video="inputs.video", weights=("execution_config.weights",), control_video="inputs.{}")
+MASK: Final = "guided_generation_mask"
+"""The input that is the mask of guided generation."""
+
+NAMES = FieldNames(
+    video="inputs.video",
+    weights=("execution_config.weights",),
+    control_video="inputs.{}",
+    guided_mask=f"inputs.{MASK}",
+)
 
 
 def _priority(value: object) -> object:
@@ -64,6 +76,9 @@ class _Config(StrictModel):
     negative_prompt: Text | None = None
     blur_strength: Strength | None = None
     canny_threshold: Strength | None = None
+    num_conditional_frames: ConditionalFrames | None = None
+    guided_generation_step_threshold: StepThreshold | None = None
+    guided_generation_foreground_labels: Annotated[list[Label], Field(min_length=1)] | None = None
 
 
 _NO_CONFIG = _Config()
@@ -73,7 +88,7 @@ class _Record(StrictModel):
     id: RunId | None = None
     prompt: Prompt | None = None
     negative_prompt: Text | None = None
-    inputs: dict[Literal[ControlName, "video"], PathText | None] | None = None
+    inputs: dict[Literal[ControlName, "video", "guided_generation_mask"], PathText | None] | None = None
     execution_config: _Config | None = None
     priority: PriorityValue | None = None
     job_type: Literal["inference", "batch_inference", "upscale"] | None = None
@@ -110,7 +125,9 @@ def _build(
 
 def _draft(model: _Record, config: _Config, number: int | None, source: SourceFile) -> RunDraft:
     inputs, weights, job = model.inputs or {}, config.weights or {}, model.job_type
-    key = (*weights.items(), *inputs.items(), config.blur_strength, config.canny_threshold, job)
+    labels = config.guided_generation_foreground_labels
+    own = (config.guided_generation_step_threshold, tuple(labels) if labels else None)
+    key = (*weights.items(), *inputs.items(), config.blur_strength, config.canny_threshold, job, own)
     shared = source.shared_inputs.get(key) or source.shared_inputs.put(key, _inputs(model, config, source))
     upscale = shared.job_type == "upscale"
     return RunDraft(
@@ -136,8 +153,14 @@ def _inputs(model: _Record, config: _Config, source: SourceFile) -> RunInputs:
         files=[
             (f"inputs.{name}", path, source.paths)
             for name, path in inputs.items()
-            if path is not None and (name == "video" or weights.get(name))
+            if path is not None and (name == "video" or name == MASK or weights.get(name))
         ],
+        guided_generation=guided_generation(
+            inputs.get(MASK),
+            config.guided_generation_step_threshold,
+            config.guided_generation_foreground_labels,
+            source,
+        ),
         job_type="upscale" if upscale else "inference",
     )
 
@@ -160,6 +183,7 @@ def _sampling(model: _Record, config: _Config, pool: ValuePool) -> Sampling:
         config.num_frames,
         config.resolution,
         negative,
+        config.num_conditional_frames,
     )
 
 
@@ -176,4 +200,10 @@ def _contradictions(model: _Record, config: _Config, location: Location) -> list
         remedy = 'set job_type to "upscale", or the weight to 0'
         name = "execution_config.weights.upscale"
         problems.append(location.problem(name, "is active in a run that is no upscale job", remedy))
-    return problems
+    return problems + idle_settings(
+        (model.inputs or {}).get(MASK),
+        config.guided_generation_step_threshold,
+        config.guided_generation_foreground_labels,
+        location.within_field("execution_config"),
+        f"inputs.{MASK}",
+    )

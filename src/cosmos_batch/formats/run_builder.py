@@ -13,7 +13,7 @@ from cosmos_batch.formats.ids import RESERVED_IDS, valid_id
 from cosmos_batch.formats.input_files import PathResolver
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.validate import FieldNames, rule_violations
-from cosmos_batch.run import Control, Cosmos3Settings, Priority, Run, Sampling, Strength
+from cosmos_batch.run import Control, Cosmos3Settings, GuidedGeneration, Priority, Run, Sampling, Strength
 
 _MAX_STEM = 100  # leaves room for a number within the length of an id
 _CACHE_SIZE = 50_000  # values that are shared; beyond it the cache is emptied
@@ -45,6 +45,7 @@ class RunInputs:
     controls: tuple[Control, ...]
     files: list[tuple[str, str, PathResolver]]  # used files: field, path as given, resolver
     job_type: Literal["inference", "upscale"] = "inference"
+    guided_generation: GuidedGeneration | None = None
     valid: bool = False  # checked once, without problems
 
 
@@ -82,9 +83,20 @@ class ValuePool:
         num_frames: int | None,
         resolution: str | None,
         negative_prompt: str | None,
+        num_conditional_frames: int | None = None,
     ) -> Sampling:
         """The shared sampling settings of these values."""
-        key = (num_steps, guidance, sigma_max, seed, fps, num_frames, resolution, negative_prompt)
+        key = (
+            num_steps,
+            guidance,
+            sigma_max,
+            seed,
+            fps,
+            num_frames,
+            resolution,
+            negative_prompt,
+            num_conditional_frames,
+        )
         return self._samplings.get(key) or self._samplings.put(
             key,
             Sampling(
@@ -96,6 +108,7 @@ class ValuePool:
                 num_frames=num_frames,
                 resolution=resolution,
                 negative_prompt=negative_prompt,
+                num_conditional_frames=num_conditional_frames,
             ),
         )
 
@@ -165,6 +178,7 @@ class SourceFile:
             priority=draft.priority,
             job_type=inputs.job_type,
             cosmos3=draft.cosmos3,
+            guided_generation=inputs.guided_generation,
         )
 
 
@@ -185,6 +199,7 @@ def _cross_field_problems(
         prompt=draft.prompt,
         video=inputs.video,
         upscale=inputs.job_type == "upscale",
+        guided=inputs.guided_generation is not None,
     )
     found = [violation.at(location) for violation in violations if not violation.repeats(known, location)]
     for name, text, paths in inputs.files:

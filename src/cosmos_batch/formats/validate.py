@@ -29,6 +29,7 @@ class FieldNames(NamedTuple):
     control_video: str  # "{}" stands for the control
     id: str = "id"
     control_mask: str = ""  # "{}" stands for the control; "": the format has no masks
+    guided_mask: str = ""  # of guided generation; "": the format has none
     renamed: Mapping[str, str] = MappingProxyType({})  # controls that have another name in the format
 
     def video_of(self, control: str) -> str:
@@ -79,7 +80,13 @@ def validate(
 
 
 def rule_violations(
-    names: FieldNames, controls: Sequence[Control], *, prompt: str | None, video: str | None, upscale: bool
+    names: FieldNames,
+    controls: Sequence[Control],
+    *,
+    prompt: str | None,
+    video: str | None,
+    upscale: bool,
+    guided: bool,
 ) -> Iterator[RuleViolation]:
     """Violated rules between the fields of a run."""
     active = [control for control in controls if control.weight > 0]
@@ -96,6 +103,9 @@ def rule_violations(
     needing = [control.name for control in active if control.video is None]
     if needing:
         yield from _missing_videos(names, needing, video)
+    if guided and video is None and not any(name in _MADE for name in needing):
+        remedy = "give the input video, which guided generation holds the output to"
+        yield RuleViolation(names.video, "is missing", remedy, (names.video, names.guided_mask))
 
 
 def _missing_videos(names: FieldNames, needing: Sequence[str], video: str | None) -> Iterator[RuleViolation]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
+from pathlib import PurePath
 from typing import Any
 
 from cosmos_batch.errors import PlanError, Problem
@@ -75,7 +76,7 @@ def groups_of(runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoInfo
 def _alike(traits: Traits) -> Callable[[Run], Hashable]:
     """Make a function whose value is equal for runs that are equal in this engine's keys, shape and objections."""
     keys = traits.launch_keys + traits.batch_keys + traits.shape_inputs
-    wanted = {"num_steps", "guidance", "num_frames", "resolution", *keys}
+    wanted = {"num_steps", "guidance", "num_frames", "num_conditional_frames", "resolution", *keys}
     settings: Callable[[Any], Hashable] = attrgetter(*(name for name in SETTINGS if name in wanted))
     weights, presets = "weights" in keys, not {"blur_strength", "canny_threshold"}.isdisjoint(keys)
 
@@ -95,7 +96,8 @@ def _alike(traits: Traits) -> Callable[[Run], Hashable]:
                 if c.weight > 0
             ]
         )
-        return controls, settings(run.sampling), run.job_type, run.video is None
+        guided = run.guided_generation and PurePath(run.guided_generation.mask).suffix
+        return controls, settings(run.sampling), run.job_type, run.video is None, guided
 
     return alike
 
@@ -142,7 +144,8 @@ def work_of(run: Run, shape: Shape, traits: Traits) -> Work:
 
 def _work(run: Run, shape: Shape, controls: int, traits: Traits, defaults: Sampling) -> Work:
     return Work(
-        steps=setting(run, "num_steps", defaults) * traits.chunks(shape.frames),
+        steps=setting(run, "num_steps", defaults)
+        * traits.chunks(shape.frames, run.sampling.num_conditional_frames),
         rows=2 if setting(run, "guidance", defaults) > 0 else 1,
         tokens=traits.tokens(shape),
         controls=controls,
@@ -160,6 +163,13 @@ def _unsupported(run: Run, signature: Signature, traits: Traits) -> list[Problem
         does = ", ".join(sorted(traits.job_types))
         message = f"engine {traits.name} does not do this"
         problems.append(Problem("", None, "job_type", run.job_type, message, f"it does {does}"))
+    shared = run.sampling.num_conditional_frames
+    if shared not in (None, traits.overlap) and not traits.free_overlap:
+        message = f"engine {traits.name} makes chunks with an overlap of {traits.overlap}"
+        problems.append(Problem("", None, "num_conditional_frames", str(shared), message, "leave it out"))
+    if run.guided_generation is not None and not traits.guided_generation:
+        message = f"engine {traits.name} has no guided generation"
+        problems.append(Problem("", None, "guided_generation_mask", "", message, "leave it out"))
     return problems
 
 

@@ -38,7 +38,13 @@ def resolve(run: Run, traits: Traits, facts: Mapping[str, VideoInfo]) -> Resolve
     fps = sampling.fps
     if fps == "input":
         fps = _input_fps(run, traits, lead)
-    found = {"resolution": f"{shape.width}x{shape.height}", "num_frames": frame_count(run, facts), "fps": fps}
+    found: dict[str, object] = {
+        "resolution": f"{shape.width}x{shape.height}",
+        "num_frames": frame_count(run, facts),
+        "fps": fps,
+    }
+    if sampling.num_conditional_frames is None:
+        found["num_conditional_frames"] = traits.overlap
     return with_sampling(run, _SAMPLING.validate_python(asdict(sampling) | found))
 
 
@@ -65,4 +71,5 @@ def with_sampling(run: Run, sampling: ResolvedSampling) -> ResolvedRun:
         priority=run.priority,
         job_type=run.job_type,
         cosmos3=run.cosmos3,
+        guided_generation=run.guided_generation,
     )

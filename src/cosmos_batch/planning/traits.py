@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from cosmos_batch.errors import Problem
 from cosmos_batch.media.info import VideoInfo as VideoInfo
@@ -20,6 +21,13 @@ class Shape:
     width: int
     height: int
     frames: int  # of the whole video, which may be several chunks
+
+
+class CountChunks(Protocol):
+    """Counts the chunks in which a video is made."""
+
+    def __call__(self, frames: int, overlap: int | None = None) -> int:
+        """Count the chunks of so many frames, of which neighbours share `overlap`; None: the engine's own."""
 
 
 def _no_objections(_run: Run, _facts: VideoInfo | None) -> tuple[Problem, ...]:
@@ -40,9 +48,9 @@ class Traits:
     "blur_strength" and "canny_threshold" (the presets with which vis and edge are to be made),
     "input" (whether there is an input video), "bucket" (width and height), "shape" (those and the frames).
 
-    `shape` and `objections` may read what the keys and `shape_inputs` name, steps, guidance, frames and
-    resolution, the facts, and which inputs each active control has; never a prompt or a path. So the planner
-    calls them once for all runs that are equal in these.
+    `shape` and `objections` may read what the keys and `shape_inputs` name, steps, guidance, frames, conditional
+    frames and resolution, the facts, which inputs each active control has, and of guided generation the suffix of
+    the mask; never a prompt or a path. So the planner calls them once for all runs that are equal in these.
     """
 
     name: str
@@ -51,7 +59,7 @@ class Traits:
     batch_keys: tuple[str, ...]  # equal among all runs of a batch, beside the launch keys
     shape: Callable[[Run, VideoInfo | None], Shape]  # of a run with that input, in this engine
     tokens: Callable[[Shape], int]  # tokens of one forward pass over one chunk
-    chunks: Callable[[int], int]  # number of chunks from number of frames
+    chunks: CountChunks
     defaults: Sampling = field(default_factory=Sampling)  # the model's values of settings that a run leaves open
     ragged: bool = False
     """True: a batch may mix control sets without padding, and every batch has a size of its own.
@@ -63,6 +71,12 @@ class Traits:
     """Problems of a run beyond controls, job type and shape: settings that the engine does not support."""
     max_runs: int | None = None
     """Largest number of runs of a batch, whatever was measured; None: no such bound."""
+    overlap: int = 1
+    """Frames that a chunk shares with the one before, where a run does not say."""
+    free_overlap: bool = False
+    """Whether a run may choose the frames that its chunks share."""
+    guided_generation: bool = False
+    """Whether the engine has guided generation."""
     shape_inputs: tuple[str, ...] = ()
     """What `shape` and `objections` read beside the keys, named like the keys."""
     batch_keys_with_maps: tuple[str, ...] | None = None

@@ -9,7 +9,7 @@ import pytest
 
 from cosmos_batch.formats import read_files
 from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT
-from cosmos_batch.run import Control, Sampling
+from cosmos_batch.run import Control, GuidedGeneration, Sampling
 from tests.support.format_files import Write
 
 
@@ -94,8 +94,13 @@ BAD = [
     (sample(resolution="700"), "resolution", "give one of 1080, 1024, 720"),
     # What a run cannot say.
     (sample(sigma_max="70"), "sigma_max", "it has no effect in Transfer2.5"),
-    (sample(guided_generation_mask="mask.mp4"), "guided_generation_mask", "is not supported"),
-    (sample(num_conditional_frames=2), "num_conditional_frames", "is not supported"),
+    (sample(guided_generation_mask="absent.mp4"), "guided_generation_mask", "does not exist"),
+    (
+        sample(guided_generation_step_threshold=-1),
+        "guided_generation_step_threshold",
+        "give a whole number from 0 to 1000000",
+    ),
+    (sample(num_conditional_frames=3), "num_conditional_frames", "give a whole number from 0 to 2"),
     (sample(show_input=True), "show_input", "is not supported"),
     (sample(keep_input_resolution="no"), "keep_input_resolution", "give true or false"),
 ]
@@ -114,6 +119,54 @@ def test_bad_sample_is_a_problem(write: Write, content: Any, field: str, words: 
     (problem,) = reading.problems
     assert problem.field == field
     assert words in str(problem)
+
+
+def test_conditional_frames_and_guided_generation_are_read(write: Write, tmp_path: Path) -> None:
+    write("labels.npz", b"PK")
+    content = sample(
+        num_conditional_frames=2,
+        guided_generation_mask="labels.npz",
+        guided_generation_step_threshold=10,
+        guided_generation_foreground_labels=[3, 7],
+    )
+
+    reading = read_files([write("car.json", content)])
+
+    assert (reading.problems, reading.warnings) == ((), ())
+    (run,) = reading.runs
+    assert run.sampling.num_conditional_frames == 2
+    assert run.guided_generation == GuidedGeneration(
+        mask=str(tmp_path / "labels.npz"), step_threshold=10, foreground_labels=(3, 7)
+    )
+
+
+def test_step_threshold_has_the_default_of_nvidia(write: Write) -> None:
+    (run,) = read_files([write("car.json", sample(guided_generation_mask="depth.mp4"))]).runs
+    assert run.guided_generation is not None
+    assert run.guided_generation.step_threshold == 25
+
+
+@pytest.mark.parametrize(
+    ("settings", "field", "words"),
+    [
+        ({"guided_generation_step_threshold": 9}, "guided_generation_step_threshold", "no effect without a mask"),
+        ({"guided_generation_foreground_labels": [1]}, "guided_generation_foreground_labels", "without a mask"),
+        (
+            {"guided_generation_mask": "depth.mp4", "guided_generation_foreground_labels": [1]},
+            "guided_generation_foreground_labels",
+            "has no labels",
+        ),
+    ],
+)
+def test_setting_of_guided_generation_that_nvidia_ignores_is_a_warning(
+    write: Write, settings: dict[str, Any], field: str, words: str
+) -> None:
+    reading = read_files([write("car.json", sample(**settings))])
+
+    assert (len(reading.runs), reading.problems) == (1, ())
+    (warning,) = reading.warnings
+    assert (warning.level, warning.field) == ("warning", field)
+    assert words in warning.message
 
 
 def test_unsupported_settings_are_accepted_with_their_default(write: Write) -> None:

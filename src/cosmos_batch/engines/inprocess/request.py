@@ -51,7 +51,7 @@ class RunState:
             owners=owners,
             size=run_size(run),
             steps=run.sampling.num_steps,
-            starts=chunk_starts(count, settings.chunk_frames, settings.overlap),
+            starts=chunk_starts(count, settings.chunk_frames, run.sampling.num_conditional_frames),
             videos=videos,
         )
 
@@ -95,10 +95,9 @@ class RunState:
 
     def finish_chunk(self, latents: Tensor) -> None:
         """Decode a denoised chunk [1, C, T, H, W] that is not the last, and go to the next."""
-        overlap = self.model.settings.overlap
         video = self.model.decode(latents)
         self.made.append(to_frames(video)[self._known_frames :])
-        self.tail = video[:, :, video.shape[2] - overlap :].cpu()
+        self.tail = video[:, :, video.shape[2] - self._overlap :].cpu() if self._overlap else None
         self.chunk += 1
 
     def output(self, latents: Tensor) -> Callable[[], Frames]:
@@ -116,9 +115,14 @@ class RunState:
         return frames
 
     @property
+    def _overlap(self) -> int:
+        """Number of frames that a chunk shares with the one before."""
+        return self.job.run.sampling.num_conditional_frames
+
+    @property
     def _known_frames(self) -> int:
         """Number of frames at the start of the present chunk that the one before has made."""
-        return self.model.settings.overlap if self.chunk else 0
+        return self._overlap if self.chunk else 0
 
     def save(self, solver: SolverState, step: int) -> None:
         """Write the run's state to its job's state file."""
@@ -137,10 +141,16 @@ class RunState:
         return state.solver, state.step
 
     def _before(self) -> Tensor | None:
-        """Latents of the frames that it shares with the chunk before, on the CPU; None: there are none."""
-        if self.tail is None or not self.model.settings.overlap:
+        """Latents of the frames that it shares with the chunk before, on the CPU; None: there are none.
+
+        They are 1 + (n - 1) // 4 latent frames of n shared ones, as NVIDIA has it
+        (transfer2/inference/inference_pipeline.py): frames that fill no latent frame are not given.
+        """
+        if self.tail is None:
             return None
-        return self.model.latents_of(self.tail).float().cpu()
+        temporal = self.model.vae.temporal
+        whole = 1 + (self.tail.shape[2] - 1) // temporal * temporal
+        return self.model.latents_of(self.tail[:, :, :whole]).float().cpu()
 
     def _control(self, control: Control) -> ChunkControl:
         latents = self._encode(self.videos.controls[control.name], control.name)

@@ -6,6 +6,7 @@ drops.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -13,12 +14,27 @@ from pydantic import Field
 from cosmos_batch.controls import TRANSFER_CONTROLS, ControlName, segmentation_prompt
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT, PathText, StrictModel, Text, only
+from cosmos_batch.formats.guided import guided_generation, idle_settings
 from cosmos_batch.formats.nvidia.prompt_files import prompt_of
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record
 from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile
 from cosmos_batch.formats.validate import FieldNames, validate
-from cosmos_batch.run import Control, FrameCount, Prompt, Run, RunId, Seed, Steps, Strength, Weight
+from cosmos_batch.run import (
+    STEP_THRESHOLD,
+    ConditionalFrames,
+    Control,
+    FrameCount,
+    Label,
+    Prompt,
+    Run,
+    RunId,
+    Seed,
+    Steps,
+    StepThreshold,
+    Strength,
+    Weight,
+)
 
 NAMES = FieldNames(
     video="video_path",
@@ -26,11 +42,11 @@ NAMES = FieldNames(
     control_video="{}.control_path",
     id="name",
     control_mask="{}.mask_path",
+    guided_mask="guided_generation_mask",
 )
 
 DEFAULT_RESOLUTION = "720"
 
-_GUIDED = "remove it: guided generation is not supported"
 _CONTEXT = "remove it: the multi-control model takes no context image"
 _CHUNKS = "remove it: the engine chooses how chunks are cut"
 _GLUED = "remove it: the input and the control videos are filed beside the output"
@@ -70,18 +86,18 @@ class _Sample(StrictModel):
     vis: _Vis | None = None
     depth: _Branch | None = None
     seg: _Seg | None = None
+    num_conditional_frames: ConditionalFrames | None = None
+    guided_generation_mask: PathText | None = None
+    guided_generation_step_threshold: StepThreshold | None = None
+    guided_generation_foreground_labels: Annotated[list[Label], Field(min_length=1)] | None = None
     # Settings that a run does not have.
     sigma_max: Annotated[Any, only(None, "remove it: it has no effect in Transfer2.5")] = None
     num_video_frames_per_chunk: Annotated[Any, only(93, _CHUNKS)] = 93
-    num_conditional_frames: Annotated[Any, only(1, _CHUNKS)] = 1
     context_frame_index: Annotated[Any, only(None, _CONTEXT)] = None
     image_context_path: Annotated[Any, only(None, _CONTEXT)] = None
     show_control_condition: Annotated[Any, only(False, _GLUED)] = False
     show_input: Annotated[Any, only(False, _GLUED)] = False
     keep_input_resolution: bool | None = None
-    guided_generation_mask: Annotated[Any, only(None, _GUIDED)] = None
-    guided_generation_step_threshold: Annotated[Any, only(25, _GUIDED)] = 25
-    guided_generation_foreground_labels: Annotated[Any, only(None, _GUIDED)] = None
 
 
 FIELDS = frozenset(_Sample.model_fields)
@@ -96,6 +112,7 @@ def read(record: Record, source: SourceFile, *, undecided: bool = False) -> Run 
     problems += _missing(record, undecided)
     problems += _contradictions(sample, record.location)
     source.warnings += _size_kept_or_not(sample, record.location)
+    source.warnings += _without_effect(sample, record.location)
     prompt, faults = prompt_of(sample.prompt, sample.prompt_path, record.location, source)
     problems += faults
     return source.build(_draft(sample, prompt, record, source), record.location, NAMES, problems)
@@ -107,6 +124,12 @@ def _draft(sample: _Sample, prompt: str | None, record: Record, source: SourceFi
         video=None if video is None else source.paths.resolve(video),
         controls=tuple(_control(name, branch, prompt or "", source) for name, branch in branches.items()),
         files=[(name, path, source.paths) for name, path in _paths(sample, branches)],
+        guided_generation=guided_generation(
+            sample.guided_generation_mask,
+            sample.guided_generation_step_threshold,
+            sample.guided_generation_foreground_labels,
+            source,
+        ),
     )
     sampling = source.pool.sampling(
         sample.num_steps,
@@ -117,6 +140,7 @@ def _draft(sample: _Sample, prompt: str | None, record: Record, source: SourceFi
         sample.max_frames,
         sample.resolution,
         sample.negative_prompt,
+        sample.num_conditional_frames,
     )
     number = record.number
     return RunDraft(id=sample.name or source.id_for(number), prompt=prompt, inputs=inputs, sampling=sampling)
@@ -156,7 +180,7 @@ def _control(name: ControlName, branch: _Branch, prompt: str, source: SourceFile
 
 def _paths(sample: _Sample, branches: dict[ControlName, _Branch]) -> list[tuple[str, str]]:
     """The files that the sample uses, each with the field that names it."""
-    named = [("video_path", sample.video_path)]
+    named = [("video_path", sample.video_path), ("guided_generation_mask", sample.guided_generation_mask)]
     for name, branch in branches.items():
         if branch.control_weight:
             named += [(f"{name}.control_path", branch.control_path), (f"{name}.mask_path", branch.mask_path)]
@@ -170,6 +194,19 @@ def _size_kept_or_not(sample: _Sample, location: Location) -> list[Problem]:
     message = "is not followed by every engine: transfer25 keeps the input's size, the others write the model's"
     remedy = "remove it, and choose the engine by the size that you want"
     return [location.warning("keep_input_resolution", message, remedy, sample.keep_input_resolution)]
+
+
+def _without_effect(sample: _Sample, location: Location) -> list[Problem]:
+    """Warnings about settings of guided generation that NVIDIA's code ignores."""
+    threshold = sample.guided_generation_step_threshold
+    idle = idle_settings(
+        sample.guided_generation_mask,
+        None if threshold == STEP_THRESHOLD else threshold,
+        sample.guided_generation_foreground_labels,
+        location,
+        "guided_generation_mask",
+    )
+    return [replace(problem, level="warning") for problem in idle]
 
 
 def _missing(record: Record, undecided: bool) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,14 @@ def test_each_control_set_has_its_own_file(tmp_path: Path, street: str) -> None:
     assert second.arguments == ("-i", str(second.files[0]), "-o", str(second.outputs))
     assert sample.video == tmp_path / "outputs" / "batch_0002" / "b.mp4"
     assert sample.controls["seg"] == tmp_path / "outputs" / "batch_0002" / "b_control_seg.mp4"
+
+
+@pytest.mark.parametrize("frames", [0, 1, 2])
+def test_conditional_frames_reach_the_script(tmp_path: Path, street: str, frames: int) -> None:
+    run = run_of("a", street, edge=1.0)
+    run = replace(run, sampling=replace(run.sampling, num_conditional_frames=frames))
+    (launch,) = planned([run], "transfer25").launches
+    assert records(write_transfer25(launch, tmp_path))[0]["num_conditional_frames"] == frames
 
 
 def test_launch_of_mixed_control_sets_is_refused(tmp_path: Path, street: str) -> None:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 def chunk_starts(frames: int, chunk_frames: int, overlap: int) -> list[int]:
     """First frame of each chunk of a video of so many frames; neighbours share `overlap` frames."""
-    return list(range(0, max(frames - overlap, 1), chunk_frames - overlap))
+    if frames <= chunk_frames:
+        return [0]
+    return list(range(0, frames - overlap, chunk_frames - overlap))
 
 
 def chunk_of(frames: Frames, start: int, chunk_frames: int) -> Frames:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.inprocess.model_settings import ModelSettings
 from cosmos_batch.engines.resolutions import PATCH, TRANSFER25_SIZES, Buckets, chunker, frames_of, size_named
-from cosmos_batch.errors import PlanError
+from cosmos_batch.errors import PlanError, Problem
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import Run, Sampling
 
@@ -43,6 +43,9 @@ def transfer_traits(
         latent_frames = 1 + -(-(chunk_frames - 1) // temporal)  # a shorter video is padded to a whole chunk
         return latent_frames * (shape.height // PATCH) * (shape.width // PATCH)
 
+    def objections(run: Run, _facts: VideoInfo | None) -> tuple[Problem, ...]:
+        return tuple(_overlap_problems(run, chunk_frames))
+
     return Traits(
         name=name,
         controls=controls,
@@ -51,9 +54,20 @@ def transfer_traits(
         shape=shape,
         tokens=tokens,
         chunks=chunker(chunk_frames, overlap),
+        overlap=overlap,
+        free_overlap=True,
+        objections=objections,
         defaults=defaults,
         ragged=True,
     )
+
+
+def _overlap_problems(run: Run, chunk_frames: int) -> Iterator[Problem]:
+    """Chunks that share all their frames, so that a video would never end."""
+    shared = run.sampling.num_conditional_frames
+    if shared is not None and shared >= chunk_frames:
+        message, remedy = f"the model's chunks have {chunk_frames} frames", "give a lower number, or leave it out"
+        yield Problem("", None, "num_conditional_frames", str(shared), message, remedy)
 
 
 TRANSFER25 = transfer_traits("transfer", sizes=TRANSFER25_SIZES, defaults=Sampling(resolution="720"))

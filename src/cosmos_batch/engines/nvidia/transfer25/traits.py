@@ -80,6 +80,7 @@ TRANSFER25_SCRIPT = Traits(
     shape=_shape,
     tokens=latent_tokens,
     chunks=chunker(CHUNK_FRAMES, 1),
+    free_overlap=True,
     defaults=Sampling(
         num_steps=35,
         guidance=3.0,

@@ -72,7 +72,7 @@ def _record(run: ResolvedRun, name: str, target: LaunchFolder) -> dict[str, Any]
         "max_frames": sampling.num_frames,
         "num_steps": sampling.num_steps,
         "num_video_frames_per_chunk": 93,
-        "num_conditional_frames": 1,
+        "num_conditional_frames": sampling.num_conditional_frames,
         "show_control_condition": False,
         "show_input": False,
         "keep_input_resolution": True,

@@ -1,0 +1,123 @@
+"""State of a run: its chunks, and what they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.recording_guardrail import RecordingGuardrail
+from cosmos_batch.engines.base import Outcome
+from cosmos_batch.engines.inprocess.engine import InProcessEngine
+from cosmos_batch.engines.inprocess.io.input_videos import read_videos
+from cosmos_batch.engines.inprocess.loader import load_engine
+from cosmos_batch.engines.inprocess.request import RunState
+from cosmos_batch.media.controls.cache import ControlCache
+from cosmos_batch.media.video import Frames
+from cosmos_batch.run import ResolvedRun
+from tests.support.tiny_model import CONTROLS, drive, job_of, launch_of, make_run, write_clip, write_tiny_model
+
+LIMIT = 2  # of 255: how far two makings of one run may be apart
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+
+
+@pytest.fixture
+def screening() -> RecordingGuardrail:
+    return RecordingGuardrail()
+
+
+@pytest.fixture
+def engine(model: Path, tmp_path: Path, screening: RecordingGuardrail) -> InProcessEngine:
+    return load_engine(str(model), CONTROLS, ControlCache(tmp_path / "controls"), guardrail=screening)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> str:
+    return write_clip(tmp_path / "clip.mp4", 25)
+
+
+def made(engine: InProcessEngine, folder: Path, *runs: ResolvedRun) -> dict[str, Frames]:
+    """The frames of runs that are made together, by run, as they are before they are compressed."""
+    screening = engine.model.guardrail
+    assert isinstance(screening, RecordingGuardrail)
+    session = engine.open(launch_of(*runs))
+    for run in runs:
+        session.join(job_of(run, folder))
+    results = drive(session)
+    session.close()
+    assert {result.outcome for result in results.values()} == {Outcome.SUCCEEDED}
+    return dict(zip(results, screening.videos[-len(runs) :], strict=True))
+
+
+def difference(one: Frames, other: Frames) -> int:
+    assert one.shape == other.shape
+    return int(np.abs(one.astype(int) - other.astype(int)).max())
+
+
+def state_of(engine: InProcessEngine, run: ResolvedRun, folder: Path) -> RunState:
+    videos = read_videos(run, ControlCache(folder / "controls"))
+    return RunState.prepare(job_of(run, folder), engine.model, videos, (run.fingerprint,))
+
+
+@pytest.mark.parametrize(
+    ("shared", "starts", "known"),
+    [(0, [0, 9, 18], [0, 0, 0]), (1, [0, 8, 16], [0, 1, 1]), (2, [0, 7, 14], [0, 1, 1])],
+)
+def test_chunks_know_as_many_latent_frames_as_nvidia_gives_them(
+    engine: InProcessEngine, tmp_path: Path, clip: str, shared: int, starts: Sequence[int], known: Sequence[int]
+) -> None:
+    """A latent frame after the first stands for four frames, so that of two shared frames one is given."""
+    state = state_of(engine, make_run("run", clip, {"edge": 0.5}, 20, num_conditional_frames=shared), tmp_path)
+    assert state.starts == starts
+    found = []
+    for _ in starts:
+        conditions = state.conditioning()
+        found.append(int(conditions.known.sum()))
+        if not state.at_last_chunk:
+            state.finish_chunk(conditions.noise)
+    assert found == known
+
+
+def test_of_two_shared_frames_the_first_is_given(engine: InProcessEngine, tmp_path: Path, clip: str) -> None:
+    state = state_of(engine, make_run("run", clip, {"edge": 0.5}, 20, num_conditional_frames=2), tmp_path)
+    latents = state.conditioning().noise
+    wanted = engine.model.latents_of(engine.model.decode(latents)[:, :, -2:-1]).float()
+    state.finish_chunk(latents)
+    assert np.array_equal(state.conditioning().given[:, :, :1].numpy(), wanted.numpy())
+
+
+def test_runs_of_other_conditional_frames_share_a_batch(
+    engine: InProcessEngine, tmp_path: Path, clip: str
+) -> None:
+    runs = [
+        make_run(f"run{shared}", clip, {"edge": 0.5}, 20, seed=3, num_conditional_frames=shared)
+        for shared in (0, 1, 2)
+    ]
+    company = made(engine, tmp_path / "company", *runs)
+    for run in runs:
+        (alone,) = made(engine, tmp_path / "alone", run).values()
+        assert len(alone) == 20
+        assert difference(company[run.id], alone) <= LIMIT
+    assert difference(company["run0"][9:], company["run1"][9:]) > LIMIT
+
+
+@pytest.mark.parametrize("shared", [0, 2])
+def test_run_resumes_between_chunks_with_the_same_bits(
+    engine: InProcessEngine, tmp_path: Path, clip: str, shared: int
+) -> None:
+    run = make_run("run", clip, {"edge": 0.5}, 20, seed=3, num_conditional_frames=shared)
+    (wanted,) = made(engine, tmp_path / "left_alone", run).values()
+    session = engine.open(launch_of(run))
+    session.join(job_of(run, tmp_path))
+    for _ in range(4):
+        list(session.advance())
+    session.save("run")
+    session.close()
+    (resumed,) = made(engine, tmp_path, run).values()
+    assert np.array_equal(resumed, wanted)
