@@ -8,16 +8,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from openai import BadRequestError, ConflictError, NotFoundError, OpenAI
 
 from tests.support.dispatch_world import make_input
 from tests.support.http_server import PATIENCE, events_of, request, server, until
+from tests.support.shown_files import encoded
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 
@@ -156,6 +160,19 @@ def test_restarted_server_continues_with_its_queue(tmp_path: Path) -> None:
         assert httpx.get(f"{address}/v1/queue").json()["mode"] == "paused"
         httpx.post(f"{address}/v1/queue/resume")
         until(lambda: httpx.get(f"{address}/v1/videos/r").json(), lambda video: video["status"] == "completed")
+
+
+def test_preview_that_a_stop_interrupts_gets_503(tmp_path: Path) -> None:
+    encoded(tmp_path / "long.mp4", [np.zeros((360, 640, 3), np.uint8)] * 300, "mpeg4")
+    with ThreadPoolExecutor() as threads:
+        with server(tmp_path / "home", "--root", str(tmp_path), "--on-start", "pause") as address:
+            made = httpx.post(f"{address}/v1/videos", json=request("long.mp4", id="r"))
+            assert made.status_code == 200
+            place = f"{address}/v1/videos/r/content?variant=input&playable=true"
+            answer = threads.submit(httpx.get, place, timeout=PATIENCE)
+            wait_until(lambda: any((tmp_path / "home" / "previews").iterdir()))
+        assert answer.result().status_code == 503
+        assert answer.result().json()["error"]["code"] == "stopping"
 
 
 def test_public_address_without_keys_is_refused(tmp_path: Path) -> None:

@@ -55,6 +55,12 @@ def replacing(path: Path) -> Iterator[Path]:
             part.unlink()
 
 
+def delete_parts(folder: Path) -> None:
+    """Delete what killed processes have left in a folder that no other process writes. Raises OSError."""
+    for part in folder.glob(f".*{PART}"):
+        part.unlink(missing_ok=True)
+
+
 def flush(path: Path) -> None:
     """Flush a file or folder to disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)

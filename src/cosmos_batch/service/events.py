@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +39,7 @@ class StreamEvent:
 class _Subscriber:
     """One open stream."""
 
+    key_name: str  # of the request that opened it; "": none was needed
     events: asyncio.Queue[StreamEvent | None] = field(default_factory=lambda: asyncio.Queue(_BUFFERED))
     closed: bool = False
 
@@ -49,9 +50,13 @@ class _Subscriber:
         try:
             self.events.put_nowait(event)
         except asyncio.QueueFull:
-            while not self.events.empty():
-                self.events.get_nowait()
-            self.close()
+            self.end()
+
+    def end(self) -> None:
+        """End the stream now, without the queued events."""
+        while not self.events.empty():
+            self.events.get_nowait()
+        self.close()
 
     def close(self) -> None:
         """End the stream after the queued events, or now if the queue is full."""
@@ -63,10 +68,11 @@ class _Subscriber:
 class EventStreams:
     """All event streams of a server. Belongs to the event loop."""
 
-    def __init__(self, ledger: Ledger, max_streams: int) -> None:
-        """`max_streams`: at the same time."""
+    def __init__(self, ledger: Ledger, max_streams: int, admits: Callable[[str], bool]) -> None:
+        """`max_streams`: at the same time; `admits`: whether requests of a key's name are still answered."""
         self._ledger = ledger
         self._max_streams = max_streams
+        self._admits = admits
         self._subscribers: set[_Subscriber] = set()
         self._task: asyncio.Task[None] | None = None
         self._latest = 0  # id of the latest change that was queued
@@ -74,10 +80,11 @@ class EventStreams:
         self._progress: dict[str, tuple[int, int]] = {}
         self._queue: dict[str, Any] = {}
 
-    async def subscribe(self, video: str, after: int | None) -> AsyncIterator[str]:
-        """Open a stream of encoded events, without end; `video`: of this run only, "": of all runs.
+    async def subscribe(self, video: str, after: int | None, key_name: str = "") -> AsyncIterator[str]:
+        """Open a stream of encoded events, which ends once `key_name` is no longer admitted.
 
-        `after`: begin with the changes after this id. Raises ApiError for too many streams, and LedgerError.
+        `video`: of this run only, "": of all runs; `after`: begin with the changes after this id. Raises ApiError
+        for too many streams, and LedgerError.
         """
         if len(self._subscribers) >= self._max_streams:
             message = f"{self._max_streams} event streams are open, which is the limit; close one"
@@ -85,7 +92,7 @@ class EventStreams:
         if self._task is None or self._task.done():
             self._latest = await asyncio.to_thread(self._ledger.queries.latest_change)
             self._task = asyncio.create_task(self._poll())
-        subscriber = _Subscriber()
+        subscriber = _Subscriber(key_name)
         self._subscribers.add(subscriber)
         return self._stream(subscriber, video, self._latest, after)
 
@@ -132,6 +139,8 @@ class EventStreams:
         while self._subscribers:
             self._behind = False
             with suppress(LedgerError):  # the next round tries again; /healthz reports the error
+                for subscriber in await asyncio.to_thread(self._refused, tuple(self._subscribers)):
+                    subscriber.end()
                 for event in await asyncio.to_thread(self._new_events):
                     for subscriber in tuple(self._subscribers):
                         subscriber.offer(event)
@@ -141,6 +150,11 @@ class EventStreams:
     def _backlogged(self) -> bool:
         """Whether the queue of a stream is more than half full."""
         return any(subscriber.events.qsize() > _BUFFERED // 2 for subscriber in self._subscribers)
+
+    def _refused(self, subscribers: Collection[_Subscriber]) -> list[_Subscriber]:
+        """Find the streams whose key is no longer admitted. Raises LedgerError."""
+        refused = {name for name in {each.key_name for each in subscribers} if not self._admits(name)}
+        return [each for each in subscribers if each.key_name in refused]
 
     def _new_events(self) -> list[StreamEvent]:
         changes = self._ledger.queries.changes(self._latest, limit=_CHUNK)

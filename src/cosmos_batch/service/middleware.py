@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.formats.json_text import text_fault
-from cosmos_batch.service.http.errors import ApiError, api_error_of, error_response
+from cosmos_batch.service.http.errors import ApiError, api_error_of, error_response, stopping
 from cosmos_batch.service.state import AppState, Monitoring
 
 _BOOT = secrets.token_hex(4)  # makes request ids differ between two starts of a server
@@ -58,6 +58,10 @@ class RequestMiddleware:
             if response.status:
                 raise
             await error_response(api_error_of(exc, self._monitoring.log))(scope, receive, response.send)
+        except asyncio.CancelledError:  # the server stops, and waits no longer for this request
+            if response.status:
+                raise
+            await error_response(stopping())(scope, receive, response.send)
         finally:
             response.close()
 

@@ -20,15 +20,17 @@ GRACE_SECONDS = 5  # that open requests get when the server stops
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server; closes the event streams when it stops, since uvicorn would wait for their end."""
+    """uvicorn's server; ends event streams and previews when it stops, since uvicorn would wait for their end."""
 
     def __init__(self, config: uvicorn.Config, state: AppState) -> None:
         super().__init__(config)
         self._streams = state.monitoring.streams
+        self._previews = state.files.previews
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish the open requests, then stop."""
         self._streams.close()
+        self._previews.close()
         await super().shutdown(sockets)
 
 

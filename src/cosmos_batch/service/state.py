@@ -122,8 +122,9 @@ class AppState:
         self.queue_view = QueueViewReader(
             ledger, settings.flush_seconds, plan=WaitingPlan(ledger, engine.traits, engine.prior).forecast
         )
+        authenticator = Authenticator(ApiKeyCache(ledger), local=settings.local)
         self.access = Access(
-            Authenticator(ApiKeyCache(ledger), local=settings.local),
+            authenticator,
             RateLimiter(limits.requests_per_second, limits.burst),
         )
         self.runs = RunServices(
@@ -143,7 +144,7 @@ class AppState:
         self.monitoring = Monitoring(
             log,
             Metrics(ledger, self.queue_view),
-            EventStreams(ledger, limits.streams),
+            EventStreams(ledger, limits.streams, authenticator.admits),
         )
 
 

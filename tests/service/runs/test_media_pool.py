@@ -133,6 +133,22 @@ def test_pool_refuses_what_it_cannot_reach() -> None:
     assert third.status == 503
 
 
+def test_pool_of_a_server_that_stops_refuses_what_waits_and_what_comes() -> None:
+    async def stop() -> list[object]:
+        pool, gate = MediaPool("test", 1), threading.Event()
+        calls = [asyncio.create_task(pool.run(lambda: gate.wait(60))) for _ in range(2)]
+        await asyncio.sleep(0)
+        pool.close()
+        calls.append(asyncio.create_task(pool.run(lambda: True)))
+        await asyncio.wait(calls[1:])
+        gate.set()
+        return list(await asyncio.gather(*calls, return_exceptions=True))
+
+    first, *refused = asyncio.run(stop())
+    assert first is True
+    assert [each.status for each in refused if isinstance(each, ApiError)] == [503, 503]
+
+
 def test_pool_has_a_lower_priority_than_requests() -> None:
     async def niceness() -> int:
         return await MediaPool("test", 1).run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))

@@ -11,8 +11,10 @@ from av.video.frame import VideoFrame
 from starlette.testclient import TestClient
 
 from cosmos_batch.errors import MediaError
+from cosmos_batch.media.atomic import PART
 from cosmos_batch.media.preview import write_preview
 from cosmos_batch.media.video import encoding_of, probe
+from cosmos_batch.service.http.errors import ApiError
 from cosmos_batch.service.runs.previews import Previews
 from tests.support.dispatch_world import make_input
 from tests.support.http_server import request
@@ -65,8 +67,16 @@ def test_video_that_cannot_be_copied_is_an_error_with_its_cause(tmp_path: Path, 
 def test_no_copy_is_begun_once_the_server_stops(tmp_path: Path, odd: Path) -> None:
     previews = Previews(tmp_path / "previews")
     previews.close()
-    with pytest.raises(MediaError, match="the server stops"):
+    with pytest.raises(ApiError, match="the server stops") as refused:
         previews.of(odd)
+    assert refused.value.status == 503
+
+
+def test_leftovers_of_a_killed_process_are_deleted(tmp_path: Path, odd: Path) -> None:
+    copy = Previews(tmp_path / "previews").of(odd)
+    copy.with_name(f".0123{PART}").write_bytes(copy.read_bytes()[:100])
+    Previews(tmp_path / "previews")
+    assert list((tmp_path / "previews").iterdir()) == [copy]
 
 
 def test_oldest_copy_is_deleted_first(tmp_path: Path, odd: Path) -> None:

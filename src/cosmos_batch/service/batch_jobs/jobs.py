@@ -154,11 +154,11 @@ class BatchJobs:
         self._begin(job, lines)
 
     def _begin(self, job: BatchJobRecord, lines: _LineSubmitter) -> None:
-        with folder_errors(self._uploads.folder):
-            self._bad_lines_path(job.id).write_text("".join(f"{text}\n" for text in lines.bad), encoding="utf-8")
         if not lines.good:
             self._fail(job, lines, "no_valid_line", "no line of the file is a valid request")
             return
+        with folder_errors(self._uploads.folder):
+            self._bad_lines_path(job.id).write_text("".join(f"{text}\n" for text in lines.bad), encoding="utf-8")
         errors = lines.errors[:SHOWN_ERRORS]
         values: dict[str, Any] = {"total": lines.total, "errors": errors, "started": time.time()}
         begun = self._ledger.batch_jobs.change(

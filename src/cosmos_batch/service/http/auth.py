@@ -51,6 +51,13 @@ class Authenticator:
             return self._keys.match(token.strip())
         return self._session_name(request.cookies.get(COOKIE, ""))
 
+    def admits(self, name: str) -> bool:
+        """Tell whether requests that were authenticated as `name` are still answered. Raises LedgerError.
+
+        `name`: of a key, or "" of a request that needed none.
+        """
+        return self._keys.knows(name) if name else not self.keys_required
+
     def authenticate(self, request: Request) -> str:
         """Get the name of the request's key, "" where no key is needed. Raises ApiError and LedgerError."""
         self.check_site(request)

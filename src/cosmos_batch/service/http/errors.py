@@ -108,6 +108,12 @@ def not_found(what: str, name: str) -> ApiError:
     return ApiError(404, "not_found", f"there is no {what} {name[:200]!r} here")
 
 
+def stopping() -> ApiError:
+    """Make the error of a request that the stop of the server interrupts."""
+    message = "the server stops; send the request again once it runs"
+    return ApiError(503, "stopping", message, headers=_RETRY_LATER)
+
+
 def api_error_of(error: Exception, log: EventLog) -> ApiError:
     """Map an exception to the `ApiError` that answers it; log an unexpected one with its traceback."""
     match error:

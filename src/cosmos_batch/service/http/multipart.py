@@ -22,6 +22,7 @@ from python_multipart.multipart import parse_options_header
 
 from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.formats.json_text import DuplicateKeyError, MalformedJsonError, parse_json, text_fault
+from cosmos_batch.media.atomic import PART
 from cosmos_batch.service.http.errors import ApiError
 from cosmos_batch.service.http.json_body import refuse_unstorable
 
@@ -123,7 +124,7 @@ class _Part:
     def flush(self, folder: Path) -> Path:
         """Write the buffered bytes of a file to a part file in the folder. Raises OSError."""
         if self._stream is None or self._path is None:
-            self._path = folder / f".{secrets.token_hex(12)}.part"
+            self._path = folder / f".{secrets.token_hex(12)}{PART}"
             self._stream = self._path.open("xb")
         self._stream.write(self._buffer)
         self._digest.update(self._buffer)

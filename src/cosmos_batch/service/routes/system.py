@@ -23,7 +23,7 @@ from cosmos_batch.service.server_info import (
     setting_infos,
     state_infos,
 )
-from cosmos_batch.service.state import AppState, AppStateDep
+from cosmos_batch.service.state import AppState, AppStateDep, KeyNameDep
 
 router = APIRouter(tags=["server"])
 
@@ -80,6 +80,7 @@ def close_session(request: Request, app: AppStateDep) -> Response:
 @router.get("/v1/events", response_class=StreamingResponse)
 async def get_events(
     app: AppStateDep,
+    key_name: KeyNameDep,
     video: Annotated[str, Query(max_length=128, description="events of this run only")] = "",
     after: Annotated[
         int | None, Query(ge=0, le=2**63 - 1, description="begin with the changes after this id")
@@ -89,7 +90,7 @@ async def get_events(
     """Stream server-sent events: state changes, denoising steps, and the queue."""
     header = last_event_id or ""
     resumed = min(int(header), 2**63 - 1) if header.isascii() and header.isdigit() else after
-    stream = await app.monitoring.streams.subscribe(video, resumed)
+    stream = await app.monitoring.streams.subscribe(video, resumed, key_name)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from cosmos_batch.service.http.errors import ApiError
+from cosmos_batch.service.http.errors import ApiError, stopping
 
 MOST_WAITING = 200
 """Calls that may wait for a pool; further ones are refused."""
@@ -29,23 +29,31 @@ class MediaPool:
         )
         self._most = threads + most_waiting
         self._count = 0  # calls that wait or run
+        self._closed = False
 
     async def run(self, work: Callable[[], Made]) -> Made:
         """Call `work` in a thread of the pool, after the calls that came before.
 
-        Raises ApiError where too many wait, and what `work` raises.
+        Raises ApiError where too many wait or the server stops, and what `work` raises.
         """
+        if self._closed:
+            raise stopping()
         if self._count >= self._most:
             message = "too many videos wait to be read; try again later"
             raise ApiError(503, "unavailable", message, headers={"Retry-After": "30"})
         self._count += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except asyncio.CancelledError:
+            if self._closed:  # `close` has cancelled the call
+                raise stopping() from None
+            raise
         finally:
             self._count -= 1
 
     def close(self) -> None:
         """Cancel the calls that wait; those that run end by themselves."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.errors import MediaError
+from cosmos_batch.media.atomic import delete_parts
 from cosmos_batch.media.untrusted import file_type
 from cosmos_batch.media.video import encoding_of
+from cosmos_batch.service.http.errors import stopping
 
 KEPT = 500  # copies; the oldest is deleted first
 
 _EXPLAINED = 2  # exit code of a process that says why it failed
-_STOPPED = "the server stops; ask again once it runs"
 
 _PLAYABLE = {
     "mp4": {"h264", "vp9", "av1"},
@@ -29,7 +30,10 @@ class Previews:
     """The previews of a server."""
 
     def __init__(self, folder: Path, kept: int = KEPT) -> None:
-        """Make the folder; `kept`: copies in it, at most. Raises StorageError."""
+        """Make the folder, and delete the part files of an earlier server; `kept`: copies in it, at most.
+
+        Raises StorageError.
+        """
         self._folder = folder.absolute()
         self._kept = kept
         self._closed = threading.Event()
@@ -37,11 +41,12 @@ class Previews:
         self._lock = threading.Lock()  # one at a time: encoding uses all cores
         with folder_errors(self._folder, opening=True):
             self._folder.mkdir(parents=True, exist_ok=True)
+            delete_parts(self._folder)
 
     def of(self, path: Path) -> Path:
         """Get the file itself if browsers play it, else its copy, encoded on first use.
 
-        Raises MediaError and StorageError.
+        Raises as `make` does.
         """
         return self.ready(path) or self.make(path)
 
@@ -57,7 +62,7 @@ class Previews:
         return copy if copy.is_file() else None
 
     def make(self, path: Path) -> Path:
-        """Encode the copy of a file. Raises MediaError and StorageError."""
+        """Encode the copy of a file. Raises MediaError, StorageError, and ApiError where the server stops."""
         copy = self._copy_of(path)
         with self._lock:
             if not copy.is_file():
@@ -66,10 +71,10 @@ class Previews:
         return copy
 
     def _encode(self, path: Path, copy: Path) -> None:
-        """Encode a copy in a process, with the priority of the calling thread. Raises MediaError."""
+        """Encode a copy in a process, with the priority of the calling thread. Raises as `make` does."""
         command = [sys.executable, "-m", "cosmos_batch.media.preview", str(path.absolute()), str(copy)]
         if self._closed.is_set():
-            raise MediaError(_STOPPED)
+            raise stopping()
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
             self._process = process
             if self._closed.is_set():
@@ -79,7 +84,7 @@ class Previews:
         if process.returncode:
             said = errors.decode("utf-8", "replace").strip()
             if self._closed.is_set():
-                raise MediaError(_STOPPED)
+                raise stopping()
             raise MediaError(
                 said if process.returncode == _EXPLAINED else f"{path}: no preview could be made of it"
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.errors import InputError, LedgerError, MediaError, Problem
 from cosmos_batch.ledger import FileRecord, Ledger
-from cosmos_batch.media.atomic import replacing
+from cosmos_batch.media.atomic import delete_parts, replacing
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.untrusted import file_type, probe_untrusted
 from cosmos_batch.service.http.errors import ApiError
@@ -31,8 +31,7 @@ class Uploads:
         self._videos: dict[str, Path] = {}  # by id: those looked up so far
         with folder_errors(self.folder, opening=True):
             self.folder.mkdir(parents=True, exist_ok=True)
-            for part in self.folder.glob(".*.part"):
-                part.unlink()
+            delete_parts(self.folder)
 
     async def receive(self, content_type: str, chunks: AsyncIterator[bytes]) -> Form:
         """Read a form, its files into the folder. Raises ApiError and StorageError."""
