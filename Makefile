@@ -25,7 +25,7 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/oxlint $(PAGE)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 test-browser: setup .venv/installed-browser
 	$(BIN)/node $(PAGE_CHECKS)/node_modules/typescript/bin/tsc -p $(PAGE_CHECKS)

@@ -9,8 +9,9 @@ import pytest
 from cosmos_batch.run import Control, Run, Sampling
 from tests.support.runs import MakeRun
 
-# Before anything imports Triton: kernels run in its interpreter, on the CPU
-os.environ["TRITON_INTERPRET"] = "1"
+# Before anything imports Triton or PyTorch, here and in processes that tests start
+os.environ["TRITON_INTERPRET"] = "1"  # kernels run in the interpreter, on the CPU
+os.environ["OMP_NUM_THREADS"] = "1"  # tiny tensors take longer with several threads, and tests run side by side
 
 
 @pytest.fixture

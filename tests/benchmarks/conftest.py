@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -19,16 +17,6 @@ from training.pocket.world import FRAMES, HEIGHT, WIDTH
 CONFIG = NetworkConfig(
     heads=2, head_dim=16, blocks=2, control_blocks=1, inject_every=1, adaln_dim=8, context_dim=32, text_dim=None
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Compute with one thread: tiny tensors take longer with several."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of processes that the benchmarks start
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
