@@ -7,17 +7,16 @@ that a batch's files are written while the next batch is denoised, as without ti
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 import torch
 
 from cosmos_batch.engines.base import Engine, Event, Job, Progress, Session
+from cosmos_batch.engines.wrappers import EngineWrapper, SessionWrapper
 from cosmos_batch.ledger import State
 from cosmos_batch.planning.plan import Launch, Plan
-from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import ResolvedRun
 
 Mark = Callable[[], float]
 """A point in the device's queue. Returns its seconds, from any origin, after the device has reached it."""
@@ -111,33 +110,15 @@ class Stopwatch:
         self.notes.append(message)
 
 
-class TimedSession:
+class TimedSession(SessionWrapper):
     """A session whose parts are timed; see `engines.base.Session`."""
 
     def __init__(self, session: Session, watch: Stopwatch) -> None:
-        self._session = session
+        super().__init__(session)
         self._watch = watch
 
-    @property
-    def active(self) -> tuple[str, ...]:
-        """Ids of the runs that have joined and not ended."""
-        return self._session.active
-
-    @property
-    def finishing(self) -> tuple[str, ...]:
-        """Ids of the joined runs that are denoised and whose outputs are being written."""
-        return self._session.finishing
-
-    def switch_launch(self, launch: Launch) -> None:
-        """Switch to another launch."""
-        self._session.switch_launch(launch)
-
-    def prefetch(self, runs: Sequence[ResolvedRun], *, certain: bool = True) -> None:
-        """Prefetch the inputs of these runs."""
-        self._session.prefetch(runs, certain=certain)
-
     def join(self, job: Job) -> Iterable[Event]:
-        """VideoTimes a run in."""
+        """Add a run, and time it."""
         begin = self._watch.mark()
         events = list(self._session.join(job))
         self._watch.current.joining.append((begin, self._watch.mark()))
@@ -158,35 +139,13 @@ class TimedSession:
         if not stepping:
             times.finishing.append((begin, self._watch.mark()))
 
-    def save(self, run_id: str) -> None:
-        """Write the run's checkpoint."""
-        self._session.save(run_id)
 
-    def leave(self, run_id: str) -> None:
-        """VideoTimes the run out."""
-        self._session.leave(run_id)
-
-    def close(self) -> None:
-        """Close the session."""
-        self._session.close()
-
-
-class TimedEngine:
+class TimedEngine(EngineWrapper):
     """An engine whose sessions are timed; see `engines.base.Engine`."""
 
     def __init__(self, engine: Engine, watch: Stopwatch) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._watch = watch
-
-    @property
-    def traits(self) -> Traits:
-        """Traits of the engine."""
-        return self._engine.traits
-
-    @property
-    def identity(self) -> Mapping[str, str]:
-        """Names and versions of what makes the videos."""
-        return self._engine.identity
 
     def open(self, launch: Launch) -> TimedSession:
         """Open a timed session for a launch."""

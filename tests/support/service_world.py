@@ -22,6 +22,7 @@ from cosmos_batch.dispatch.worker.inflight import InflightMarker
 from cosmos_batch.dispatch.worker.worker import LoadedEngine, Worker, WorkerPlace, WorkerSettings, WorkerTime
 from cosmos_batch.engines.base import Engine, Job, Session
 from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine
+from cosmos_batch.engines.wrappers import EngineWrapper, SessionWrapper
 from cosmos_batch.errors import EngineError, OutputError
 from cosmos_batch.ledger import Ledger, State, Submission
 from cosmos_batch.planning.plan import Launch
@@ -181,11 +182,11 @@ class World:
         return [line for line in lines if line["event"] == event]
 
 
-class Listener:
+class Listener(SessionWrapper):
     """A session that keeps the calls that it gets."""
 
     def __init__(self, session: Session, launch: Launch, refuses: str) -> None:
-        self._session = session
+        super().__init__(session)
         self._refuses = refuses
         self.launches = ["+".join(launch.controls)]
         self.expected: list[str] = []
@@ -204,20 +205,18 @@ class Listener:
         self.certain.append(certain)
         self._session.prefetch(runs, certain=certain)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
 
-
-class ListeningEngine(SimulatedEngine):
+class ListeningEngine(EngineWrapper):
     """A replay engine with such sessions."""
 
     def __init__(self, world: World, lag: int = 0, refuses: str = "") -> None:
         """`refuses`: why no session turns to another launch; "": all do."""
-        super().__init__(world.traits, SimulatedBehaviour(stamp, 0.0, world.step_seconds, lag=lag), world.clock)
+        behaviour = SimulatedBehaviour(stamp, 0.0, world.step_seconds, lag=lag)
+        super().__init__(SimulatedEngine(world.traits, behaviour, world.clock))
         self._refuses = refuses
         self.sessions: list[Listener] = []
 
-    def open(self, launch: Launch) -> Listener:  # type: ignore[override]
+    def open(self, launch: Launch) -> Listener:
         """A session."""
         self.sessions.append(Listener(super().open(launch), launch, self._refuses))
         return self.sessions[-1]

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.engines.base import Engine, Event, Job, Progress, Result, Session
+from cosmos_batch.engines.wrappers import EngineWrapper, SessionWrapper
 from cosmos_batch.planning.plan import Launch
-from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun
 
 STARTING, DISPATCHING, ENGINE = "starting", "dispatching", "engine"
@@ -89,24 +89,14 @@ class InflightMarker:
         os.pwrite(self._handle, text.ljust(self._length), 0)  # spaces over the earlier text, all in one call
 
 
-class TrackedSession:
+class TrackedSession(SessionWrapper):
     """A session whose calls are recorded in an in-flight marker; see `engines.base.Session`."""
 
     def __init__(self, session: Session, marker: InflightMarker) -> None:
-        self._session = session
+        super().__init__(session)
         self._marker = marker
         self._steps: dict[str, int] = {}
         self._prefetched: dict[str, int] = {}
-
-    @property
-    def active(self) -> tuple[str, ...]:
-        """Ids of the runs that have joined and not ended."""
-        return self._session.active
-
-    @property
-    def finishing(self) -> tuple[str, ...]:
-        """Ids of the active runs that no longer need the device; they may still crash the process."""
-        return self._session.finishing
 
     def switch_launch(self, launch: Launch) -> None:
         """Continue with another launch."""
@@ -132,18 +122,10 @@ class TrackedSession:
         active = {id_: self._steps.get(id_, 0) for id_ in self._session.active}
         return self._tracked(self._session.advance, self._prefetched | active)
 
-    def save(self, run_id: str) -> None:
-        """Write the run's checkpoint."""
-        self._session.save(run_id)
-
     def leave(self, run_id: str) -> None:
         """Remove the run from the batch."""
         self._steps.pop(run_id, None)
         self._session.leave(run_id)
-
-    def close(self) -> None:
-        """Close the session."""
-        self._session.close()
 
     def _tracked(self, call: Callable[[], Iterable[Event]], running: Mapping[str, int]) -> Iterator[Event]:
         """Yield the events of a call; while the consumer handles an event, the marker is out of the engine."""
@@ -164,22 +146,12 @@ class TrackedSession:
             self._steps.pop(event.run_id, None)
 
 
-class TrackedEngine:
+class TrackedEngine(EngineWrapper):
     """An engine whose sessions are tracked by an in-flight marker; see `engines.base.Engine`."""
 
     def __init__(self, engine: Engine, marker: InflightMarker) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._marker = marker
-
-    @property
-    def traits(self) -> Traits:
-        """The engine's traits."""
-        return self._engine.traits
-
-    @property
-    def identity(self) -> Mapping[str, str]:
-        """The engine, model, weights and versions that make the videos."""
-        return self._engine.identity
 
     def open(self, launch: Launch) -> TrackedSession:
         """Open a session for a launch."""
