@@ -104,6 +104,7 @@ class Sampling:
     resolution: Resolution | None = None  # "720", "480p", or "WIDTHxHEIGHT"
     negative_prompt: str | None = None
     num_conditional_frames: ConditionalFrames | None = None  # frames that a chunk shares with the one before
+    keep_input_resolution: bool | None = None  # whether output and controls are resized to the input's size
 
     def over(self, defaults: Sampling) -> Sampling:
         """Return these settings, with each open one taken from `defaults`."""
@@ -127,10 +128,17 @@ class ResolvedSampling(Sampling):
     num_conditional_frames: Annotated[int, Field(ge=0)] = (
         1  # absent from the JSON and the fingerprint where it is 1
     )
+    keep_input_resolution: bool = False  # true only where that is another size; absent as above where it is false
 
 
 DEFAULTS = Sampling(
-    num_steps=35, guidance=7.0, sigma_max=70.0, seed=42, fps=8.0, negative_prompt="low quality, blurry"
+    num_steps=35,
+    guidance=7.0,
+    sigma_max=70.0,
+    seed=42,
+    fps=8.0,
+    negative_prompt="low quality, blurry",
+    keep_input_resolution=False,
 )
 """The values of settings that neither the run nor its model gives."""
 
@@ -235,7 +243,8 @@ def as_dict(run: Run) -> dict[str, Any]:
         if made[name] is None:
             del made[name]
     sampling = made["sampling"]
-    usual = 1 if isinstance(run, ResolvedRun) else None
-    if sampling["num_conditional_frames"] == usual:
-        del sampling["num_conditional_frames"]
+    resolved = isinstance(run, ResolvedRun)
+    for name, usual in (("num_conditional_frames", 1), ("keep_input_resolution", False)):
+        if sampling[name] == (usual if resolved else None):
+            del sampling[name]
     return made

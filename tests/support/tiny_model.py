@@ -87,7 +87,7 @@ def write_clip(path: Path, frames: int, seed: int = 0) -> str:
 
 def as_resolved(run: Run, frames: int) -> ResolvedRun:
     """The run as an engine gets it."""
-    defaults = Sampling(**SETTINGS["defaults"], negative_prompt="blurry")  # type: ignore[arg-type]
+    defaults = Sampling(**SETTINGS["defaults"], negative_prompt="blurry", keep_input_resolution=False)  # type: ignore[arg-type]
     found: dict[str, object] = {"resolution": "48x32", "num_frames": frames, "fps": 10.0}
     if run.sampling.num_conditional_frames is None:
         found["num_conditional_frames"] = SETTINGS["overlap"]

@@ -113,6 +113,7 @@ def _warnings(
         location=reading.location_of(run),
         sampling=settings if traits else None,
         crops=traits.crops if traits else False,
+        keeps_size=traits is None or traits.may_keep_size,
     )
 
 

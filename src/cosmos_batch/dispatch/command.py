@@ -13,14 +13,14 @@ from cosmos_batch.dispatch.execution.executor import BatchExecutor
 from cosmos_batch.dispatch.execution.failure_streak import FailureStreak
 from cosmos_batch.dispatch.execution.measurements import MeasurementLog
 from cosmos_batch.dispatch.loop import Dispatcher
-from cosmos_batch.dispatch.output.directory import OUTPUT, OutputDirectory
+from cosmos_batch.dispatch.output.directory import OutputDirectory, output_of
 from cosmos_batch.dispatch.output.manifest import write_manifest
 from cosmos_batch.dispatch.resume import resume
 from cosmos_batch.dispatch.scheduler.static import StaticScheduler, Waiting
 from cosmos_batch.dispatch.settings import DispatchSettings, EventSink, StopToken, Throttle
 from cosmos_batch.engines.base import Engine, Job
 from cosmos_batch.ledger import Ledger, RunStatus
-from cosmos_batch.media.verify import check_video
+from cosmos_batch.media.verify import check_picture, check_video
 from cosmos_batch.planning.cost.fit import fit
 from cosmos_batch.planning.cost.model import CostModel, features
 from cosmos_batch.planning.equivalence import groups_of
@@ -43,8 +43,12 @@ class Command:
 
 def check_output(run: ResolvedRun, shape: Shape, job: Job) -> None:
     """Open a finished output and compare it with what its run asked for. Raises OutputError."""
+    path, size = output_of(job.folder, shape.frames), (shape.width, shape.height)
+    if shape.frames == 1:
+        check_picture(path, size=size, fingerprint=run.fingerprint)
+        return
     check_video(
-        job.folder / OUTPUT,
+        path,
         frames=shape.frames,
         width=shape.width,
         height=shape.height,

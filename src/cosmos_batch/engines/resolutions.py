@@ -83,6 +83,14 @@ def frames_of(run: Run, facts: VideoInfo | None, default: int) -> int:
     return min(wanted, facts.frames) if wanted else facts.frames
 
 
+def chunk_length(frames: int, chunk_frames: int) -> int:
+    """Frames of a chunk of a video of so many frames: a single frame goes through the network as it is.
+
+    The published weights were trained on chunks of 24 latent frames and on single ones.
+    """
+    return 1 if frames == 1 else chunk_frames
+
+
 def chunker(chunk_frames: int, overlap: int) -> CountChunks:
     """A counter of the chunks of a video, of which neighbours share `overlap` frames where a run does not say."""
     own = overlap
@@ -93,6 +101,15 @@ def chunker(chunk_frames: int, overlap: int) -> CountChunks:
         return 1 + -(-rest // max(1, chunk_frames - shared))
 
     return chunks
+
+
+def kept_size(info: VideoInfo) -> Size:
+    """The size of an output that keeps the size of its input: that, rounded down to even numbers.
+
+    As NVIDIA's `reshape_output_video_to_input_resolution` does (transfer2/inference/utils.py): H.264 in the pixel
+    format that every player shows has no odd sides.
+    """
+    return max(2, info.width // 2 * 2), max(2, info.height // 2 * 2)
 
 
 def place_of(size: Size, sizes: Mapping[str, Buckets]) -> tuple[str, Size] | None:

@@ -35,11 +35,12 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-def only(default: object, remedy: str) -> AfterValidator:
-    """Accept the default or null alone: for settings that a run does not have."""
+def only(default: object, remedy: str, *others: object) -> AfterValidator:
+    """Accept the default, null and `others` alone: for settings that a run does not have."""
+    known = [(type(each) is bool, each) for each in (None, default, *others)]
 
     def check(value: Any) -> Any:
-        if value is not None and (value != default or isinstance(value, bool) != isinstance(default, bool)):
+        if (type(value) is bool, value) not in known:
             raise PydanticCustomError("unsupported", "is not supported", {"remedy": remedy})
         return value
 

@@ -44,6 +44,7 @@ NAMES = FieldNames(
     weights=("execution_config.weights",),
     control_video="inputs.{}",
     guided_mask=f"inputs.{MASK}",
+    keep_input_resolution="execution_config.keep_input_resolution",
 )
 
 
@@ -73,6 +74,7 @@ class _Config(StrictModel):
     fps: Fps | None = None
     num_frames: FrameCount | None = None
     resolution: Resolution | None = None
+    keep_input_resolution: bool | None = None
     negative_prompt: Text | None = None
     blur_strength: Strength | None = None
     canny_threshold: Strength | None = None
@@ -184,6 +186,7 @@ def _sampling(model: _Record, config: _Config, pool: ValuePool) -> Sampling:
         config.resolution,
         negative,
         config.num_conditional_frames,
+        config.keep_input_resolution,
     )
 
 

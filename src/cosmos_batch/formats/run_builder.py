@@ -84,6 +84,7 @@ class ValuePool:
         resolution: str | None,
         negative_prompt: str | None,
         num_conditional_frames: int | None = None,
+        keep_input_resolution: bool | None = None,
     ) -> Sampling:
         """The shared sampling settings of these values."""
         key = (
@@ -96,6 +97,7 @@ class ValuePool:
             resolution,
             negative_prompt,
             num_conditional_frames,
+            keep_input_resolution,
         )
         return self._samplings.get(key) or self._samplings.put(
             key,
@@ -109,6 +111,7 @@ class ValuePool:
                 resolution=resolution,
                 negative_prompt=negative_prompt,
                 num_conditional_frames=num_conditional_frames,
+                keep_input_resolution=keep_input_resolution,
             ),
         )
 

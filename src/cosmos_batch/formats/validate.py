@@ -31,6 +31,7 @@ class FieldNames(NamedTuple):
     control_mask: str = ""  # "{}" stands for the control; "": the format has no masks
     guided_mask: str = ""  # of guided generation; "": the format has none
     renamed: Mapping[str, str] = MappingProxyType({})  # controls that have another name in the format
+    keep_input_resolution: str = "keep_input_resolution"
 
     def video_of(self, control: str) -> str:
         """The field of a control's video."""

@@ -1,4 +1,4 @@
-"""Verifies that an output file is the one that its run should have made."""
+"""Verifies that an output file, a video or a picture, is the one that its run should have made."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cosmos_batch.errors import MediaError, OutputError
 from cosmos_batch.media.info import VideoInfo
+from cosmos_batch.media.pictures import read_texts
 from cosmos_batch.media.video import count_intact_frames, probe, read_metadata
 
 FINGERPRINT = "cosmos_batch_run"
@@ -31,8 +32,25 @@ def check_video(
         found = read_metadata(path).get(FINGERPRINT)
     except MediaError as error:
         raise OutputError(str(error)) from error
+    _require(path, wrong, found, fingerprint)
+
+
+def check_picture(path: str | Path, *, size: tuple[int, int], fingerprint: str | None = None) -> None:
+    """Decode a picture, as `check_video` does a video; `size` is (width, height). Raises OutputError."""
+    try:
+        info = probe(path)
+        wrong = _differences(info, VideoInfo(*size, 1, info.fps))
+        count_intact_frames(path)
+        found = read_texts(path).get(FINGERPRINT)
+    except MediaError as error:
+        raise OutputError(str(error)) from error
+    _require(path, wrong, found, fingerprint)
+
+
+def _require(path: str | Path, wrong: list[str], found: str | None, fingerprint: str | None) -> None:
+    """Raise OutputError with what is wrong, a fingerprint `found` other than the expected one included."""
     if fingerprint is not None and found != fingerprint:
-        wrong.append(f"made for run {found}, not {fingerprint}" if found else "it does not say for which run")
+        wrong = [*wrong, f"made for run {found}, not {fingerprint}" if found else "it does not say for which run"]
     if wrong:
         raise OutputError(f"{path}: {'; '.join(wrong)}; it must be made again")
 

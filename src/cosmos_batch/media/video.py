@@ -34,8 +34,9 @@ from cosmos_batch.media.display import Frames as Frames
 from cosmos_batch.media.info import MAX_FRAMES, VideoInfo
 from cosmos_batch.media.spacing import uneven_intervals
 
-Resample = Literal["smooth", "nearest"]
-"""Resampling of pixels. "smooth": area averages to shrink, cubic to enlarge; "nearest" keeps colours exact."""
+Resample = Literal["smooth", "nearest", "lanczos"]
+"""Resampling of pixels. "smooth": area averages to shrink, cubic to enlarge; "nearest" keeps colours exact;
+"lanczos": as NVIDIA's Transfer2.5 resizes its outputs."""
 
 MAX_SIDE = 8192
 """Pixels; a wider or higher video counts as a damaged header."""
@@ -140,11 +141,9 @@ def resized(frame: Frames, size: tuple[int, int], resample: Resample = "smooth")
     height, width = frame.shape[:2]
     if (width, height) == size:
         return frame
-    shrinks = size[0] * size[1] < width * height
-    smooth = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(
-        cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST if resample == "nearest" else smooth), np.uint8
-    )
+    smooth = cv2.INTER_AREA if size[0] * size[1] < width * height else cv2.INTER_CUBIC
+    methods = {"smooth": smooth, "nearest": cv2.INTER_NEAREST, "lanczos": cv2.INTER_LANCZOS4}
+    return np.asarray(cv2.resize(frame, size, interpolation=methods[resample]), np.uint8)
 
 
 def read_mask(path: str | Path, *, count: int, size: tuple[int, int]) -> NDArray[np.float32]:

@@ -67,15 +67,21 @@ def input_warnings(
     location: Location,
     sampling: Sampling | None = None,
     crops: bool = False,
+    keeps_size: bool = True,
 ) -> list[Problem]:
     """Every warning about a valid run, with the field names of its format.
 
     `run`: as the user wrote it; `infos`: of its videos, those that are missing are not judged; `sampling`: the
     resolved settings, None where no engine is chosen; `crops`: whether the engine crops a video of another
-    shape, and does not stretch it.
+    shape, and does not stretch it; `keeps_size`: whether it can give an output the size of its input.
     """
     videos = list(_videos(run, infos, names))
     found = [*_about_videos(run, videos, sampling or run.sampling, crops), *_about_weights(run, names)]
+    if run.sampling.keep_input_resolution and not keeps_size:
+        message = "is not followed by this engine, which writes the model's size"
+        found.append(
+            _Warning(names.keep_input_resolution, True, message, "choose another engine, or leave it out")
+        )
     return [location.warning(each.field, each.message, each.remedy, each.found) for each in found]
 
 

@@ -42,10 +42,18 @@ def resolve(run: Run, traits: Traits, facts: Mapping[str, VideoInfo]) -> Resolve
         "resolution": f"{shape.width}x{shape.height}",
         "num_frames": frame_count(run, facts),
         "fps": fps,
+        "keep_input_resolution": traits.may_keep_size and _differs(replace(run, sampling=sampling), traits, lead),
     }
     if sampling.num_conditional_frames is None:
         found["num_conditional_frames"] = traits.overlap
     return with_sampling(run, _SAMPLING.validate_python(asdict(sampling) | found))
+
+
+def _differs(run: Run, traits: Traits, lead: VideoInfo | None) -> bool:
+    """Whether a run keeps the size of its input, and that is not the network's."""
+    return bool(run.sampling.keep_input_resolution) and (
+        lead is None or traits.finished(run, lead) != traits.shape(run, lead)
+    )
 
 
 def _input_fps(run: Run, traits: Traits, lead: VideoInfo | None) -> float:

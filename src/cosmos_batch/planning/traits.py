@@ -93,6 +93,8 @@ class Traits:
     """Whether the engine crops a video to the network's shape; else it stretches it."""
     output: Callable[[Run, VideoInfo | None], Shape] | None = None
     """Size and frames of the finished video; None: those of `shape`."""
+    may_keep_size: bool = False
+    """Whether a run may ask for an output of its input's size; else outputs never have it."""
 
     def finished(self, run: Run, facts: VideoInfo | None) -> Shape:
         """Size and frames of a run's finished video."""

@@ -43,14 +43,26 @@ def test_full_sample_is_read_field_by_field(write: Write, tmp_path: Path) -> Non
         Control(name="seg", weight=1.0, prompt="car building tree"),
     )
     assert run.sampling == Sampling(
-        num_steps=12, guidance=5.0, seed=3, num_frames=50, resolution="480p", negative_prompt="blurry"
+        num_steps=12,
+        guidance=5.0,
+        seed=3,
+        num_frames=50,
+        resolution="480p",
+        negative_prompt="blurry",
+        keep_input_resolution=True,
     )
 
 
 def test_missing_settings_get_nvidias_defaults(write: Write) -> None:
     (run,) = read_files([write("car_spec.json", sample(seg={}))]).runs
 
-    assert run.sampling == Sampling(num_steps=35, guidance=3.0, seed=2025, negative_prompt=STOCK_NEGATIVE_PROMPT)
+    assert run.sampling == Sampling(
+        num_steps=35,
+        guidance=3.0,
+        seed=2025,
+        negative_prompt=STOCK_NEGATIVE_PROMPT,
+        keep_input_resolution=True,
+    )
     assert run.controls == (Control(name="edge", weight=1.0), Control(name="seg", weight=1.0, prompt="night"))
 
 
@@ -175,14 +187,31 @@ def test_unsupported_settings_are_accepted_with_their_default(write: Write) -> N
     assert read_files([write("car.json", content)]).problems == ()
 
 
-@pytest.mark.parametrize("keep", [True, False])
-def test_size_that_the_engine_decides_is_a_warning(write: Write, keep: bool) -> None:
-    reading = read_files([write("car.json", sample(keep_input_resolution=keep))])
-    assert (len(reading.runs), reading.problems) == (1, ())
-    (warning,) = reading.warnings
-    assert (warning.level, warning.field) == ("warning", "keep_input_resolution")
-    assert "transfer25 keeps the input's size, the others write the model's" in warning.message
-    assert read_files([write("car.json", sample())]).warnings == ()
+@pytest.mark.parametrize(("given", "kept"), [({}, True), (None, True), (True, True), (False, False)])
+def test_output_keeps_the_size_of_the_input_unless_the_sample_says_otherwise(
+    write: Write, given: Any, kept: bool
+) -> None:
+    fields = {} if given == {} else {"keep_input_resolution": given}
+    reading = read_files([write("car.json", sample(**fields))])
+    assert (reading.problems, reading.warnings) == ((), ())
+    assert reading.runs[0].sampling.keep_input_resolution is kept
+
+
+def test_chunks_of_one_frame_make_a_picture(write: Write) -> None:
+    """NVIDIA's code makes the first chunk alone of them, whatever max_frames."""
+    reading = read_files([write("car.json", sample(num_video_frames_per_chunk=1))])
+    assert (reading.runs[0].sampling.num_frames, reading.warnings) == (1, ())
+    longer = read_files([write("car.json", sample(num_video_frames_per_chunk=1, max_frames=5))])
+    assert longer.runs[0].sampling.num_frames == 1
+    (warning,) = longer.warnings
+    assert (warning.field, warning.found) == ("num_video_frames_per_chunk", "1")
+    assert "max_frames is 5" in warning.message
+
+
+@pytest.mark.parametrize("chunk", [True, 2, "1", 1.5])
+def test_other_chunks_are_a_problem(write: Write, chunk: Any) -> None:
+    (problem,) = read_files([write("car.json", sample(num_video_frames_per_chunk=chunk))]).problems
+    assert problem.field == "num_video_frames_per_chunk"
 
 
 def test_name_of_another_format_is_answered_with_the_own_one(write: Write) -> None:

@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from cosmos_batch.dispatch.output.directory import OUTPUT, RESERVED
+from cosmos_batch.dispatch.output.directory import RESERVED, output_of
 from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.media.contact_sheet import SheetRow, write_sheets
 from cosmos_batch.run import Run
 
 SHEET_RUNS = 96  # drawing more takes minutes
 
-_CONTROL = re.compile(r"control_([a-z]+)\.mp4")
+_CONTROL = re.compile(r"control_([a-z]+)\.(mp4|png|jpg)")
 
 
 def write_contact_sheets(folder: Path, runs: Sequence[Run], statuses: Sequence[RunStatus]) -> list[Path]:
@@ -38,7 +38,7 @@ def _row(folder: Path, run: Run) -> SheetRow:
         weights={control.name: control.weight for control in run.active},
         input=Path(run.video) if run.video else None,
         controls=_controls(home),
-        output=home / OUTPUT,
+        output=output_of(home),
         seed=run.sampling.seed,
     )
 

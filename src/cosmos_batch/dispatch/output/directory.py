@@ -1,6 +1,6 @@
 """Output folder: its lock, the private folders of attempts, and the publication of a finished run by one rename.
 
-DIR/<id>/                     a finished run: output.mp4, its control videos, run.json
+DIR/<id>/                     a finished run: output.mp4 (a picture: output.png or output.jpg), controls, run.json
 DIR/manifest.jsonl            how every run of the latest command ended
 DIR/contact_sheet.png         input, controls and output of finished runs, side by side
 DIR/.cosmos-batch/            lock, ledger.sqlite, work/<attempt>/, state/<run>, replaced/<attempt>/
@@ -28,6 +28,7 @@ LEDGER = "ledger.sqlite"
 MANIFEST = "manifest.jsonl"
 RUN_FILE = "run.json"
 OUTPUT = "output.mp4"
+PICTURES = ("output.png", "output.jpg")  # the output of a run of one frame, by the kind of its input
 RESERVED = re.compile(r"manifest\.jsonl|contact_sheet(_[0-9]+)?\.png")
 _PROBE, _DRAFT = "probe-", ".new"  # how the names of files begin and end that live for a moment
 PROBE_BYTES = 64 * 1024  # more than a full file system still grants small files from its reserve
@@ -46,6 +47,19 @@ def folder_errors(root: Path, *, opening: bool = False) -> Iterator[None]:
         if exc.errno == errno.ENOENT and not opening:
             fault = f"is gone; put it back, then try again ({exc.strerror})"
         raise StorageError(f"the folder {root} {fault}") from exc
+
+
+def output_names(frames: int | None) -> tuple[str, ...]:
+    """Names that the output of a run of so many frames may have; None: of any number."""
+    if frames is None:
+        return (OUTPUT, *PICTURES)
+    return PICTURES if frames == 1 else (OUTPUT,)
+
+
+def output_of(folder: Path, frames: int | None = None) -> Path:
+    """The output in a folder of a run; where there is none, the path that it would have."""
+    candidates = [folder / name for name in output_names(frames)]
+    return next((path for path in candidates if path.exists()), candidates[0])
 
 
 def in_use(root: Path) -> bool:

@@ -6,22 +6,22 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from cosmos_batch.dispatch.output.directory import MANIFEST, OUTPUT, OutputDirectory
+from cosmos_batch.dispatch.output.directory import MANIFEST, OutputDirectory, output_of
 from cosmos_batch.ledger import RunStatus, State
 
 
 def write_manifest(folder: OutputDirectory, statuses: Iterable[RunStatus]) -> None:
     """Write the manifest, whole or not at all. Raises StorageError."""
-    lines = [json.dumps(_line(status), ensure_ascii=False) for status in statuses]
+    lines = [json.dumps(_line(folder, status), ensure_ascii=False) for status in statuses]
     folder.write(MANIFEST, "".join(line + "\n" for line in lines))
 
 
-def _line(status: RunStatus) -> dict[str, Any]:
+def _line(folder: OutputDirectory, status: RunStatus) -> dict[str, Any]:
     done = status.state is State.SUCCEEDED
     return {
         "id": status.id,
         "state": status.state,
-        "output": f"{status.id}/{OUTPUT}" if done else None,
+        "output": f"{status.id}/{output_of(folder.published(status.id)).name}" if done else None,
         "cause": "" if done else status.cause,
         "seconds": None if status.seconds is None else round(status.seconds, 3),
         "fingerprint": status.fingerprint,

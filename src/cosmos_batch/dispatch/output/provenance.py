@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from cosmos_batch.dispatch.output.directory import OUTPUT, RUN_FILE
+from cosmos_batch.dispatch.output.directory import RUN_FILE, output_names
 from cosmos_batch.dispatch.output.inputs import file_digest
 from cosmos_batch.engines.base import approximations_of, model_key
 from cosmos_batch.errors import OutputError
@@ -130,6 +130,7 @@ def check_published(folder: Path, key: str) -> None:
     try:
         description = json.loads((folder / RUN_FILE).read_bytes())
         recorded, outputs = description["key"], description["outputs"]
+        names = output_names(description["run"]["sampling"]["num_frames"])
         expected = [(folder / name, facts["bytes"], facts["sha256"]) for name, facts in outputs.items()]
     except FileNotFoundError as exc:
         raise OutputError(f"{folder} holds no {RUN_FILE}") from exc
@@ -137,8 +138,8 @@ def check_published(folder: Path, key: str) -> None:
         raise OutputError(f"{folder / RUN_FILE} is damaged: {exc}") from exc
     if recorded != key and _key_of(description) != key:
         raise OutputError(f"{folder} was made with other settings, inputs or another model")
-    if OUTPUT not in outputs:
-        raise OutputError(f"{folder / RUN_FILE} names no {OUTPUT}")
+    if not any(name in outputs for name in names):
+        raise OutputError(f"{folder / RUN_FILE} names no {' or '.join(names)}")
     _check_files(expected)
 
 
@@ -149,10 +150,19 @@ def _key_of(description: Mapping[str, Any]) -> str:
     """
     try:
         digests = {each["path"]: each["sha256"] for each in description["inputs"]}
-        run = _RUN.validate_python(description["run"])
+        run = _with_kept_size(_RUN.validate_python(description["run"]), description)
         return request_key(run, description["made_by"], digests.__getitem__)
     except (ValidationError, KeyError, TypeError, AttributeError):
         return ""
+
+
+def _with_kept_size(run: Run, description: Mapping[str, Any]) -> Run:
+    """The run with the setting that earlier versions did not record: whether its output has its input's size."""
+    network, output = (description.get(name) or {} for name in ("network", "output"))
+    same = all(network.get(side) == output.get(side) for side in ("width", "height"))
+    if same or run.sampling.keep_input_resolution is not None or run.job_type == "upscale":
+        return run
+    return replace(run, sampling=replace(run.sampling, keep_input_resolution=True))
 
 
 def _check_files(expected: Iterable[tuple[Path, int, str]]) -> None:

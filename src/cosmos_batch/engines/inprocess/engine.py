@@ -60,7 +60,7 @@ class InProcessSession:
         self._identity = identity
         self._runs: dict[str, RunState] = {}  # being denoised
         self._finishing: dict[str, _FinishingRun] = {}
-        self._batches: dict[tuple[int, int], DenoisingBatch] = {}
+        self._batches: dict[tuple[int, int, int], DenoisingBatch] = {}
         self._passes = model.network.passes()
         self._writer = OutputWriter(model.guardrail)
 
@@ -116,7 +116,7 @@ class InProcessSession:
             finishing.run.save(finishing.solver, finishing.step)
             return
         run = self._runs[run_id]
-        solver, step = self._batches[run.size].state(run_id)
+        solver, step = self._batches[run.latent_size].state(run_id)
         run.save(solver, step)
 
     def leave(self, run_id: str) -> None:
@@ -134,13 +134,13 @@ class InProcessSession:
         self._batches.clear()
 
     def _leave_batch(self, run: RunState) -> None:
-        run_id, batch = run.job.run.id, self._batches.get(run.size)
+        run_id, batch = run.job.run.id, self._batches.get(run.latent_size)
         if batch is None:
             return
         if run_id in batch.keys:
             batch.leave(run_id)
         if not batch.keys:
-            del self._batches[run.size]
+            del self._batches[run.latent_size]
 
     def _written(self) -> Iterator[Event]:
         """Results of the runs whose files are written. Raises StorageError, and the run stays as it is."""
@@ -181,13 +181,13 @@ class InProcessSession:
         resumed = state.resume()
         conditioning = state.conditioning()
         solver, step = resumed or (state.start(conditioning), 0)
-        batch = self._batches.get(state.size) or DenoisingBatch(
+        batch = self._batches.get(state.latent_size) or DenoisingBatch(
             self._passes, step_caching=self._model.step_caching
         )
         batch.join(run.id, conditioning, solver, step)
-        self._batches[state.size] = batch
+        self._batches[state.latent_size] = batch
         self._runs[run.id] = state
-        self._writer.take_controls(job, state.videos.controls)
+        self._writer.take_controls(job, state.videos.controls, state.videos.form)
         if batch.done(run.id):  # saved between a chunk's last step and its decoding
             self._chunk_done(run.id)
         return None
@@ -198,13 +198,13 @@ class InProcessSession:
 
     def _chunk_done(self, run_id: str) -> None:
         before = self._runs[run_id]
-        batch = self._batches[before.size]
+        batch = self._batches[before.latent_size]
         solver, step = batch.state(run_id)
         if before.at_last_chunk:
             self._writer.make_room()
             with _memory_errors(self._model):
                 frames = before.output(solver.sample)
-            self._writer.take_output(before.job, frames, before.videos.files)
+            self._writer.take_output(before.job, frames, before.videos.form, before.videos.files)
             self._leave_batch(self._runs.pop(run_id))
             self._finishing[run_id] = _FinishingRun(before, solver, step)
             return

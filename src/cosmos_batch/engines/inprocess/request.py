@@ -17,6 +17,7 @@ from cosmos_batch.engines.inprocess.io.input_videos import SOURCE, Mask, Size, V
 from cosmos_batch.engines.inprocess.model import Model
 from cosmos_batch.engines.inprocess.sampling.samples import Conditioning
 from cosmos_batch.engines.inprocess.sampling.unipc import SolverState
+from cosmos_batch.engines.resolutions import chunk_length
 from cosmos_batch.media.video import Frames
 from cosmos_batch.run import Control, ResolvedRun
 
@@ -33,6 +34,7 @@ class RunState:
     model: Model
     owners: tuple[str, ...]  # identify what a saved state is valid for; it is saved for the first
     size: Size
+    chunk_frames: int  # frames of a chunk; the last one is padded to it
     steps: int  # denoising steps of one chunk
     starts: list[int]  # first frame of each chunk
     videos: Videos
@@ -43,17 +45,23 @@ class RunState:
     @classmethod
     def prepare(cls, job: Job, model: Model, videos: Videos, owners: tuple[str, ...]) -> RunState:
         """State of a run with these videos, at its start."""
-        run, settings = job.run, model.settings
-        count = run.sampling.num_frames
+        run = job.run
+        count, chunk_frames = run.sampling.num_frames, _chunk_frames(model, job.run)
         return cls(
             job=job,
             model=model,
             owners=owners,
             size=run_size(run),
+            chunk_frames=chunk_frames,
             steps=run.sampling.num_steps,
-            starts=chunk_starts(count, settings.chunk_frames, run.sampling.num_conditional_frames),
+            starts=chunk_starts(count, chunk_frames, run.sampling.num_conditional_frames),
             videos=videos,
         )
+
+    @property
+    def latent_size(self) -> tuple[int, int, int]:
+        """Frames, height and width of a chunk's latents: what is equal within a batch."""
+        return latent_size(self.model, self.job.run)
 
     @property
     def total_steps(self) -> int:
@@ -77,7 +85,7 @@ class RunState:
             sampling=run.sampling,
             controls={control.name: self._control(control) for control in run.active},
             index=self.chunk,
-            shape=(vae.latent_channels, *latent_size(self.model, self.size)),
+            shape=(vae.latent_channels, *self.latent_size),
             spatial=vae.spatial,
             temporal=vae.temporal,
             before=self._before(),
@@ -136,6 +144,8 @@ class RunState:
         state = load_state(self.job.state, self.owners)
         if state is None or state.chunk >= len(self.starts) or state.step > self.steps:
             return None
+        if state.solver.sample.shape[2:] != self.latent_size:
+            return None
         self.chunk, self.made = state.chunk, [state.frames] if len(state.frames) else []
         self.tail = state.tail
         return state.solver, state.step
@@ -160,17 +170,20 @@ class RunState:
         """The present chunk's frames of a whole video's mask; past its end, the last one is repeated."""
         if mask is None:
             return None
-        start, frames = self.starts[self.chunk], self.model.settings.chunk_frames
-        return mask[np.minimum(np.arange(start, start + frames), len(mask) - 1)]
+        start = self.starts[self.chunk]
+        return mask[np.minimum(np.arange(start, start + self.chunk_frames), len(mask) - 1)]
 
     def _encode(self, frames: Frames, name: str) -> Tensor:
         """Latents of the present chunk of a control video or of the input video."""
-        return _encoded(self.model, frames, self.starts[self.chunk], self.videos.contents[name])
+        return _encoded(self.model, frames, self.starts[self.chunk], self.chunk_frames, self.videos.contents[name])
 
 
-def _encoded(model: Model, frames: Frames, start: int, content: str) -> Tensor:
-    """Latents of the chunk of a video that begins at a frame."""
-    count = model.settings.chunk_frames
+def _chunk_frames(model: Model, run: ResolvedRun) -> int:
+    return chunk_length(run.sampling.num_frames, model.settings.chunk_frames)
+
+
+def _encoded(model: Model, frames: Frames, start: int, count: int, content: str) -> Tensor:
+    """Latents of the chunk of a video that has `count` frames and begins at a frame."""
     return model.encode(chunk_of(frames, start, count), f"{content} {start} {count}")
 
 
@@ -179,19 +192,19 @@ def parts_of_start(model: Model, run: ResolvedRun, videos: Videos) -> Iterator[N
 
     Nothing is encoded for a large video.
     """
-    if model.network.tokens(*latent_size(model, run_size(run))) > MAX_TOKENS:
+    if model.network.tokens(*latent_size(model, run)) > MAX_TOKENS:
         return
     for prompt in (run.prompt, run.sampling.negative_prompt):
         if prompt is not None:
             model.network.read_prompt(prompt)
             yield
     for name, frames in videos.encoded.items():
-        _encoded(model, frames, 0, videos.contents[name])
+        _encoded(model, frames, 0, _chunk_frames(model, run), videos.contents[name])
         yield
 
 
-def latent_size(model: Model, size: Size) -> tuple[int, int, int]:
-    """Frames, height and width of a chunk's latents."""
-    frames = 1 + (model.settings.chunk_frames - 1) // model.vae.temporal
-    width, height = (side // model.vae.spatial for side in size)
+def latent_size(model: Model, run: ResolvedRun) -> tuple[int, int, int]:
+    """Frames, height and width of the latents of a run's chunks."""
+    frames = 1 + (_chunk_frames(model, run) - 1) // model.vae.temporal
+    width, height = (side // model.vae.spatial for side in run_size(run))
     return frames, height, width

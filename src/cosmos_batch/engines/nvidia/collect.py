@@ -8,24 +8,22 @@ from pathlib import Path
 
 from cosmos_batch.engines.base import Job
 from cosmos_batch.errors import StorageError
-from cosmos_batch.media.encode import tag_video, write_video
+from cosmos_batch.media.encode import write_video
+from cosmos_batch.media.outputs import OUTPUT_SUFFIXES, tag_output
 from cosmos_batch.media.verify import FINGERPRINT
 from cosmos_batch.media.video import frames_of, probe
 
 
 def collect_output(video: Path, controls: Mapping[str, Path], job: Job) -> None:
-    """Write output.mp4, with the run's fingerprint in its metadata, and control_<name>.mp4 to the job's folder.
+    """Write the output, with the run's fingerprint in its metadata, and the controls to the job's folder.
 
-    No frame is encoded again, except of pictures and of controls in another container than MP4. Raises MediaError.
+    No frame is encoded again, except of controls that are neither MP4 nor PNG or JPEG. Raises MediaError.
     """
-    tag, output = {FINGERPRINT: job.run.fingerprint}, job.folder / "output.mp4"
-    if video.suffix == ".mp4":
-        tag_video(video, output, tag)
-    else:
-        write_video(output, frames_of(video), job.run.sampling.fps, metadata=tag)
+    tag_output(video, job.folder / f"output{video.suffix}", {FINGERPRINT: job.run.fingerprint})
     for name, control in controls.items():
-        target = job.folder / f"control_{name}.mp4"
-        if control.suffix.lower() == ".mp4":
+        suffix = control.suffix.lower().replace("jpeg", "jpg")
+        target = job.folder / f"control_{name}{suffix if suffix in OUTPUT_SUFFIXES else '.mp4'}"
+        if target.suffix == suffix:
             try:
                 shutil.copyfile(control, target)
             except OSError as exc:

@@ -26,6 +26,9 @@ CHUNK_FRAMES = 93
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".webm"})
 """File name suffixes that both scripts take for a video."""
 
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+"""File name suffixes that both scripts take for a picture."""
+
 
 def requested_size(run: Run, facts: VideoInfo | None, sizes: Mapping[str, Buckets]) -> Size:
     """The size that a run asks for, even one that the script lacks. Raises PlanError for an unknown name."""

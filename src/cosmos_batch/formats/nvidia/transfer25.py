@@ -82,6 +82,7 @@ class _Sample(StrictModel):
     resolution: Literal["1080", "1024", "720", "512", "480", "480p", "720p", "256"] | None = None
     max_frames: FrameCount | None = None
     num_steps: Steps = 35
+    keep_input_resolution: bool | None = None  # null: true, the default of NVIDIA's code
     edge: _Edge | None = None
     vis: _Vis | None = None
     depth: _Branch | None = None
@@ -92,12 +93,11 @@ class _Sample(StrictModel):
     guided_generation_foreground_labels: Annotated[list[Label], Field(min_length=1)] | None = None
     # Settings that a run does not have.
     sigma_max: Annotated[Any, only(None, "remove it: it has no effect in Transfer2.5")] = None
-    num_video_frames_per_chunk: Annotated[Any, only(93, _CHUNKS)] = 93
+    num_video_frames_per_chunk: Annotated[Any, only(93, _CHUNKS, 1)] = 93
     context_frame_index: Annotated[Any, only(None, _CONTEXT)] = None
     image_context_path: Annotated[Any, only(None, _CONTEXT)] = None
     show_control_condition: Annotated[Any, only(False, _GLUED)] = False
     show_input: Annotated[Any, only(False, _GLUED)] = False
-    keep_input_resolution: bool | None = None
 
 
 FIELDS = frozenset(_Sample.model_fields)
@@ -111,7 +111,7 @@ def read(record: Record, source: SourceFile, *, undecided: bool = False) -> Run 
         return problems
     problems += _missing(record, undecided)
     problems += _contradictions(sample, record.location)
-    source.warnings += _size_kept_or_not(sample, record.location)
+    source.warnings += _frames_left_out(sample, record.location)
     source.warnings += _without_effect(sample, record.location)
     prompt, faults = prompt_of(sample.prompt, sample.prompt_path, record.location, source)
     problems += faults
@@ -137,10 +137,11 @@ def _draft(sample: _Sample, prompt: str | None, record: Record, source: SourceFi
         None,
         sample.seed,
         None,  # NVIDIA's script writes at the input's rate
-        sample.max_frames,
+        1 if sample.num_video_frames_per_chunk == 1 else sample.max_frames,
         sample.resolution,
         sample.negative_prompt,
         sample.num_conditional_frames,
+        sample.keep_input_resolution is not False,
     )
     number = record.number
     return RunDraft(id=sample.name or source.id_for(number), prompt=prompt, inputs=inputs, sampling=sampling)
@@ -187,13 +188,13 @@ def _paths(sample: _Sample, branches: dict[ControlName, _Branch]) -> list[tuple[
     return [(name, path) for name, path in named if path is not None]
 
 
-def _size_kept_or_not(sample: _Sample, location: Location) -> list[Problem]:
-    """The warning about a `keep_input_resolution`, which the engine decides."""
-    if sample.keep_input_resolution is None:
+def _frames_left_out(sample: _Sample, location: Location) -> list[Problem]:
+    """The warning about chunks of one frame, of which NVIDIA's code makes only the first."""
+    if sample.num_video_frames_per_chunk != 1 or sample.max_frames in (None, 1):
         return []
-    message = "is not followed by every engine: transfer25 keeps the input's size, the others write the model's"
-    remedy = "remove it, and choose the engine by the size that you want"
-    return [location.warning("keep_input_resolution", message, remedy, sample.keep_input_resolution)]
+    message = f"makes a picture of the first frame alone, and max_frames is {sample.max_frames}"
+    remedy = "set max_frames to 1, or remove it for a video"
+    return [location.warning("num_video_frames_per_chunk", message, remedy, 1)]
 
 
 def _without_effect(sample: _Sample, location: Location) -> list[Problem]:

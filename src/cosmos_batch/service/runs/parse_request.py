@@ -137,7 +137,13 @@ class RequestParser:
 
     def _warnings(self, run: Run, resolved: ResolvedRun, facts: Mapping[str, VideoInfo]) -> list[Problem]:
         return input_warnings(
-            run, facts, names=NAMES, location=Location(), sampling=resolved.sampling, crops=self._traits.crops
+            run,
+            facts,
+            names=NAMES,
+            location=Location(),
+            sampling=resolved.sampling,
+            crops=self._traits.crops,
+            keeps_size=self._traits.may_keep_size,
         )
 
     def _with_seconds(self, run: Run, seconds: float, facts: Mapping[str, VideoInfo]) -> Run:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from cosmos_batch.dispatch.output.directory import OUTPUT, RUN_FILE
+from cosmos_batch.dispatch.output.directory import RUN_FILE, output_names, output_of
 from cosmos_batch.ledger import ENDED, Attempt, RunRecord, RunWithAttempt, State
+from cosmos_batch.media.outputs import OUTPUT_SUFFIXES
 from cosmos_batch.run import ResolvedRun, Run, as_dict
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
 from cosmos_batch.service.schemas.problems import field_problems
@@ -29,7 +30,7 @@ STATUS: Mapping[State, Status] = {
 }
 """OpenAI's status of each state."""
 
-_CONTROL_FILE = re.compile(r"(control_[a-z]+)\.mp4")
+_CONTROL_FILE = re.compile(r"(control_[a-z]+)\.(mp4|png|jpg)")
 
 
 class VideoPresenter:
@@ -106,7 +107,7 @@ class VideoPresenter:
         except OSError:
             return inputs
         made = [match[1] for name in names if (match := _CONTROL_FILE.fullmatch(name))]
-        ready = ["video", "thumbnail"] if OUTPUT in names else []
+        ready = ["video", "thumbnail"] if set(names).intersection(output_names(None)) else []
         return [*dict.fromkeys([*inputs, *made, *ready]), *(["run"] if RUN_FILE in names else [])]
 
     def file_of(self, record: RunRecord, variant: str) -> Path | None:
@@ -114,14 +115,14 @@ class VideoPresenter:
         if variant not in self.variants(record):
             return None
         folder = self._videos / record.id
-        output = folder / OUTPUT
+        output = output_of(folder)
         if variant == "video" or (variant == "thumbnail" and output.is_file()):
             return output
         if variant == "run":
             return folder / RUN_FILE
-        made = folder / f"{variant}.mp4"
-        if made.is_file():
-            return made
+        for suffix in OUTPUT_SUFFIXES:
+            if (made := folder / f"{variant}{suffix}").is_file():
+                return made
         inputs = {f"control_{c.name}": c.video for c in record.run.active}
         inputs |= dict.fromkeys(("input", "thumbnail"), record.run.video)  # until there is an output
         return self._readable(inputs.get(variant))

@@ -19,6 +19,7 @@ from cosmos_batch.engines.inprocess.io.output_writer import write_output
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.errors import CosmosBatchError, MediaError, StorageError
 from cosmos_batch.media.controls.cache import ControlCache
+from cosmos_batch.media.outputs import OutputForm
 from cosmos_batch.media.video import Frames, read_frames
 from cosmos_batch.run import Run
 from tests.support.tiny_model import drive, job_of, launch_of, make_run, write_clip, write_tiny_model
@@ -36,12 +37,12 @@ class Pen:
         self.wrote: list[str] = []
         self.breaks: dict[str, Exception] = {}  # by run
 
-    def write(self, job: Job, frames: Frames) -> None:
+    def write(self, job: Job, frames: Frames, form: OutputForm) -> None:
         self.began.set()
         self.may.wait()
         if job.run.id in self.breaks:
             raise self.breaks[job.run.id]
-        write_output(job, frames)
+        write_output(job, frames, form)
         self.wrote.append(job.run.id)
 
 

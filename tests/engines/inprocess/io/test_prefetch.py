@@ -22,11 +22,12 @@ from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.vae.base import Vae
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.controls.cache import ControlCache
+from cosmos_batch.media.outputs import OutputForm
 from cosmos_batch.media.video import Frames, read_frames
 from cosmos_batch.run import Run
 from tests.support.tiny_model import drive, job_of, launch_of, make_run, write_clip, write_tiny_model
 
-NOTHING = Videos({}, {}, None)
+NOTHING = Videos({}, {}, None, OutputForm((48, 32), "mp4"))
 
 
 class Reader:

@@ -1,4 +1,4 @@
-"""Input video, control videos and masks of a run, at the size and length of its output."""
+"""Input video, control videos and masks of a run, at the network's size and the length of its output."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmos_batch.engines.resolutions import kept_size
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.engine_inputs import prepare_control, prepare_input, prepare_mask
 from cosmos_batch.media.info import FileMark, marks_of, videos_of
-from cosmos_batch.media.video import Frames
+from cosmos_batch.media.outputs import OutputForm
+from cosmos_batch.media.pictures import picture_suffix
+from cosmos_batch.media.video import Frames, probe
+from cosmos_batch.planning.batch_keys import leading_video
 from cosmos_batch.run import ResolvedRun
 
 PURE_NOISE = 80.0
@@ -36,15 +40,22 @@ class Videos:
     controls: Mapping[str, Frames]
     masks: Mapping[str, Mask | None]
     source: Frames | None  # the input video, where the run starts from it
+    form: OutputForm  # of the files that are made of them
     contents: Mapping[str, str] = field(default_factory=dict)
     """A digest of the frames of each control and, under SOURCE, of the input video."""
     files: Mapping[str, FileMark] = field(default_factory=dict)
     """Marks of the files, by path, which were the same before and after they were read."""
 
     @classmethod
-    def of(cls, controls: Mapping[str, Frames], masks: Mapping[str, Mask | None], source: Frames | None) -> Videos:
+    def of(
+        cls,
+        controls: Mapping[str, Frames],
+        masks: Mapping[str, Mask | None],
+        source: Frames | None,
+        form: OutputForm,
+    ) -> Videos:
         """Add the digests, which take a while to compute."""
-        plain = cls(controls, masks, source)
+        plain = cls(controls, masks, source, form)
         return replace(plain, contents={name: _digest(frames) for name, frames in plain.encoded.items()})
 
     @property
@@ -77,6 +88,18 @@ def _read_once(run: ResolvedRun, cache: ControlCache) -> Videos:
         controls={c.name: prepare_control(run, c, count=count, size=size, cache=cache) for c in run.active},
         masks={c.name: prepare_mask(run, c, count=count, size=size, cache=cache) for c in run.active},
         source=prepare_input(run, count=count, size=size) if _starts_from_input(run) else None,
+        form=output_form(run),
+    )
+
+
+def output_form(run: ResolvedRun) -> OutputForm:
+    """Size and kind of a run's output: a picture for one frame, of the kind of its input. Raises MediaError."""
+    lead = leading_video(run)
+    if lead is None:
+        raise MediaError(f"run {run.id}: it names no video; give it an input or control video")
+    return OutputForm(
+        size=kept_size(probe(lead)) if run.sampling.keep_input_resolution else run_size(run),
+        suffix=picture_suffix(lead) if run.sampling.num_frames == 1 else "mp4",
     )
 
 
@@ -95,7 +118,7 @@ def bytes_held(run: ResolvedRun) -> int:
 
 
 def run_size(run: ResolvedRun) -> Size:
-    """Width and height of a run's output."""
+    """Width and height of a run's video in the network."""
     width, _, height = run.sampling.resolution.partition("x")
     return int(width), int(height)
 

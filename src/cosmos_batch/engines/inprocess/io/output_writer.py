@@ -12,8 +12,8 @@ from typing import Any
 from cosmos_batch.engines.base import Job, Outcome, Result
 from cosmos_batch.engines.inprocess.guardrail import Guardrail, checks_of
 from cosmos_batch.errors import StorageError, explain
-from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.info import FileMark
+from cosmos_batch.media.outputs import OutputForm, write_frames
 from cosmos_batch.media.verify import FINGERPRINT
 from cosmos_batch.media.video import Frames
 
@@ -30,17 +30,19 @@ class OutputWriter:
         self._controls: dict[str, Future[None]] = {}
         self._outputs: dict[str, Future[Result]] = {}
 
-    def take_controls(self, job: Job, controls: Mapping[str, Frames]) -> None:
+    def take_controls(self, job: Job, controls: Mapping[str, Frames], form: OutputForm) -> None:
         """Submit a run's control videos."""
-        self._controls[job.run.id] = self._thread.submit(write_controls, job, controls)
+        self._controls[job.run.id] = self._thread.submit(write_controls, job, controls, form)
 
-    def take_output(self, job: Job, frames: Callable[[], Frames], decoded: Mapping[str, FileMark]) -> None:
+    def take_output(
+        self, job: Job, frames: Callable[[], Frames], form: OutputForm, decoded: Mapping[str, FileMark]
+    ) -> None:
         """Submit the output of a run, its last file; it is written unless the guardrail blocks it.
 
         `frames` may wait for the device; `decoded`: marks of the files that the run was made from.
         """
-        written = self._controls[job.run.id]
-        self._outputs[job.run.id] = self._thread.submit(_complete, written, job, frames, decoded, self._guardrail)
+        written, guardrail = self._controls[job.run.id], self._guardrail
+        self._outputs[job.run.id] = self._thread.submit(_complete, written, job, frames, form, decoded, guardrail)
 
     def make_room(self) -> None:
         """Wait until another output may be submitted."""
@@ -88,6 +90,7 @@ def _complete(
     written: Future[None],
     job: Job,
     frames: Callable[[], Frames],
+    form: OutputForm,
     decoded: Mapping[str, FileMark],
     guardrail: Guardrail,
 ) -> Result:
@@ -95,27 +98,27 @@ def _complete(
     shown = guardrail.check_video(frames())
     if shown is None:
         return Result(job.run.id, Outcome.BLOCKED, "the guardrail blocked the video")
-    write_output(job, shown)
+    write_output(job, shown, form)
     checks = checks_of(guardrail, job.run.sampling.negative_prompt)
     return Result(job.run.id, Outcome.SUCCEEDED, decoded=decoded, guardrail=checks)
 
 
-def write_controls(job: Job, controls: Mapping[str, Frames]) -> None:
-    """Write control_<name>.mp4 of each control into the job's folder. Raises StorageError and MediaError."""
+def write_controls(job: Job, controls: Mapping[str, Frames], form: OutputForm) -> None:
+    """Write control_<name>.<suffix> of each control into the job's folder. Raises StorageError and MediaError."""
     _make_folder(job)
     for name, control in controls.items():
-        write_video(job.folder / f"control_{name}.mp4", control, job.run.sampling.fps)
+        path = job.folder / f"control_{name}.{form.suffix}"
+        write_frames(path, control, job.run.sampling.fps, size=form.size)
 
 
-def write_output(job: Job, frames: Frames) -> None:
-    """Write output.mp4, the last of a run's files, into the job's folder.
+def write_output(job: Job, frames: Frames, form: OutputForm) -> None:
+    """Write output.<suffix>, the last of a run's files, into the job's folder.
 
     Its metadata holds the run's fingerprint. Raises StorageError and MediaError.
     """
     _make_folder(job)
-    write_video(
-        job.folder / "output.mp4", frames, job.run.sampling.fps, metadata={FINGERPRINT: job.run.fingerprint}
-    )
+    path, tag = job.folder / f"output.{form.suffix}", {FINGERPRINT: job.run.fingerprint}
+    write_frames(path, frames, job.run.sampling.fps, size=form.size, metadata=tag)
 
 
 def _make_folder(job: Job) -> None:

@@ -68,7 +68,7 @@ def token_weight(mask: NDArray[np.float32], spatial: int, temporal: int) -> Tens
     The first latent frame stands for the first frame alone. `spatial` counts pixels per token side.
     """
     pixels = torch.from_numpy(np.ascontiguousarray(mask))
-    first, rest = pixels[:1], pixels[1:].unflatten(0, (-1, temporal)).mean(dim=1)
+    first, rest = pixels[:1], pixels[1:].unflatten(0, ((len(pixels) - 1) // temporal, temporal)).mean(dim=1)
     return F.avg_pool2d(torch.cat((first, rest)).unsqueeze(1), spatial).flatten()
 
 

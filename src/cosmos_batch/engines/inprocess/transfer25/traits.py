@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping
 
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.inprocess.model_settings import ModelSettings
-from cosmos_batch.engines.resolutions import PATCH, TRANSFER25_SIZES, Buckets, chunker, frames_of, size_named
+from cosmos_batch.engines.resolutions import (
+    PATCH,
+    TRANSFER25_SIZES,
+    Buckets,
+    chunk_length,
+    chunker,
+    frames_of,
+    kept_size,
+    size_named,
+)
 from cosmos_batch.errors import PlanError, Problem
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import Run, Sampling
@@ -26,9 +35,9 @@ def transfer_traits(
 
     `sizes` holds the model's named resolutions; "WIDTHxHEIGHT" is taken too where both are multiples of 16.
     `defaults.resolution` must be set: it is what a run gets that names none. `chunk_frames` is the stretch that
-    goes through the network at once, to which shorter ones are padded, `overlap` how many frames two neighbours
-    share, `temporal` how many frames one latent frame after the first stands for. Raises PlanError where the
-    model's own resolution is not one of its own.
+    goes through the network at once, to which shorter ones but a single frame are padded, `overlap` how many
+    frames two neighbours share, `temporal` how many frames one latent frame after the first stands for. Raises
+    PlanError where the model's own resolution is not one of its own.
     """
     if defaults.resolution is None:
         raise PlanError(f"model {name!r}: its defaults must name a resolution")
@@ -39,8 +48,14 @@ def transfer_traits(
         width, height = size_named(run.sampling.resolution or own, sizes, facts)
         return Shape(width, height, frames_of(run, facts, chunk_frames))
 
+    def output(run: Run, facts: VideoInfo | None) -> Shape:
+        network = shape(run, facts)
+        if facts is None or not run.sampling.keep_input_resolution:
+            return network
+        return Shape(*kept_size(facts), network.frames)
+
     def tokens(shape: Shape) -> int:
-        latent_frames = 1 + -(-(chunk_frames - 1) // temporal)  # a shorter video is padded to a whole chunk
+        latent_frames = 1 + -(-(chunk_length(shape.frames, chunk_frames) - 1) // temporal)
         return latent_frames * (shape.height // PATCH) * (shape.width // PATCH)
 
     def objections(run: Run, _facts: VideoInfo | None) -> tuple[Problem, ...]:
@@ -59,6 +74,8 @@ def transfer_traits(
         objections=objections,
         defaults=defaults,
         ragged=True,
+        output=output,
+        may_keep_size=True,
     )
 
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.nvidia.objections import (
     CHUNK_FRAMES,
+    PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,
     Objection,
     as_problems,
-    latent_tokens,
     rate_problems,
     requested_size,
     sampling_problems,
     size_problems,
 )
-from cosmos_batch.engines.resolutions import TRANSFER25_SIZES, chunker, frames_of, nearest, parsed, place_of
+from cosmos_batch.engines.resolutions import (
+    PATCH,
+    TRANSFER25_SIZES,
+    chunker,
+    frames_of,
+    kept_size,
+    nearest,
+    parsed,
+    place_of,
+)
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
@@ -30,16 +38,23 @@ def _shape(run: Run, facts: VideoInfo | None) -> Shape:
 
 
 def _output(run: Run, facts: VideoInfo | None) -> Shape:
-    """The input's size, rounded down to even numbers: `keep_input_resolution` is true."""
     shape = _shape(run, facts)
-    return replace(shape, width=facts.width // 2 * 2, height=facts.height // 2 * 2) if facts else shape
+    if facts is None or not run.sampling.keep_input_resolution:
+        return shape
+    return Shape(*kept_size(facts), shape.frames)
+
+
+def _tokens(shape: Shape) -> int:
+    """Tokens of a chunk of 24 latent frames, to which shorter videos are padded; a single frame is not."""
+    return (1 if shape.frames == 1 else 24) * (shape.height // PATCH) * (shape.width // PATCH)
 
 
 def _objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
     name = "Transfer2.5"
     found = [*size_problems(run, facts, TRANSFER25_SIZES, name), *_aspect_problems(run, facts)]
     found += sampling_problems(run, name)
-    found += rate_problems(run, float(int(facts.fps)) if facts else None, name)
+    if frames_of(run, facts, CHUNK_FRAMES) > 1:
+        found += rate_problems(run, float(int(facts.fps)) if facts else None, name)
     sampling = run.sampling
     if run.video is None:
         found.append(("video", "", f"{name} needs an input video, also beside control videos", "give it"))
@@ -47,8 +62,6 @@ def _objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
         found.append(("guidance", f"{sampling.guidance:g}", f"{name} takes whole numbers", "round it"))
     if sampling.negative_prompt == "":
         found.append(("negative_prompt", "''", f"the guardrail of {name} blocks an empty one", "say something"))
-    if facts is not None and facts.frames < 2:
-        found.append(("video", f"{facts.frames} frame", f"{name} makes a picture of it, no video", "give a video"))
     for control in run.active:
         field = f"controls.{control.name}"
         if control.weight > 1:
@@ -78,7 +91,7 @@ TRANSFER25_SCRIPT = Traits(
     batch_keys=(),
     steppable=False,
     shape=_shape,
-    tokens=latent_tokens,
+    tokens=_tokens,
     chunks=chunker(CHUNK_FRAMES, 1),
     free_overlap=True,
     defaults=Sampling(
@@ -88,13 +101,15 @@ TRANSFER25_SCRIPT = Traits(
         fps="input",
         resolution="720",
         negative_prompt=STOCK_NEGATIVE_PROMPT,
+        keep_input_resolution=True,
     ),
     max_runs=1,
     shape_inputs=("weights", "sigma_max", "fps", "negative_prompt"),
     objections=_objections,
-    suffixes=VIDEO_SUFFIXES,
+    suffixes=VIDEO_SUFFIXES | PICTURE_SUFFIXES,
     input_fps=lambda fps: float(int(fps)),
     output=_output,
+    may_keep_size=True,
 )
 """NVIDIA's `examples/inference.py`: one video after the other, every setting free but the control set. Samples of
 different sets in one call make it load all four branches, and can silently drop a control."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from cosmos_batch.controls import CONTROLS, segmentation_prompt
 from cosmos_batch.engines.nvidia.launch_files import LaunchFiles, LaunchFolder, Sample, Stage, launch_name
-from cosmos_batch.engines.resolutions import TRANSFER25_SIZES, parsed, place_of
+from cosmos_batch.engines.nvidia.objections import CHUNK_FRAMES
+from cosmos_batch.engines.resolutions import TRANSFER25_SIZES, chunk_length, kept_size, parsed, place_of
 from cosmos_batch.errors import PlanError
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.plan import Launch
@@ -19,7 +20,8 @@ def write_transfer25(launch: Launch, folder: Path, *, stage: Stage = str) -> Lau
     """Write a launch into `folder` as `batch_0001.jsonl`.
 
     The runs must have one control set. Control videos that no run gives are left to the script,
-    which makes edge and vis by preset, deterministically. Outputs keep the size of their input, to even numbers.
+    which makes edge and vis by preset, deterministically. Outputs keep the size of their input, to even numbers,
+    unless a run says otherwise. A run of one frame is a picture, which the script writes as JPEG.
 
     Raises PlanError for a launch that the script would not make as asked, MediaError if an input cannot be
     probed, and StorageError if something cannot be written.
@@ -71,11 +73,11 @@ def _record(run: ResolvedRun, name: str, target: LaunchFolder) -> dict[str, Any]
         "resolution": _resolution(run),
         "max_frames": sampling.num_frames,
         "num_steps": sampling.num_steps,
-        "num_video_frames_per_chunk": 93,
+        "num_video_frames_per_chunk": chunk_length(sampling.num_frames, CHUNK_FRAMES),
         "num_conditional_frames": sampling.num_conditional_frames,
         "show_control_condition": False,
         "show_input": False,
-        "keep_input_resolution": True,
+        "keep_input_resolution": sampling.keep_input_resolution,
         **{control.name: _control(control, run, target) for control in run.active},
     }
 
@@ -107,9 +109,12 @@ def _control(control: Control, run: ResolvedRun, target: LaunchFolder) -> dict[s
 
 def _sample(run: ResolvedRun, name: str, target: LaunchFolder) -> Sample:
     out = target.outputs
-    info = target.info(run.video or "")
-    whole = VideoInfo(info.width // 2 * 2, info.height // 2 * 2, run.sampling.num_frames, float(int(info.fps)))
+    info, count = target.info(run.video or ""), run.sampling.num_frames
+    network = parsed(run.sampling.resolution)
+    size = kept_size(info) if run.sampling.keep_input_resolution or network is None else network
+    suffix = "jpg" if count == 1 else "mp4"
     controls: dict[str, Path] = {
-        control.name: out / f"{name}_control_{control.name}.mp4" for control in run.active
+        control.name: out / f"{name}_control_{control.name}.{suffix}" for control in run.active
     }
-    return Sample(run, name, out / f"{name}.mp4", out / f"{name}.txt", controls, whole)
+    whole = VideoInfo(*size, count, float(int(info.fps)))
+    return Sample(run, name, out / f"{name}.{suffix}", out / f"{name}.txt", controls, whole)
