@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,8 @@ def test_base_spec_has_every_process_setting(make_run: MakeRun) -> None:
 def test_base_spec_refuses_settings_that_differ(make_run: MakeRun) -> None:
     with pytest.raises(PlanError, match=r"guidance must be equal .* 7.0 in run r1, 5.0 in run r2"):
         create_minimal_base_spec([make_run("edge"), make_run("edge", guidance=5)])
+    with pytest.raises(PlanError, match="use_distilled must be equal"):
+        create_minimal_base_spec([make_run("edge"), replace(make_run("edge"), job_type="distilled")])
     with pytest.raises(PlanError, match="fps = 'input': a base spec needs a number"):
         create_minimal_base_spec([make_run("edge", fps="input")])
     with pytest.raises(PlanError, match="at least one run"):

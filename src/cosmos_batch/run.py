@@ -21,6 +21,9 @@ from cosmos_batch.controls import CONTROLS, ControlName
 Signature = tuple[str, ...]
 """The sorted names of a run's active controls."""
 
+JobType = Literal["inference", "upscale", "distilled"]
+"""What is made of the input: a video, an upscaled one, a video by the model's distilled checkpoint."""
+
 Strength = Literal["very_low", "low", "medium", "high", "very_high"]
 """NVIDIA's five presets for the Canny thresholds of edge and the blur of vis."""
 
@@ -175,7 +178,7 @@ class Run:
     video: str | None = None  # None only where every active control has a video of its own
     sampling: Sampling = Sampling()
     priority: int = Priority.NORMAL
-    job_type: Literal["inference", "upscale"] = "inference"
+    job_type: JobType = "inference"
     cosmos3: Cosmos3Settings | None = None  # absent from the JSON and the fingerprint where it is None
     guided_generation: GuidedGeneration | None = None  # absent in the same way
 

@@ -65,7 +65,12 @@ BAD_RECORDS = [
     (minimal(seed=3), "seed", "3", "put it into execution_config"),
     (minimal(priority="soon"), "priority", '"soon"', "give a whole number, or low, normal, high or urgent"),
     (minimal(priority=1.5), "priority", "1.5", "give a whole number, or low, normal, high or urgent"),
-    (minimal(job_type="train"), "job_type", '"train"', "give one of inference, batch_inference, upscale"),
+    (
+        minimal(job_type="train"),
+        "job_type",
+        '"train"',
+        "give one of inference, batch_inference, upscale, distilled",
+    ),
     (
         config(negative_prompt="a") | {"negative_prompt": "b"},
         "negative_prompt",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
@@ -21,6 +21,7 @@ from cosmos_batch.run import (
     Fps,
     FrameCount,
     Guidance,
+    JobType,
     Label,
     Priority,
     Prompt,
@@ -84,6 +85,7 @@ class _Config(StrictModel):
 
 
 _NO_CONFIG = _Config()
+_JOB_TYPES: dict[str, JobType] = {name: name for name in get_args(JobType)}
 
 
 class _Record(StrictModel):
@@ -93,7 +95,7 @@ class _Record(StrictModel):
     inputs: dict[Literal[ControlName, "video", "guided_generation_mask"], PathText | None] | None = None
     execution_config: _Config | None = None
     priority: PriorityValue | None = None
-    job_type: Literal["inference", "batch_inference", "upscale"] | None = None
+    job_type: Literal["inference", "batch_inference", "upscale", "distilled"] | None = None
 
 
 def read(record: Record, source: SourceFile) -> Run | list[Problem]:
@@ -163,7 +165,7 @@ def _inputs(model: _Record, config: _Config, source: SourceFile) -> RunInputs:
             config.guided_generation_foreground_labels,
             source,
         ),
-        job_type="upscale" if upscale else "inference",
+        job_type=_JOB_TYPES.get(model.job_type or "", "inference"),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 from cosmos_batch.controls import ControlName
 from cosmos_batch.errors import Problem
@@ -13,7 +13,16 @@ from cosmos_batch.formats.ids import RESERVED_IDS, valid_id
 from cosmos_batch.formats.input_files import PathResolver
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.validate import FieldNames, rule_violations
-from cosmos_batch.run import Control, Cosmos3Settings, GuidedGeneration, Priority, Run, Sampling, Strength
+from cosmos_batch.run import (
+    Control,
+    Cosmos3Settings,
+    GuidedGeneration,
+    JobType,
+    Priority,
+    Run,
+    Sampling,
+    Strength,
+)
 
 _MAX_STEM = 100  # leaves room for a number within the length of an id
 _CACHE_SIZE = 50_000  # values that are shared; beyond it the cache is emptied
@@ -44,7 +53,7 @@ class RunInputs:
     video: str | None
     controls: tuple[Control, ...]
     files: list[tuple[str, str, PathResolver]]  # used files: field, path as given, resolver
-    job_type: Literal["inference", "upscale"] = "inference"
+    job_type: JobType = "inference"
     guided_generation: GuidedGeneration | None = None
     valid: bool = False  # checked once, without problems
 

@@ -143,10 +143,11 @@ def work_of(run: Run, shape: Shape, traits: Traits) -> Work:
 
 
 def _work(run: Run, shape: Shape, controls: int, traits: Traits, defaults: Sampling) -> Work:
+    single = run.job_type in traits.single_step_jobs
     return Work(
-        steps=setting(run, "num_steps", defaults)
+        steps=(1 if single else setting(run, "num_steps", defaults))
         * traits.chunks(shape.frames, run.sampling.num_conditional_frames),
-        rows=2 if setting(run, "guidance", defaults) > 0 else 1,
+        rows=1 if single or setting(run, "guidance", defaults) == 0 else 2,
         tokens=traits.tokens(shape),
         controls=controls,
         pixels=shape.width * shape.height * shape.frames,

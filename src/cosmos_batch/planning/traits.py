@@ -65,6 +65,8 @@ class Traits:
     """True: a batch may mix control sets without padding, and every batch has a size of its own.
     False: a launch has one batch size, and its runs are cut into batches in the order in which they are given."""
     job_types: frozenset[str] = frozenset({"inference"})
+    single_step_jobs: frozenset[str] = frozenset()
+    """Job types of one unguided step for each chunk, whatever steps and guidance a run asks for."""
     max_batch: Mapping[int, int] = field(default_factory=lambda: STATIC_LIMITS)
     """Runs of a batch by control count before anything was measured; counts that are not named take 1."""
     objections: Callable[[Run, VideoInfo | None], tuple[Problem, ...]] = _no_objections

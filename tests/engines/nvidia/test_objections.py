@@ -51,6 +51,8 @@ REFUSED = [
         "controls.upscale",
         "itself",
     ),
+    ("transfer1", {"job_type": "distilled", "controls": (GIVEN_DEPTH,)}, "job_type", "has edge alone"),
+    ("transfer25", {"job_type": "distilled"}, "job_type", "does not do this"),
     (
         "transfer1",
         {"controls": (Control(name="edge", weight=1, mask="/in/a.mp4"),)},
@@ -101,6 +103,7 @@ TAKEN = [
     ("transfer1", {}),
     ("transfer1", {"seed": 2**31, "resolution": "1280x704", "num_frames": 93}),
     ("transfer1", {"controls": (Control(name="seg", weight=0.5, mask_prompt="car"),)}),
+    ("transfer1", {"job_type": "distilled"}),
     ("transfer25", {}),
     ("transfer25", {"guidance": 7.0, "fps": 29.0, "resolution": "832x480", "num_frames": 20}),
     ("transfer25", {"controls": (Control(name="edge", weight=1, mask_prompt="car"), GIVEN_DEPTH)}),

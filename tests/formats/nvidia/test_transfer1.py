@@ -186,7 +186,7 @@ BAD_SPECS = [
     (spec(num_steps="35"), "num_steps", "without quotes"),
     (spec(blur_strength="mid"), "blur_strength", "give one of very_low"),
     (spec(regional_prompts=[{"prompt": "a", "mask_prompt": "b"}]), "regional_prompts", "is not supported"),
-    (spec(use_distilled=True), "use_distilled", "is not supported"),
+    (spec(use_distilled="yes"), "use_distilled", "give true or false"),
     (spec(num_input_frames=True), "num_input_frames", "1 is the only choice"),
     (spec(batch_input_path="batch.jsonl"), "batch_input_path", "name the batch file beside the spec"),
 ]

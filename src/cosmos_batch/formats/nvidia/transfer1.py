@@ -26,7 +26,7 @@ from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record
 from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile
 from cosmos_batch.formats.validate import FieldNames, validate
-from cosmos_batch.run import Control, Run, Sampling, Strength
+from cosmos_batch.run import Control, JobType, Run, Sampling, Strength
 
 SPEC_NAMES = FieldNames(
     video="input_video_path", weights=BRANCHES, control_video="{}.input_control", id="the file's name"
@@ -152,7 +152,7 @@ def _inputs(
         video=None if path is None else source.paths.resolve(path),
         controls=tuple(_control(chosen, prompt or "", spec, source) for chosen in branches),
         files=inputs,
-        job_type="upscale" if _upscales(branches) else "inference",
+        job_type=_job_type(branches, spec),
     )
 
 
@@ -185,8 +185,11 @@ def _control(chosen: _RunControl, prompt: str, spec: Spec, source: SourceFile) -
     )
 
 
-def _upscales(branches: list[_RunControl]) -> bool:
-    return any(chosen.name == "upscale" and chosen.branch.control_weight for chosen in branches)
+def _job_type(branches: list[_RunControl], spec: Spec) -> JobType:
+    if spec.use_distilled:
+        return "distilled"
+    upscales = any(chosen.name == "upscale" and chosen.branch.control_weight for chosen in branches)
+    return "upscale" if upscales else "inference"
 
 
 def _model(name: BranchName) -> type[Branch]:

@@ -78,7 +78,7 @@ class Transfer1Settings(StrictModel):
     num_video_frames: Annotated[Any, only(121, "remove it: nothing reads it, chunks have 121 frames")] = 121
     regional_prompts: Annotated[Any, only([], _REGIONS_REMEDY)] = None
     is_av_sample: Annotated[Any, only(False, _CHECKPOINT_REMEDY)] = False
-    use_distilled: Annotated[Any, only(False, _CHECKPOINT_REMEDY)] = False
+    use_distilled: bool | None = False  # the checkpoint of edge that makes a video in one step
     upsample_prompt: Annotated[Any, only(False, "remove it, and write the longer prompt yourself")] = False
     save_input_noise: Annotated[Any, only(False, "remove it: noise is not kept")] = False
     batch_input_path: Annotated[Any, only(None, "remove it, and name the batch file beside the spec")] = None

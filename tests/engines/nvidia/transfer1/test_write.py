@@ -19,7 +19,7 @@ from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.controls.pixels import make_control
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.video import probe, read_frames
-from cosmos_batch.planning.equivalence import refusals_by_run
+from cosmos_batch.planning.equivalence import refusals_by_run, work_of
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Control, ResolvedRun, Run, Sampling
@@ -103,6 +103,30 @@ def test_launch_is_a_minimal_spec_and_a_line_per_run(tmp_path: Path, street: str
     first = written.samples[0]
     assert (first.name, first.video) == ("video_0", written.outputs / "video_0" / "output.mp4")
     assert first.expected == VideoInfo(960, 704, 6, 24.0)
+
+
+def test_distilled_runs_are_a_launch_of_their_own_that_reads_back_as_the_same(
+    tmp_path: Path, street: str, cache: ControlCache
+) -> None:
+    base = {"input_video_path": street, "edge": {"control_weight": 0.7}}
+    specs = {"general.json": base, "distilled.json": base | {"use_distilled": True}}
+    for name, spec in specs.items():
+        (tmp_path / name).write_text(json.dumps(spec))
+    read = read_files([tmp_path / name for name in specs]).runs
+    plan = planned(read, "transfer1")
+
+    written = [
+        write_transfer1(launch, tmp_path / str(launch.index), cache=cache)
+        for launch in sorted(plan.launches, key=lambda launch: launch.runs[0].id, reverse=True)
+    ]
+
+    assert [spec_and_lines(files)[0]["use_distilled"] for files in written] == [False, True]
+    (back,) = read_back(written[1], "transfer1")
+    assert back.job_type == "distilled"
+    expected = as_written(written[1].samples[0], made=("edge",))
+    assert back.fingerprint == expected.fingerprint
+    works = [work_of(files.samples[0].run, Shape(960, 704, 6), TRANSFER1_DRIVEN) for files in written]
+    assert [(work.steps, work.rows) for work in works] == [(35, 2), (1, 1)]
 
 
 def test_edge_and_vis_videos_are_made_at_the_inputs_own_size(

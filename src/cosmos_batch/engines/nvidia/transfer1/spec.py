@@ -43,6 +43,8 @@ def create_minimal_base_spec(runs: Sequence[RunLike]) -> dict[str, Any]:
                     f"{name} must be equal in a Transfer1 launch: "
                     f"{each[0][name]!r} in run {checked[0].id}, {value!r} in run {run.id}"
                 )
+    if len({run.job_type == "distilled" for run in checked}) > 1:
+        raise PlanError("use_distilled must be equal in a Transfer1 launch")
     if each[0]["fps"] == "input":
         raise PlanError("fps = 'input': a base spec needs a number")
     return base_spec(checked, each[0])
@@ -69,6 +71,8 @@ def base_spec(runs: Sequence[Run], settings: Mapping[str, Any]) -> dict[str, Any
     names = sorted({control.name for run in runs for control in _active(run)})
     videos = [path for run in runs for path in (run.video, *(c.video for c in run.active)) if path is not None]
     spec: dict[str, Any] = {**settings, "input_video_path": videos[0] if videos else ""}
+    if all(run.job_type == "distilled" for run in runs):
+        spec["use_distilled"] = True
     return spec | {name: {"control_weight": 0} for name in names}
 
 

@@ -62,6 +62,9 @@ def _objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
         )
     if facts is not None and facts.frames < 2:
         found.append(("video", f"{facts.frames} frame", "Transfer1 fails on a single image", "give a video"))
+    if run.job_type == "distilled" and run.signature != ("edge",):
+        message = "Transfer1's distilled checkpoint has edge alone"
+        found.append(("job_type", "distilled", message, "use edge alone, or job_type inference"))
     for control in run.controls:
         if not control.weight:
             continue
@@ -102,7 +105,8 @@ TRANSFER1 = Traits(
     tokens=_tokens,
     chunks=chunker(_CHUNK_FRAMES, 1),
     defaults=Sampling(fps="input"),
-    job_types=frozenset({"inference", "upscale"}),
+    job_types=frozenset({"inference", "upscale", "distilled"}),
+    single_step_jobs=frozenset({"distilled"}),
     objections=_objections,
 )
 """NVIDIA's `transfer.py` with a base spec and a batch file: every setting but prompts, videos and weights holds
