@@ -23,6 +23,8 @@ class Limits:
     stall_seconds: float = 20.0  # without a byte of the request's body
     body_seconds: float = 30.0  # for the whole body, plus the time that `least_rate` allows for its bytes
     least_rate: int = 64 * 1024  # bytes per second that a large body must reach
+    read_seconds: float = 60.0  # in which a client takes `read_bytes` of a response, or all that is left of it
+    read_bytes: int = 16 * 1024
     connections: int = 1024  # open at the same time, where the process may open that many files
     connections_per_address: int = 512  # of one address, half of `connections` at most
     head_bytes: int = 32 * 1024  # of a request's first line and headers

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,45 +13,11 @@ from cosmos_batch.errors import InputError
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.service.api_keys import make_key
 from cosmos_batch.service.http.connections import TrustedProxies
-from cosmos_batch.service.server import listen, prepare
-from cosmos_batch.service.settings import Limits, ServerSettings
-from cosmos_batch.service.state import ServedEngine
-from tests.support.dispatch_world import PRIOR, TRAITS
+from tests.service.http.conftest import ADDRESS, Start
 from tests.support.waiting import wait_until
 
-ADDRESS = "127.0.0.1"
 MOST = 500  # pieces of data that a test sends
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-Connect = Callable[[], socket.socket]
-Start = Callable[..., Connect]
-
-
-@contextmanager
-def serving(home: Path, ledger: Ledger, settings: ServerSettings) -> Iterator[int]:
-    """Run a server in a thread; yields its port."""
-    server = prepare(home, ledger, ServedEngine("pocket", TRAITS, PRIOR), settings)
-    with listen(settings) as listening:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield listening.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-@pytest.fixture
-def start(tmp_path: Path, ledger: Ledger) -> Iterator[Start]:
-    """Start a server with limits; returns a function that connects to it."""
-    with ExitStack() as stack:
-
-        def begin(proxies: tuple[str, ...] = (), **limits: Any) -> Connect:
-            settings = ServerSettings(host=ADDRESS, port=0, proxies=proxies, limits=Limits(**limits))
-            port = stack.enter_context(serving(tmp_path / "home", ledger, settings))
-            return lambda: stack.enter_context(socket.create_connection((ADDRESS, port), timeout=30))
-
-        yield begin
 
 
 def answer(connection: socket.socket) -> tuple[int, Any]:

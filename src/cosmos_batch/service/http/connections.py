@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.service.http.errors import ApiError, error_object
+from cosmos_batch.service.http.slow_readers import ReadLimit
 from cosmos_batch.service.settings import Limits
 
 _OTHER_FILES = 256  # open files of the process that are not connections
@@ -117,7 +118,7 @@ class OpenConnections:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with limits on heads, on idle connections and on their number."""
+    """uvicorn's protocol with limits on heads, on idle connections, on their number and on slow readers."""
 
     open_connections: OpenConnections  # set by `bounded_protocol`
 
@@ -128,6 +129,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0  # of the request line and the headers, and of trailers
         self._unparsed = 0  # bytes since the parser last got further than a line or a header
         self._deadline: asyncio.TimerHandle | None = None  # of the head
+        self._read_limit: ReadLimit | None = None  # while the connection is open
 
     @property
     def _limits(self) -> Limits:
@@ -140,6 +142,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Admit or refuse a connection."""
         super().connection_made(transport)
+        self._read_limit = ReadLimit(transport, self._limits, self.loop.call_later)
         address = self.client[0] if self.client else "unknown"
         if self.open_connections.admit(self, address):
             self._expect_head()
@@ -151,7 +154,15 @@ class BoundedProtocol(HttpToolsProtocol):
         """Forget the connection."""
         self.open_connections.remove(self)
         self._unset_deadline()
+        if self._read_limit is not None:
+            self._read_limit.end()
         super().connection_lost(exc)
+
+    def resume_writing(self) -> None:
+        """Go on with a response: the client has read what was sent."""
+        if self._read_limit is not None:
+            self._read_limit.note_drained()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Parse received bytes, within the limits."""
