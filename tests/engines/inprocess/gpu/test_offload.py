@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cosmos_batch.engines.inprocess.gpu.compiler import compile_blocks
 from cosmos_batch.engines.inprocess.gpu.offload import ExclusiveResidency, OffloadedModule, in_stages
 from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.text.qwen import QwenEncoder
@@ -175,23 +174,3 @@ class Waiting(TinyModel):
 
 def test_offloaded_branches_give_the_same_latents() -> None:
     assert torch.equal(made(Waiting().batch(), MIX), made(TinyModel().batch(), MIX))
-
-
-def test_offloaded_branches_are_compiled_once() -> None:
-    model, graphs = Waiting(), []
-
-    def backend(graph: Any, _inputs: object) -> Any:
-        graphs.append(graph)
-        return graph.forward
-
-    for branch in model.branches.values():
-        compile_blocks(branch.blocks, backend=backend)
-    batch = DenoisingBatch(model.passes())
-    batch.join("a", Request(seed=1, steps=9, weights=(("depth", 0.7), ("edge", 0.5))).conditions())
-    batch.step()
-    batch.step()
-    compiled = len(graphs)
-    batch.step()
-    batch.step()
-    assert compiled > 0
-    assert len(graphs) == compiled

@@ -1,4 +1,4 @@
-"""What makes a GPU fast changes nothing: compiled blocks, recorded steps, other kernels and orders in memory."""
+"""What makes a GPU fast changes nothing: recorded steps, other kernels and orders in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate
 from cosmos_batch.engines.inprocess.gpu.attention import attention, flash3_kernel
-from cosmos_batch.engines.inprocess.gpu.compiler import can_compile, compile_blocks
+from cosmos_batch.engines.inprocess.gpu.compiler import can_compile
 from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.sampling.cuda_graphs import WARMUP_STEPS, GraphCache
 from cosmos_batch.engines.inprocess.transfer25.batch_layout import Layout
@@ -18,14 +18,6 @@ from cosmos_batch.engines.inprocess.transfer25.forward import Forward
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch
 from cosmos_batch.engines.inprocess.vae.wan import WanVae
 from tests.support.tiny_network import CPU, MIX, Request, TinyModel, error, made
-
-
-def test_compiled_blocks_give_the_same() -> None:
-    """Traced whole, as for a GPU, and run operation by operation: that needs no compiler here."""
-    plain, compiled = TinyModel(), TinyModel()
-    for network in (compiled.base, *compiled.branches.values()):
-        compile_blocks(network.blocks, backend="eager")
-    assert torch.equal(made(compiled.batch(), MIX[2:]), made(plain.batch(), MIX[2:]))
 
 
 def test_on_the_cpu_nothing_is_accelerated() -> None:

@@ -1,4 +1,4 @@
-"""Accelerates a loaded network on a GPU: compiled blocks, and the fastest exact attention that is installed."""
+"""Accelerates a loaded network on a GPU by the fastest exact attention that is installed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import torch
 from torch import nn
 
 from cosmos_batch.engines.inprocess.gpu.attention import HOPPER, Kernel, flash3_kernel
-from cosmos_batch.engines.inprocess.gpu.compiler import can_compile, compile_blocks
 from cosmos_batch.engines.inprocess.options import Approximation
 from cosmos_batch.errors import MissingExtraError, PlanError
 
 
 class BlockNetwork(Protocol):
-    """A network made of equal blocks whose attention kernel can be chosen."""
-
-    blocks: nn.ModuleList
+    """A network whose attention kernel can be chosen."""
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         """Its weights, all on one device and in one number format."""
@@ -38,8 +35,6 @@ def accelerate(network: BlockNetwork, approximations: Collection[Approximation] 
         network.use_attention(kernel)
     elif float8:
         _refuse_float8(weight.device)
-    if can_compile(weight.device):
-        compile_blocks(network.blocks)
 
 
 def _refuse_float8(device: torch.device) -> NoReturn:

@@ -1,26 +1,23 @@
-"""torch.compile: whether it works here, where its kernels are kept, and how a network's blocks are compiled.
+"""The compiler of GPU kernels: whether it works here, and where its results are kept.
 
-One block is compiled for all shapes, and all blocks of one architecture share the kernels. The first use on a
-machine compiles; later processes find the kernels in a cache on disk.
+A kernel is compiled at its first use on a machine, for all sizes; later processes find it in a folder on disk.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from torch import nn
 
-_VARIANTS = 64
-"""How many variants of a block may be compiled: one or more samples, with and without a mask, and so on."""
+CACHE_VARIABLE = "TRITON_CACHE_DIR"
+"""Environment variable that names the folder of Triton's compiled kernels."""
 
 
 def can_compile(device: torch.device) -> bool:
-    """Whether `torch.compile` has what it needs for a device: Triton and a C compiler."""
+    """Whether kernels can be compiled for a device: it needs Triton and a C compiler."""
     compilers = (os.environ.get("CC"), "cc", "gcc", "clang")
     return (
         device.type == "cuda"
@@ -31,11 +28,4 @@ def can_compile(device: torch.device) -> bool:
 
 def keep_compiled(folder: Path) -> None:
     """Keep compiled kernels in a folder, for later processes, unless the environment names one already."""
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
-
-
-def compile_blocks(blocks: Iterable[nn.Module], backend: str = "inductor") -> None:
-    """Compile every block of a network at its first use."""
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
-    for block in blocks:
-        block.compile(dynamic=True, fullgraph=True, backend=backend)
+    os.environ.setdefault(CACHE_VARIABLE, str(folder))

@@ -10,14 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cosmos_batch.engines.inprocess.gpu.attention import Kernel, attention
+from cosmos_batch.engines.inprocess.transfer25.block_ops import (
+    Rotary,
+    gated,
+    gated_modulated,
+    gelu,
+    modulated,
+    normed_heads,
+)
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
-
-
-class Rotary(NamedTuple):
-    """Rotary tables for one latent shape."""
-
-    cos: Tensor  # [N, 1, E / 2]
-    sin: Tensor  # [N, 1, E / 2]
 
 
 def rotary(config: NetworkConfig, frames: int, height: int, width: int, device: torch.device) -> Rotary:
@@ -34,14 +35,6 @@ def rotary(config: NetworkConfig, frames: int, height: int, width: int, device: 
         angles.append(table.view(view).expand(frames, height, width, -1))
     full = torch.cat(angles, dim=-1).flatten(0, 2).unsqueeze(1)
     return Rotary(full.cos(), full.sin())
-
-
-def _rotate(x: Tensor, table: Rotary) -> Tensor:
-    """Turn each head of x [R, N, A, E]; the first half holds the real parts, the second the imaginary ones."""
-    wide = torch.promote_types(x.dtype, torch.float32)
-    real, imaginary = x.to(wide).chunk(2, dim=-1)
-    turned = (real * table.cos - imaginary * table.sin, imaginary * table.cos + real * table.sin)
-    return torch.cat(turned, dim=-1).to(x.dtype)
 
 
 class SelfAttention(nn.Module):
@@ -63,7 +56,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, table: Rotary) -> Tensor:
         """x [R, N, D] -> [R, N, D]."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(2)
-        q, k = _rotate(self.norm_q(q), table), _rotate(self.norm_k(k), table)
+        q, k = (normed_heads(part, norm.weight, table) for part, norm in ((q, self.norm_q), (k, self.norm_k)))
         return self.out(self.kernel(q, k, v).flatten(2))
 
 
@@ -83,12 +76,12 @@ class CrossAttention(nn.Module):
     def read(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Text tokens [R, L, context_dim] -> keys and values, each [R, L, A, E]."""
         k, v = self.kv(context).unflatten(-1, (2, self.heads, -1)).unbind(2)
-        return self.norm_k(k), v
+        return normed_heads(k, self.norm_k.weight), v
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        """x [R, N, D] -> [R, N, D]."""
-        q = self.norm_q(self.q(x).unflatten(-1, (self.heads, -1)))
-        return self.out(attention(q, keys, values, mask).flatten(2)) + self.image_bias
+        """x [R, N, D] -> [R, N, D], to which `image_bias` is still to be added."""
+        q = normed_heads(self.q(x).unflatten(-1, (self.heads, -1)), self.norm_q.weight)
+        return self.out(attention(q, keys, values, mask).flatten(2))
 
 
 class Time(NamedTuple):
@@ -116,17 +109,6 @@ class Modulation(nn.Module):
         return outer.unflatten(-1, (3, -1))
 
 
-def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Normalise x [R, N, D], then scale and shift [R, S, D] each frame's tokens."""
-    normal = F.layer_norm(x, x.shape[-1:], eps=1e-6).unflatten(1, (shift.shape[1], -1))
-    return (normal * (1 + scale.unsqueeze(2)) + shift.unsqueeze(2)).flatten(1, 2)
-
-
-def _gated(x: Tensor, update: Tensor, gate: Tensor) -> Tensor:
-    """Add to x [R, N, D] an update [R, N, D], scaled [R, S, D] for each frame's tokens."""
-    return x + (update.unflatten(1, (gate.shape[1], -1)) * gate.unsqueeze(2)).flatten(1, 2)
-
-
 class Block(nn.Module):
     """Self-attention, cross-attention, feed-forward; each modulated and gated."""
 
@@ -152,10 +134,15 @@ class Block(nn.Module):
         `rows[r]` where it first attends to its text; without, they come by row.
         """
         shift, scale, gate = modulation[0].unbind(2)
-        x = _gated(x, self.attention(modulated(x, shift, scale), table), gate)
-        if rows is not None:
-            x, modulation = x[rows], modulation[:, rows]
-        shift, scale, gate = modulation[1].unbind(2)
-        x = _gated(x, self.cross(modulated(x, shift, scale), *text), gate)
+        update = self.attention(modulated(x, shift, scale), table)
+        if rows is None:
+            shift, scale, next_gate = modulation[1].unbind(2)
+            x, normal = gated_modulated(x, update, None, gate, shift, scale)
+        else:
+            x, modulation = gated(x, update, gate)[rows], modulation[:, rows]
+            shift, scale, next_gate = modulation[1].unbind(2)
+            normal = modulated(x, shift, scale)
+        update = self.cross(normal, *text)
         shift, scale, gate = modulation[2].unbind(2)
-        return _gated(x, self.down(F.gelu(self.up(modulated(x, shift, scale)))), gate)
+        x, normal = gated_modulated(x, update, self.cross.image_bias, next_gate, shift, scale)
+        return gated(x, self.down(gelu(self.up(normal))), gate)

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cosmos_batch.engines.inprocess.gpu.attention import Kernel
-from cosmos_batch.engines.inprocess.transfer25.blocks import Block, Modulation, Time, modulated
-from cosmos_batch.engines.inprocess.transfer25.blocks import Rotary as Rotary
+from cosmos_batch.engines.inprocess.transfer25.block_ops import Rotary as Rotary
+from cosmos_batch.engines.inprocess.transfer25.block_ops import modulated
+from cosmos_batch.engines.inprocess.transfer25.blocks import Block, Modulation, Time
 from cosmos_batch.engines.inprocess.transfer25.blocks import rotary as rotary
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
 
