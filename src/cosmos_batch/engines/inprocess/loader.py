@@ -145,14 +145,16 @@ def _class_of(folder: Path, known: Mapping[str, object]) -> str:
 
 def _vae(folder: Path, device: torch.device, dtype: torch.dtype, options: Options) -> Vae:
     tile = TILE if Approximation.VAE_TILING in options.approximations else None
+    offloaded = Part.VAE in options.offload
+    place = torch.device("cpu") if offloaded else device
     kinds: dict[str, Callable[[], FoldedVae | WanVae]] = {
-        "AutoencoderKLWan": lambda: WanVae.load(folder, tile),
-        "FoldedVae": lambda: _untiled(folder, tile),
+        "AutoencoderKLWan": lambda: WanVae.load(folder, tile, place, dtype),
+        "FoldedVae": lambda: _untiled(folder, tile).to(place, dtype).requires_grad_(False),
     }
-    vae = kinds[_class_of(folder, kinds)]().to(dtype).eval().requires_grad_(False)
+    vae = kinds[_class_of(folder, kinds)]()
     if isinstance(vae, WanVae) and device.type == "cuda":
         vae.channels_last()
-    return OffloadedVae(vae, OffloadedModule(vae, device)) if Part.VAE in options.offload else vae.to(device)
+    return OffloadedVae(vae, OffloadedModule(vae, device)) if offloaded else vae
 
 
 def _untiled(folder: Path, tile: int | None) -> FoldedVae:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from cosmos_batch.engines.inprocess.gpu.parallel_reader import ParallelReader, Place
 from cosmos_batch.errors import ModelError
 
 Module = TypeVar("Module", bound=nn.Module)
+
+DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8,
+    "BOOL": torch.bool, "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
+}  # fmt: skip
+"""Number formats by their names in a safetensors file."""
 
 
 class WeightFiles(Mapping[str, Tensor]):
@@ -22,7 +31,7 @@ class WeightFiles(Mapping[str, Tensor]):
     """
 
     def __init__(self, folder: Path, device: torch.device | None = None, dtype: torch.dtype | None = None) -> None:
-        """Open the files.
+        """Read the heads of the files.
 
         Args:
             folder: holds the files.
@@ -36,30 +45,117 @@ class WeightFiles(Mapping[str, Tensor]):
             raise ModelError(
                 f"{folder}: no .safetensors file; the weights of a diffusers folder layout belong here"
             )
+        self._folder = folder
+        self._device = device or torch.device("cpu")
         self._dtype = dtype
-        self._files: dict[str, Any] = {}  # by the names of their tensors
+        self._places: dict[str, Place] = {}
         for file in files:
-            try:
-                opened: Any = safe_open(file, framework="pt", device=str(device or "cpu"))
-            except (SafetensorError, OSError) as exc:
-                raise ModelError(f"{file}: not a readable safetensors file ({exc})") from exc
-            self._files |= dict.fromkeys(opened.keys(), opened)
+            self._places |= _places(file)
+        self._reader: ParallelReader | None = None
+
+    def apply(self, function: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """The result of a function of these tensors, which are read in parallel, in the order of their use.
+
+        The function is called twice: first with tensors without values, which shows what it uses.
+        Raises ModelError where a file cannot be read.
+        """
+        shown = _Access(self._places)
+        function(shown)
+        reader = ParallelReader([self._places[name] for name in shown.names], self._device)
+        self._reader = reader
+        try:
+            return function(self)
+        except OSError as exc:
+            raise ModelError(f"{self._folder}: the weights cannot be read ({exc})") from exc
+        finally:
+            reader.close()
+            self._reader = None
 
     def __getitem__(self, name: str) -> Tensor:
-        tensor: Tensor = self._files[name].get_tensor(name)
+        place = self._places[name]
+        if self._reader is None:
+            return self._single(place)
+        tensor = self._reader.take(place)
+        return tensor if self._dtype is None else tensor.to(self._dtype)
+
+    def _single(self, place: Place) -> Tensor:
+        reader = ParallelReader([place], self._device)
+        try:
+            tensor = reader.take(place)
+        except OSError as exc:
+            raise ModelError(f"{place.file}: the weights cannot be read ({exc})") from exc
+        finally:
+            reader.close()
         return tensor if self._dtype is None else tensor.to(self._dtype)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
+        return iter(self._places)
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._places)
 
 
-def load_weights(module: Module, folder: Path) -> Module:
-    """Fill a module from a folder, and set it to inference. Raises ModelError where the weights do not fit."""
+class _Access(Mapping[str, Tensor]):
+    """Tensors without values, and the names of those that were used, in their order."""
+
+    def __init__(self, places: Mapping[str, Place]) -> None:
+        self._places = places
+        self.names: list[str] = []
+
+    def __getitem__(self, name: str) -> Tensor:
+        place = self._places[name]
+        self.names.append(name)
+        return torch.empty(place.shape, dtype=place.dtype, device="meta")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def _places(file: Path) -> dict[str, Place]:
+    """Where the tensors of a file are. Raises ModelError for a damaged one.
+
+    Format: the size of the head as 8 bytes, little-endian; the head, JSON; the tensors, to whose begin the offsets
+    in the head are relative (https://huggingface.co/docs/safetensors, "Format").
+    """
     try:
-        module.load_state_dict(WeightFiles(folder))
+        with safe_open(file, framework="pt"):  # checks that head and size of the file fit
+            pass
+        with file.open("rb") as handle:
+            size = int.from_bytes(handle.read(8), "little")
+            head = json.loads(handle.read(size))
+        return {
+            name: Place(file, 8 + size + entry["data_offsets"][0], DTYPES[entry["dtype"]], tuple(entry["shape"]))
+            for name, entry in head.items()
+            if name != "__metadata__"
+        }
+    except (SafetensorError, OSError, ValueError) as exc:
+        raise ModelError(f"{file}: not a readable safetensors file ({exc})") from exc
+    except KeyError as exc:
+        raise ModelError(
+            f"{file}: a tensor has the number format {exc}; known are {', '.join(sorted(DTYPES))}"
+        ) from exc
+
+
+def load_weights(
+    module: Module, folder: Path, device: torch.device | None = None, dtype: torch.dtype | None = None
+) -> Module:
+    """Fill a module, which may be on the meta device, from a folder, and set it to inference.
+
+    Args:
+        module: its parameters become those of the files.
+        folder: holds the files.
+        device: where the weights are placed; default: the CPU.
+        dtype: the weights' number format; default: as stored.
+
+    Raises ModelError where the weights do not fit.
+    """
+    weights = WeightFiles(folder, device, dtype)
+    state = weights.apply(lambda tensors: {name: tensors[name] for name in tensors})
+    try:
+        module.load_state_dict(state, assign=True)
     except RuntimeError as exc:
         raise ModelError(f"{folder}: the weights do not fit config.json ({exc})") from exc
     return module.eval()

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from cosmos_batch.engines.inprocess.gpu.offload import ExclusiveResidency, OffloadedModule, in_stages
-from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.text.qwen import QwenEncoder
 from cosmos_batch.engines.inprocess.transfer25.forward import Forward
 from cosmos_batch.engines.inprocess.vae.wan import WanVae
-from tests.support.tiny_network import CPU, MIX, Request, TinyModel, made
+from tests.support.tiny_network import CPU, MIX, TinyModel, made
 from tests.support.word_tokenizer import WordTokenizer
 
 X = torch.linspace(-1, 1, 12).view(3, 4)

@@ -116,12 +116,13 @@ class Networks:
             network = kind(self.config)
         convert = base_from_diffusers if kind is Transformer else branch_from_diffusers
         part = NetworkPart.BASE if kind is Transformer else NetworkPart.BRANCH
-        fill(network, convert(self._weights(part, place), self.config), place)
+        weights = self._weights(part, place)
+        fill(network, weights.apply(lambda tensors: convert(tensors, self.config)), place)
         network.to(self.device, self.dtype).eval().requires_grad_(False)
         accelerate(network, self._approximations)
         return network
 
-    def _weights(self, part: NetworkPart, place: Path) -> Mapping[str, Tensor]:
+    def _weights(self, part: NetworkPart, place: Path) -> StoredTensors:
         """The tensors of a network by diffusers' names, in a folder of safetensors files or in a `.pt` file."""
         if place.is_file():
             return NvidiaCheckpoint(place, part, self.config, self.device, self.dtype)

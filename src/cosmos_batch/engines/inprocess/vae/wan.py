@@ -57,8 +57,8 @@ class WanVae(nn.Module):
         self.decoder = Decoder(config)
         self._memory_format = torch.contiguous_format
         # No buffers: they stay float32 when the weights are cast
-        self._mean = torch.tensor(config.latents_mean).view(-1, 1, 1, 1)
-        self._std = torch.tensor(config.latents_std).view(-1, 1, 1, 1)
+        self._mean = torch.tensor(config.latents_mean, device="cpu").view(-1, 1, 1, 1)
+        self._std = torch.tensor(config.latents_std, device="cpu").view(-1, 1, 1, 1)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], tile: int | None = None, videos_at_once: int = 1) -> WanVae:
@@ -66,9 +66,19 @@ class WanVae(nn.Module):
         return cls(WanConfig.from_diffusers(config), tile, videos_at_once)
 
     @classmethod
-    def load(cls, folder: Path, tile: int | None = None, videos_at_once: int = 1) -> WanVae:
+    def load(
+        cls,
+        folder: Path,
+        tile: int | None = None,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+        *,
+        videos_at_once: int = 1,
+    ) -> WanVae:
         """From a diffusers `vae` folder: config.json and safetensors. ModelError: they do not fit."""
-        return load_weights(cls.from_config(read_config(folder), tile, videos_at_once), folder)
+        with torch.device("meta"):  # drawing random weights first would take long
+            vae = cls.from_config(read_config(folder), tile, videos_at_once)
+        return load_weights(vae, folder, device, dtype).requires_grad_(False)
 
     def channels_last(self) -> WanVae:
         """Keep a pixel's channels together in memory, which a GPU's convolutions read fastest."""
