@@ -23,6 +23,7 @@ from cosmos_batch.engines.inprocess.model import Model
 from cosmos_batch.engines.inprocess.options import Options
 from cosmos_batch.engines.inprocess.transfer25.network import TransferNetwork
 from cosmos_batch.engines.inprocess.transfer25.profile import PROFILE
+from cosmos_batch.engines.registry import cache_folder
 from cosmos_batch.errors import EngineError, OutOfMemoryError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
@@ -164,9 +165,8 @@ class CardTrial:
 
     def _engine(self, options: Options) -> InProcessEngine:
         cache = ControlCache(self.folder / "controls")
-        compiled = Path.home() / ".cache" / "cosmos-batch" / "compiled"
         return load_engine(
-            self.model, TRANSFER_CONTROLS, cache, guardrail=NoGuardrail(), compiled=compiled, options=options
+            self.model, TRANSFER_CONTROLS, cache, guardrail=NoGuardrail(), kept=cache_folder(), options=options
         )
 
     def clip(self, case: VideoCase) -> Path:

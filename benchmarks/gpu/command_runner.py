@@ -71,7 +71,7 @@ class CommandRunner:
             ControlCache(controls),
             device=device,
             guardrail=self._guardrail,
-            compiled=cache_folder() / "compiled",
+            kept=cache_folder(),
             options=options,
         )
 

@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None, held_out: Sequence[Probe] = HEL
     options = parser.parse_args(arguments)
     begin = time.perf_counter()
     cache = ControlCache(options.model / "controls")
-    engine = load_engine(str(options.model), TRANSFER_CONTROLS, cache, compiled=cache_folder() / "compiled")
+    engine = load_engine(str(options.model), TRANSFER_CONTROLS, cache, kept=cache_folder())
     print(f"loaded in {time.perf_counter() - begin:.0f} s", flush=True)
     shipped, begin = profile("transfer", "h100"), time.perf_counter()
     video = options.model / "calibration.mp4"

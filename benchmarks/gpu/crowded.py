@@ -35,6 +35,7 @@ from benchmarks.gpu.measuring import COMMAND
 from benchmarks.gpu.size import Size
 from benchmarks.gpu.videos import RunSpec, write_runs
 from cosmos_batch.dispatch.output.directory import HOME, LEDGER, MANIFEST, OUTPUT
+from cosmos_batch.engines.inprocess.gpu.compiler import CACHE_VARIABLE
 from cosmos_batch.engines.inprocess.loader import pick_device
 from cosmos_batch.engines.profile_store import keep_profile
 from cosmos_batch.engines.registry import cache_folder, profile
@@ -189,8 +190,8 @@ class CrowdingTrial:
 
     def _environment(self) -> dict[str, str]:
         """Environment with a cost profile of its own, and the shared cache of compiled kernels."""
-        compiled = os.environ.get("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
-        return {"XDG_CACHE_HOME": str((self.work / "cache").absolute()), "TORCHINDUCTOR_CACHE_DIR": compiled}
+        compiled = os.environ.get(CACHE_VARIABLE, str(cache_folder() / "compiled"))
+        return {"XDG_CACHE_HOME": str((self.work / "cache").absolute()), CACHE_VARIABLE: compiled}
 
 
 def device_name(device: torch.device) -> str:

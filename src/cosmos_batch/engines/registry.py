@@ -154,7 +154,7 @@ class InProcessSpec:
             choice.model or self.model,
             TRANSFER_CONTROLS if self.own_model else controls,
             ControlCache(cache_folder() / "controls"),
-            compiled=cache_folder() / "compiled",
+            kept=cache_folder(),
             options=options,
         )
         device = device_of(engine)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cosmos_batch.engines.inprocess.options import Options
     from cosmos_batch.engines.inprocess.sampling.samples import Conditioning, Passes
     from cosmos_batch.engines.inprocess.text.base import TextEncoder
+    from cosmos_batch.engines.inprocess.text.context_store import ContextStore
     from cosmos_batch.engines.profile import ShippedProfile
     from cosmos_batch.planning.traits import Traits
     from cosmos_batch.run import ResolvedSampling
@@ -59,6 +60,14 @@ class Network(Protocol):
     @property
     def devices(self) -> tuple[torch.device, ...]:
         """All devices that hold a copy of the network."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of the device's memory that parts take which are loaded at their first use."""
+
+    @property
+    def arithmetic(self) -> Mapping[str, str]:
+        """Choices that change the bits of a video: kernels of attention and of the blocks."""
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -115,6 +124,7 @@ class ModelFamily(Protocol):
         devices: tuple[torch.device, ...],
         dtype: torch.dtype,
         options: Options,
+        contexts: ContextStore | None = None,
     ) -> Network:
         """Load the network.
 
@@ -124,6 +134,7 @@ class ModelFamily(Protocol):
             devices: one; or two, of which the second computes the unguided passes.
             dtype: number format of the weights.
             options: offloading and approximations.
+            contexts: keeps what the network makes of prompts between processes; None: nothing is kept.
 
         Raises ModelError for weights that do not fit; PlanError and MissingExtraError where options are not
         possible here.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -11,25 +11,26 @@ import torch
 
 from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.families import family_of
+from cosmos_batch.engines.inprocess.family import Network
 from cosmos_batch.engines.inprocess.gpu.compiler import keep_compiled
 from cosmos_batch.engines.inprocess.gpu.offload import OffloadedModule
+from cosmos_batch.engines.inprocess.gpu.versions import installed_version, versions
 from cosmos_batch.engines.inprocess.guardrail import Guardrail, NoGuardrail, NvidiaGuardrail
+from cosmos_batch.engines.inprocess.identity import digest, model_identity
 from cosmos_batch.engines.inprocess.json_files import read_config
 from cosmos_batch.engines.inprocess.model import Model
 from cosmos_batch.engines.inprocess.model_files import ModelFolders, resolve
 from cosmos_batch.engines.inprocess.offloaded_parts import OffloadedText, OffloadedVae
 from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options, Part
 from cosmos_batch.engines.inprocess.text.base import TextEncoder
-from cosmos_batch.engines.inprocess.text.qwen import QwenEncoder
+from cosmos_batch.engines.inprocess.text.context_store import ContextStore
+from cosmos_batch.engines.inprocess.text.qwen import LazyQwen
 from cosmos_batch.engines.inprocess.text.trigram import TrigramText
 from cosmos_batch.engines.inprocess.vae.base import Vae
 from cosmos_batch.engines.inprocess.vae.pocket_vae import FoldedVae
 from cosmos_batch.engines.inprocess.vae.wan import WanVae
 from cosmos_batch.errors import ModelError, PlanError
 from cosmos_batch.media.controls.cache import ControlCache
-
-_SAMPLE = 1 << 20
-"""Bytes of each file, from its beginning and its end, that enter the digest of a model."""
 
 
 def pick_device() -> torch.device:
@@ -44,7 +45,7 @@ def load_engine(
     *,
     device: torch.device | None = None,
     guardrail: Guardrail | None = None,
-    compiled: Path | None = None,
+    kept: Path | None = None,
     options: Options | None = None,
 ) -> InProcessEngine:
     """Load the engine of a model: a folder in the diffusers layout, or a hub id.
@@ -57,7 +58,8 @@ def load_engine(
             float64 and the rest float32: a matrix product's rounding depends on how many rows it has, and in
             float64 what is left of that vanishes when latents and pixels are rounded.
         guardrail: default: the one that the model requires.
-        compiled: where compiled kernels are kept between processes; default: where PyTorch keeps them.
+        kept: folder of what is kept between processes: compiled kernels, and texts as the networks read them;
+            default: kernels where Triton keeps them, and no texts.
         options: default: exact, on one device, with everything in its memory.
 
     Raises ModelError naming all that is missing, MissingExtraError, and PlanError for options that are not
@@ -66,23 +68,25 @@ def load_engine(
     options = options or Options()
     family = family_of(model)
     folders = resolve(model, controls, family.published)
-    if compiled is not None:
-        keep_compiled(compiled)
+    if kept is not None:
+        keep_compiled(kept / "compiled")
     device = device or pick_device()
     devices = (device, second_device(device)) if options.split_guidance else (device,)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     network_dtype = torch.bfloat16 if device.type == "cuda" else torch.float64
     text = _text(folders, device, dtype, Part.TEXT in options.offload)
+    contexts = _contexts(kept, folders, family.name, device, options)
+    network = family.load(folders, text, devices, network_dtype, options, contexts)
     loaded = Model(
         folders,
-        family.load(folders, text, devices, network_dtype, options),
+        network,
         vae=_vae(folders.vae, device, dtype, options),
         guardrail=guardrail or _own_guardrail(folders),
         dtype=dtype,
         step_caching=Approximation.STEP_CACHING in options.approximations,
     )
     traits = family.traits(folders.settings, loaded.controls)
-    return InProcessEngine(loaded, traits, cache, identity(folders, family.name, device, options))
+    return InProcessEngine(loaded, traits, cache, identity(folders, family.name, device, options, network))
 
 
 def second_device(first: torch.device) -> torch.device:
@@ -94,46 +98,29 @@ def second_device(first: torch.device) -> torch.device:
     return torch.device("cuda", place)
 
 
-def identity(folders: ModelFolders, engine: str, device: torch.device, options: Options) -> dict[str, str]:
-    """Return what determines a video, for its record. The weights of a branch count for runs that use it."""
-    approximations = " ".join(sorted(options.approximations))
-    branches = {f"weights_{name}": digest(folder) for name, folder in sorted(folders.controls.items())}
+def identity(
+    folders: ModelFolders, engine: str, device: torch.device, options: Options, network: Network
+) -> dict[str, str]:
+    """Return what determines a video to the bit, for its record."""
     return {
-        "engine": engine,
-        "model": folders.settings.name,
-        "weights": digest(folders.transformer, folders.vae, folders.text_encoder),
-        **branches,
-        **({"approximations": approximations} if approximations else {}),
+        **model_identity(folders, engine, options),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "cosmos-batch": version("cosmos-batch"),
-        "torch": torch.__version__,
+        **versions(device),
+        **network.arithmetic,
     }
 
 
-def digest(*places: Path) -> str:
-    """Hex digest of a model's parts, each a folder of files or a file: their names, sizes, first and last MiB.
-
-    Reading all bytes of a large model would take longer than loading it; a file that was trained, converted or
-    cut differs at its ends or in its size. At the end of a `.pt` file are the checksums of all its tensors; its
-    name does not count.
-    """
-    state = hashlib.blake2b(digest_size=16)
-    for place in places:
-        if place.is_file():
-            state.update(f"{place.stat().st_size}\n".encode())
-            state.update(_ends(place))
-            continue
-        for file in sorted(path for path in place.iterdir() if path.is_file()):
-            state.update(f"{place.name}/{file.name} {file.stat().st_size}\n".encode())
-            state.update(_ends(file))
-    return state.hexdigest()
-
-
-def _ends(file: Path) -> bytes:
-    with file.open("rb") as handle:
-        begin = handle.read(_SAMPLE)
-        handle.seek(max(file.stat().st_size - _SAMPLE, len(begin)))
-        return begin + handle.read()
+def _contexts(
+    kept: Path | None, folders: ModelFolders, engine: str, device: torch.device, options: Options
+) -> ContextStore | None:
+    """Where texts are kept that were made by exactly this text encoder and these networks, on such a device."""
+    if kept is None or not _is_qwen(folders):
+        return None
+    facts = model_identity(folders, engine, options) | versions(device)
+    facts |= {"tokenizer": digest(folders.tokenizer), "transformers": installed_version("transformers")}
+    facts |= {"device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"}
+    return ContextStore(kept / "texts", json.dumps(facts, sort_keys=True))
 
 
 def _class_of(folder: Path, known: Mapping[str, object]) -> str:
@@ -166,10 +153,14 @@ def _untiled(folder: Path, tile: int | None) -> FoldedVae:
 
 
 def _text(folders: ModelFolders, device: torch.device, dtype: torch.dtype, waits: bool) -> TextEncoder:
-    if read_config(folders.text_encoder).get("_class_name") != "TrigramText":
-        return QwenEncoder.load(folders.tokenizer, folders.text_encoder, device, dtype, waits=waits)
+    if _is_qwen(folders):
+        return LazyQwen(folders.tokenizer, folders.text_encoder, device, dtype, waits=waits)
     text = TrigramText.load(folders.text_encoder).to(dtype).eval().requires_grad_(False)
     return OffloadedText(text, OffloadedModule(text, device)) if waits else text.to(device)
+
+
+def _is_qwen(folders: ModelFolders) -> bool:
+    return read_config(folders.text_encoder).get("_class_name") != "TrigramText"
 
 
 def _own_guardrail(folders: ModelFolders) -> Guardrail:

@@ -74,12 +74,16 @@ class Model:
 
     @property
     def memory_bytes(self) -> int | None:
-        """Bytes of the device that are free now or held by this process, the lesser of two; None: not on a GPU."""
+        """Bytes of the device that are free now or held by this process, the lesser of two; None: not on a GPU.
+
+        Parts that are still to be loaded are taken off.
+        """
         if self.device.type != "cuda":
             return None
-        return min(
+        bytes_ = min(
             torch.cuda.mem_get_info(one)[0] + torch.cuda.memory_reserved(one) for one in self.network.devices
         )
+        return max(0, bytes_ - self.network.pending_bytes)
 
     def keep_only(self, controls: Iterable[str]) -> None:
         """Load the branches of these controls and free all others. Raises ModelError if the model lacks one."""

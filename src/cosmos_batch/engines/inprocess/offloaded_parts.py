@@ -16,6 +16,11 @@ class OffloadedText:
         self._text = text
         self._module = module
 
+    @property
+    def pending_bytes(self) -> int:
+        """Nothing: its memory is free again after each prompt."""
+        return 0
+
     def encode(self, prompt: str) -> Tensor:
         """A prompt -> features [L, text_dim]."""
         with self._module.on_device():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,33 +25,24 @@ DTYPES = {
 """Number formats by their names in a safetensors file."""
 
 
-class WeightFiles(Mapping[str, Tensor]):
-    """The tensors of a folder's safetensors files. Each is read when it is accessed, and not kept.
+class StoredTensors(Mapping[str, Tensor]):
+    """Tensors in files, by name. Each is read when it is accessed, and not kept.
 
-    So loading a network onto a device takes hardly more of its memory than the network itself.
+    So loading a network onto a device takes hardly more memory than the network itself.
     """
 
-    def __init__(self, folder: Path, device: torch.device | None = None, dtype: torch.dtype | None = None) -> None:
-        """Read the heads of the files.
-
+    def __init__(
+        self, places: Mapping[str, Place], device: torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        """
         Args:
-            folder: holds the files.
+            places: where the tensors are stored, by name.
             device: where tensors are placed; default: the CPU.
             dtype: the tensors' number format; default: as stored.
-
-        Raises ModelError where there is no file, or one is damaged.
         """
-        files = sorted(folder.glob("*.safetensors"))
-        if not files:
-            raise ModelError(
-                f"{folder}: no .safetensors file; the weights of a diffusers folder layout belong here"
-            )
-        self._folder = folder
+        self._places = places
         self._device = device or torch.device("cpu")
         self._dtype = dtype
-        self._places: dict[str, Place] = {}
-        for file in files:
-            self._places |= _places(file)
         self._reader: ParallelReader | None = None
 
     def apply(self, function: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -61,31 +53,15 @@ class WeightFiles(Mapping[str, Tensor]):
         """
         shown = _Access(self._places)
         function(shown)
-        reader = ParallelReader([self._places[name] for name in shown.names], self._device)
-        self._reader = reader
-        try:
+        with self._reading([self._places[name] for name in shown.names]):
             return function(self)
-        except OSError as exc:
-            raise ModelError(f"{self._folder}: the weights cannot be read ({exc})") from exc
-        finally:
-            reader.close()
-            self._reader = None
 
     def __getitem__(self, name: str) -> Tensor:
         place = self._places[name]
         if self._reader is None:
-            return self._single(place)
+            with self._reading([place]):
+                return self[name]
         tensor = self._reader.take(place)
-        return tensor if self._dtype is None else tensor.to(self._dtype)
-
-    def _single(self, place: Place) -> Tensor:
-        reader = ParallelReader([place], self._device)
-        try:
-            tensor = reader.take(place)
-        except OSError as exc:
-            raise ModelError(f"{place.file}: the weights cannot be read ({exc})") from exc
-        finally:
-            reader.close()
         return tensor if self._dtype is None else tensor.to(self._dtype)
 
     def __iter__(self) -> Iterator[str]:
@@ -93,6 +69,37 @@ class WeightFiles(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._places)
+
+    @contextmanager
+    def _reading(self, order: Sequence[Place]) -> Iterator[None]:
+        """Read these tensors within the context. Raises ModelError where a file cannot be read."""
+        files = ", ".join(sorted({str(place.file) for place in order}))
+        try:
+            with closing(ParallelReader(order, self._device)) as self._reader:
+                yield
+        except OSError as exc:
+            raise ModelError(f"{files}: the weights cannot be read ({exc.strerror or exc})") from exc
+        finally:
+            self._reader = None
+
+
+class WeightFiles(StoredTensors):
+    """The tensors of a folder's safetensors files."""
+
+    def __init__(self, folder: Path, device: torch.device | None = None, dtype: torch.dtype | None = None) -> None:
+        """Read the heads of the files. See `StoredTensors` for device and dtype.
+
+        Raises ModelError where there is no file, or one is damaged.
+        """
+        files = sorted(folder.glob("*.safetensors"))
+        if not files:
+            raise ModelError(
+                f"{folder}: no .safetensors file; the weights of a diffusers folder layout belong here"
+            )
+        places: dict[str, Place] = {}
+        for file in files:
+            places |= _places(file)
+        super().__init__(places, device, dtype)
 
 
 class _Access(Mapping[str, Tensor]):

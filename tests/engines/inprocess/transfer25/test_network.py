@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cosmos_batch.engines.inprocess.family import Chunk, ChunkControl
 from cosmos_batch.engines.inprocess.model_files import resolve
+from cosmos_batch.engines.inprocess.text.context_store import ContextStore
 from cosmos_batch.engines.inprocess.text.trigram import TrigramText
 from cosmos_batch.engines.inprocess.transfer25.branches import Networks
 from cosmos_batch.engines.inprocess.transfer25.network import TransferNetwork
@@ -31,6 +32,8 @@ class CountingText:
     def __init__(self, text: TrigramText) -> None:
         self.text = text
         self.prompts: list[str] = []
+
+    pending_bytes = 0
 
     def encode(self, prompt: str) -> Tensor:
         self.prompts.append(prompt)
@@ -65,6 +68,29 @@ def test_forgotten_prompt_is_encoded_again(network: TransferNetwork, text: Count
     network.forget()
     network.read_prompt("a street")
     assert text.prompts == ["a street", "a street"]
+
+
+def test_prompt_that_another_process_has_read_needs_no_text_encoder(
+    model: Path, text: CountingText, tmp_path: Path
+) -> None:
+    # Given a process that has read a prompt for the base network and one branch
+    folders = resolve(str(model), CONTROLS, PUBLISHED)
+    first, later = (
+        TransferNetwork(Networks(folders, CPU, torch.float32), text, contexts=ContextStore(tmp_path, "tiny"))
+        for _ in range(2)
+    )
+    first.keep_only(["edge"])
+    read = {name: first.read(name, "a street") for name in ("base", "edge")}
+    # When another process reads it for the same networks, and then for one more
+    later.keep_only(["edge"])
+    found = {name: later.read(name, "a street") for name in ("base", "edge")}
+    assert text.prompts == ["a street"]
+    later.read("vis", "a street")
+    # Then both read the same to the bit, and the text is encoded again for the new branch alone
+    assert text.prompts == ["a street", "a street"]
+    for name in ("base", "edge"):
+        assert torch.equal(found[name].keys, read[name].keys)
+        assert torch.equal(found[name].values, read[name].values)
 
 
 def test_only_wanted_branches_stay_in_memory(network: TransferNetwork) -> None:

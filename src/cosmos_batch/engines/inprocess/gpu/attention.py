@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cosmos_batch.engines.inprocess.gpu.versions import installed_version
 from cosmos_batch.errors import EngineError
 
 Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -126,6 +127,13 @@ def flash3_kernel(device: torch.device, dtype: torch.dtype, *, float8: bool = Fa
     if not fits or not find_spec("fa3_fwd_interface"):
         return None
     return _flash3_float8() if float8 else _flash3()
+
+
+def attention_name(device: torch.device, dtype: torch.dtype) -> str:
+    """The package of exact attention among many tokens, with its version; "pytorch" for PyTorch's own."""
+    if flash3_kernel(device, dtype) is None:
+        return "pytorch"
+    return f"fa3-fwd {installed_version('fa3-fwd')}"
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -22,7 +22,7 @@ PIECE = 16 << 20
 """Bytes that a thread reads at a time."""
 
 AHEAD = 2 << 30
-"""Bytes that are read beyond the tensor that is taken: what loading needs of the device's memory for a while."""
+"""Bytes of a GPU's memory that are read beyond the tensor that is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,26 @@ class Place:
     begin: int  # of its first byte in the file
     dtype: torch.dtype
     shape: tuple[int, ...]
+    stride: tuple[int, ...] | None = None  # of its numbers; None: one after the other
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers are stored, from the first of the tensor to its last."""
+        if self.stride is None or 0 in self.shape:
+            return torch.Size(self.shape).numel()
+        return 1 + sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
 
     @property
     def bytes(self) -> int:
-        """Size of the tensor."""
-        return self.dtype.itemsize * torch.Size(self.shape).numel()
+        """Size of what is stored."""
+        return self.dtype.itemsize * self.numbers
 
 
 @dataclass(slots=True)
 class _Reading:
     """A tensor that is being read."""
 
-    tensor: Tensor
+    numbers: Tensor  # as they are stored
     pieces: list[Future[None]] = field(default_factory=list)
 
 
@@ -75,7 +83,7 @@ class ParallelReader:
         self._fill()
 
     def take(self, place: Place) -> Tensor:
-        """Wait for a tensor of the order. Raises OSError where its file cannot be read to the end of the tensor."""
+        """Wait for a tensor of the order. Raises OSError where it cannot be read whole."""
         while place not in self._readings:
             self._read_next()
         reading = self._readings[place]
@@ -86,7 +94,9 @@ class ParallelReader:
             del self._readings[place]
             self._held -= place.bytes
         self._fill()
-        return reading.tensor
+        if place.stride is None:
+            return reading.numbers.view(place.shape)
+        return reading.numbers.as_strided(place.shape, place.stride)
 
     def close(self) -> None:
         """End the threads, and close the files."""
@@ -96,7 +106,8 @@ class ParallelReader:
         self._files.clear()
 
     def _fill(self) -> None:
-        while self._next < len(self._order) and self._held < AHEAD:
+        ahead = AHEAD if self._device.type == "cuda" else 0
+        while self._next < len(self._order) and self._held < ahead:
             self._read_next()
 
     def _read_next(self) -> None:
@@ -104,19 +115,19 @@ class ParallelReader:
         self._next += 1
         if place in self._readings:
             return
-        reading = _Reading(torch.empty(place.shape, dtype=place.dtype, device=self._device))
+        reading = _Reading(torch.empty(place.numbers, dtype=place.dtype, device=self._device))
         self._readings[place] = reading
         self._held += place.bytes
         # The memory may have been another tensor's, which is still read by work of the device
         free = torch.cuda.current_stream(self._device).record_event() if self._device.type == "cuda" else None
-        stored = reading.tensor.view(-1).view(torch.uint8) if place.bytes else reading.tensor
+        stored = reading.numbers.view(torch.uint8)
         for begin in range(0, place.bytes, PIECE):
             target = stored[begin : begin + PIECE]
             source = self._files[place.file], place.begin + begin
             reading.pieces.append(self._pool.submit(self._read, *source, target, free))
 
     def _read(self, descriptor: int, begin: int, target: Tensor, free: torch.cuda.Event | None) -> None:
-        if free is None:
+        if free is None:  # on the CPU
             _read_into(descriptor, begin, target)
             return
         buffer, stream = self._own()

@@ -9,15 +9,21 @@ A prompt that is longer is cut without a word there, and so it is here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cosmos_batch.engines.inprocess.gpu.host_device import to_device
 from cosmos_batch.engines.inprocess.gpu.offload import in_stages
+from cosmos_batch.engines.inprocess.weight_files import WeightFiles
 from cosmos_batch.errors import MissingExtraError, ModelError
+
+_WHAT = "The text encoder of Cosmos-Transfer2.5"
+_WORDS = "embed_tokens.weight"
 
 TOKENS = 512
 SYSTEM = "You are a helpful assistant who will provide prompts to an image generator."
@@ -88,29 +94,35 @@ class QwenEncoder:
     ) -> QwenEncoder:
         """From the `tokenizer` and `text_encoder` folders of a diffusers layout.
 
-        The language model alone is kept: the head is never loaded, the vision tower is dropped after loading.
+        The language model alone is read, without its head and the vision tower.
         With `waits`, it is in the host's memory, and its layers go through the device one by one for every prompt:
         13 GiB in bfloat16, of which a layer has 0.43 and the table of words 1.0. Where PCIe carries 16 GB/s, that
         is a second; to compute on the host in their place is 7 TFLOP, which takes most processors longer.
         Raises MissingExtraError without transformers, ModelError where a folder does not hold what it should.
         """
         try:
-            from transformers import AutoTokenizer, Qwen2_5_VLModel
+            from transformers import AutoConfig, AutoModel, AutoTokenizer
         except ImportError as exc:
-            raise MissingExtraError("The text encoder of Cosmos-Transfer2.5", "nvidia") from exc
+            raise MissingExtraError(_WHAT, "nvidia") from exc
+        place = torch.device("cpu") if waits else device
         try:
             words = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
-            whole, report = Qwen2_5_VLModel.from_pretrained(
-                text_encoder, dtype=dtype, local_files_only=True, output_loading_info=True
-            )
-        except (OSError, ValueError, RuntimeError) as exc:
+            config = AutoConfig.from_pretrained(text_encoder, local_files_only=True).get_text_config()
+            with torch.device("meta"):
+                model = AutoModel.from_config(config, dtype=dtype)
+            _fill(model, WeightFiles(text_encoder, place, dtype))
+            model.rotary_emb = type(model.rotary_emb)(config).to(place)  # its tables are in no file
+        except (OSError, ValueError, RuntimeError, AttributeError) as exc:
             raise ModelError(
                 f"{text_encoder} and {tokenizer} do not load as Qwen2.5-VL and its tokenizer ({exc})"
             ) from exc
-        if missing := sorted(report["missing_keys"]):  # transformers would leave them random
-            raise ModelError(f"{text_encoder}: {len(missing)} tensors missing, the first is {missing[0]!r}")
-        model = whole.language_model.eval()
-        return cls(words, in_stages(model, device) if waits else model.to(device), device)
+        model.eval().requires_grad_(False)
+        return cls(words, in_stages(model, device) if waits else model, device)
+
+    @property
+    def pending_bytes(self) -> int:
+        """Nothing: it is loaded."""
+        return 0
 
     @torch.no_grad()
     def encode(self, prompt: str) -> Tensor:
@@ -118,3 +130,42 @@ class QwenEncoder:
         ids = to_device(token_ids(self._tokenizer, prompt), self._device)
         states = self._model(ids[None], output_hidden_states=True, use_cache=False).hidden_states
         return features_from_hidden_states([state[0] for state in states])
+
+
+class LazyQwen:
+    """The text encoder, loaded at the first prompt: a process whose prompts were all read before needs none."""
+
+    def __init__(
+        self, tokenizer: Path, text_encoder: Path, device: torch.device, dtype: torch.dtype, *, waits: bool
+    ) -> None:
+        """Look at the files. Raises MissingExtraError without transformers, ModelError for damaged files."""
+        if not find_spec("transformers"):
+            raise MissingExtraError(_WHAT, "nvidia")
+        stored = sum(file.stat().st_size for file in text_encoder.glob("*.safetensors"))
+        WeightFiles(text_encoder)  # checks their heads
+        self._load = partial(QwenEncoder.load, tokenizer, text_encoder, device, dtype, waits=waits)
+        self._encoder: QwenEncoder | None = None
+        self._bytes = 0 if waits else stored
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of the device's memory that loading it will take, at most; 0 once it is loaded."""
+        return self._bytes if self._encoder is None else 0
+
+    def encode(self, prompt: str) -> Tensor:
+        """A prompt -> features [512, layers * D]."""
+        if self._encoder is None:
+            self._encoder = self._load()
+        return self._encoder.encode(prompt)
+
+
+def _fill(model: nn.Module, weights: WeightFiles) -> None:
+    """Fill the language model from the files of the whole Qwen2.5-VL, in which its names have a prefix."""
+    prefixes = [name.removesuffix(_WORDS) for name in weights if name.endswith(_WORDS)]
+    if len(prefixes) != 1:
+        raise ValueError(f"{len(prefixes)} tensors have a name that ends with {_WORDS}; one is needed")
+    names = {name: prefixes[0] + name for name in model.state_dict()}
+    if missing := sorted(set(names.values()) - set(weights)):
+        raise ValueError(f"{len(missing)} tensors missing, the first is {missing[0]!r}")
+    state = weights.apply(lambda tensors: {name: tensors[stored] for name, stored in names.items()})
+    model.load_state_dict(state, assign=True)

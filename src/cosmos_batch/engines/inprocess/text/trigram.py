@@ -48,6 +48,11 @@ class TrigramText(nn.Module):
         self.out = nn.Linear(config.hidden, config.features)
 
     @property
+    def pending_bytes(self) -> int:
+        """Nothing: it is loaded at once."""
+        return 0
+
+    @property
     def config(self) -> dict[str, Any]:
         """The content of `text_encoder/config.json`."""
         return {"_class_name": "TrigramText"} | asdict(self.sizes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,15 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate
+from cosmos_batch.engines.inprocess.gpu.attention import attention_name
 from cosmos_batch.engines.inprocess.gpu.offload import ExclusiveResidency
 from cosmos_batch.engines.inprocess.model_files import ModelFolders
 from cosmos_batch.engines.inprocess.options import Approximation
+from cosmos_batch.engines.inprocess.transfer25.block_ops import has_kernels
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_from_diffusers, branch_from_diffusers
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Transformer
 from cosmos_batch.engines.inprocess.transfer25.weights.network_files import read_network_config
 from cosmos_batch.engines.inprocess.transfer25.weights.nvidia_checkpoint import NvidiaCheckpoint
 from cosmos_batch.engines.inprocess.transfer25.weights.nvidia_names import NetworkPart
-from cosmos_batch.engines.inprocess.weight_files import WeightFiles
+from cosmos_batch.engines.inprocess.weight_files import StoredTensors, WeightFiles
 from cosmos_batch.errors import ModelError
 
 Network = TypeVar("Network", Transformer, ControlBranch)
@@ -67,6 +69,12 @@ class Networks:
     def loaded(self) -> tuple[str, ...]:
         """The control branches that are in memory."""
         return tuple(sorted(self._branches))
+
+    @property
+    def arithmetic(self) -> dict[str, str]:
+        """The kernels of attention and of the blocks, as a video's record names them."""
+        kernels = "triton" if self.dtype == torch.bfloat16 and has_kernels(self.device) else "pytorch"
+        return {"attention": attention_name(self.device, self.dtype), "kernels": kernels}
 
     @property
     def stay(self) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from cosmos_batch.engines.inprocess.family import Network
     from cosmos_batch.engines.inprocess.text.base import TextEncoder
+    from cosmos_batch.engines.inprocess.text.context_store import ContextStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Transfer25:
         devices: tuple[torch.device, ...],
         dtype: torch.dtype,
         options: Options,
+        contexts: ContextStore | None = None,
     ) -> Network:
         """Load base network and text memory; branches load at the launches that use them."""
         from cosmos_batch.engines.inprocess.transfer25.branches import Networks
@@ -51,7 +53,8 @@ class Transfer25:
             Networks(folders, device, dtype, approximations=options.approximations, offload_branches=offload)
             for device in devices
         ]
-        return TransferNetwork(copies[0], text, *copies[1:])
+        second = copies[1] if len(copies) > 1 else None
+        return TransferNetwork(copies[0], text, second, contexts)
 
 
 TRANSFER25 = Transfer25()

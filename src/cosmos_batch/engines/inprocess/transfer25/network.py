@@ -13,12 +13,13 @@ from cosmos_batch.engines.inprocess.sampling.cfg_parallel import SplitForward
 from cosmos_batch.engines.inprocess.sampling.cuda_graphs import GraphCache
 from cosmos_batch.engines.inprocess.sampling.samples import Conditioning, Passes
 from cosmos_batch.engines.inprocess.text.base import TextEncoder
+from cosmos_batch.engines.inprocess.text.context_store import ContextStore
 from cosmos_batch.engines.inprocess.text.lru_cache import FeatureCache
 from cosmos_batch.engines.inprocess.transfer25.batch_layout import Layout, ReadText
 from cosmos_batch.engines.inprocess.transfer25.branches import Networks
 from cosmos_batch.engines.inprocess.transfer25.conditioning import conditioning
 from cosmos_batch.engines.inprocess.transfer25.forward import Forward
-from cosmos_batch.engines.inprocess.transfer25.transformer import Text
+from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Text, Transformer
 
 _BASE = "base"
 _TEXT_SHARE = 20
@@ -28,17 +29,25 @@ _TEXT_SHARE = 20
 class TransferNetwork:
     """Base network, control branches and text memory; see `family.Network`."""
 
-    def __init__(self, first: Networks, text: TextEncoder, second: Networks | None = None) -> None:
+    def __init__(
+        self,
+        first: Networks,
+        text: TextEncoder,
+        second: Networks | None = None,
+        contexts: ContextStore | None = None,
+    ) -> None:
         """Take the networks in.
 
         Args:
             first: computes all passes, or the guided ones where there is a second.
             text: gives features of prompts, on any device.
             second: the same networks on another device, for the unguided passes.
+            contexts: keeps what the networks make of prompts between processes; None: nothing is kept.
         """
         self._first = first
         self._second = second
         self._text = text
+        self._contexts = contexts
         self._texts = FeatureCache[Text](memory_of(first.device) // _TEXT_SHARE)
         self._passes: Passes | None = None
 
@@ -51,6 +60,16 @@ class TransferNetwork:
     def devices(self) -> tuple[torch.device, ...]:
         """All devices that hold a copy of the network."""
         return tuple(networks.device for networks in self._copies)
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of the device's memory that the text encoder takes once it is loaded."""
+        return self._text.pending_bytes
+
+    @property
+    def arithmetic(self) -> dict[str, str]:
+        """The kernels of attention and of what stands between the matrix products."""
+        return self._first.arithmetic
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -107,7 +126,7 @@ class TransferNetwork:
             self._read_all(prompt)
             found = self._texts.get(key)
         if found is None:  # another branch than those loaded, or a prompt too large to keep
-            found = self._read(network, self.encode_prompt(prompt))
+            found = self._stem(network).read_context(self._context(network, prompt, self.encode_prompt(prompt)))
         return found
 
     def _new_passes(self) -> Passes:
@@ -122,10 +141,15 @@ class TransferNetwork:
         return SplitForward(first, _forward(self._second, read))
 
     def _read_all(self, prompt: str) -> None:
-        """Encode a prompt once for every network in memory: features are large, and slow to compute."""
-        features = self.encode_prompt(prompt)
-        for network in (_BASE, *self._first.loaded):
-            text = self._read(network, features)
+        """Read a prompt for every network in memory: features are slow to compute, so once, if at all."""
+        networks = (_BASE, *self._first.loaded)
+        contexts = {network: self._kept_context(network, prompt) for network in networks}
+        if None in contexts.values():
+            features = self.encode_prompt(prompt)
+            contexts = {network: self._context(network, prompt, features) for network in networks}
+        for network, context in contexts.items():
+            assert context is not None
+            text = self._stem(network).read_context(context)
             size = 2 * text.keys.nelement() * text.keys.element_size()
             self._texts.put(_key(network, prompt), text, size)
 
@@ -134,9 +158,19 @@ class TransferNetwork:
         self._first.rest()
         return self._text.encode(prompt)
 
-    def _read(self, network: str, features: Tensor) -> Text:
-        stem = self._first.base if network == _BASE else self._first.branch(network)
-        return stem.read(features.to(self.device, self._first.dtype).unsqueeze(0))
+    def _kept_context(self, network: str, prompt: str) -> Tensor | None:
+        kept = None if self._contexts is None else self._contexts.get(network, prompt)
+        return None if kept is None else kept.to(self.device)
+
+    def _context(self, network: str, prompt: str, features: Tensor) -> Tensor:
+        """A network's text tokens of a prompt's features [L, text_dim], which are kept."""
+        context = self._stem(network).context(features.to(self.device, self._first.dtype).unsqueeze(0))
+        if self._contexts is not None:
+            self._contexts.put(network, prompt, context)
+        return context
+
+    def _stem(self, network: str) -> Transformer | ControlBranch:
+        return self._first.base if network == _BASE else self._first.branch(network)
 
 
 def _forward(networks: Networks, read: ReadText) -> Forward:

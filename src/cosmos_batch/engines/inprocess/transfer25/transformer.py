@@ -84,9 +84,16 @@ class Stem(nn.Module):
         waves = torch.cat((angles.cos(), angles.sin()), dim=-1).to(self.time_in.weight.dtype)
         return Time(self.time_norm(waves), self.time_out(F.silu(self.time_in(waves))))
 
+    def context(self, features: Tensor) -> Tensor:
+        """Text features [R, L, text_dim] -> text tokens [R, L, context_dim]."""
+        return features if self.text_in is None else F.gelu(self.text_in(features))
+
     def read(self, features: Tensor) -> Text:
         """Text features [R, L, text_dim] -> keys and values of all blocks."""
-        context = F.gelu(self.text_in(features)) if self.text_in is not None else features
+        return self.read_context(self.context(features))
+
+    def read_context(self, context: Tensor) -> Text:
+        """Text tokens [R, L, context_dim] -> keys and values of all blocks."""
         pairs = [block.cross.read(context) for block in self.blocks]  # type: ignore[union-attr, operator]
         return Text(torch.stack([k for k, _ in pairs]), torch.stack([v for _, v in pairs]))
 
