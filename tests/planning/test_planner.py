@@ -114,7 +114,7 @@ def test_traits_of_a_small_model_follow_from_its_numbers(make_run: MakeRun) -> N
     )
     plan = plan_runs([make_run("edge"), make_run("vis", guidance=2)], traits_of(small), TRANSFER_COST)
     (batch,) = plan.launches[0].batches
-    assert (batch.shape, small.tokens(batch.shape), len(batch.runs)) == (Shape(160, 96, 17), 300, 2)
+    assert (batch.shape, small.tokens(batch.runs[0], batch.shape), len(batch.runs)) == (Shape(160, 96, 17), 300, 2)
     with pytest.raises(PlanError, match="which takes WIDTHxHEIGHT"):
         plan_runs([make_run("edge", resolution="720")], small, TRANSFER_COST)
     with pytest.raises(PlanError, match="must name a resolution"):

@@ -118,7 +118,7 @@ def test_batches_are_within_the_bounds(case: Case) -> None:
         rows = sum(1 if run.sampling.guidance == 0 else 2 for run in batch.runs)
         if len(batch.runs) > 1:
             assert cost.measured or len(batch.runs) <= limit(len(batch.signature))
-            assert cost.knee_tokens is None or rows * traits.tokens(batch.shape) <= cost.knee_tokens
+            assert cost.knee_tokens is None or rows * traits.tokens(batch.runs[0], batch.shape) <= cost.knee_tokens
             assert cost.memory_bytes is None or batch.bytes <= cost.memory_bytes
 
 

@@ -474,7 +474,7 @@ def test_batches_that_runs_join_and_leave_are_measured(world: World) -> None:
     measured = world.ledger.measurements.latest("replay", "virtual")
     assert [m.kind for m in measured] == ["batch"] * len(measured)
     for m in measured:  # half a second for every step, a quarter for every step of a run
-        per_run = TRAITS.tokens(TRAITS.shape(world.run("any"), None)) * 2
+        per_run = TRAITS.tokens(world.run("any"), TRAITS.shape(world.run("any"), None)) * 2
         assert m.seconds == pytest.approx(0.5 * m.steps + 0.25 * m.token_steps / per_run)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from cosmos_batch.errors import PlanError
 from cosmos_batch.formats.nvidia.cosmos3 import SIZES
 from cosmos_batch.media.info import VideoInfo
-from cosmos_batch.planning.traits import CountChunks
+from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Run
 
 Size = tuple[int, int]
@@ -91,14 +91,12 @@ def chunk_length(frames: int, chunk_frames: int) -> int:
     return 1 if frames == 1 else chunk_frames
 
 
-def chunker(chunk_frames: int, overlap: int) -> CountChunks:
-    """A counter of the chunks of a video, of which neighbours share `overlap` frames where a run does not say."""
-    own = overlap
+def chunker(chunk_frames: int, overlap: int) -> Callable[[Run, int], int]:
+    """A counter of the chunks of a run, of which neighbours share `overlap` frames where the run does not say."""
 
-    def chunks(frames: int, overlap: int | None = None) -> int:
-        rest = max(0, frames - chunk_frames)
-        shared = own if overlap is None else overlap
-        return 1 + -(-rest // max(1, chunk_frames - shared))
+    def chunks(run: Run, frames: int) -> int:
+        own, rest = run.sampling.num_conditional_frames, frames - chunk_frames
+        return 1 if rest <= 0 else 1 + -(-rest // max(1, chunk_frames - (overlap if own is None else own)))
 
     return chunks
 
@@ -110,6 +108,12 @@ def kept_size(info: VideoInfo) -> Size:
     format that every player shows has no odd sides.
     """
     return max(2, info.width // 2 * 2), max(2, info.height // 2 * 2)
+
+
+def latent_tokens(chunk_frames: int, shape: Shape, temporal: int = 4) -> int:
+    """Tokens of a chunk; shorter videos are padded. `temporal`: frames of a latent frame, but of the first."""
+    latent_frames = 1 + -(-(chunk_length(shape.frames, chunk_frames) - 1) // temporal)
+    return latent_frames * (shape.height // PATCH) * (shape.width // PATCH)
 
 
 def place_of(size: Size, sizes: Mapping[str, Buckets]) -> tuple[str, Size] | None:

@@ -40,6 +40,11 @@ def preset(run: Run, control: str) -> str:
     return next(made, "medium")
 
 
+def chunk_frames(run: Run) -> int | None:
+    """The run's own length of a chunk; None: it has none."""
+    return None if run.cosmos3 is None else run.cosmos3.chunk_frames
+
+
 def is_map(control: Control) -> bool:
     """Whether the control's weight varies over the frame."""
     return control.mask is not None or control.mask_prompt is not None
@@ -54,6 +59,7 @@ _SPECIAL: Mapping[str, Callable[[Run, Shape | None], Hashable]] = {
     "input": lambda run, _: run.video is not None,
     "bucket": lambda _, shape: shape and (shape.width, shape.height),
     "shape": lambda _, shape: shape,
+    "chunk_frames": lambda run, _: chunk_frames(run),
     **{setting: _preset_getter(control) for setting, control in PRESETS.items()},
 }
 

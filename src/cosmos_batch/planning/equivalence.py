@@ -9,7 +9,15 @@ from pathlib import PurePath
 from typing import Any
 
 from cosmos_batch.errors import PlanError, Problem
-from cosmos_batch.planning.batch_keys import SETTINGS, KeyValues, input_facts, key_of, resolved_defaults, setting
+from cosmos_batch.planning.batch_keys import (
+    SETTINGS,
+    KeyValues,
+    chunk_frames,
+    input_facts,
+    key_of,
+    resolved_defaults,
+    setting,
+)
 from cosmos_batch.planning.cost.model import Work
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import Priority, Run, Sampling, Signature
@@ -78,6 +86,7 @@ def _alike(traits: Traits) -> Callable[[Run], Hashable]:
     keys = traits.launch_keys + traits.batch_keys + traits.shape_inputs
     wanted = {"num_steps", "guidance", "num_frames", "num_conditional_frames", "resolution", *keys}
     settings: Callable[[Any], Hashable] = attrgetter(*(name for name in SETTINGS if name in wanted))
+    chunk = chunk_frames if "chunk_frames" in keys else _nothing
     weights, presets = "weights" in keys, not {"blur_strength", "canny_threshold"}.isdisjoint(keys)
 
     def alike(run: Run) -> Hashable:
@@ -97,9 +106,13 @@ def _alike(traits: Traits) -> Callable[[Run], Hashable]:
             ]
         )
         guided = run.guided_generation and PurePath(run.guided_generation.mask).suffix
-        return controls, settings(run.sampling), run.job_type, run.video is None, guided
+        return controls, settings(run.sampling), run.job_type, run.video is None, guided, chunk(run)
 
     return alike
+
+
+def _nothing(_: Run) -> None:
+    return None
 
 
 class Classifier:
@@ -145,10 +158,9 @@ def work_of(run: Run, shape: Shape, traits: Traits) -> Work:
 def _work(run: Run, shape: Shape, controls: int, traits: Traits, defaults: Sampling) -> Work:
     single = run.job_type in traits.single_step_jobs
     return Work(
-        steps=(1 if single else setting(run, "num_steps", defaults))
-        * traits.chunks(shape.frames, run.sampling.num_conditional_frames),
+        steps=(1 if single else setting(run, "num_steps", defaults)) * traits.chunks(run, shape.frames),
         rows=1 if single or setting(run, "guidance", defaults) == 0 else 2,
-        tokens=traits.tokens(shape),
+        tokens=traits.tokens(run, shape),
         controls=controls,
         pixels=shape.width * shape.height * shape.frames,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from cosmos_batch.errors import Problem
 from cosmos_batch.media.info import VideoInfo as VideoInfo
@@ -23,13 +22,6 @@ class Shape:
     frames: int  # of the whole video, which may be several chunks
 
 
-class CountChunks(Protocol):
-    """Counts the chunks in which a video is made."""
-
-    def __call__(self, frames: int, overlap: int | None = None) -> int:
-        """Count the chunks of so many frames, of which neighbours share `overlap`; None: the engine's own."""
-
-
 def _no_objections(_run: Run, _facts: VideoInfo | None) -> tuple[Problem, ...]:
     return ()
 
@@ -46,11 +38,13 @@ class Traits:
     `Sampling` ("seed", "guidance"), or one of
     "weights" (of the active controls, and whether they come as maps),
     "blur_strength" and "canny_threshold" (the presets with which vis and edge are to be made),
-    "input" (whether there is an input video), "bucket" (width and height), "shape" (those and the frames).
+    "input" (whether there is an input video), "bucket" (width and height), "shape" (those and the frames),
+    "chunk_frames" (the run's own length of a chunk).
 
-    `shape` and `objections` may read what the keys and `shape_inputs` name, steps, guidance, frames, conditional
-    frames and resolution, the facts, which inputs each active control has, and of guided generation the suffix of
-    the mask; never a prompt or a path. So the planner calls them once for all runs that are equal in these.
+    `shape`, `tokens`, `chunks` and `objections` may read what the keys and `shape_inputs` name, steps, guidance,
+    frames, conditional frames and resolution, the facts, which inputs each active control has, and of guided
+    generation the suffix of the mask; never a prompt or a path. So the planner calls them once for all runs that
+    are equal in these.
     """
 
     name: str
@@ -58,8 +52,8 @@ class Traits:
     launch_keys: tuple[str, ...]  # equal among all runs of a launch
     batch_keys: tuple[str, ...]  # equal among all runs of a batch, beside the launch keys
     shape: Callable[[Run, VideoInfo | None], Shape]  # of a run with that input, in this engine
-    tokens: Callable[[Shape], int]  # tokens of one forward pass over one chunk
-    chunks: CountChunks
+    tokens: Callable[[Run, Shape], int]  # tokens of one forward pass over one chunk of a run of that shape
+    chunks: Callable[[Run, int], int]  # chunks of a run of so many frames
     defaults: Sampling = field(default_factory=Sampling)  # the model's values of settings that a run leaves open
     ragged: bool = False
     """True: a batch may mix control sets without padding, and every batch has a size of its own.
@@ -80,7 +74,7 @@ class Traits:
     guided_generation: bool = False
     """Whether the engine has guided generation."""
     shape_inputs: tuple[str, ...] = ()
-    """What `shape` and `objections` read beside the keys, named like the keys."""
+    """What these functions read beside the keys, named like the keys."""
     batch_keys_with_maps: tuple[str, ...] | None = None
     """The batch keys where every run gives its weights as maps, at extra cost; None: the engine has no maps."""
     suffixes: frozenset[str] | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from cosmos_batch.engines.resolutions import (
-    PATCH,
     Buckets,
     Size,
     nearest,
@@ -14,14 +13,11 @@ from cosmos_batch.engines.resolutions import (
     size_named,
 )
 from cosmos_batch.errors import Problem
-from cosmos_batch.planning.traits import Shape, VideoInfo
+from cosmos_batch.planning.traits import VideoInfo
 from cosmos_batch.run import DEFAULTS, Run
 
 Objection = tuple[str, str, str, str]
 """Field, value found, what is wrong with it, remedy."""
-
-CHUNK_FRAMES = 93
-"""Frames of a chunk of Transfer2.5 and of Cosmos 3."""
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".webm"})
 """File name suffixes that both scripts take for a video."""
@@ -66,8 +62,3 @@ def rate_problems(run: Run, rate: float | None, script: str) -> Iterable[Objecti
 def as_problems(found: Iterable[Objection]) -> tuple[Problem, ...]:
     """Objections as problems that name no file."""
     return tuple(Problem("", None, *parts) for parts in found)
-
-
-def latent_tokens(shape: Shape) -> int:
-    """Tokens of a chunk of 93 frames, which is 24 latent frames; shorter videos are padded to it."""
-    return 24 * (shape.height // PATCH) * (shape.width // PATCH)

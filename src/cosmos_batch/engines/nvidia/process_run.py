@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from cosmos_batch.errors import EngineError, MediaError, PlanError, StorageError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.info import FileMark, changed_contents, file_mark, marks_of
 from cosmos_batch.planning.plan import Launch
-from cosmos_batch.planning.traits import CountChunks
+from cosmos_batch.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class ScriptContext:
     config: Config
     launcher: Launcher
     cache: ControlCache
-    chunks: CountChunks
+    chunks: Callable[[Run, int], int]  # chunks of a run of so many frames
     poll_seconds: float = 0.5  # time between two polls of a script
 
 
@@ -140,7 +140,7 @@ class ScriptProcess:
     def steps(self, sample: Sample) -> tuple[int, int]:
         """Denoising steps of a sample in execution: done according to the log, and in total."""
         each = sample.run.sampling.num_steps or 1
-        chunks = self._context.chunks(sample.expected.frames, sample.run.sampling.num_conditional_frames)
+        chunks = self._context.chunks(sample.run, sample.expected.frames)
         return min(self._steps.steps_done(each, chunks), each * chunks), each * chunks
 
     def _finish(self, found: SampleEnd) -> FinishedOutput | SkippedSample:

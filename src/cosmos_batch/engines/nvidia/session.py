@@ -257,5 +257,5 @@ class ScriptSession:
         if self._starts > 1:
             return [result]  # no last step: after a restart its time says nothing of the cost of its batch
         each = job.run.sampling.num_steps or 1
-        steps = each * self._context.chunks(output.sample.expected.frames, job.run.sampling.num_conditional_frames)
+        steps = each * self._context.chunks(output.sample.run, output.sample.expected.frames)
         return [Progress(job.run.id, steps, steps), result]

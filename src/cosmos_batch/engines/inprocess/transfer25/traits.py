@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.inprocess.model_settings import ModelSettings
 from cosmos_batch.engines.resolutions import (
-    PATCH,
     TRANSFER25_SIZES,
     Buckets,
-    chunk_length,
     chunker,
     frames_of,
     kept_size,
+    latent_tokens,
     size_named,
 )
 from cosmos_batch.errors import PlanError, Problem
@@ -54,10 +53,6 @@ def transfer_traits(
             return network
         return Shape(*kept_size(facts), network.frames)
 
-    def tokens(shape: Shape) -> int:
-        latent_frames = 1 + -(-(chunk_length(shape.frames, chunk_frames) - 1) // temporal)
-        return latent_frames * (shape.height // PATCH) * (shape.width // PATCH)
-
     def objections(run: Run, _facts: VideoInfo | None) -> tuple[Problem, ...]:
         return tuple(_overlap_problems(run, chunk_frames))
 
@@ -67,7 +62,7 @@ def transfer_traits(
         launch_keys=("job_type",),
         batch_keys=("shape",),
         shape=shape,
-        tokens=tokens,
+        tokens=lambda _, shape: latent_tokens(chunk_frames, shape, temporal),
         chunks=chunker(chunk_frames, overlap),
         overlap=overlap,
         free_overlap=True,

@@ -6,26 +6,59 @@ from collections.abc import Iterable
 
 from cosmos_batch.controls import CONTROLS, Derivation
 from cosmos_batch.engines.nvidia.objections import (
-    CHUNK_FRAMES,
     Objection,
     as_problems,
-    latent_tokens,
     rate_problems,
     requested_size,
     sampling_problems,
     size_problems,
 )
-from cosmos_batch.engines.resolutions import COSMOS3_SIZES, chunker, frames_of, nearest, parsed, place_of
+from cosmos_batch.engines.resolutions import (
+    COSMOS3_SIZES,
+    chunk_length,
+    chunker,
+    frames_of,
+    latent_tokens,
+    nearest,
+    parsed,
+    place_of,
+)
 from cosmos_batch.errors import Problem
+from cosmos_batch.formats.nvidia.cosmos3 import chunk_frames as default_chunk_frames
+from cosmos_batch.planning.batch_keys import chunk_frames
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import Control, Run, Sampling
 
 _WEIGHT_TOLERANCE = 1e-6
+_OVERLAP = 1  # frames that two chunks share
+_TEMPORAL = 4  # frames of a latent frame after the first
 
 
 def _shape(run: Run, facts: VideoInfo | None) -> Shape:
     width, height = requested_size(run, facts, COSMOS3_SIZES)
-    return Shape(width, height, frames_of(run, facts, CHUNK_FRAMES))
+    return Shape(width, height, frames_of(run, facts, frames_per_chunk(run)))
+
+
+def frames_per_chunk(run: Run) -> int:
+    """Frames of a chunk, as they are asked of the script: the run's own, else those of its control set."""
+    return chunk_frames(run) or default_chunk_frames(run.signature)
+
+
+def _padded(run: Run, frames: int) -> int:
+    """Frames of a chunk of a run of so many frames, as the script rounds them: 1, or a multiple of 4 and 1 more.
+
+    After `generate_transfer_sample` in cosmos_framework/inference/transfer.py.
+    """
+    asked = chunk_length(frames, frames_per_chunk(run))
+    return 1 + -(-(asked - 1) // _TEMPORAL) * _TEMPORAL
+
+
+def _chunks(run: Run, frames: int) -> int:
+    return chunker(_padded(run, frames), _OVERLAP)(run, frames)
+
+
+def _tokens(run: Run, shape: Shape) -> int:
+    return latent_tokens(_padded(run, shape.frames), shape, _TEMPORAL)
 
 
 def _objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
@@ -35,6 +68,7 @@ def _objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
         found += rate_problems(run, facts.fps if facts else None, name)
     else:
         found += [*_rate_without_input(fps, facts), *_shape_of_control(run, facts)]
+    found += _short_chunks(run, facts)
     total = sum(control.weight for control in run.active)
     if abs(total - 1) > _WEIGHT_TOLERANCE:
         means = ", ".join(f"{control.name} {control.weight / total:.4g}" for control in run.active)
@@ -44,6 +78,13 @@ def _objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
     for control in run.active:
         found += [(f"controls.{control.name}", *rest) for rest in _control(control)]
     return as_problems(found)
+
+
+def _short_chunks(run: Run, facts: VideoInfo | None) -> Iterable[Objection]:
+    """Chunks that have no frame beside the one that they share."""
+    frames = frames_of(run, facts, frames_per_chunk(run))
+    if frames > 1 and _padded(run, frames) <= _OVERLAP:
+        yield "chunk_frames", str(chunk_frames(run)), "two chunks of Cosmos 3 share a frame", "say 2 or more"
 
 
 def _rate_without_input(fps: float | str | None, facts: VideoInfo | None) -> Iterable[Objection]:
@@ -87,11 +128,11 @@ COSMOS3 = Traits(
     batch_keys=(),
     steppable=False,
     shape=_shape,
-    tokens=latent_tokens,
-    chunks=chunker(CHUNK_FRAMES, 1),
+    tokens=_tokens,
+    chunks=_chunks,
     defaults=Sampling(num_steps=35, guidance=3.0, fps="input", resolution="720"),
     max_runs=1,
-    shape_inputs=("weights", "sigma_max", "fps"),
+    shape_inputs=("weights", "sigma_max", "fps", "chunk_frames"),
     objections=_objections,
     suffixes=frozenset({".mp4", ".png", ".jpg", ".jpeg"}),  # of an input; controls might have others
     crops=True,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cosmos_batch.controls import CONTROLS
+from cosmos_batch.engines.nvidia.cosmos3.traits import frames_per_chunk
 from cosmos_batch.engines.nvidia.launch_files import (
     LaunchFiles,
     LaunchFolder,
@@ -17,12 +18,11 @@ from cosmos_batch.engines.nvidia.launch_files import (
     number,
     write_text,
 )
-from cosmos_batch.engines.resolutions import COSMOS3_SIZES, nearest, parsed, place_of
+from cosmos_batch.engines.resolutions import COSMOS3_SIZES, parsed, place_of
 from cosmos_batch.errors import PlanError
-from cosmos_batch.formats.nvidia.cosmos3 import NEGATIVE_METADATA, SHIFT, chunk_frames, control_guidance
+from cosmos_batch.formats.nvidia.cosmos3 import NEGATIVE_METADATA, SHIFT, control_guidance
 from cosmos_batch.formats.nvidia.prompt_files import json_object
 from cosmos_batch.media.info import VideoInfo
-from cosmos_batch.planning.batch_keys import leading_video
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.run import Control, Cosmos3Settings, ResolvedRun
 
@@ -54,7 +54,7 @@ def write_cosmos3(launch: Launch, folder: Path, *, stage: Stage = str) -> Launch
 
 def _record(run: ResolvedRun, target: LaunchFolder) -> dict[str, Any]:
     sampling, own = run.sampling, run.cosmos3 or Cosmos3Settings()
-    resolution, aspect = _size(run, target)
+    resolution, aspect = _size(run)
     record: dict[str, Any] = {
         "name": run.id,
         "model_mode": "image2image" if sampling.num_frames == 1 else "video2video",
@@ -71,7 +71,7 @@ def _record(run: ResolvedRun, target: LaunchFolder) -> dict[str, Any]:
         "resolution": resolution,
         "aspect_ratio": "{},{}".format(*aspect),
         "max_frames": sampling.num_frames,
-        "num_video_frames_per_chunk": own.chunk_frames or chunk_frames(run.signature),
+        "num_video_frames_per_chunk": frames_per_chunk(run),
         "num_conditional_frames": 1,
         "num_first_chunk_conditional_frames": 0,
         "share_vision_temporal_positions": True,
@@ -104,13 +104,10 @@ def _negative_prompt(text: str, target: LaunchFolder) -> dict[str, Any]:
     return {"negative_prompt": json.dumps(caption), "negative_prompt_file": target.input(path)}
 
 
-def _size(run: ResolvedRun, target: LaunchFolder) -> tuple[str, tuple[int, int]]:
+def _size(run: ResolvedRun) -> tuple[str, tuple[int, int]]:
     """The script's name of the run's size, and its aspect ratio."""
     wanted = run.sampling.resolution
     size = parsed(wanted)
-    if size is None and wanted in COSMOS3_SIZES:
-        first = leading_video(run)
-        size = nearest(COSMOS3_SIZES[wanted], target.info(first) if first else None)
     found = place_of(size, COSMOS3_SIZES) if size else None
     if found is None:
         raise PlanError(f"run {run.id}: resolution {wanted!r} is none of Cosmos 3's")
@@ -133,7 +130,7 @@ def _control(control: Control, target: LaunchFolder) -> dict[str, Any]:
 
 def _sample(run: ResolvedRun, target: LaunchFolder) -> Sample:
     own = target.outputs / run.id
-    resolution, aspect = _size(run, target)
+    resolution, aspect = _size(run)
     width, height = COSMOS3_SIZES[resolution][aspect]
     fps = target.info(run.video).fps if run.video else run.sampling.fps
     suffix = ".jpg" if run.sampling.num_frames == 1 else ".mp4"

@@ -27,7 +27,7 @@ def _output(run: Run, facts: VideoInfo | None) -> Shape:
     return Shape(*(upscaled(size) if run.job_type == "upscale" else size), shape.frames)
 
 
-def _tokens(shape: Shape) -> int:
+def _tokens(_: Run, shape: Shape) -> int:
     """Tokens of a chunk: it is padded to 121 frames, which an autoencoder of 8 x 8 x 8 makes 16 latent frames."""
     return 16 * (shape.height // PATCH) * (shape.width // PATCH)
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.nvidia.objections import (
-    CHUNK_FRAMES,
     PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,
     Objection,
@@ -17,11 +16,11 @@ from cosmos_batch.engines.nvidia.objections import (
     size_problems,
 )
 from cosmos_batch.engines.resolutions import (
-    PATCH,
     TRANSFER25_SIZES,
     chunker,
     frames_of,
     kept_size,
+    latent_tokens,
     nearest,
     parsed,
     place_of,
@@ -30,6 +29,9 @@ from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import Run, Sampling
+
+CHUNK_FRAMES = 93
+"""Frames of a chunk."""
 
 
 def _shape(run: Run, facts: VideoInfo | None) -> Shape:
@@ -42,11 +44,6 @@ def _output(run: Run, facts: VideoInfo | None) -> Shape:
     if facts is None or not run.sampling.keep_input_resolution:
         return shape
     return Shape(*kept_size(facts), shape.frames)
-
-
-def _tokens(shape: Shape) -> int:
-    """Tokens of a chunk of 24 latent frames, to which shorter videos are padded; a single frame is not."""
-    return (1 if shape.frames == 1 else 24) * (shape.height // PATCH) * (shape.width // PATCH)
 
 
 def _objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
@@ -91,7 +88,7 @@ TRANSFER25_SCRIPT = Traits(
     batch_keys=(),
     steppable=False,
     shape=_shape,
-    tokens=_tokens,
+    tokens=lambda _, shape: latent_tokens(CHUNK_FRAMES, shape),
     chunks=chunker(CHUNK_FRAMES, 1),
     free_overlap=True,
     defaults=Sampling(

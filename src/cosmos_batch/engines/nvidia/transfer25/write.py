@@ -8,7 +8,7 @@ from typing import Any
 
 from cosmos_batch.controls import CONTROLS, segmentation_prompt
 from cosmos_batch.engines.nvidia.launch_files import LaunchFiles, LaunchFolder, Sample, Stage, launch_name
-from cosmos_batch.engines.nvidia.objections import CHUNK_FRAMES
+from cosmos_batch.engines.nvidia.transfer25.traits import CHUNK_FRAMES
 from cosmos_batch.engines.resolutions import TRANSFER25_SIZES, chunk_length, kept_size, parsed, place_of
 from cosmos_batch.errors import PlanError
 from cosmos_batch.media.info import VideoInfo
@@ -87,9 +87,9 @@ def _resolution(run: ResolvedRun) -> str:
     wanted = run.sampling.resolution
     size = parsed(wanted)
     found = place_of(size, TRANSFER25_SIZES) if size else None
-    if size and not found:
+    if found is None:
         raise PlanError(f"run {run.id}: resolution {wanted!r} is none of Transfer2.5's")
-    return found[0] if found else wanted
+    return found[0]
 
 
 def _control(control: Control, run: ResolvedRun, target: LaunchFolder) -> dict[str, Any]:
