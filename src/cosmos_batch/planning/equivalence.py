@@ -32,6 +32,7 @@ class RunClass:
     batch_key: KeyValues  # includes the launch key
     batch_key_with_maps: KeyValues | None  # the batch key with weights as maps; None: the engine has no maps
     shape: Shape
+    output: Shape  # of its runs' finished videos
     work: Work
     upscale: bool  # its runs are never batched, whatever the limits
     problems: tuple[Problem, ...]  # why the engine cannot execute its runs
@@ -84,7 +85,8 @@ def groups_of(runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoInfo
 def _alike(traits: Traits) -> Callable[[Run], Hashable]:
     """Make a function whose value is equal for runs that are equal in this engine's keys, shape and objections."""
     keys = traits.launch_keys + traits.batch_keys + traits.shape_inputs
-    wanted = {"num_steps", "guidance", "num_frames", "num_conditional_frames", "resolution", *keys}
+    sizes = ("num_frames", "num_conditional_frames", "resolution", "keep_input_resolution")
+    wanted = {"num_steps", "guidance", *sizes, *keys}
     settings: Callable[[Any], Hashable] = attrgetter(*(name for name in SETTINGS if name in wanted))
     chunk = chunk_frames if "chunk_frames" in keys else _nothing
     weights, presets = "weights" in keys, not {"blur_strength", "canny_threshold"}.isdisjoint(keys)
@@ -144,6 +146,7 @@ class Classifier:
             if self._batch_key_with_maps is None
             else launch_key + self._batch_key_with_maps(run, shape),
             shape=shape,
+            output=shape if problems else traits.finished(run, facts),
             work=_work(run, shape, len(signature), traits, self._defaults),
             upscale=run.job_type == "upscale" or "upscale" in signature,
             problems=tuple(problems),

@@ -22,6 +22,7 @@ class Batch:
     shape: Shape
     seconds: float  # predicted, without the model load
     bytes: int  # predicted peak of the device's memory, weights included
+    output_sizes: tuple[tuple[int, int], ...] = ()  # width and height of finished videos as planned, each once
 
     @property
     def signature(self) -> Signature:
@@ -101,6 +102,7 @@ def _batch_to_dict(batch: Batch) -> dict[str, Any]:
         "width": batch.shape.width,
         "height": batch.shape.height,
         "frames": batch.shape.frames,
+        "output_sizes": [{"width": width, "height": height} for width, height in batch.output_sizes],
         "seconds": batch.seconds,
         "bytes": batch.bytes,
     }

@@ -139,11 +139,13 @@ def _batch(
 ) -> Batch:
     members = tuple([runs[place] for group, start, stop in draft for place in group.places[start:stop]])
     shape = draft[0].group.run_class.shape
+    outputs = (each.group.run_class.output for each in draft)
+    sizes = tuple(dict.fromkeys((output.width, output.height) for output in outputs))
     if len(draft) == 1:
-        return Batch(members, shape, *price((draft[0].group.run_class, len(members))))
+        return Batch(members, shape, *price((draft[0].group.run_class, len(members))), sizes)
     seconds, peak = price(*[(group.run_class, stop - start) for group, start, stop in draft])
     maps = weight_map * len(members) if mixes_weights(draft) else 0.0
-    return Batch(members, shape, seconds + maps, peak)
+    return Batch(members, shape, seconds + maps, peak, sizes)
 
 
 def _pricer(branches: int, cost: CostModel) -> Callable[..., tuple[float, int]]:

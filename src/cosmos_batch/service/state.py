@@ -132,6 +132,7 @@ class AppState:
             Submitter(ledger, limits.queue_runs),
             VideoPresenter(
                 engine.model,
+                engine.traits,
                 self.files.videos,
                 self.files.uploads.folder,
                 self.files.allowed,

@@ -275,9 +275,6 @@ def _download(client: Client, run_id: str, folder: Path) -> str:
         raise ServerError(f"it has no video: {video['state']}")
     home = folder / str(video["id"])
     home.mkdir(parents=True, exist_ok=True)
-    names = {"video": "output.mp4", "run": "run.json"}
-    names |= {variant: f"{variant}.mp4" for variant in video["variants"] if variant.startswith("control_")}
-    for variant, name in names.items():
-        if variant in video["variants"]:
-            client.download(f"/v1/videos/{in_path(run_id)}/content", home / name, variant=variant)
+    for variant, name in video["files"].items():
+        client.download(f"/v1/videos/{in_path(run_id)}/content", home / Path(name).name, variant=variant)
     return "saved"

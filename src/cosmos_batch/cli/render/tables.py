@@ -15,7 +15,7 @@ from cosmos_batch.cli.render.progress import STYLES, plan_line
 from cosmos_batch.cli.render.text import duration, plural, safe, size
 from cosmos_batch.errors import kind_of_cause
 from cosmos_batch.ledger.models import RunStatus, State
-from cosmos_batch.planning.plan import Launch, Plan
+from cosmos_batch.planning.plan import Batch, Launch, Plan
 
 SHOWN_LAUNCHES = 40
 SHOWN_RUNS = 20  # rows of a list; a longer one is summarised
@@ -67,7 +67,7 @@ def _prediction_error(error: float | None, measured: int) -> str:
 def _launch_cells(launch: Launch) -> tuple[str, ...]:
     sizes = Counter(len(batch.runs) for batch in launch.batches)
     batches = ", ".join(f"{count} x {runs}" for runs, count in sorted(sizes.items(), reverse=True))
-    shapes = dict.fromkeys(f"{b.shape.width}x{b.shape.height}, {b.shape.frames} f" for b in launch.batches)
+    shapes = dict.fromkeys(_shape(batch) for batch in launch.batches)
     shown = list(shapes)[:2] + ([f"and {len(shapes) - 2} more"] if len(shapes) > 2 else [])
     peak = max(batch.bytes for batch in launch.batches)
     return (
@@ -79,6 +79,14 @@ def _launch_cells(launch: Launch) -> tuple[str, ...]:
         size(peak),
         safe(launch.reason),
     )
+
+
+def _shape(batch: Batch) -> str:
+    """Size in the network, frames, and the sizes of the finished videos where these are others."""
+    width, height = batch.shape.width, batch.shape.height
+    kept = [f"{w}x{h}" for w, h in batch.output_sizes if (w, h) != (width, height)]
+    shown = ", ".join([*kept[:2], *(["..."] if len(kept) > 2 else [])])
+    return f"{width}x{height}, {batch.shape.frames} f" + (f", kept as {shown}" if kept else "")
 
 
 def print_statuses(

@@ -211,7 +211,7 @@ async def get_content(
     if playable and variant != "run":
         path = await app.files.playable(path)
     kind = "application/json" if variant == "run" else (await asyncio.to_thread(kind_of_file, path))[1]
-    name = f"{record.id}.{variant}{path.suffix}" if variant != "video" else f"{record.id}.mp4"
+    name = f"{record.id}{path.suffix}" if variant == "video" else f"{record.id}.{variant}{path.suffix}"
     return FileResponse(path, media_type=kind, headers=headers, filename=name, content_disposition_type="inline")
 
 

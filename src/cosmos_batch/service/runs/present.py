@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from cosmos_batch.dispatch.output.directory import RUN_FILE, output_names, output_of
+from cosmos_batch.dispatch.output.directory import RUN_FILE, output_names
 from cosmos_batch.ledger import ENDED, Attempt, RunRecord, RunWithAttempt, State
-from cosmos_batch.media.outputs import OUTPUT_SUFFIXES
+from cosmos_batch.planning.resolve import leading_facts
+from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run, as_dict
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
 from cosmos_batch.service.schemas.problems import field_problems
@@ -39,6 +40,7 @@ class VideoPresenter:
     def __init__(
         self,
         model: str,
+        traits: Traits,
         videos: Path,
         uploads: Path,
         allowed: AllowedDirectories,
@@ -46,6 +48,7 @@ class VideoPresenter:
     ) -> None:
         """`videos`: folder of the finished runs; `wait_of`: why a run waits, and in how many seconds it starts."""
         self._model = model
+        self._traits = traits
         self._videos = videos
         self._uploads = str(uploads)
         self._allowed = allowed
@@ -69,7 +72,7 @@ class VideoPresenter:
             completed_at=int(record.updated) if state in ENDED else None,
             prompt=run.prompt,
             seconds=_seconds(run),
-            size=run.sampling.resolution or "",
+            size=self._size(record),
             error=self._error(record),
             state=state,
             reason=reason,
@@ -92,6 +95,7 @@ class VideoPresenter:
             custom_id=record.custom_id or None,
             rating=record.rating,
             variants=self.variants(record),
+            files=self.files(record),
             warnings=field_problems(record.warnings),
         )
 
@@ -99,33 +103,38 @@ class VideoPresenter:
         """List the variants that /content can serve of a run."""
         inputs = ["input", "thumbnail"] if record.run.video else []
         inputs += [f"control_{c.name}" for c in record.run.active if c.video]
+        finished = list(self.files(record))
+        shown = [name for name in finished if name != "run"]
+        ready = ["thumbnail"] if "video" in finished else []
+        return [*dict.fromkeys([*inputs, *shown, *ready]), *(["run"] if "run" in finished else [])]
+
+    def files(self, record: RunRecord) -> dict[str, str]:
+        """Name the finished files of a run, by variant: controls, output, record."""
         if record.state is not State.SUCCEEDED:
-            return inputs
-        folder = self._videos / record.id
+            return {}
         try:
-            names = sorted(path.name for path in folder.iterdir())
+            names = sorted(path.name for path in (self._videos / record.id).iterdir())
         except OSError:
-            return inputs
-        made = [match[1] for name in names if (match := _CONTROL_FILE.fullmatch(name))]
-        ready = ["video", "thumbnail"] if set(names).intersection(output_names(None)) else []
-        return [*dict.fromkeys([*inputs, *made, *ready]), *(["run"] if RUN_FILE in names else [])]
+            return {}
+        found = {match[1]: name for name in names if (match := _CONTROL_FILE.fullmatch(name))}
+        found["video"] = next((name for name in output_names(None) if name in names), "")
+        found["run"] = RUN_FILE if RUN_FILE in names else ""
+        return {variant: name for variant, name in found.items() if name}
 
     def file_of(self, record: RunRecord, variant: str) -> Path | None:
         """Find the file of a variant; None where there is none. Only known variants become part of a path."""
         if variant not in self.variants(record):
             return None
-        folder = self._videos / record.id
-        output = output_of(folder)
-        if variant == "video" or (variant == "thumbnail" and output.is_file()):
-            return output
-        if variant == "run":
-            return folder / RUN_FILE
-        for suffix in OUTPUT_SUFFIXES:
-            if (made := folder / f"{variant}{suffix}").is_file():
-                return made
+        name = self.files(record).get("video" if variant == "thumbnail" else variant)
+        if name is not None:
+            return self._videos / record.id / name
         inputs = {f"control_{c.name}": c.video for c in record.run.active}
         inputs |= dict.fromkeys(("input", "thumbnail"), record.run.video)  # until there is an output
         return self._readable(inputs.get(variant))
+
+    def _size(self, record: RunRecord) -> str:
+        shape = self._traits.finished(record.run, leading_facts(record.run, record.facts))
+        return f"{shape.width}x{shape.height}"
 
     def _readable(self, path: str | None) -> Path | None:
         """Resolve a run's input; None where a link that leads out of the allowed folders has replaced it."""

@@ -45,7 +45,7 @@ class ControlInfo(BaseModel):
 class SettingInfo(BaseModel):
     """Type and limits of a setting of execution_config."""
 
-    type: Literal["integer", "number", "string"]
+    type: Literal["integer", "number", "string", "boolean"]
     minimum: float | None = None
     exclusive_minimum: float | None = None
     maximum: float | None = None

@@ -37,7 +37,7 @@ class Video(BaseModel):
     expires_at: int | None = None
     prompt: str
     seconds: str = Field(description="length of the video in seconds")
-    size: str = Field(description="WIDTHxHEIGHT in pixels")
+    size: str = Field(description="WIDTHxHEIGHT of the output in pixels")
     remixed_from_video_id: str | None = None
     error: VideoError | None = None
 
@@ -62,6 +62,7 @@ class Video(BaseModel):
     custom_id: str | None = None
     rating: int | None = None
     variants: list[str] = Field(description="the variants that /content can serve now")
+    files: dict[str, str] = Field(description="names of its finished files, by variant: output.mp4, or a picture")
     warnings: list[FieldProblem] = Field(
         description="what of the request is taken as it is, and is probably not meant"
     )

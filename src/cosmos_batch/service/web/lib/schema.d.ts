@@ -256,7 +256,7 @@ export interface ServerInfo {
 }
 
 export interface SettingInfo {
-  type: "integer" | "number" | "string";
+  type: "integer" | "number" | "string" | "boolean";
   minimum?: number | null;
   exclusive_minimum?: number | null;
   maximum?: number | null;
@@ -339,6 +339,7 @@ export interface Video {
   custom_id?: string | null;
   rating?: number | null;
   variants: Array<string>;
+  files: Record<string, string>;
   warnings: Array<FieldProblem>;
 }
 

@@ -15,12 +15,13 @@ const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
 export class Player {
   /**
    * @param {Track[]} tracks
-   * @param {{ wipe?: boolean }} [options] `wipe`: the second of two videos lies over the first, and a slider sets how
-   *   much of it shows
+   * @param {{ wipe?: boolean, picture?: boolean }} [options] `wipe`: the second of two videos lies over the first, and a
+   *   slider sets how much of it shows; `picture`: each is a picture or shown by its first frame, and nothing plays
    */
-  constructor(tracks, { wipe = false } = {}) {
+  constructor(tracks, { wipe = false, picture = false } = {}) {
     this.tracks = tracks;
     this.wipe = wipe;
+    this.picture = picture;
     this.wipeAt = 50; // per cent
     this.ready = false;
     /** @type {Set<string>} */
@@ -41,7 +42,7 @@ export class Player {
   }
 
   async prepare() {
-    await this.clock.prepare();
+    if (!this.picture) await this.clock.prepare();
     this.ready = true;
     this.draw();
   }
@@ -66,7 +67,7 @@ export class Player {
       html`<div
         class="player ${this.ready ? "ready" : ""}"
         role="group"
-        aria-label="Videos, played together"
+        aria-label=${this.picture ? "Pictures" : "Videos, played together"}
         @keydown=${keys}
       >
         <div
@@ -74,7 +75,7 @@ export class Player {
           data-count=${this.tracks.length}
           .style=${`--wipe: ${this.wipeAt}%`}
         >${this.tracks.map(figure)}</div>
-        ${this.wipe ? this.wipeSlider() : nothing}${this.controls()}
+        ${this.wipe ? this.wipeSlider() : nothing}${this.picture ? nothing : this.controls()}
       </div>`,
       this.element,
     );
@@ -144,6 +145,7 @@ export class Player {
    * @param {KeyboardEvent} event
    */
   pressed(event) {
+    if (this.picture) return;
     const step = { ",": -1, ".": 1 }[event.key];
     const field = event.target instanceof Element && event.target.matches("input, select, button");
     if (step === undefined && (event.key !== " " || field)) return;

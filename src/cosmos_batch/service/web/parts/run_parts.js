@@ -72,6 +72,18 @@ export const settingsOf = (video) =>
   );
 
 /**
+ * Whether a run has one frame, so that its output is a picture.
+ * @param {Video | undefined} video
+ */
+export const isPicture = (video) => video?.execution_config.num_frames === 1;
+
+/**
+ * The name under which a browser saves the output.
+ * @param {Video} video
+ */
+export const outputName = (video) => `${video.id}${(video.files.video ?? "").slice("output".length)}`;
+
+/**
  * Small labels for a run's controls with their weights.
  * @param {Video} video
  */

@@ -5,7 +5,7 @@ import { api, contentUrl } from "../lib/api.js";
 import { clean, settingLabel } from "../lib/format.js";
 import { paint } from "../lib/view.js";
 import { Player } from "../parts/player.js";
-import { runLink, settingsOf, stars, weightsOf } from "../parts/run_parts.js";
+import { isPicture, runLink, settingsOf, stars, weightsOf } from "../parts/run_parts.js";
 
 /** @import { Video } from "../lib/schema.js" */
 /** @import { Track } from "../parts/player.js" */
@@ -18,7 +18,8 @@ export async function view(root, { query }, signal) {
   ]);
   if (signal.aborted) return;
   const tracks = [trackOf("A", a, true), trackOf("B", b, false)];
-  let player = new Player(tracks);
+  const picture = isPicture(a) && isPicture(b);
+  let player = new Player(tracks, { picture });
   const draw = () => {
     paint(
       root,
@@ -33,7 +34,7 @@ export async function view(root, { query }, signal) {
   };
   const setWipe = (/** @type {boolean} */ wipe) => {
     player.destroy();
-    player = new Player(tracks, { wipe });
+    player = new Player(tracks, { wipe, picture });
     draw();
   };
   signal.addEventListener("abort", () => player.destroy());

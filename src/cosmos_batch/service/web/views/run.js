@@ -15,6 +15,8 @@ import {
   causeOf,
   chips,
   isFailure,
+  isPicture,
+  outputName,
   priorityChip,
   removeRuns,
   settingsOf,
@@ -76,7 +78,7 @@ class RunPage {
     const addresses = tracks.map((track) => track.src).join();
     if (addresses === this.playing) return;
     this.player?.destroy();
-    this.player = tracks.length ? new Player(tracks) : null;
+    this.player = tracks.length ? new Player(tracks, { picture: isPicture(this.shown?.video) }) : null;
     this.playing = addresses;
   }
 
@@ -128,7 +130,7 @@ class RunPage {
         <a class="button" href="#/new?from=${id}">Make another</a>
         ${video.variants.includes("video")
           ? html`<a class="button" href="#/runs?state=succeeded&pick=${id}">Compare with…</a>
-              <a class="button" href=${contentUrl(video.id, "video")} download="${video.id}.mp4">Download</a>`
+              <a class="button" href=${contentUrl(video.id, "video")} download=${outputName(video)}>Download</a>`
           : nothing}
         ${hasEnded(video.state) ? html`<button type="button" @click=${remove}>Delete</button>` : nothing}
       </div>`;

@@ -29,10 +29,19 @@ const MORE = [
   ["fps", "Frames per second", "of the output"],
   ["sigma_max", "Sigma", "noise at the start"],
   ["resolution", "Resolution", "a height such as 480p, or WIDTHxHEIGHT"],
+  ["keep_input_resolution", "Output size", "of the finished video"],
   ["canny_threshold", "Edge threshold"],
   ["blur_strength", "Blur of vis"],
 ];
 const NORMAL = "medium"; // preset
+/** The choices of a setting that is true or false, by its name. @type {Record<string, [string, string][]>} */
+const SWITCHES = {
+  keep_input_resolution: [
+    ["", "as the model does"],
+    ["true", "as the input"],
+    ["false", "as the resolution"],
+  ],
+};
 
 /** @type {import("../lib/view.js").View} */
 export async function view(root, { query }, signal) {
@@ -95,7 +104,7 @@ class RunForm {
       const text = this.text(name).trim();
       if (info.choices) {
         if (presets.has(name)) config[name] = text || NORMAL;
-      } else if (text) config[name] = info.type === "string" ? text : Number(text);
+      } else if (text) config[name] = valueOf(text, info);
     }
     return config;
   }
@@ -240,6 +249,8 @@ class RunForm {
       const options = info.choices.map((value) => /** @type {[string, string]} */ ([value, value.replace("_", " ")]));
       return field(name, label, hint, this.select(name, options, this.text(name) || NORMAL));
     }
+    const choices = SWITCHES[name];
+    if (choices) return field(name, label, hint, this.select(name, choices, this.text(name)));
     const placeholder = String(server().defaults[name] ?? (name === "resolution" ? "as the input" : ""));
     return field(name, label, hint, this.input(name, { ...info, placeholder }));
   }
@@ -319,6 +330,16 @@ class RunForm {
     ></textarea>`;
     return field(name, label, "", area);
   }
+}
+
+/**
+ * The text of a setting as the API takes it.
+ * @param {string} text
+ * @param {SettingInfo} info
+ */
+function valueOf(text, { type }) {
+  if (type === "boolean") return text === "true";
+  return type === "string" ? text : Number(text);
 }
 
 /**
