@@ -193,6 +193,11 @@ class Run:
         return tuple(sorted(control.name for control in self.controls if control.weight > 0))
 
     @property
+    def guided_mask(self) -> str | None:
+        """The mask of guided generation; None: the run has none."""
+        return None if self.guided_generation is None else self.guided_generation.mask
+
+    @property
     def presets(self) -> dict[str, Strength]:
         """The presets of the controls that have one, by setting: `canny_threshold`, `blur_strength`."""
         settings = ((CONTROLS[control.name].preset, control.preset) for control in self.controls)

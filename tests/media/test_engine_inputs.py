@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,8 +13,8 @@ from cosmos_batch.errors import MediaError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.controls.pixels import make_control
 from cosmos_batch.media.encode import write_video
-from cosmos_batch.media.engine_inputs import prepare_control, prepare_input, prepare_mask
-from cosmos_batch.run import Control, Run
+from cosmos_batch.media.engine_inputs import prepare_control, prepare_guided_mask, prepare_input, prepare_mask
+from cosmos_batch.run import Control, GuidedGeneration, Run
 from tests.support.clips import clip, moving
 
 SIZE = (64, 48)
@@ -70,6 +72,21 @@ def test_control_without_an_input_cannot_be_made(tmp_path: Path) -> None:
 
     with pytest.raises(MediaError, match="run r: no input video to make its edge from"):
         prepare_control(run_of(edge, None), edge, count=3, size=SIZE, cache=ControlCache(tmp_path / "cache"))
+
+
+def test_mask_of_guided_generation_is_a_picture_or_labels(tmp_path: Path) -> None:
+    half = np.zeros((48, 64, 3), np.uint8)
+    half[:24] = 255
+    cv2.imwrite(str(tmp_path / "half.png"), half)
+    np.savez(tmp_path / "half.npz", np.where(half[..., 0] > 0, 5, 2)[None])
+    run = run_of(Control(name="edge", weight=1), None)
+    for mask, labels in (("half.png", None), ("half.npz", (5,))):
+        own = GuidedGeneration(mask=str(tmp_path / mask), foreground_labels=labels)
+        found = prepare_guided_mask(replace(run, guided_generation=own), count=3, size=SIZE)
+        assert found is not None
+        assert (found[:, : SIZE[1] // 2 - 1] == 1).all()
+        assert (found[:, SIZE[1] // 2 + 1 :] == 0).all()
+    assert prepare_guided_mask(run, count=3, size=SIZE) is None
 
 
 def test_mask_is_read_or_absent(tmp_path: Path) -> None:

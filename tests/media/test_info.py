@@ -8,7 +8,7 @@ import pytest
 
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.info import VideoInfo, frame_count, videos_of
-from cosmos_batch.run import Control, Run, Sampling
+from cosmos_batch.run import Control, GuidedGeneration, Run, Sampling
 
 RUN = Run(
     id="r",
@@ -43,6 +43,13 @@ def test_videos_of_a_run_are_its_active_ones() -> None:
 )
 def test_frame_count(asked: int | None, lengths: dict[str, int], count: int) -> None:
     assert frame_count(replace(RUN, sampling=Sampling(num_frames=asked)), facts(**lengths)) == count
+
+
+@pytest.mark.parametrize(("frames", "count"), [(12, 12), (1, 20)])
+def test_mask_of_guided_generation_limits_as_other_masks_do(frames: int, count: int) -> None:
+    run = replace(RUN, guided_generation=GuidedGeneration(mask="guide.mp4"))
+    assert videos_of(run) == (*videos_of(RUN), "guide.mp4")
+    assert frame_count(run, facts(in_=20, depth=30, mask=40, guide=frames)) == count
 
 
 def test_control_shorter_than_num_frames_is_reported_with_both_lengths() -> None:

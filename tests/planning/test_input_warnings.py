@@ -15,7 +15,7 @@ from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.validate import FieldNames
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.input_warnings import input_warnings
-from cosmos_batch.run import Control, Run, Sampling
+from cosmos_batch.run import Control, GuidedGeneration, Run, Sampling
 
 INPUT = VideoInfo(320, 192, 12, 24.0)
 STILL = replace(INPUT, frames=1, fps=25.0)
@@ -96,6 +96,15 @@ def test_masks_are_judged_as_control_videos_are() -> None:
     found = warned(MASKED, names=transfer25.NAMES, in_=INPUT, mask=mask)
     assert [field for field, _ in found] == ["edge.mask_path"] * 3
     assert "3 of 12 frames of the input video" in found[0][1]
+
+
+def test_mask_of_guided_generation_is_judged_too_and_labels_have_no_rate() -> None:
+    guided = replace(RUN, guided_generation=GuidedGeneration(mask="mask.mp4"))
+    mask = replace(INPUT, frames=9, fps=12.0, width=192, height=320)
+    found = warned(guided, in_=INPUT, depth=INPUT, mask=mask)
+    assert [field for field, _ in found] == ["inputs.guided_generation_mask"] * 3
+    assert "the depth video" in found[0][1]
+    assert warned(guided, in_=INPUT, depth=INPUT, mask=replace(INPUT, fps=0.0)) == []
 
 
 def test_frames_that_the_run_does_not_ask_for_may_be_unused() -> None:

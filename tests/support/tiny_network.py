@@ -9,6 +9,8 @@ from torch import Tensor
 
 from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.sampling.samples import Conditioning, ControlInput
+from cosmos_batch.engines.inprocess.sampling.schedule import Schedule
+from cosmos_batch.engines.inprocess.sampling.source_blend import SourceBlend
 from cosmos_batch.engines.inprocess.transfer25.conditioning import noise, normalised
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
 from cosmos_batch.engines.inprocess.transfer25.forward import Forward
@@ -67,6 +69,7 @@ class Request:
     weights: tuple[tuple[str, float], ...] = (("edge", 1.0),)
     known: bool = False
     masked: bool = False
+    guided: int | None = None  # step threshold of guided generation
 
     def conditions(self) -> Conditioning:
         generator = torch.Generator().manual_seed(self.seed + 1)
@@ -85,8 +88,24 @@ class Request:
             latents[:, :, 0] = torch.randn(1, *SHAPE, generator=generator)[:, :, 0]
         schedule = make_schedule(self.steps, 200.0)
         return Conditioning(
-            schedule, self.guidance, self.prompt, "blurry", guides, flag, latents, noise(self.seed, 0, SHAPE)
+            schedule,
+            self.guidance,
+            self.prompt,
+            "blurry",
+            guides,
+            flag,
+            latents,
+            noise(self.seed, 0, SHAPE),
+            self._blend(schedule),
         )
+
+    def _blend(self, schedule: Schedule) -> SourceBlend | None:
+        if self.guided is None:
+            return None
+        generator = torch.Generator().manual_seed(self.seed + 2)
+        source = torch.randn(1, *SHAPE, generator=generator)
+        mask = torch.rand(1, 1, *SHAPE[1:], generator=generator)
+        return SourceBlend(source, mask, float(schedule.table[min(self.guided, self.steps - 1), 0]))
 
 
 MIX = [

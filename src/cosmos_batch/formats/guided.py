@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from cosmos_batch.errors import Problem
+from cosmos_batch.formats.input_files import PathResolver
 from cosmos_batch.formats.problems import Location
-from cosmos_batch.formats.run_builder import SourceFile
 from cosmos_batch.run import STEP_THRESHOLD, GuidedGeneration
 
 LABELS_SUFFIX = ".npz"
@@ -18,21 +18,21 @@ _LABELS = "guided_generation_foreground_labels"
 
 
 def guided_generation(
-    mask: str | None, threshold: int | None, labels: Sequence[int] | None, source: SourceFile
+    mask: str | None, threshold: int | None, labels: Sequence[int] | None, paths: PathResolver
 ) -> GuidedGeneration | None:
     """The guided generation of a run with that mask; None without a mask."""
     if mask is None:
         return None
     return GuidedGeneration(
-        mask=source.paths.resolve(mask),
+        mask=paths.resolve(mask),
         step_threshold=STEP_THRESHOLD if threshold is None else threshold,
-        foreground_labels=tuple(labels) if labels and is_labels(mask) else None,
+        foreground_labels=tuple(labels) if labels and is_label_file(mask) else None,
     )
 
 
-def is_labels(mask: str) -> bool:
-    """Whether a mask is a file of labels, by its name."""
-    return PurePath(mask).suffix.lower() == LABELS_SUFFIX
+def is_label_file(path: str | PurePath) -> bool:
+    """Whether a path names a file of labels, by its suffix."""
+    return PurePath(path).suffix.lower() == LABELS_SUFFIX
 
 
 def idle_settings(
@@ -47,7 +47,7 @@ def idle_settings(
             for name, value in given.items()
             if value is not None
         ]
-    elif labels is not None and not is_labels(mask):
+    elif labels is not None and not is_label_file(mask):
         message = "has no effect: the mask is a video or a picture, which has no labels"
         remedy = f"remove it, or give {mask_field} as an {LABELS_SUFFIX} file of labels"
         found.append(location.problem(_LABELS, message, remedy, given[_LABELS]))

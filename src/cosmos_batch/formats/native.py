@@ -163,7 +163,7 @@ def _inputs(model: _Record, config: _Config, source: SourceFile) -> RunInputs:
             inputs.get(MASK),
             config.guided_generation_step_threshold,
             config.guided_generation_foreground_labels,
-            source,
+            source.paths,
         ),
         job_type=_JOB_TYPES.get(model.job_type or "", "inference"),
     )

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from cosmos_batch.controls import ControlName
 from cosmos_batch.errors import Problem
+from cosmos_batch.formats.guided import LABELS_SUFFIX, is_label_file
 from cosmos_batch.formats.ids import RESERVED_IDS, valid_id
 from cosmos_batch.formats.input_files import PathResolver
 from cosmos_batch.formats.problems import Location
@@ -217,4 +218,7 @@ def _cross_field_problems(
     for name, text, paths in inputs.files:
         if fault := paths.problem(location, name, text):
             found.append(fault)
+        elif is_label_file(text) and name != names.guided_mask:
+            remedy = f"give a video or a picture; {LABELS_SUFFIX} files are masks of guided generation alone"
+            found.append(location.problem(name, "holds labels, and no video", remedy, text))
     return found

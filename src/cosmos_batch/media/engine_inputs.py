@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from cosmos_batch.controls import CONTROLS, Derivation
 from cosmos_batch.errors import MediaError
+from cosmos_batch.formats.guided import is_label_file
 from cosmos_batch.media.controls.cache import ControlCache
+from cosmos_batch.media.label_masks import read_label_mask
 from cosmos_batch.media.video import Frames, Resample, read_frames, read_mask
 from cosmos_batch.run import Control, Run
 
@@ -52,6 +54,19 @@ def prepare_mask(
     video = _input(run, f"{control.name} mask")
     made = cache.get_or_make_mask(video, control.mask_prompt, count=count, size=size)
     return read_mask(made, count=count, size=size)
+
+
+def prepare_guided_mask(run: Run, *, count: int, size: tuple[int, int]) -> NDArray[np.float32] | None:
+    """The mask of guided generation, [count, height, width] from 0 to 1; None for a run without it.
+
+    Raises MediaError as `prepare_input` does.
+    """
+    guided = run.guided_generation
+    if guided is None:
+        return None
+    if is_label_file(guided.mask):
+        return read_label_mask(guided.mask, guided.foreground_labels, count=count, size=size)
+    return read_mask(guided.mask, count=count, size=size)
 
 
 def needs_models(run: Run) -> bool:

@@ -23,7 +23,7 @@ class VideoInfo:
     width: int  # pixels, after the file's rotation was applied
     height: int
     frames: int
-    fps: float  # the average rate where it varies
+    fps: float  # the average rate where it varies; 0 for a file of labels, which has none
     # Seconds between two frames where they are uneven (`media.spacing`); None: even, or not known
     shortest_interval: float | None = None
     usual_interval: float | None = None  # the median
@@ -67,8 +67,8 @@ def marks_of(run: Run) -> dict[str, FileMark]:
 
 
 def videos_of(run: Run) -> tuple[str, ...]:
-    """Paths of every video that a run reads, each once: input, active controls, their masks."""
-    paths = [run.video, *(path for c in run.active for path in (c.video, c.mask))]
+    """Paths of every video that a run reads, each once: input, active controls, all masks."""
+    paths = [run.video, *(path for c in run.active for path in (c.video, c.mask)), run.guided_mask]
     return tuple(dict.fromkeys(path for path in paths if path is not None))
 
 
@@ -102,5 +102,6 @@ def frame_count(run: Run, infos: Mapping[str, VideoInfo]) -> int:
 def _lengths(run: Run, infos: Mapping[str, VideoInfo]) -> dict[str, int]:
     """Frames of each video that limits the run's length."""
     lengths = {path: infos[path].frames for path in (run.video, *(c.video for c in run.active)) if path}
-    masks = {c.mask: infos[c.mask].frames for c in run.active if c.mask}
+    named = [*(c.mask for c in run.active), run.guided_mask]
+    masks = {mask: infos[mask].frames for mask in named if mask}
     return lengths | {path: frames for path, frames in masks.items() if frames > 1}

@@ -28,10 +28,12 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from cosmos_batch.errors import MediaError
+from cosmos_batch.formats.guided import is_label_file
 from cosmos_batch.media.containers.whole import missing_end
 from cosmos_batch.media.display import FrameReader, over_black
 from cosmos_batch.media.display import Frames as Frames
 from cosmos_batch.media.info import MAX_FRAMES, VideoInfo
+from cosmos_batch.media.label_masks import probe_labels
 from cosmos_batch.media.spacing import uneven_intervals
 
 Resample = Literal["smooth", "nearest", "lanczos"]
@@ -53,8 +55,11 @@ def probe(path: str | Path, *, to_end: bool = False, most_pixels: int | None = N
     decoding. `to_end`: decode in any case, so that damage is found wherever reading finds it. At most
     `MAX_FRAMES` frames are decoded, as many as a run can use, and with `most_pixels` none after that many pixels;
     the packets of the rest are counted. Frames that an edit list hides do not count. `fps` is the average rate.
+    A file of labels (`media.label_masks`) counts as a video without a rate.
     Raises MediaError if the file is missing, damaged, cut short, of absurd size, or has no video in it.
     """
+    if is_label_file(path):
+        return probe_labels(path, to_end=to_end, most_pixels=most_pixels)
     counted = _counted(path)
     with _opened(path) as (container, stream):
         stream.codec_context.options = {"skip_loop_filter": "all"}  # the pixels are not used

@@ -105,6 +105,9 @@ def input_facts(run: Run, facts: Mapping[str, VideoInfo]) -> VideoInfo | None:
     """
     leading = leading_video(run)
     known = None if leading is None else facts.get(leading)
+    guided = facts.get(run.guided_mask) if run.guided_mask else None
+    if guided and guided.frames > 1:
+        known = _cut(known, guided)
     for control in run.controls:
         if not control.weight or (control.video is None and control.mask is None):
             continue

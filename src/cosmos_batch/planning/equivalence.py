@@ -107,7 +107,7 @@ def _alike(traits: Traits) -> Callable[[Run], Hashable]:
                 if c.weight > 0
             ]
         )
-        guided = run.guided_generation and PurePath(run.guided_generation.mask).suffix
+        guided = run.guided_mask and PurePath(run.guided_mask).suffix
         return controls, settings(run.sampling), run.job_type, run.video is None, guided, chunk(run)
 
     return alike

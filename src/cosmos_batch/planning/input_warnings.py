@@ -99,6 +99,10 @@ def _videos(run: Run, infos: Mapping[str, VideoInfo], names: FieldNames) -> Iter
             yield _Video(
                 names.mask_of(control.name), f"the mask of {control.name}", path, infos[path], is_mask=True
             )
+    guided = run.guided_mask
+    if guided is not None and guided in infos:
+        label = "the mask of guided generation"
+        yield _Video(names.guided_mask, label, guided, infos[guided], is_mask=True)
 
 
 def _about_videos(run: Run, videos: Sequence[_Video], settings: Sampling, crops: bool) -> Iterator[_Warning]:
@@ -140,7 +144,7 @@ def _lengths(videos: Sequence[_Video]) -> Iterator[_Warning]:
 def _rates(lead: _Video, other: _Video) -> Iterator[_Warning]:
     """A warning about a control video or mask of another frame rate than the input's."""
     ours, theirs = lead.info, other.info
-    if min(ours.frames, theirs.frames) == 1 or _same_rate(ours, theirs):
+    if min(ours.frames, theirs.frames) == 1 or not theirs.fps or _same_rate(ours, theirs):
         return
     count = min(ours.frames, theirs.frames)
     message = (

@@ -70,6 +70,20 @@ def test_batch_does_not_change_latents_with_step_caching() -> None:
         assert torch.allclose(together[name], finished({name: request})[name], atol=TOLERANCE)
 
 
+def test_guided_steps_that_are_estimated_read_no_source() -> None:
+    """Which steps are estimated does not depend on guided generation; the others read the source as they would."""
+    requests = {
+        "a": Request(seed=1, steps=STEPS, guided=7),
+        "b": Request(seed=2, steps=STEPS + 5),
+        "c": Request(seed=3, steps=STEPS, guided=99),
+    }
+    together = finished(requests, late="c")
+    exact = finished(requests, step_caching=False)
+    for name, request in requests.items():
+        assert torch.allclose(together[name], finished({name: request})[name], atol=TOLERANCE)
+        assert 0 < error(together[name], exact[name]) < 0.15
+
+
 def test_eight_bits_with_a_scale_for_each_head_are_near() -> None:
     generator = torch.Generator().manual_seed(1)
     q, k, v = (torch.randn(2, 40, 3, 16, generator=generator) for _ in range(3))

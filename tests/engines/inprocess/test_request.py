@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,8 +17,9 @@ from cosmos_batch.engines.inprocess.io.input_videos import read_videos
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.request import RunState
 from cosmos_batch.media.controls.cache import ControlCache
-from cosmos_batch.media.video import Frames
-from cosmos_batch.run import ResolvedRun
+from cosmos_batch.media.encode import write_video
+from cosmos_batch.media.video import Frames, read_frames
+from cosmos_batch.run import GuidedGeneration, ResolvedRun
 from tests.support.tiny_model import CONTROLS, drive, job_of, launch_of, make_run, write_clip, write_tiny_model
 
 LIMIT = 2  # of 255: how far two makings of one run may be apart
@@ -116,6 +119,99 @@ def test_run_resumes_between_chunks_with_the_same_bits(
     session = engine.open(launch_of(run))
     session.join(job_of(run, tmp_path))
     for _ in range(4):
+        list(session.advance())
+    session.save("run")
+    session.close()
+    (resumed,) = made(engine, tmp_path, run).values()
+    assert np.array_equal(resumed, wanted)
+
+
+@pytest.fixture
+def left_half(tmp_path: Path) -> str:
+    """A mask of the left half of the picture, as a picture."""
+    mask = np.zeros((64, 96, 3), np.uint8)
+    mask[:, :48] = 255
+    cv2.imwrite(str(path := tmp_path / "left.png"), mask)
+    return str(path)
+
+
+def guided(run: ResolvedRun, mask: str, threshold: int = 25, labels: tuple[int, ...] | None = None) -> ResolvedRun:
+    own = GuidedGeneration(mask=mask, step_threshold=threshold, foreground_labels=labels)
+    return replace(run, guided_generation=own)
+
+
+def test_guided_chunk_reads_the_latents_of_its_part_of_the_input(
+    engine: InProcessEngine, tmp_path: Path, clip: str, left_half: str
+) -> None:
+    run = guided(make_run("run", clip, {"edge": 0.5}, 20), left_half, threshold=1)
+    state = state_of(engine, run, tmp_path)
+    frames = read_frames(clip, count=20, size=(48, 32))
+    for start in (0, 8):
+        conditions = state.conditioning()
+        assert conditions.blend is not None
+        wanted = engine.model.encode(frames[start : start + 9], f"chunk at {start}").float()
+        assert np.array_equal(conditions.blend.source.numpy(), wanted.numpy())
+        assert conditions.blend.mask.shape == (1, 1, 3, 4, 6)
+        assert conditions.blend.mask[..., :3].min() > 0.9 > 0.1 > conditions.blend.mask[..., 3:].max()
+        assert conditions.blend.lowest == conditions.schedule.table[1, 0]
+        state.finish_chunk(conditions.noise)
+
+
+def test_guided_run_starts_from_noise_as_any_other(
+    engine: InProcessEngine, tmp_path: Path, clip: str, left_half: str
+) -> None:
+    state = state_of(engine, guided(make_run("run", clip, {"edge": 0.5}), left_half), tmp_path)
+    conditions = state.conditioning()
+    assert np.array_equal(state.start(conditions).sample.numpy(), conditions.noise.numpy())
+
+
+def test_white_mask_of_all_steps_keeps_the_network_at_the_input(
+    engine: InProcessEngine, tmp_path: Path, clip: str
+) -> None:
+    """Masks of every kind that say the same give the same bits: a picture, a video, and labels."""
+    cv2.imwrite(str(tmp_path / "white.png"), np.full((32, 48, 3), 255, np.uint8))
+    write_video(tmp_path / "white.mp4", np.full((25, 32, 48, 3), 255, np.uint8), 10.0, lossless=True)
+    np.savez(tmp_path / "white.npz", np.full((25, 32, 48), 7, np.uint8))
+    run = make_run("run", clip, {"edge": 0.5}, seed=3)
+    (plain,) = made(engine, tmp_path / "plain", run).values()
+    found = [
+        made(engine, tmp_path / f"of_{name}", guided(run, str(tmp_path / name), labels=labels))["run"]
+        for name, labels in (("white.png", None), ("white.mp4", None), ("white.npz", None), ("white.npz", (7, 9)))
+    ]
+    assert all(np.array_equal(frames, found[0]) for frames in found)
+    assert difference(found[0], plain) > LIMIT
+    none = guided(run, str(tmp_path / "white.npz"), labels=(9,))
+    assert np.array_equal(made(engine, tmp_path / "none", none)["run"], plain)
+
+
+def test_guided_runs_and_others_share_a_batch(
+    engine: InProcessEngine, tmp_path: Path, clip: str, left_half: str
+) -> None:
+    runs = [
+        guided(make_run("guided", clip, {"edge": 0.5}, 20, seed=3, num_steps=4), left_half, threshold=2),
+        make_run("plain", clip, {"edge": 0.5}, 20, seed=3),
+        guided(make_run("bound", clip, {"depth": 0.4}, 20, seed=4, guidance=0.0), left_half),
+        guided(make_run("low", clip, {"vis": 0.4}, seed=4, sigma_max=2.0), left_half, threshold=1),
+    ]
+    company = made(engine, tmp_path / "company", *runs)
+    for run in runs:
+        (alone,) = made(engine, tmp_path / "alone", run).values()
+        assert difference(company[run.id], alone) <= LIMIT
+        bare = replace(run, guided_generation=None)
+        (without,) = made(engine, tmp_path / "without", bare).values()
+        assert (difference(without, alone) > LIMIT) == (run.guided_generation is not None)
+
+
+@pytest.mark.parametrize("done", range(1, 9))
+def test_guided_run_resumes_at_each_step_with_the_same_bits(
+    engine: InProcessEngine, tmp_path: Path, clip: str, left_half: str, done: int
+) -> None:
+    """Three chunks of three steps, of which the first two are guided."""
+    run = guided(make_run("run", clip, {"edge": 0.5}, 20, seed=3), left_half, threshold=1)
+    (wanted,) = made(engine, tmp_path / "left_alone", run).values()
+    session = engine.open(launch_of(run))
+    session.join(job_of(run, tmp_path))
+    for _ in range(done):
         list(session.advance())
     session.save("run")
     session.close()

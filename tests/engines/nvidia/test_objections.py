@@ -17,7 +17,7 @@ from cosmos_batch.planning.batch_keys import is_map
 from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.resolve import resolve
-from cosmos_batch.run import Control, Run, Sampling
+from cosmos_batch.run import Control, GuidedGeneration, Run, Sampling
 
 WIDE, UPRIGHT = VideoInfo(1920, 1080, 93, 29.97), VideoInfo(1080, 1920, 93, 30.0)
 FACTS = {
@@ -25,8 +25,10 @@ FACTS = {
     "/in/a.mkv": WIDE,
     "/in/up.mp4": UPRIGHT,
     "/in/long.mp4": replace(WIDE, frames=200),
+    "/in/labels.npz": replace(WIDE, fps=0.0),
     "/in/one.mp4": replace(WIDE, frames=1),
 }
+GUIDED = GuidedGeneration(mask="/in/mask.png")
 GIVEN_DEPTH = Control(name="depth", weight=1.0, video="/in/a.mp4")
 VIDEOS = (("/in/a.mp4", 6), ("/in/long.mp4", 9), ("/in/up.mp4", 9))
 # Table only: no knee and no memory limit
@@ -97,6 +99,9 @@ REFUSED = [
         "takes the shape of the first control",
     ),
     ("cosmos3", {"resolution": "1280x704"}, "resolution", "no such size"),
+    ("cosmos3", {"num_conditional_frames": 2}, "num_conditional_frames", "an overlap of 1"),
+    ("cosmos3", {"guided_generation": GUIDED}, "guided_generation_mask", "no guided generation"),
+    ("transfer25", {"guided_generation": GUIDED}, "guided_generation_mask", "masks as .mp4 and .npz files"),
     ("cosmos3", {"guidance": 9.0}, "guidance", "0 to 7"),
 ]
 TAKEN = [
@@ -105,6 +110,7 @@ TAKEN = [
     ("transfer1", {"controls": (Control(name="seg", weight=0.5, mask_prompt="car"),)}),
     ("transfer1", {"job_type": "distilled"}),
     ("transfer25", {}),
+    ("transfer25", {"guided_generation": GuidedGeneration(mask="/in/labels.npz")}),
     ("transfer25", {"guidance": 7.0, "fps": 29.0, "resolution": "832x480", "num_frames": 20}),
     ("transfer25", {"controls": (Control(name="edge", weight=1, mask_prompt="car"), GIVEN_DEPTH)}),
     ("cosmos3", {}),

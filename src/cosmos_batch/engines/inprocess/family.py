@@ -37,6 +37,15 @@ class ChunkControl:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkSource:
+    """Guided generation of a chunk."""
+
+    latents: Tensor  # [1, C, T, H, W], of the input video
+    mask: NDArray[np.float32]  # [F, height, width] in 0..1, of the chunk's frames
+    step_threshold: int  # the last step that reads them, from 0
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """One chunk of a run: what a family computes its conditioning from."""
 
@@ -48,6 +57,7 @@ class Chunk:
     spatial: int  # pixels of a latent pixel, each way
     temporal: int  # frames of each latent frame but the first
     before: Tensor | None = None  # [1, C, t, H, W]: latents of the frames that it shares with the chunk before
+    source: ChunkSource | None = None  # guided generation
 
 
 class Network(Protocol):

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.inprocess.checkpoint import SavedState, load_state, save_state
-from cosmos_batch.engines.inprocess.family import Chunk, ChunkControl
+from cosmos_batch.engines.inprocess.family import Chunk, ChunkControl, ChunkSource
 from cosmos_batch.engines.inprocess.gpu.host_device import PendingFrames, to_device, to_frames
 from cosmos_batch.engines.inprocess.io.chunks import chunk_of, chunk_starts
-from cosmos_batch.engines.inprocess.io.input_videos import SOURCE, Mask, Size, Videos, run_size
+from cosmos_batch.engines.inprocess.io.input_videos import SOURCE, Mask, Size, Videos, run_size, starts_from_input
 from cosmos_batch.engines.inprocess.model import Model
 from cosmos_batch.engines.inprocess.sampling.samples import Conditioning
 from cosmos_batch.engines.inprocess.sampling.unipc import SolverState
@@ -89,6 +89,7 @@ class RunState:
             spatial=vae.spatial,
             temporal=vae.temporal,
             before=self._before(),
+            source=self._source(),
         )
         return self.model.network.conditioning(chunk)
 
@@ -96,7 +97,7 @@ class RunState:
         """Solver state that the present chunk starts with."""
         device = self.model.device
         noisy = to_device(conditions.noise, device)
-        if self.videos.source is not None:
+        if self.videos.source is not None and starts_from_input(self.job.run):
             sigma = float(conditions.schedule.sigmas[0])
             noisy = (1 - sigma) * to_device(self._encode(self.videos.source, SOURCE), device) + sigma * noisy
         return SolverState.start(noisy)
@@ -161,6 +162,14 @@ class RunState:
         temporal = self.model.vae.temporal
         whole = 1 + (self.tail.shape[2] - 1) // temporal * temporal
         return self.model.latents_of(self.tail[:, :, :whole]).float().cpu()
+
+    def _source(self) -> ChunkSource | None:
+        """Guided generation of the present chunk."""
+        guided, frames = self.job.run.guided_generation, self.videos.source
+        mask = self._mask(self.videos.guided_mask)
+        if guided is None or frames is None or mask is None:
+            return None
+        return ChunkSource(self._encode(frames, SOURCE), mask, guided.step_threshold)
 
     def _control(self, control: Control) -> ChunkControl:
         latents = self._encode(self.videos.controls[control.name], control.name)

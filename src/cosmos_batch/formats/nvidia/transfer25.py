@@ -128,7 +128,7 @@ def _draft(sample: _Sample, prompt: str | None, record: Record, source: SourceFi
             sample.guided_generation_mask,
             sample.guided_generation_step_threshold,
             sample.guided_generation_foreground_labels,
-            source,
+            source.paths,
         ),
     )
     sampling = source.pool.sampling(

@@ -33,6 +33,7 @@ requests = st.builds(
     weights=weights.map(lambda w: tuple(sorted(w.items()))),
     known=st.booleans(),
     masked=st.booleans(),
+    guided=st.sampled_from([None, 0, 1, 9]),
 )
 
 
@@ -89,6 +90,8 @@ def test_a_branch_runs_only_if_some_sample_uses_it() -> None:
         (Request(seed=1), Request(seed=1, weights=(("depth", 1.0),))),
         (Request(seed=1), Request(seed=1, masked=True)),
         (Request(seed=1), Request(seed=1, known=True)),
+        (Request(seed=1), Request(seed=1, guided=0)),
+        (Request(seed=1, guided=1), Request(seed=1, guided=0)),
     ],
 )
 def test_every_setting_reaches_the_video(one: Request, other: Request) -> None:

@@ -18,7 +18,11 @@ def split(model: TinyModel, other: TinyModel) -> DenoisingBatch:
     return DenoisingBatch(SplitForward(model.passes(), other.passes()))
 
 
-@pytest.mark.parametrize("requests", [MIX, MIX[1:2], MIX[2:]], ids=["mixed", "without guidance", "given frames"])
+@pytest.mark.parametrize(
+    "requests",
+    [MIX, MIX[1:2], MIX[2:], [MIX[0], Request(seed=4, guided=0), Request(seed=5, guided=9)]],
+    ids=["mixed", "without guidance", "given frames", "guided generation"],
+)
 def test_two_devices_give_what_one_gives(requests: list[Request]) -> None:
     assert error(made(split(TinyModel(), TinyModel()), requests), made(TinyModel().batch(), requests)) < 1e-6
 

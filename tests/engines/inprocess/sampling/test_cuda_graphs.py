@@ -128,6 +128,25 @@ def test_small_step_is_replayed_from_its_third_execution() -> None:
     assert rig.capture.pools == [None, 1]  # in the memory of the first
 
 
+def finished(batch: DenoisingBatch, request: Request) -> Tensor:
+    """The latents of a request after all its steps, alone in a batch."""
+    batch.join("only", request.conditions())
+    while not batch.done("only"):
+        batch.step()
+    return batch.state("only")[0].sample
+
+
+def test_recording_serves_guided_steps_and_later_ones_and_other_masks() -> None:
+    rig = Recorded()
+    for seed, threshold in ((1, 3), (2, 25), (3, 0)):
+        request = Request(seed=seed, steps=9, guided=threshold)
+        assert error(finished(DenoisingBatch(rig.passes), request), finished(TinyModel().batch(), request)) < 1e-6
+    assert len(rig.graphs) == 1
+    replays = rig.capture.replays
+    finished(DenoisingBatch(rig.passes), Request(seed=1, steps=WARMUP_STEPS))
+    assert rig.capture.replays == replays  # a step without guided generation has another structure
+
+
 def test_recording_serves_any_batch_of_equal_structure() -> None:
     rig = Recorded()
     first = DenoisingBatch(rig.passes)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cosmos_batch.engines.nvidia.transfer25.write import write_transfer25
 from cosmos_batch.errors import PlanError
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.plan import Launch
+from cosmos_batch.run import GuidedGeneration
 from tests.support.nvidia_files import planned, records, run_of
 
 
@@ -53,6 +55,21 @@ def test_conditional_frames_reach_the_script(tmp_path: Path, street: str, frames
     run = replace(run, sampling=replace(run.sampling, num_conditional_frames=frames))
     (launch,) = planned([run], "transfer25").launches
     assert records(write_transfer25(launch, tmp_path))[0]["num_conditional_frames"] == frames
+
+
+def test_guided_generation_reaches_the_script(tmp_path: Path, street: str) -> None:
+    np.savez(tmp_path / "mask.npz", np.ones((6, 4, 4), np.uint8))
+    own = GuidedGeneration(mask=str(tmp_path / "mask.npz"), step_threshold=9, foreground_labels=(1, 4))
+    run = replace(run_of("a", street, edge=1.0), guided_generation=own)
+    (launch,) = planned([run], "transfer25").launches
+    files = write_transfer25(launch, tmp_path)
+    (record,) = records(files)
+    assert {name: value for name, value in record.items() if name.startswith("guided")} == {
+        "guided_generation_mask": str(tmp_path / "mask.npz"),
+        "guided_generation_step_threshold": 9,
+        "guided_generation_foreground_labels": [1, 4],
+    }
+    assert tmp_path / "mask.npz" in files.inputs
 
 
 def test_launch_of_mixed_control_sets_is_refused(tmp_path: Path, street: str) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cosmos_batch.engines.resolutions import kept_size
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.controls.cache import ControlCache
-from cosmos_batch.media.engine_inputs import prepare_control, prepare_input, prepare_mask
+from cosmos_batch.media.engine_inputs import prepare_control, prepare_guided_mask, prepare_input, prepare_mask
 from cosmos_batch.media.info import FileMark, marks_of, videos_of
 from cosmos_batch.media.outputs import OutputForm
 from cosmos_batch.media.pictures import picture_suffix
@@ -39,8 +39,9 @@ class Videos:
 
     controls: Mapping[str, Frames]
     masks: Mapping[str, Mask | None]
-    source: Frames | None  # the input video, where the run starts from it
+    source: Frames | None  # the input video, where its latents are used
     form: OutputForm  # of the files that are made of them
+    guided_mask: Mask | None = None  # of guided generation
     contents: Mapping[str, str] = field(default_factory=dict)
     """A digest of the frames of each control and, under SOURCE, of the input video."""
     files: Mapping[str, FileMark] = field(default_factory=dict)
@@ -53,9 +54,10 @@ class Videos:
         masks: Mapping[str, Mask | None],
         source: Frames | None,
         form: OutputForm,
+        guided_mask: Mask | None = None,
     ) -> Videos:
         """Add the digests, which take a while to compute."""
-        plain = cls(controls, masks, source, form)
+        plain = cls(controls, masks, source, form, guided_mask)
         return replace(plain, contents={name: _digest(frames) for name, frames in plain.encoded.items()})
 
     @property
@@ -87,8 +89,9 @@ def _read_once(run: ResolvedRun, cache: ControlCache) -> Videos:
     return Videos.of(
         controls={c.name: prepare_control(run, c, count=count, size=size, cache=cache) for c in run.active},
         masks={c.name: prepare_mask(run, c, count=count, size=size, cache=cache) for c in run.active},
-        source=prepare_input(run, count=count, size=size) if _starts_from_input(run) else None,
+        source=prepare_input(run, count=count, size=size) if _needs_source(run) else None,
         form=output_form(run),
+        guided_mask=prepare_guided_mask(run, count=count, size=size),
     )
 
 
@@ -114,7 +117,8 @@ def bytes_held(run: ResolvedRun) -> int:
     width, height = run_size(run)
     pixels = run.sampling.num_frames * width * height
     masked = sum(control.mask is not None or control.mask_prompt is not None for control in run.active)
-    return pixels * (3 * (len(run.active) + _starts_from_input(run)) + 4 * masked)
+    masked += run.guided_generation is not None
+    return pixels * (3 * (len(run.active) + _needs_source(run)) + 4 * masked)
 
 
 def run_size(run: ResolvedRun) -> Size:
@@ -123,5 +127,11 @@ def run_size(run: ResolvedRun) -> Size:
     return int(width), int(height)
 
 
-def _starts_from_input(run: ResolvedRun) -> bool:
+def starts_from_input(run: ResolvedRun) -> bool:
+    """Whether a run starts from its input video, and not from pure noise."""
     return run.sampling.sigma_max < PURE_NOISE
+
+
+def _needs_source(run: ResolvedRun) -> bool:
+    """Whether the latents of a run's input video are used."""
+    return starts_from_input(run) or run.guided_generation is not None

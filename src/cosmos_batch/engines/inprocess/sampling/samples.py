@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from cosmos_batch.engines.inprocess.sampling.schedule import Schedule
+from cosmos_batch.engines.inprocess.sampling.source_blend import SourceBlend
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """Noisy latents [B, C, T, H, W] and their noise levels [B], float32 -> the guided velocity, float32, valid until
@@ -40,6 +41,7 @@ class Conditioning:
     known: Tensor  # [1, T]: 1 for latent frames that are given
     given: Tensor  # [1, C, T, H, W]: their latents, zero elsewhere
     noise: Tensor  # [1, C, T, H, W]: what the sample started from
+    blend: SourceBlend | None = None  # guided generation
 
 
 @dataclass(frozen=True, slots=True)

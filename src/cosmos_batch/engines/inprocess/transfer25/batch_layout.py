@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from cosmos_batch.engines.inprocess.gpu.host_device import to_device
 from cosmos_batch.engines.inprocess.sampling.samples import PreparedSample
+from cosmos_batch.engines.inprocess.sampling.source_blend import BlendedSamples
 from cosmos_batch.engines.inprocess.sampling.step_inputs import StepInputs
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
 from cosmos_batch.engines.inprocess.transfer25.transformer import Rotary, Text, rotary
@@ -49,6 +50,7 @@ class Layout(StepInputs):
     none_known: bool  # so all frames of a sample have one noise level
     given: Tensor  # [B, C, T, H, W]
     drift: Tensor  # [B, C, T, H, W]
+    blended: BlendedSamples | None  # guided generation; None: no sample has it
     text: Text
     branches: tuple[BranchRows, ...]
     rotary: Rotary
@@ -88,6 +90,11 @@ class LayoutBuilder:
             none_known=not bool(known.any()),
             given=given,
             drift=torch.cat([sample.drift for sample in samples]),
+            blended=BlendedSamples.of(
+                [sample.conditions.blend for sample in samples],
+                [sample.conditions.noise for sample in samples],
+                self.device,
+            ),
             text=self._stack("base", prompts),
             branches=tuple(self._branch_rows(name, samples, rows, prompts) for name in _controls(samples)),
             rotary=rotary(self.config, frames, height // patch, width // patch, self.device),

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from cosmos_batch.engines.inprocess.family import Chunk, ChunkControl
 from cosmos_batch.engines.inprocess.sampling.samples import Conditioning, ControlInput
+from cosmos_batch.engines.inprocess.sampling.schedule import Schedule
+from cosmos_batch.engines.inprocess.sampling.source_blend import SourceBlend, latent_mask
 from cosmos_batch.engines.inprocess.transfer25.schedule import make_schedule
 
 
@@ -20,9 +22,10 @@ def conditioning(chunk: Chunk, patch: int) -> Conditioning:
     """Compute the conditioning of a chunk; `patch` counts latent pixels per token side."""
     sampling = chunk.sampling
     known, given = _given(chunk)
+    schedule = make_schedule(sampling.num_steps, sampling.sigma_max)
     weights = normalised({name: _weight(control, chunk, patch) for name, control in chunk.controls.items()})
     return Conditioning(
-        schedule=make_schedule(sampling.num_steps, sampling.sigma_max),
+        schedule=schedule,
         guidance=sampling.guidance,
         prompt=chunk.prompt,
         negative=sampling.negative_prompt,
@@ -30,6 +33,20 @@ def conditioning(chunk: Chunk, patch: int) -> Conditioning:
         known=known,
         given=given,
         noise=noise(sampling.seed, chunk.index, chunk.shape),
+        blend=_blend(chunk, schedule),
+    )
+
+
+def _blend(chunk: Chunk, schedule: Schedule) -> SourceBlend | None:
+    """The guided generation of a chunk; its last step is found again by the step's noise level."""
+    if chunk.source is None:
+        return None
+    last = min(chunk.source.step_threshold, schedule.steps - 1)
+    _, _, height, width = chunk.shape
+    return SourceBlend(
+        source=chunk.source.latents.float(),
+        mask=latent_mask(chunk.source.mask, chunk.temporal, (height, width)),
+        lowest=float(schedule.table[last, 0]),
     )
 
 

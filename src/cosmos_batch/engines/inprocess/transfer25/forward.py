@@ -63,7 +63,8 @@ class Forward:
 
     def _velocity(self, layout: Layout, sample: Tensor, sigma: Tensor) -> Tensor:
         flag = layout.known[:, None, :, None, None]
-        latents = torch.where(flag > 0, layout.given, sample)
+        read = sample if layout.blended is None else layout.blended.blended(sample, sigma)
+        latents = torch.where(flag > 0, layout.given, read)
         levels = sigma[:, None]
         if not layout.none_known:
             levels = torch.where(layout.known > 0, KNOWN_SIGMA, levels)

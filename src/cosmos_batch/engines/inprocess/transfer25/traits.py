@@ -66,6 +66,7 @@ def transfer_traits(
         chunks=chunker(chunk_frames, overlap),
         overlap=overlap,
         free_overlap=True,
+        guided_generation=True,
         objections=objections,
         defaults=defaults,
         ragged=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import PurePath
 
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.nvidia.objections import (
@@ -32,6 +33,7 @@ from cosmos_batch.run import Run, Sampling
 
 CHUNK_FRAMES = 93
 """Frames of a chunk."""
+_MASK_SUFFIXES = (".mp4", ".npz")  # of guided generation
 
 
 def _shape(run: Run, facts: VideoInfo | None) -> Shape:
@@ -59,6 +61,10 @@ def _objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
         found.append(("guidance", f"{sampling.guidance:g}", f"{name} takes whole numbers", "round it"))
     if sampling.negative_prompt == "":
         found.append(("negative_prompt", "''", f"the guardrail of {name} blocks an empty one", "say something"))
+    guided = run.guided_mask
+    if guided is not None and not guided.endswith(_MASK_SUFFIXES):
+        message = f"{name} takes masks as {' and '.join(_MASK_SUFFIXES)} files"
+        found.append(("guided_generation_mask", PurePath(guided).suffix, message, "convert the mask"))
     for control in run.active:
         field = f"controls.{control.name}"
         if control.weight > 1:
@@ -91,6 +97,7 @@ TRANSFER25_SCRIPT = Traits(
     tokens=lambda _, shape: latent_tokens(CHUNK_FRAMES, shape),
     chunks=chunker(CHUNK_FRAMES, 1),
     free_overlap=True,
+    guided_generation=True,
     defaults=Sampling(
         num_steps=35,
         guidance=3.0,

@@ -78,8 +78,22 @@ def _record(run: ResolvedRun, name: str, target: LaunchFolder) -> dict[str, Any]
         "show_control_condition": False,
         "show_input": False,
         "keep_input_resolution": sampling.keep_input_resolution,
+        **_guided_generation(run, target),
         **{control.name: _control(control, run, target) for control in run.active},
     }
+
+
+def _guided_generation(run: ResolvedRun, target: LaunchFolder) -> dict[str, Any]:
+    guided = run.guided_generation
+    if guided is None:
+        return {}
+    record: dict[str, Any] = {
+        "guided_generation_mask": target.input(guided.mask),
+        "guided_generation_step_threshold": guided.step_threshold,
+    }
+    if guided.foreground_labels is not None:
+        record["guided_generation_foreground_labels"] = list(guided.foreground_labels)
+    return record
 
 
 def _resolution(run: ResolvedRun) -> str:
