@@ -27,7 +27,8 @@ from cosmos_batch.dispatch.execution.measurements import MeasurementLog
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import OUTPUT, OutputDirectory
 from cosmos_batch.dispatch.output.service_home import ServiceHome
-from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue, SchedulerSettings
+from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue
+from cosmos_batch.dispatch.scheduler.queue_planner import SchedulerSettings
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.dispatch.settings import DispatchSettings
 from cosmos_batch.dispatch.worker.inflight import InflightMarker

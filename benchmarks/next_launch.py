@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
+from benchmarks.stage import PRIOR
 from cosmos_batch.planning.plan import Batch, Launch
-from cosmos_batch.planning.policies.load_balance import near, pick_next
+from cosmos_batch.planning.policies.launch_queue import LaunchQueue
+from cosmos_batch.planning.policies.load_balance import near
+from cosmos_batch.planning.policies.placement import Device, PlacementRules
 from cosmos_batch.planning.policies.priority import PlannedLaunch, Rank
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Priority
@@ -35,10 +38,11 @@ def queue_of(others: int, seed: int = 0) -> tuple[list[PlannedLaunch], list[floa
 def measure(others: int, repeats: int = 2) -> float:
     """The least process seconds of one choice, of several tries."""
     waiting, busy = queue_of(others)
+    queue, device = LaunchQueue(waiting), Device(PlacementRules(), PRIOR)
     found = []
     for _ in range(repeats):
         begin = time.process_time()
-        pick_next(waiting, busy, 1)
+        device.pick(queue, busy)
         found.append(time.process_time() - begin)
     return min(found)
 

@@ -23,7 +23,7 @@ from cosmos_batch.controls import ControlName
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import OUTPUT
 from cosmos_batch.dispatch.output.service_home import ServiceHome
-from cosmos_batch.dispatch.scheduler.planned_queue import SchedulerSettings
+from cosmos_batch.dispatch.scheduler.queue_planner import SchedulerSettings
 from cosmos_batch.dispatch.settings import DispatchSettings
 from cosmos_batch.dispatch.worker.launcher import LocalWorkerLauncher
 from cosmos_batch.dispatch.worker.process import end_with_parent, run_worker

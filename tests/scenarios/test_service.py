@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cosmos_batch.dispatch.contract import ExitCode
-from cosmos_batch.dispatch.scheduler.planned_queue import SchedulerSettings
+from cosmos_batch.dispatch.scheduler.queue_planner import SchedulerSettings
 from cosmos_batch.dispatch.settings import DispatchSettings
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble

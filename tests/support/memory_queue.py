@@ -23,8 +23,10 @@ from cosmos_batch.dispatch.contract import (
     Suspend,
     Switch,
 )
-from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue, SchedulerSettings
+from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue
+from cosmos_batch.dispatch.scheduler.ports import OtherWorkers
 from cosmos_batch.dispatch.scheduler.queue import QueueScheduler
+from cosmos_batch.dispatch.scheduler.queue_planner import SchedulerSettings
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.ledger import Mode
 from cosmos_batch.ledger.models import QueueChanges, QueueEntry, QueuePoll, Request
@@ -54,6 +56,7 @@ class MemoryQueue:
     now: float = 1_000_000.0
     mode: Mode = Mode.RUNNING
     others: list[float] = field(default_factory=list)
+    idle: dict[str, int] = field(default_factory=dict)
     limits: dict[Shape, int] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
     waiting: dict[str, QueueEntry] = field(default_factory=dict)
@@ -104,9 +107,9 @@ class MemoryQueue:
         """Return the runs that are to be cancelled."""
         return self.cancelled
 
-    def other_workers(self) -> list[float]:
+    def other_workers(self) -> OtherWorkers:
         """Return how busy other workers are."""
-        return self.others
+        return OtherWorkers(self.others, self.idle)
 
     def refit(self) -> CostModel:
         """Return the prior: nothing was measured."""

@@ -16,7 +16,7 @@ from cosmos_batch.dispatch.contract import ExitCode
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.service_home import ServiceHome
-from cosmos_batch.dispatch.scheduler.planned_queue import SchedulerSettings
+from cosmos_batch.dispatch.scheduler.queue_planner import SchedulerSettings
 from cosmos_batch.dispatch.settings import DispatchSettings
 from cosmos_batch.dispatch.worker.inflight import InflightMarker
 from cosmos_batch.dispatch.worker.worker import LoadedEngine, Worker, WorkerPlace, WorkerSettings, WorkerTime

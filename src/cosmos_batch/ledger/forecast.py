@@ -46,6 +46,7 @@ class Forecast:
     runs: int = 0  # that wait
     seconds: float = 0.0  # predicted, of all that is planned
     launches: tuple[LaunchForecast, ...] = ()
+    loaded: str = ""  # label of the kind that the worker's device holds; "": none
     held_back: Mapping[str, str] = field(default_factory=dict)  # why runs may not begin yet, by run id
 
     def as_json(self) -> dict[str, Any]:

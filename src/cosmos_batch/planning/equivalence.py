@@ -153,6 +153,24 @@ class Classifier:
         )
 
 
+class RunClasses:
+    """Finds the classes of runs one by one; runs that are equal to the planner get the same class."""
+
+    def __init__(self, traits: Traits) -> None:
+        self._alike = _alike(traits)
+        self._classifier = Classifier(traits)
+        self._classes: dict[Hashable, RunClass] = {}
+
+    def of(self, run: Run, facts: Mapping[str, VideoInfo]) -> RunClass:
+        """Return the class of a run. `facts`: of its videos, by path, as far as they are known."""
+        known = input_facts(run, facts) if facts else None
+        same = (self._alike(run), known and _FACTS(known))
+        found = self._classes.get(same)
+        if found is None:
+            found = self._classes[same] = self._classifier.classify(run, known)
+        return found
+
+
 def work_of(run: Run, shape: Shape, traits: Traits) -> Work:
     """The work of a run of that shape, in the units of the cost model."""
     return _work(run, shape, len(run.signature), traits, resolved_defaults(traits))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import ResolvedRun, Signature
@@ -44,6 +44,20 @@ class Batch:
         return [self.take(self.runs[low:high], predict) for low, high in pairwise(bounds)]
 
 
+class Kind(NamedTuple):
+    """What a device has to have loaded for a launch."""
+
+    key: tuple[
+        Hashable, ...
+    ]  # what all runs of the launch have equal: another key needs another load of the model
+    controls: Signature  # whose branches are loaded
+
+    @property
+    def label(self) -> str:
+        """The same text for the same kind, whatever process makes it."""
+        return "|".join(map(str, (*self.key, "+".join(self.controls))))
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """One start of an engine: one model load, one or more batches."""
@@ -53,6 +67,12 @@ class Launch:
     batches: tuple[Batch, ...]
     load_seconds: float  # predicted
     reason: str  # why these runs are together, and not with others
+    key: tuple[Hashable, ...] = ()  # the values of the engine's launch keys, equal for all runs
+
+    @property
+    def kind(self) -> Kind:
+        """What a device has to have loaded for it."""
+        return Kind(self.key, self.controls)
 
     @property
     def runs(self) -> tuple[ResolvedRun, ...]:

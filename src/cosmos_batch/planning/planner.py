@@ -131,7 +131,7 @@ def _launch(index: int, draft: LaunchDraft, reason: str, runs: Sequence[Resolved
     controls = draft.controls
     price = _pricer(len(controls), cost)
     batches = tuple(_batch(batch, runs, price, cost.weight_map) for batch in draft.batches)
-    return Launch(index, controls, batches, cost.load_seconds(len(controls)), reason)
+    return Launch(index, controls, batches, cost.load_seconds(len(controls)), reason, draft.key)
 
 
 def _batch(

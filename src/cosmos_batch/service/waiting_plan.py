@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cosmos_batch.dispatch.scheduler.forecast import forecast
-from cosmos_batch.dispatch.scheduler.planned_queue import SchedulerSettings
+from cosmos_batch.dispatch.scheduler.queue_planner import SchedulerSettings
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.dispatch.settings import Throttle
 from cosmos_batch.dispatch.worker.queue_reader import LedgerQueueReader

@@ -26,8 +26,8 @@ from cosmos_batch.dispatch.contract import (
     Suspend,
     Switch,
 )
-from cosmos_batch.dispatch.scheduler.planned_queue import SchedulerSettings
 from cosmos_batch.dispatch.scheduler.queue import QueueScheduler
+from cosmos_batch.dispatch.scheduler.queue_planner import SchedulerSettings
 from cosmos_batch.errors import EngineError, EngineLostError
 from cosmos_batch.ledger import Mode
 from cosmos_batch.planning.traits import Shape
@@ -377,3 +377,39 @@ def _check(decision: Decision, execution: PaperExecution, limit: int) -> None:
             assert all(set(run.signature) <= set(execution.loaded) for run in joining)
     elif isinstance(decision, Switch | Close | Idle):
         assert not running
+
+
+def test_an_idle_worker_that_holds_the_branches_begins_a_launch_that_others_leave_for_a_second() -> None:
+    queue = MemoryQueue(others=[0.0], idle={"inference|edge": 1})
+    queue.put(queued_run("a"))
+    scheduler = queue.scheduler()
+    assert isinstance(scheduler.decide(Snapshot()), Idle)
+    queue.now += 1.0  # the other has not begun it
+    assert ids(scheduler.decide(Snapshot())) == ["a"]
+
+
+def test_a_worker_keeps_its_kind_until_another_has_waited_longer() -> None:
+    """A branch takes no time here, but another model does: this engine holds the negative prompt fixed."""
+    traits = replace(TRAITS, launch_keys=("negative_prompt",))
+    queue = MemoryQueue(limits={SHAPE: 1})
+    negative = {"a": "x", "b": "y", "c": "x", "d": "y"}
+    for name, prompt in negative.items():
+        run = queued_run(name, steps=1)
+        queue.put(replace(run, sampling=replace(run.sampling, negative_prompt=prompt)))
+    execution = PaperExecution(queue)
+    started = [ids(each)[0] for each in execution.drive(queue.scheduler(traits), 60) if isinstance(each, Start)]
+    assert started == ["a", "c", "b", "d"]
+
+
+def test_no_run_makes_way_for_an_urgent_one_that_an_idle_worker_can_take() -> None:
+    queue = MemoryQueue(limits={SHAPE: 1})
+    scheduler, execution = started(queue, "a")
+    queue.others, queue.idle = [0.0], {"": 1}
+    queue.put(queued_run("urgent", priority=Priority.URGENT))
+    step = scheduler.decide(execution.snapshot())
+    assert isinstance(step, Step)
+    assert not step.admit
+    queue.now += 1.0  # the idle worker has not taken it
+    step = scheduler.decide(execution.snapshot())
+    assert isinstance(step, Step)
+    assert [admit.preempt for admit in step.admit] == [("a",)]

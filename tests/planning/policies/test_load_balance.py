@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from heapq import heapreplace
 from itertools import product
 from random import Random
@@ -12,10 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmos_batch.planning.plan import Batch, Launch
-from cosmos_batch.planning.policies.load_balance import pick_next, prefetch_candidates
+from cosmos_batch.planning.policies.launch_queue import LaunchQueue
+from cosmos_batch.planning.policies.load_balance import prefetch_candidates
+from cosmos_batch.planning.policies.placement import Device, PlacementRules
 from cosmos_batch.planning.policies.priority import PlannedLaunch, Rank
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Run
+from tests.support.dispatch_world import PRIOR
 from tests.support.runs import resolved
 
 RUN = resolved(Run(id="any", prompt="a street", controls=()))
@@ -30,6 +34,17 @@ def lasting(*seconds: float, rank: Rank = Rank(False, 0)) -> list[PlannedLaunch]
 
 def length(planned: PlannedLaunch) -> float:
     return planned.launch.batches[0].seconds
+
+
+def pick_next(waiting: Sequence[PlannedLaunch], others: Sequence[float], count: int) -> list[PlannedLaunch]:
+    """The launches that a worker begins next, one after the other."""
+    queue, device = LaunchQueue(waiting), Device(PlacementRules(), PRIOR)
+    found = []
+    while queue and len(found) < count:
+        place = device.pick(queue, others)
+        queue.remove(place)
+        found.append(place[3])
+    return found
 
 
 def makespan(waiting: list[PlannedLaunch], workers: int) -> float:

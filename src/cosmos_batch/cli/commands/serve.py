@@ -12,7 +12,7 @@ from cosmos_batch.cli.render.text import safe
 from cosmos_batch.cli.service_location import ServiceLocation
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.service_home import ServiceHome
-from cosmos_batch.dispatch.scheduler.planned_queue import SchedulerSettings
+from cosmos_batch.dispatch.scheduler.queue_planner import SchedulerSettings
 from cosmos_batch.dispatch.settings import DispatchSettings
 from cosmos_batch.dispatch.worker.launcher import LocalWorkerLauncher
 from cosmos_batch.dispatch.worker.process import run_worker

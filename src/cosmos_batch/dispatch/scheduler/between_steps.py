@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass, field, replace
+from itertools import groupby, takewhile
 
 from cosmos_batch.dispatch.contract import Admit, PredictedCost, SlotView, Step
 from cosmos_batch.dispatch.scheduler.launch_cursor import MaxRuns
@@ -83,8 +83,14 @@ class StepDecisions:
         decision = self._admission(staying, changed) if admitting and staying else AdmissionDecision()
         self.displace = decision.displace
         prefetch = self._prefetch() if admitting else None
-        certain = not self._queue.others
+        certain = not self._queue.others.busy
         return Step(tuple(cancel), self._admit(decision.joins), prefetch, certain)
+
+    def without_preemption(self, step: Step) -> Step:
+        """Return a step for which no run makes way; who makes way is decided again at the next step."""
+        self._considered = frozenset()
+        self.displace = False
+        return replace(step, admit=tuple(takewhile(lambda admit: not admit.preempt, step.admit)))
 
     def _admission(self, staying: Sequence[SlotView], changed: bool) -> AdmissionDecision:
         ids = frozenset(slot.run_id for slot in staying)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cosmos_batch.ledger import QueueEntry
 from cosmos_batch.ledger.forecast import BatchForecast, Forecast, LaunchForecast
-from cosmos_batch.planning.plan import Batch
+from cosmos_batch.planning.plan import Batch, Kind
 from cosmos_batch.planning.policies.priority import PlannedLaunch
 
 MOST_BATCHES = 100
@@ -15,12 +15,17 @@ MOST_HELD = 200
 
 
 def forecast(
-    launches: Sequence[PlannedLaunch], runs: int, deferred: Sequence[QueueEntry], flushed: str, now: float
+    launches: Iterable[PlannedLaunch],
+    runs: int,
+    deferred: Sequence[QueueEntry],
+    flushed: str,
+    now: float,
+    loaded: Kind | None = None,
 ) -> Forecast:
     """Describe the planned launches and when each is expected to begin, and the deferred runs.
 
-    `runs`: how many wait; `deferred`: runs that are tried again later. The first hundred batches, and fifty ids of
-    each.
+    `runs`: how many wait; `deferred`: runs that are tried again later; `loaded`: what the device holds. The first
+    hundred batches, and fifty ids of each.
     """
     described: list[LaunchForecast] = []
     starts, shown = 0.0, 0
@@ -36,6 +41,7 @@ def forecast(
         runs=runs,
         seconds=starts,
         launches=tuple(described),
+        loaded=loaded.label if loaded else "",
         held_back={entry.id: _held_back(entry, now) for entry in deferred[:MOST_HELD]},
     )
 

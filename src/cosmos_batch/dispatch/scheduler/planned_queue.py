@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import time
-from bisect import insort
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from heapq import nlargest
+from itertools import islice
 
-from cosmos_batch.dispatch.scheduler.ports import CostSource
+from cosmos_batch.dispatch.scheduler.ports import CostSource, OtherWorkers
+from cosmos_batch.dispatch.scheduler.queue_planner import QueuePlanner, SchedulerSettings
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.dispatch.settings import Throttle
-from cosmos_batch.errors import PlanError
 from cosmos_batch.ledger import QueueEntry
-from cosmos_batch.planning.cost.model import CostModel, features
-from cosmos_batch.planning.equivalence import refusals_by_run
-from cosmos_batch.planning.plan import Batch, Launch
-from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.planning.cost.model import CostModel
+from cosmos_batch.planning.plan import Kind, Launch
 from cosmos_batch.planning.policies.admission import Candidate
-from cosmos_batch.planning.policies.flush import FlushRules, Gathered, fills_a_batch, flush_in, flush_reason
-from cosmos_batch.planning.policies.load_balance import near, pick_next, prefetch_candidates
-from cosmos_batch.planning.policies.priority import POINT_SECONDS, PlannedLaunch, Rank, order_launches, rank
+from cosmos_batch.planning.policies.flush import Gathered, fills_a_batch, flush_in, flush_reason
+from cosmos_batch.planning.policies.launch_queue import LaunchQueue, Place
+from cosmos_batch.planning.policies.load_balance import EXACT_OTHERS, near, prefetch_candidates
+from cosmos_batch.planning.policies.placement import Device, left_to
+from cosmos_batch.planning.policies.priority import PlannedLaunch, Rank
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun
 
 CANDIDATES = 64  # runs that are considered when a running batch has room
 PREFETCHED_LAUNCHES = 6  # launches at most whose runs are prefetched
 PLANNING_SHARE = 0.01  # of the time that planning everything anew may take
-
-
-@dataclass(frozen=True, slots=True)
-class SchedulerSettings:
-    """How a worker plans its queue."""
-
-    rules: FlushRules = field(default_factory=FlushRules)
-    point_seconds: float = POINT_SECONDS  # of waiting that count as much as a point of priority
-    longest_launch: float = 1800.0  # seconds of a launch that no run can join
 
 
 class PlannedQueue:
@@ -53,27 +44,28 @@ class PlannedQueue:
         """`prior`: the cost model before anything is measured."""
         self._waiting = waiting
         self._traits = traits
-        self._costs = costs
         self._settings = settings
         self._clock = clock
+        self._planner = QueuePlanner(waiting, traits, prior, costs, settings)
+        self._device = Device(settings.placement, prior)
         self._gathering: dict[str, float] = {}  # runs that are not planned, and since when
-        self._launches: list[PlannedLaunch] = []  # in order
+        self._launches = LaunchQueue()
+        self._with_room: set[str] = set()  # first runs of the launches that can take another run
         self._planned: dict[str, int] = {}  # priorities of the runs of the launches, by id
         self._pace = Throttle(0.0, clock, PLANNING_SHARE)
-        self._refused: dict[str, str] = {}
-        self._cost = prior
         self._flushed = ""
-        self._others: Sequence[float] = ()
+        self._others = OtherWorkers()
+        self._left: tuple[str, float] = "", 0.0  # first run of a launch that is left to another worker; since when
 
     @property
-    def launches(self) -> Sequence[PlannedLaunch]:
+    def launches(self) -> Iterator[PlannedLaunch]:
         """The planned launches that have not begun, in order."""
-        return self._launches
+        return iter(self._launches)
 
     @property
     def cost(self) -> CostModel:
         """The cost model of the latest plan."""
-        return self._cost
+        return self._planner.cost
 
     @property
     def flushed(self) -> str:
@@ -81,13 +73,27 @@ class PlannedQueue:
         return self._flushed
 
     @property
-    def others(self) -> Sequence[float]:
-        """For how many more seconds each other worker is busy, as last seen."""
+    def others(self) -> OtherWorkers:
+        """The other workers, as last seen."""
         return self._others
+
+    @property
+    def loaded(self) -> Kind | None:
+        """What the device holds; None: nothing, or every launch loads the model anew."""
+        return self._device.loaded
+
+    @property
+    def leave(self) -> float:
+        """For how many seconds a launch is left to an idle worker whose device is readier for it."""
+        return self._settings.placement.leave
+
+    def holds(self, loaded: Kind | None) -> None:
+        """Note what the device holds from now on."""
+        self._device = self._device.holding(loaded, self.cost)
 
     def take_refused(self) -> dict[str, str]:
         """Return the runs that the engine cannot make, with the reasons, and forget them."""
-        refused, self._refused = self._refused, {}
+        refused, self._planner.refused = self._planner.refused, {}
         return refused
 
     def refresh(self, latest: int) -> bool:
@@ -114,12 +120,23 @@ class PlannedQueue:
             elif left := [run.id for run in runs if run.id not in ids and run.id in self._waiting.entries]:
                 launch = self._take(planned.launch, set(left))
                 kept.append(PlannedLaunch(max(map(self.rank_of, left)), launch))
-        self._launches = sorted(kept, key=lambda each: each.rank, reverse=True)
+        self._set_launches(sorted(kept, key=lambda each: each.rank, reverse=True))
         self._forget_planned(ids)
 
-    def see_others(self, busy: Sequence[float]) -> None:
-        """Note for how many more seconds each other worker is busy."""
-        self._others = busy
+    def _set_launches(self, launches: Iterable[PlannedLaunch]) -> None:
+        self._launches = LaunchQueue()
+        self._with_room.clear()
+        self._add_launches(launches)
+
+    def _add_launches(self, launches: Iterable[PlannedLaunch]) -> None:
+        for planned in launches:
+            if self._traits.steppable and self._planner.has_room(planned):
+                self._with_room.add(_first_run(planned))
+            self._launches.add((planned,))
+
+    def see_others(self, others: OtherWorkers) -> None:
+        """Note the state of the other workers."""
+        self._others = others
 
     def end(self, launch: Launch) -> None:
         """Note that a launch is over: its runs that still wait gather again."""
@@ -137,32 +154,55 @@ class PlannedQueue:
         """
         self._drop_taken()
         self.gather(idle=not self._launches)
+        self._device = self._device.holding(self._device.loaded, self.cost)
         while self._launches:
-            (chosen,) = pick_next(self._launches, self._others, 1)
-            if same_session and not self._may_share(chosen.launch):
+            place = self._device.pick(self._launches, self._others.busy)
+            chosen = place[3]
+            if (same_session and not self._may_share(chosen.launch)) or self._leaves(chosen):
                 return None
-            self._launches = [other for other in self._launches if other is not chosen]
+            self._remove(place)
             launch = self._still_waiting(chosen.launch)
             if launch is not None:
                 return launch
         return None
 
+    def _remove(self, place: Place) -> None:
+        self._launches.remove(place)
+        self._with_room.discard(_first_run(place[3]))
+
+    def _leaves(self, chosen: PlannedLaunch) -> bool:
+        """Whether a launch is left, for a moment, to another idle worker whose device is readier for it."""
+        idle = self._others.idle
+        if not idle or not left_to(idle, self.loaded, chosen.launch.kind):
+            return False
+        run_id, now = _first_run(chosen), self._clock()
+        if run_id != self._left[0]:
+            self._left = run_id, now
+        return now < self._left[1] + self.leave
+
     def next_urgent(self) -> Launch | None:
         """Take the first launch out of the queue if it has urgent runs; None where it has none."""
         self._drop_taken()
         self.gather()
-        while self._launches and self._launches[0].rank.urgent:
-            if (launch := self._still_waiting(self._launches.pop(0).launch)) is not None:
+        while (rank := self._launches.greatest) is not None and rank.urgent:
+            place = min(place for _, place in self._launches.heads)
+            self._remove(place)
+            if (launch := self._still_waiting(place[3].launch)) is not None:
                 return launch
         return None
 
     def upcoming(self) -> tuple[ResolvedRun, ...]:
         """Return the waiting runs of the launches that are likely to be next, the likeliest first, up to one that
-        may not share the session.
+        may not share the session. None with many other workers: each run is likelier to begin elsewhere.
         """
+        others = len(self._others.busy)
+        if others > EXACT_OTHERS:
+            return ()
         self._drop_taken()
         found: list[ResolvedRun] = []
-        for likely in prefetch_candidates(self._launches, len(self._others), PREFETCHED_LAUNCHES):
+        head = list(islice(self._launches, near(others) or PREFETCHED_LAUNCHES))
+        at_the_end = others if len(self._launches) <= near(others) else 0
+        for likely in prefetch_candidates(head, at_the_end, PREFETCHED_LAUNCHES):
             if not self._may_share(likely.launch):
                 break
             found += [run for run in likely.launch.runs if run.id in self._waiting.entries]
@@ -170,13 +210,13 @@ class PlannedQueue:
 
     def _drop_taken(self) -> None:
         """Drop those of the first launches whose runs other workers have claimed."""
-        count = max(CANDIDATES, near(len(self._others)))
-        head = self._launches[:count]
-        left = [each for each in head if any(run.id in self._waiting.entries for run in each.launch.runs)]
-        if len(left) < len(head):
-            self._launches[:count] = left
-            kept = {run.id for each in left for run in each.launch.runs}
-            self._forget_planned({run.id for each in head for run in each.launch.runs} - kept)
+        if (others := len(self._others.busy)) > EXACT_OTHERS:
+            return  # a launch whose runs are taken is dropped when it would begin
+        entries = self._waiting.entries
+        head = islice(self._launches.places(), max(CANDIDATES, near(others)))
+        for place in [place for place in head if not any(run.id in entries for run in place[3].launch.runs)]:
+            self._remove(place)
+            self._forget_planned(run.id for run in place[3].launch.runs)
 
     def _forget_planned(self, ids: Iterable[str]) -> None:
         for run_id in ids:
@@ -212,10 +252,10 @@ class PlannedQueue:
 
     def rank_of(self, run_id: str) -> Rank:
         """Return a waiting run's rank."""
-        return self._rank(self._waiting.entries[run_id])
+        return self._planner.rank_of(run_id)
 
     def _rank(self, entry: QueueEntry) -> Rank:
-        return rank(entry.priority, entry.created, self._settings.point_seconds)
+        return self._planner.rank_of(entry.id)
 
     def _planned_ready(self) -> Iterator[QueueEntry]:
         """Yield the first planned runs that can begin."""
@@ -259,32 +299,57 @@ class PlannedQueue:
         if not 0 < len(ready) < self._settings.rules.runs:
             return False
         runs = self._waiting.runs([entry.id for entry in ready])
-        return fills_a_batch(runs, self._traits, self._cost, self._waiting.facts)
+        return fills_a_batch(runs, self._traits, self.cost, self._waiting.facts)
 
     def _flush(self, reason: str) -> None:
-        """Plan everything anew; while that is not due yet, only the runs that go before what is planned."""
+        """Plan the gathered runs, with all others where that may change something.
+
+        While planning everything is not due yet, only the runs that go before what is planned.
+        """
+        ready = self._ready(self._gathering)
         if not self._launches or self._pace.due():
             started = self._clock()
-            self.plan()
+            if self._planner.refit() or not self._traits.steppable or self._may_unite(ready):
+                self.plan()
+            else:
+                self._plan_with_room(ready)
             self._pace.spent(self._clock() - started)
-        elif first := self._before_planned(self._ready(self._gathering)):
+        elif first := self._before_planned(ready):
             self._add(first)
         else:
             return
         self._flushed = reason
 
+    def _may_unite(self, ready: Iterable[QueueEntry]) -> bool:
+        """Whether a plan of all runs may have launches that load the branches of several kinds."""
+        controls = {kind.key: kind.controls for kind, _ in self._launches.heads}
+        if len(controls) < len(self._launches.heads):
+            return True
+        classes = map(self._waiting.run_class, self._waiting.runs([entry.id for entry in ready]))
+        return any(controls.setdefault(each.launch_key, each.signature) != each.signature for each in classes)
+
+    def _plan_with_room(self, ready: Sequence[QueueEntry]) -> None:
+        """Plan runs together with those of the launches that have room. All other launches stay as they are."""
+        entries = self._waiting.entries
+        again: dict[str, QueueEntry] = {}
+        if self._with_room:
+            for place in [each for each in self._launches.places() if _first_run(each[3]) in self._with_room]:
+                self._remove(place)
+                again |= {run.id: entries[run.id] for run in place[3].launch.runs if run.id in entries}
+        again |= {entry.id: entry for entry in ready}
+        self._add(sorted(again.values(), key=_plan_order))
+
     def _before_planned(self, ready: Iterable[QueueEntry]) -> list[QueueEntry]:
         """Return the runs that go before everything that is planned."""
-        if not self._launches:
-            return []
-        return [entry for entry in ready if self._rank(entry) > self._launches[0].rank]
+        greatest = self._launches.greatest
+        return [] if greatest is None else [entry for entry in ready if self._rank(entry) > greatest]
 
     def plan(self) -> None:
         """Plan every waiting run anew."""
-        self._cost = self._costs.refit()
-        self._launches, self._planned = [], {}
-        ready = self._ready(self._waiting.entries)
-        ready.sort(key=lambda entry: (-entry.priority, entry.created, entry.id))
+        self._planner.refit()
+        self._set_launches(())
+        self._planned = {}
+        ready = sorted(self._ready(self._waiting.entries), key=_plan_order)
         ids = {entry.id for entry in ready}
         self._gathering = {
             run_id: since for run_id, since in self._gathering.items() if run_id not in ids
@@ -294,50 +359,15 @@ class PlannedQueue:
     def _add(self, entries: Sequence[QueueEntry]) -> None:
         """Plan these runs, and insert their launches among those that are planned."""
         runs = self._waiting.runs([entry.id for entry in entries])
-        alone = [run for run in runs if self._waiting.entries[run.id].crashes]
-        together = [run for run in runs if not self._waiting.entries[run.id].crashes]
-        found = self._planned_launches(together)
-        for run in alone:
-            found += [_alone(each) for each in self._planned_launches([run])]
-        if self._launches:
-            for each in found:
-                insort(self._launches, each, key=lambda each: _descending(each.rank))
-        else:
-            self._launches = sorted(found, key=lambda each: each.rank, reverse=True)
-        self._planned |= {run.id: run.priority for run in runs}
+        self._add_launches(self._planner.launches(runs))
+        for run in runs:
+            self._planned[run.id] = run.priority
         for entry in entries:
             self._gathering.pop(entry.id, None)
 
-    def _planned_launches(self, runs: Sequence[ResolvedRun]) -> list[PlannedLaunch]:
-        if not runs:
-            return []
-        try:
-            plan = plan_runs(runs, self._traits, self._cost, facts=self._waiting.facts)
-        except PlanError:
-            return self._planned_launches(self._without_refused(runs))
-        fitting = replace(plan, launches=tuple(self._fitting(launch) for launch in plan.launches))
-        return order_launches(fitting, self.rank_of, self._traits.steppable, self._settings.longest_launch)
-
-    def _fitting(self, launch: Launch) -> Launch:
-        """Return the launch with batches no larger than what is known to fit."""
-        batches = [part for batch in launch.batches for part in self._parts(batch)]
-        return replace(launch, batches=tuple(batches))
-
-    def _parts(self, batch: Batch) -> Sequence[Batch]:
-        limit = self._costs.max_runs(batch.shape)
-        return batch.split(limit, self.batch_seconds) if limit and len(batch.runs) > limit else (batch,)
-
     def batch_seconds(self, runs: Sequence[ResolvedRun]) -> float:
         """Predict the seconds of a batch of these runs."""
-        return self._cost.batch_seconds(features([self._waiting.run_class(run).work for run in runs], branches=0))
-
-    def _without_refused(self, runs: Sequence[ResolvedRun]) -> list[ResolvedRun]:
-        """Return the runs that the engine can make; the others are refused."""
-        refused = refusals_by_run(runs, self._traits, self._waiting.facts)
-        for run_id, problems in refused.items():
-            self._refused[run_id] = "; ".join(str(problem) for problem in problems)
-            self._waiting.forget(run_id)
-        return [run for run in runs if run.id not in refused]
+        return self._planner.batch_seconds(runs)
 
     def _still_waiting(self, launch: Launch) -> Launch | None:
         """Return the launch without runs that were claimed or may not begin yet; None if no run is left."""
@@ -359,10 +389,9 @@ class PlannedQueue:
         return replace(launch, batches=tuple(batches))
 
 
-def _descending(rank: Rank) -> tuple[int, int]:
-    return -rank.level, -rank.points
+def _first_run(planned: PlannedLaunch) -> str:
+    return planned.launch.batches[0].runs[0].id
 
 
-def _alone(planned: PlannedLaunch) -> PlannedLaunch:
-    reason = f"alone, since a worker crashed while executing it: {planned.launch.reason}"
-    return PlannedLaunch(planned.rank, replace(planned.launch, reason=reason))
+def _plan_order(entry: QueueEntry) -> tuple[int, float, str]:
+    return -entry.priority, entry.created, entry.id

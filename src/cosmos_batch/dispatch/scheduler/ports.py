@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from cosmos_batch.ledger.models import QueueChanges, QueuePoll, Request
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.traits import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class OtherWorkers:
+    """The other workers of a queue, as one worker sees them."""
+
+    busy: Sequence[float] = ()  # for how many more seconds each is busy; 0: it is idle
+    idle: Mapping[str, int] = field(default_factory=dict)
+    """The number of idle ones by the label of what their devices hold, "" for nothing; see `Kind.label`."""
 
 
 class WaitingSource(Protocol):
@@ -29,8 +39,8 @@ class QueueReader(WaitingSource, Protocol):
     def cancel_requests(self) -> list[str]:
         """Return the ids of running runs that are to be cancelled."""
 
-    def other_workers(self) -> list[float]:
-        """Return, for each other worker of the queue, for how many more seconds it is busy."""
+    def other_workers(self) -> OtherWorkers:
+        """Return the state of the other workers of the queue."""
 
 
 class CostSource(Protocol):

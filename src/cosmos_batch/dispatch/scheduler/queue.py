@@ -70,6 +70,7 @@ class QueueScheduler:
         )
         self._known = KnownRuns()
         self._steps: StepDecisions | None = None  # of the running batch
+        self._left_since: float | None = None  # urgent runs have been left to an idle worker since then
         self._broken = False  # the engine broke, so that this process must end
         self._displacing: _UrgentLaunch | None = None  # its first batch is to be claimed
         self._reserved: _UrgentLaunch | None = None  # its first batch is claimed, and starts next
@@ -102,6 +103,7 @@ class QueueScheduler:
                 self._reserved = _UrgentLaunch(launch, self._displacing.known)
             case LaunchFailed():
                 self._broken |= isinstance(outcome.error, EngineLostError)
+                self._queue.holds(None)
                 self._end_launch()
 
     def reset(self) -> None:
@@ -159,7 +161,9 @@ class QueueScheduler:
         before = self._cursor.launch
         self._known = known
         self._cursor.begin(launch, dict(self._known.failures))
-        if switch and before is not None and before.controls != launch.controls:
+        if self._traits.steppable:  # what a session has loaded stays loaded when the session is closed
+            self._queue.holds(launch.kind)
+        if switch and before is not None and before.kind != launch.kind:
             return Switch(launch, self._cursor.failures)
         start = self._cursor.next()
         assert start is not None  # a planned launch has runs
@@ -184,7 +188,7 @@ class QueueScheduler:
         if start.prefetch is None or self._cursor.waiting:
             return start
         upcoming = self._queue.upcoming() if self._traits.steppable and not self._known.suspects else ()
-        return replace(start, prefetch=upcoming, certain=not self._queue.others)
+        return replace(start, prefetch=upcoming, certain=not self._queue.others.busy)
 
     # Between steps
 
@@ -201,8 +205,21 @@ class QueueScheduler:
             return Suspend("the queue is paused")
         running = poll.mode is Mode.RUNNING
         step = self._steps.step(snapshot.running, cancel, changed=changed, admitting=running)
+        if self._leaves_urgent(step):
+            return self._steps.without_preemption(step)
         displace = self._displace() if self._steps.displace and not (step.cancel or step.admit) else None
         return displace or step
+
+    def _leaves_urgent(self, step: Step) -> bool:
+        """Whether urgent runs that others would make way for are left, for a moment, to an idle worker."""
+        if not self._steps or not (self._steps.displace or any(admit.preempt for admit in step.admit)):
+            return False
+        if not self._reader.other_workers().idle:
+            self._left_since = None
+            return False
+        if self._left_since is None:
+            self._left_since = self._clock()
+        return self._clock() < self._left_since + self._queue.leave
 
     def _displace(self) -> Displace | None:
         """Claim the first batch of the next urgent launch, so that it takes the place of the running batch."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from cosmos_batch.dispatch.scheduler.ports import WaitingSource
 from cosmos_batch.ledger import QueueEntry
-from cosmos_batch.planning.equivalence import RunClass, groups_of
+from cosmos_batch.planning.equivalence import RunClass, RunClasses
 from cosmos_batch.planning.traits import Traits, VideoInfo
 from cosmos_batch.run import ResolvedRun
 
@@ -18,10 +18,18 @@ RESCAN_SECONDS = 60.0  # a database may show a change after a later one, so ever
 class WaitingRuns:
     """The waiting runs as of the latest `refresh`. Main thread only."""
 
-    def __init__(self, source: WaitingSource, traits: Traits, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        source: WaitingSource,
+        traits: Traits,
+        clock: Callable[[], float] = time.time,
+        rescan: float = RESCAN_SECONDS,
+    ) -> None:
+        """`rescan`: seconds after which everything is read again."""
         self._source = source
-        self._traits = traits
+        self._alike = RunClasses(traits)
         self._clock = clock
+        self._rescan_seconds = rescan
         self._latest: int | None = None
         self._scanned = clock()
         self._runs: dict[str, tuple[str, ResolvedRun]] = {}
@@ -38,7 +46,7 @@ class WaitingRuns:
         """Catch up with the ledger, whose latest change is that; return the waiting runs that may have changed."""
         if latest == self._latest:
             return []
-        if self._latest is None or self._clock() - self._scanned >= RESCAN_SECONDS:
+        if self._latest is None or self._clock() - self._scanned >= self._rescan_seconds:
             return self._rescan()
         changes = self._source.changes_since(self._latest)
         self._latest = changes.latest
@@ -86,6 +94,6 @@ class WaitingRuns:
         """Return the planner's class of a run."""
         known = self._classes.get(run.id)
         if known is None or not (known[0] is run or known[0].fingerprint == run.fingerprint):
-            known = run, groups_of([run], self._traits, self.facts)[0].run_class
+            known = run, self._alike.of(run, self.facts)
             self._classes[run.id] = known
         return known[1]

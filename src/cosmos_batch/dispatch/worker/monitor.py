@@ -82,7 +82,7 @@ class WorkerMonitor:
             return
         now = self._context.clock()
         queue, waiting = self._queue, len(self._waiting.entries)
-        view = forecast(queue.launches, waiting, queue.deferred(now), queue.flushed, now)
+        view = forecast(queue.launches, waiting, queue.deferred(now), queue.flushed, now, queue.loaded)
         self._context.ledger.workers.report(self._context.worker, state, forecast=view.as_json())
         self._state = state
         self._forecast_pace.spent(self._context.clock() - now)

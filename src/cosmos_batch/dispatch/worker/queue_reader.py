@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
-from cosmos_batch.ledger import WorkerState
+from cosmos_batch.dispatch.scheduler.ports import OtherWorkers
+from cosmos_batch.ledger import WorkerRecord, WorkerState
 from cosmos_batch.ledger.models import QueueChanges, QueuePoll, Request
 from cosmos_batch.ledger.ports import DispatchStore
 
@@ -35,9 +37,19 @@ class LedgerQueueReader:
         """Return the ids of running runs that are to be cancelled."""
         return self._ledger.queue.cancel_requests()
 
-    def other_workers(self) -> list[float]:
-        """Return, for each other worker that takes from the queue, for how many more seconds it is busy."""
-        workers = self._ledger.workers.all()
-        names = [other.id for other in workers if other.state in READY and other.id != self._worker]
-        busy = self._ledger.queue.remaining_seconds() if names else {}
-        return [busy.get(name, 0.0) for name in names]
+    def other_workers(self) -> OtherWorkers:
+        """Return the state of the other workers that take from the queue."""
+        workers = [
+            other for other in self._ledger.workers.all() if other.state in READY and other.id != self._worker
+        ]
+        if not workers:
+            return OtherWorkers()
+        busy = self._ledger.queue.remaining_seconds()
+        idle = Counter(_loaded(other) for other in workers if other.state is WorkerState.IDLE)
+        return OtherWorkers([busy.get(other.id, 0.0) for other in workers], idle)
+
+
+def _loaded(worker: WorkerRecord) -> str:
+    """The label of what a worker's device holds, as it has reported it."""
+    loaded = worker.forecast.get("loaded")
+    return loaded if isinstance(loaded, str) else ""

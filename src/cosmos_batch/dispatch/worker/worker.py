@@ -21,8 +21,9 @@ from cosmos_batch.dispatch.observe.counters import Counters
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.observe.service_events import ServiceEvents
 from cosmos_batch.dispatch.output.directory import OutputDirectory, discard
-from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue, SchedulerSettings
+from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue
 from cosmos_batch.dispatch.scheduler.queue import QueueScheduler
+from cosmos_batch.dispatch.scheduler.queue_planner import SchedulerSettings
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
 from cosmos_batch.dispatch.worker.heartbeat import Heartbeat

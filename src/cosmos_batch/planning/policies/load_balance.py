@@ -11,7 +11,7 @@ from cosmos_batch.planning.policies.priority import PlannedLaunch
 _NEAR = 8
 """Planned launches per worker up to which the end of the queue is near."""
 
-_TOLERANCE = 1.01
+TOLERANCE = 1.01
 """An end later by up to this ratio does not justify leaving the plan's order."""
 
 _MIN_GAIN = 1.001
@@ -26,30 +26,14 @@ _LENGTHS = 8
 """Lengths of launches at most that are compared as the next one, so that a choice takes O(n log n)."""
 
 
-def pick_next(waiting: Sequence[PlannedLaunch], others: Sequence[float], count: int) -> list[PlannedLaunch]:
-    """Pick the `count` planned launches that a worker begins next, of `waiting` in its order.
-
-    They are the first ones. But near the end of the queue, where other workers are busy for another `others`
-    seconds each, the launch of equal rank after which all workers finish soonest precedes its equals, so that no
-    worker is left with a long launch at the end. With more than `EXACT_OTHERS` other workers the longest does.
-    """
-    if len(waiting) > near(len(others)):
-        return list(waiting[:count])
-    choose = _soonest if len(others) <= EXACT_OTHERS else _longest
-    left, found = list(waiting), list[PlannedLaunch]()
-    while left and len(found) < count:
-        found.append(left.pop(choose(left, others)))
-    return found
-
-
 def prefetch_candidates(waiting: Sequence[PlannedLaunch], others: int, limit: int) -> list[PlannedLaunch]:
     """The planned launches that a worker may begin next beside `others` other workers, the likeliest first.
 
     Another worker may begin a launch sooner, so there are as many candidates as workers. Near the end the choice
     depends on the progress of the others, so the first launch of each length is a candidate, too.
     """
-    found = pick_next(waiting, [0.0] * others, min(1 + others, limit))
-    if len(waiting) <= near(others):
+    found = list(waiting[: min(1 + others, limit)])
+    if waiting and len(waiting) <= near(others):
         firsts = (waiting[place] for place in _first_of_each_length(waiting).values())
         found += [launch for launch in firsts if not any(launch is other for other in found)]
     return found[:limit]
@@ -60,35 +44,47 @@ def near(others: int) -> int:
     return _NEAR * (1 + others) if others else 0
 
 
+def seconds_of(planned: PlannedLaunch) -> float:
+    """Predicted seconds of a launch's batches."""
+    batches = planned.launch.batches
+    return batches[0].seconds if len(batches) == 1 else sum([batch.seconds for batch in batches])
+
+
 def _first_of_each_length(waiting: Sequence[PlannedLaunch]) -> dict[float, int]:
     """Of the launches of the greatest rank: the index of the first launch of each length in seconds, in order."""
     first = dict[float, int]()
     for place, launch in enumerate(takewhile(lambda launch: launch.rank == waiting[0].rank, waiting)):
-        first.setdefault(_seconds(launch), place)
+        first.setdefault(seconds_of(launch), place)
     return first
 
 
-def _seconds(planned: PlannedLaunch) -> float:
-    return sum(batch.seconds for batch in planned.launch.batches)
+def soonest(waiting: Sequence[PlannedLaunch], others: Sequence[float], loads: Sequence[float]) -> int:
+    """Return the index of the launch that a worker begins next, so that all workers have finished soonest.
 
-
-def _longest(waiting: Sequence[PlannedLaunch], _others: Sequence[float]) -> int:
-    """Index of the first launch of the greatest rank that is as long as any, within the tolerance."""
-    places = _first_of_each_length(waiting)
-    enough = max(places) / _TOLERANCE
-    return min(place for length, place in places.items() if length >= enough)
-
-
-def _soonest(waiting: Sequence[PlannedLaunch], others: Sequence[float]) -> int:
-    """Index of the first launch of the greatest rank whose end of all work is within the tolerance of the best."""
-    seconds = [_seconds(launch) for launch in waiting]
+    It is the first one in `waiting` after which the end of all work is within the tolerance of the best, of those
+    with the first one's rank or the greatest. `others`: for how many more seconds each other worker is busy;
+    `loads`: for each launch the seconds that this worker needs before it, which another worker may not need.
+    """
+    seconds = [seconds_of(launch) for launch in waiting]
     least = max(*others, *seconds, (sum(others) + sum(seconds)) / (1 + len(others)))
     ends = dict[int, float]()
-    for length, place in _compared(_first_of_each_length(waiting)):
+    for length, place in _compared(_lengths(waiting, seconds, loads)):
         ends[place] = _end([length, *others], [*seconds[:place], *seconds[place + 1 :]])
-        if ends[place] <= _TOLERANCE * least:
+        if ends[place] <= TOLERANCE * least:
             return place
-    return next(place for place, end in ends.items() if end <= _TOLERANCE * min(ends.values()))
+    return next(place for place, end in ends.items() if end <= TOLERANCE * min(ends.values()))
+
+
+def _lengths(
+    waiting: Sequence[PlannedLaunch], seconds: Sequence[float], loads: Sequence[float]
+) -> dict[float, int]:
+    """The index of the first launch of each length, loads included, of those that may be the next."""
+    ranks = {waiting[0].rank, max(launch.rank for launch in waiting)}
+    first = dict[float, int]()
+    for place, launch in enumerate(waiting):
+        if launch.rank in ranks:
+            first.setdefault(seconds[place] + loads[place], place)
+    return first
 
 
 def _compared(places: dict[float, int]) -> list[tuple[float, int]]:

@@ -1,0 +1,71 @@
+"""Planned launches in order, sorted by what a device has to have loaded for them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+
+from cosmos_batch.planning.plan import Kind
+from cosmos_batch.planning.policies.priority import PlannedLaunch, Rank
+
+Place = tuple[int, int, int, PlannedLaunch]
+"""A launch with its place in the order: its negated level and points, the number of launches added before it."""
+
+
+class LaunchQueue:
+    """Planned launches: the greatest rank first, equals in the order in which they were added.
+
+    To add or to remove a launch takes O(log n) comparisons, to find the first launch of every kind O(kinds).
+    """
+
+    def __init__(self, launches: Iterable[PlannedLaunch] = ()) -> None:
+        self._kinds: dict[Kind, list[Place]] = {}
+        self._count = 0
+        self._added = 0
+        self.add(launches)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[PlannedLaunch]:
+        """Yield the launches in order."""
+        places = merge(*self._kinds.values()) if len(self._kinds) > 1 else next(iter(self._kinds.values()), [])
+        return (place[3] for place in places)
+
+    def add(self, launches: Iterable[PlannedLaunch]) -> None:
+        """Add launches behind those of the same rank."""
+        for planned in launches:
+            rank = planned.rank
+            place = (-rank.level, -rank.points, self._added, planned)
+            insort(self._kinds.setdefault(planned.launch.kind, []), place)
+            self._added += 1
+            self._count += 1
+
+    def remove(self, place: Place) -> None:
+        """Remove the launch of a place."""
+        kind = place[3].launch.kind
+        places = self._kinds[kind]
+        del places[bisect_left(places, place)]
+        self._count -= 1
+        if not places:
+            del self._kinds[kind]
+
+    @property
+    def greatest(self) -> Rank | None:
+        """The rank of the first launch; None where there is none."""
+        return min(places[0] for places in self._kinds.values())[3].rank if self._kinds else None
+
+    @property
+    def heads(self) -> list[tuple[Kind, Place]]:
+        """Each kind with its first launch."""
+        return [(kind, places[0]) for kind, places in self._kinds.items()]
+
+    def equals(self, place: Place) -> Sequence[Place]:
+        """Return the launches of the kind and the rank of a place, which is the first of its kind."""
+        places = self._kinds[place[3].launch.kind]
+        return places[: bisect_left(places, (place[0], place[1] + 1))]
+
+    def places(self) -> list[Place]:
+        """Return all places in order."""
+        return list(merge(*self._kinds.values()))
