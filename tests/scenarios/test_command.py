@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cosmos_batch.dispatch.output.directory import HOME, OutputDirectory
@@ -14,6 +15,7 @@ from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import Fault, Trouble, Write
 from cosmos_batch.errors import InputError, StorageError
 from cosmos_batch.ledger import Ledger, State
+from cosmos_batch.media.encode import write_video
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Run
 from tests.support.dispatch_world import EventRecorder, dispatch, make_input, make_run, owner, states, write_answer
@@ -152,6 +154,47 @@ def test_failed_runs_are_tried_again_by_the_next_command_and_blocked_ones_are_no
     assert events.batches == [("r1",)]
     assert statuses["r1"].state is State.SUCCEEDED
     assert statuses["r2"].state is State.BLOCKED
+
+
+def test_blocked_run_stays_blocked_under_another_spelling_of_its_paths(tmp_path: Path, runs: list[Run]) -> None:
+    root, events = tmp_path / "out", EventRecorder()
+    dispatch(runs[:2], root, faults={"r1": Fault(Trouble.BLOCK)})
+    shutil.copy(tmp_path / "in.mp4", tmp_path / "copy.mp4")
+    (tmp_path / "in.mp4").unlink()
+    moved = [make_run(f"r{i}", tmp_path / "copy.mp4", prompt=f"street {i}") for i in range(2)]
+
+    statuses = dispatch(moved, root, events=events)
+
+    assert (events.batches, states(statuses)) == ([], {"r0": State.SUCCEEDED, "r1": State.BLOCKED})
+    assert statuses["r1"].cause
+
+
+@pytest.mark.parametrize("change", ["contents", "prompt"])
+def test_blocked_run_is_tried_again_once_its_request_changes(tmp_path: Path, runs: list[Run], change: str) -> None:
+    root, events, video = tmp_path / "out", EventRecorder(), tmp_path / "in.mp4"
+    dispatch(runs[:2], root, faults={"r1": Fault(Trouble.BLOCK)})
+    if change == "contents":
+        write_video(video, np.full((2, 32, 32, 3), 30, np.uint8), 8.0)
+        again = runs[1:2]
+    else:
+        again = [make_run("r1", video, prompt="another street")]
+
+    statuses = dispatch(again, root, events=events)
+
+    assert (events.batches, statuses["r1"].state) == ([("r1",)], State.SUCCEEDED)
+
+
+def test_id_that_differs_by_case_alone_from_a_known_one_is_refused(tmp_path: Path, runs: list[Run]) -> None:
+    root, events = tmp_path / "out", EventRecorder()
+    dispatch(runs, root, faults={"r1": Fault(Trouble.BLOCK)})  # blocked: there is no folder of that name
+    others = [make_run(id_, tmp_path / "in.mp4") for id_ in ("R0", "R1", "new")]
+
+    with pytest.raises(InputError) as caught:
+        dispatch(others, root, events=events)
+
+    assert [problem.found for problem in caught.value.problems] == ["R0", "R1"]
+    assert "differs by case alone from r0" in str(caught.value)
+    assert events.batches == []
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_the_limit_learnt(tmp_path: Path, runs: list[Run]) -> None:

@@ -7,16 +7,30 @@ from dataclasses import dataclass, field
 
 from cosmos_batch.dispatch.execution.context import DispatchContext, output_flaw
 from cosmos_batch.dispatch.output.directory import OutputDirectory
+from cosmos_batch.dispatch.output.provenance import request_key
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import RunStatus, State
+from cosmos_batch.ledger.ports import DispatchStore
 from cosmos_batch.run import ResolvedRun, Run
 
 
-def obstacles(runs: Iterable[Run], folder: OutputDirectory) -> list[Problem]:
-    """Return the runs that cannot be published in the folder, because something else has their name."""
-    found = [(run.id, folder.obstacle(run.id)) for run in runs]
-    remedy = "give the run another id, or move what is there elsewhere"
-    return [Problem("", None, "id", id_, obstacle, remedy) for id_, obstacle in found if obstacle]
+def obstacles(runs: Iterable[Run], folder: OutputDirectory, ledger: DispatchStore) -> list[Problem]:
+    """Return the runs that cannot be published in the folder, because something else has their name.
+
+    Their folders would be one where the file system ignores case, so an id that differs from a known one by case
+    alone is refused too.
+    """
+    ids = [run.id for run in runs]
+    known = ledger.queries.ids_but_for_case(ids)
+    problems = []
+    for id_ in ids:
+        if obstacle := folder.obstacle(id_):
+            remedy = "give the run another id, or move what is there elsewhere"
+            problems.append(Problem("", None, "id", id_, obstacle, remedy))
+        if id_ in known:
+            obstacle = f"differs by case alone from {known[id_]}, which is the id of a run of this folder already"
+            problems.append(Problem("", None, "id", id_, obstacle, "choose another id"))
+    return problems
 
 
 def resume(runs: Sequence[ResolvedRun], context: DispatchContext) -> None:
@@ -24,18 +38,35 @@ def resume(runs: Sequence[ResolvedRun], context: DispatchContext) -> None:
 
     A finished output that answers the request counts, even where the ledger does not know it. Without one, a run
     is made again, also where an earlier command failed at it; only what the guardrail blocked stays blocked,
-    until its request changes. Raises InputError for runs that cannot be published here.
+    until its request or the contents of its inputs change. Raises InputError for runs that cannot be published
+    here.
     """
-    if problems := obstacles(runs, context.folder):
+    if problems := obstacles(runs, context.folder, context.ledger):
         raise InputError(problems)
     if reclaimed := context.ledger.queue.reclaim("the process that had it is gone", every_worker=True):
         context.events.noted(f"an earlier process ended before it was done: {len(reclaimed)} runs wait again")
-    context.ledger.runs.submit(runs)
+    blocked = _still_blocked(runs, context)
+    context.ledger.runs.submit([run for run in runs if run.id not in blocked])
     known = {status.id: status for status in context.ledger.queries.statuses()}
-    findings = _Findings()
+    findings = _Findings(blocked)
     for run in runs:
         findings.add(known[run.id], _flaw(run, context))
     findings.settle(context)
+
+
+def _still_blocked(runs: Sequence[ResolvedRun], context: DispatchContext) -> set[str]:
+    """Return the runs that the guardrail blocked with the same contents, whatever the spelling of their paths."""
+    statuses = context.ledger.queries.statuses()
+    keys = {status.id: status.blocked_key for status in statuses if status.state is State.BLOCKED}
+    return {run.id for run in runs if run.id in keys and keys[run.id] == _key(run, context)}
+
+
+def _key(run: ResolvedRun, context: DispatchContext) -> str | None:
+    """Return the key of a request; None where an input cannot be read."""
+    try:
+        return request_key(run, context.identity, context.digest)
+    except OSError:
+        return None
 
 
 def _flaw(run: ResolvedRun, context: DispatchContext) -> str:
@@ -48,6 +79,7 @@ def _flaw(run: ResolvedRun, context: DispatchContext) -> str:
 
 @dataclass(slots=True)
 class _Findings:
+    blocked: set[str]  # with the same contents as now
     done: set[str] = field(default_factory=set)
     found: list[str] = field(default_factory=list)  # those of them that the ledger did not know of
     again: dict[str, str] = field(default_factory=dict)  # why, by run id
@@ -59,6 +91,8 @@ class _Findings:
             self.found.append(status.id)
         elif flaw and status.state is State.SUCCEEDED:
             self.again[status.id] = flaw
+        elif flaw and status.state is State.BLOCKED and status.blocked_key and status.id not in self.blocked:
+            self.again[status.id] = "its inputs or the model have changed since it was blocked"
         elif flaw and status.state in (State.FAILED, State.CANCELLED):
             self.again[status.id] = "asked for again"
 

@@ -61,12 +61,14 @@ class SqlAttempts(Component):
         failure: bool = False,
         wait: float = 0.0,
         steps: tuple[int, int] | None = None,
+        blocked_key: str = "",
     ) -> bool:
         """End an attempt and set the state of its run.
 
         `failure`: count it as a failure of the run. `steps`: denoising steps done and in all; None: as last
-        recorded. A requeued run waits for `wait` seconds at least; with a cancel request it becomes CANCELLED.
-        Returns False, with no change, if the attempt had ended already because its lease had run out.
+        recorded. `blocked_key`: key of the request, where the guardrail blocked it. A requeued run waits for
+        `wait` seconds at least; with a cancel request it becomes CANCELLED. Returns False, with no change, if the
+        attempt had ended already because its lease had run out.
         """
         now = self._db.clock()
         closing = update(attempts).where(attempts.c.id == attempt, attempts.c.ended.is_(None))
@@ -79,7 +81,7 @@ class SqlAttempts(Component):
                 return False
             counted = {"failures": runs.c.failures + 1} if failure else {}
             later = now + wait if wait else 0.0
-            self._db.release(connection, [run], state, cause, not_before=later, **counted)
+            self._db.release(connection, [run], state, cause, not_before=later, blocked_key=blocked_key, **counted)
         return True
 
     def end_batch(self, batch: int, cause: str = "", seconds: float | None = None) -> None:

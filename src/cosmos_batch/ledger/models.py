@@ -190,6 +190,7 @@ class RunStatus:
     seconds: float | None  # wall time of the latest attempt; None: never attempted
     step: int  # of that attempt
     steps: int
+    blocked_key: str = ""  # of its request, where the guardrail blocked it; "": not blocked, or not known
 
     @classmethod
     def from_row(cls, row: RowMapping) -> RunStatus:
@@ -203,6 +204,7 @@ class RunStatus:
             seconds=row["seconds"],
             step=row["step"] or 0,
             steps=row["steps"] or 0,
+            blocked_key=row["blocked_key"],
         )
 
 

@@ -51,6 +51,10 @@ class RunReader(Protocol):
         """Return the status of every run, oldest first."""
         ...
 
+    def ids_but_for_case(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return, by each id that differs from a known one by case alone, the known id."""
+        ...
+
     def requests(self, ids: Iterable[str]) -> list[Request]:
         """Return the requests of the known runs among the ids."""
         ...
@@ -131,9 +135,11 @@ class AttemptStore(Protocol):
         failure: bool = False,
         wait: float = 0.0,
         steps: tuple[int, int] | None = None,
+        blocked_key: str = "",
     ) -> bool:
         """End an attempt and set the state of its run; a `failure` is counted, and a requeued run waits for `wait`
-        seconds at least. `steps`: done and in all. Returns False, with no change, if the attempt had ended.
+        seconds at least. `steps`: done and in all. `blocked_key`: key of a request that was blocked. Returns
+        False, with no change, if the attempt had ended.
         """
         ...
 

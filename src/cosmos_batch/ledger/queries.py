@@ -51,6 +51,17 @@ class SqlQueries(Component):
                 found |= {row["id"]: RunRecord.from_row(row) for row in rows}
         return found
 
+    def ids_but_for_case(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return, by each id that differs from a known one by case alone, the known id."""
+        found: dict[str, str] = {}
+        with self._db.read() as connection:
+            for chunk in chunks(ids):
+                by_lower = {id_.lower(): id_ for id_ in chunk}
+                query = select(runs.c.id).where(func.lower(runs.c.id).in_(by_lower))
+                known = {id_.lower(): id_ for id_ in connection.scalars(query)}
+                found |= {by_lower[lower]: id_ for lower, id_ in known.items() if id_ != by_lower[lower]}
+        return found
+
     def unfinished(self, ids: Iterable[str]) -> set[str]:
         """Return the ids of runs that wait or that a worker holds."""
         found: set[str] = set()
@@ -115,7 +126,7 @@ class SqlQueries(Component):
         last = select(attempts.c.run, attempts.c.step, attempts.c.steps, spent.label("seconds"))
         last_attempts = last.where(attempts.c.id.in_(select(latest.c.id))).subquery()
         query = (
-            select(runs.c.id, runs.c.fingerprint, runs.c.state, runs.c.cause, runs.c.priority)
+            select(runs.c.id, runs.c.fingerprint, runs.c.state, runs.c.cause, runs.c.priority, runs.c.blocked_key)
             .add_columns(last_attempts.c.seconds, last_attempts.c.step, last_attempts.c.steps)
             .select_from(runs.outerjoin(last_attempts, last_attempts.c.run == runs.c.id))
             .order_by(runs.c.created, runs.c.id)

@@ -22,7 +22,7 @@ from cosmos_batch.dispatch.resume import obstacles
 from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
 from cosmos_batch.engines.registry import EngineChoice, Engines, Loaded
 from cosmos_batch.errors import EngineError, LedgerError, MediaError, StorageError
-from cosmos_batch.ledger import RunStatus, State
+from cosmos_batch.ledger import Ledger, RunStatus, State
 from cosmos_batch.run import Run
 
 
@@ -59,8 +59,12 @@ def run_command(engines: Engines, request: RunRequest) -> int:
 
 
 def _publishable(requests: Requests, folder: OutputDirectory) -> Requests:
-    """The requests without runs whose names are taken in the folder, which become problems."""
-    blocked = obstacles(requests.runs, folder)
+    """The requests without runs whose names are taken in the folder, which become problems. Raises LedgerError."""
+    ledger = Ledger(folder.ledger)
+    try:
+        blocked = obstacles(requests.runs, folder, ledger)
+    finally:
+        ledger.close()
     taken = {problem.found for problem in blocked}
     runs = tuple(run for run in requests.runs if run.id not in taken)
     return replace(requests, runs=runs, problems=(*requests.problems, *blocked))

@@ -31,7 +31,7 @@ from cosmos_batch.dispatch.execution.measurements import BatchTimes, Measurement
 from cosmos_batch.dispatch.execution.slots import make_slot
 from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.dispatch.output.inputs import changed_inputs
-from cosmos_batch.dispatch.output.provenance import AttemptInfo, describe, write_description
+from cosmos_batch.dispatch.output.provenance import AttemptInfo, describe, key_of_inputs, write_description
 from cosmos_batch.dispatch.settings import Throttle
 from cosmos_batch.engines.base import Outcome as EngineOutcome
 from cosmos_batch.engines.base import Result
@@ -217,8 +217,7 @@ class AttemptRecorder:
                 case EngineOutcome.SUCCEEDED:
                     self._succeed(slot, result, outcome.inspection.result if outcome.inspection else None)
                 case EngineOutcome.BLOCKED:
-                    self._close(slot, State.BLOCKED, result.cause)
-                    self._forget_state(slot)
+                    self._block(slot, result)
                 case EngineOutcome.PREEMPTED:
                     self._requeue(slot, result.cause)
                 case EngineOutcome.FAILED:
@@ -251,6 +250,14 @@ class AttemptRecorder:
             self._context.streak.succeeded()
             self._close(slot, State.SUCCEEDED, "")
             self._forget_state(slot)
+
+    def _block(self, slot: Slot, result: Result) -> None:
+        if changed := changed_inputs(slot.inputs, result.decoded):
+            self._fail(slot, f"changed while it was read: {', '.join(changed)}", retryable=True)
+            return
+        key = key_of_inputs(slot.run, self._context.identity, slot.inputs)
+        self._close(slot, State.BLOCKED, result.cause, blocked_key=key)
+        self._forget_state(slot)
 
     def _may_publish(self, slot: Slot) -> bool:
         """Settle whether an output is published. If not, end the attempt: cancelled, or its lease lost."""
@@ -313,9 +320,20 @@ class AttemptRecorder:
         self._context.events.noted(f"{slot.run_id}: its lease ran out, and another worker may have it")
         self._leave(slot)
 
-    def _close(self, slot: Slot, state: State, cause: str, *, failure: bool = False, wait: float = 0.0) -> None:
-        steps = self._times.steps(slot)
-        self._context.ledger.attempts.finish(slot.attempt, state, cause, failure=failure, wait=wait, steps=steps)
+    def _close(
+        self,
+        slot: Slot,
+        state: State,
+        cause: str,
+        *,
+        failure: bool = False,
+        wait: float = 0.0,
+        blocked_key: str = "",
+    ) -> None:
+        attempts, steps = self._context.ledger.attempts, self._times.steps(slot)
+        attempts.finish(
+            slot.attempt, state, cause, failure=failure, wait=wait, steps=steps, blocked_key=blocked_key
+        )
         self._context.events.changed(slot.run_id, state, cause)
         self._leave(slot)
 

@@ -61,6 +61,11 @@ def request_key(run: Run, identity: Identity, digest: Digest) -> str:
     return _digest_of(parts)
 
 
+def key_of_inputs(run: Run, identity: Identity, inputs: Iterable[InputFile]) -> str:
+    """The key of a request whose inputs are these files."""
+    return request_key(run, identity, {file.path: file.sha256 for file in inputs}.__getitem__)
+
+
 def earlier_key(run: Run, identity: Identity, digest: Digest) -> str:
     """The key that earlier versions gave the request, which depends on the spelling of its paths."""
     return _digest_of([run.fingerprint, *model_key(run, identity), *(digest(path) for path in videos_of(run))])
@@ -72,11 +77,10 @@ def _digest_of(parts: Iterable[str]) -> str:
 
 def describe(run: Run, work: Path, identity: Identity, info: AttemptInfo) -> dict[str, Any]:
     """Build the contents of run.json for a run whose verified files are in `work`. Raises OSError."""
-    digests = {file.path: file.sha256 for file in info.inputs}
     return {
         "id": run.id,
         "fingerprint": run.fingerprint,
-        "key": request_key(run, identity, digests.__getitem__),
+        "key": key_of_inputs(run, identity, info.inputs),
         "run": asdict(run),
         "inputs": [
             {"path": file.path, "sha256": file.sha256} | _numbers(info.sizes.inputs.get(file.path))
