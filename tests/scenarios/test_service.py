@@ -189,19 +189,19 @@ def test_no_run_waits_without_bound_behind_a_large_group(world: World) -> None:
 
 @pytest.mark.parametrize(("lower", "others"), [(Priority.LOW, 0), (Priority.LOW, -1), (0, 10), (10, 99)])
 def test_waiting_outweighs_a_lower_priority_of_the_same_level_only(world: World, lower: int, others: int) -> None:
-    world.scheduling = SchedulerSettings(point_seconds=2)
+    world.scheduling = SchedulerSettings(point_seconds=0.5)
     world.settings = replace(world.settings, max_batch=1)
     world.submit(world.run("first", priority=others), world.run("low", priority=lower))
-    for second in range(1, 400):
-        world.arrive(second, world.run(f"n{second:03}", steps=1, priority=others))
+    for second in range(1, 70):
+        world.arrive(second, world.run(f"n{second:02}", steps=1, priority=others))
 
     world.serve()
 
-    due = 2.0 * (others - lower)  # a point for every two seconds
+    due = 0.5 * (others - lower)  # a point for every half second
     if Priority.level(lower) is Priority.level(others):
-        assert due <= world.began("low") < due + 10
+        assert due <= world.began("low") < due + 4
     else:
-        assert world.began("low") >= world.finished("n399")
+        assert world.began("low") >= world.finished("n69")
 
 
 @pytest.mark.parametrize("steppable", [True, False])
