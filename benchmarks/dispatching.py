@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from threading import Thread
 
-from benchmarks.stage import PRIOR, TRAITS, RealClock, make_run
+from benchmarks.stage import PRIOR, make_run
 from cosmos_batch.dispatch.execution.measurements import MeasurementLog
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import OUTPUT, OutputDirectory
@@ -35,10 +35,11 @@ from cosmos_batch.dispatch.worker.inflight import InflightMarker
 from cosmos_batch.dispatch.worker.queue_reader import LedgerQueueReader
 from cosmos_batch.dispatch.worker.worker import LoadedEngine, Worker, WorkerPlace, WorkerSettings
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.simulated import SimulatedBehaviour, SimulatedEngine
+from cosmos_batch.engines.simulated import RealClock, SimulatedBehaviour, SimulatedEngine
 from cosmos_batch.ledger import ENDED, BatchFacts, Ledger, State, Submission
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Priority, ResolvedRun
+from tests.support.dispatch_world import TRAITS
 
 CLIENTS = 8
 SECONDS = 5.0  # of submitting

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.stage import FPS, FRAMES, SIZE, colour_of, make_input, make_run
+from benchmarks.stage import make_run
 from cosmos_batch.dispatch.output.directory import HOME, OUTPUT
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.worker.inflight import STARTING, read_inflight
@@ -35,6 +35,7 @@ from cosmos_batch.ledger import ENDED, Ledger, State, Submission
 from cosmos_batch.media.verify import check_video
 from cosmos_batch.media.video import read_frames
 from cosmos_batch.run import Priority, ResolvedRun
+from tests.support.dispatch_world import FACTS, colour_of, make_input
 
 BUSY = 0.5  # seconds for which the service waits for a locked ledger
 STEP = 0.01  # seconds of a denoising step
@@ -237,11 +238,18 @@ class FaultScenario:
     def _is_own(self, run: ResolvedRun) -> bool:
         path = self.home.videos / run.id / OUTPUT
         try:
-            check_video(path, frames=FRAMES, width=SIZE, height=SIZE, fps=FPS, fingerprint=run.fingerprint)
+            check_video(
+                path,
+                frames=FACTS.frames,
+                width=FACTS.width,
+                height=FACTS.height,
+                fps=FACTS.fps,
+                fingerprint=run.fingerprint,
+            )
             shown = read_frames(path).mean(axis=(0, 1, 2))
         except CosmosBatchError:
             return False
-        return bool(np.abs(shown - np.array(colour_of(run))).max() < 12)  # tolerance of the codec
+        return bool(np.abs(shown - colour_of(run)).max() < 12)  # tolerance of the codec
 
 
 def all_processes() -> list[int]:

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -48,20 +48,8 @@ STEPS = 35
 FACTS = VideoInfo(width=1280, height=704, frames=2, fps=8.0)
 STANDINS = Path(__file__).parents[1] / "tests" / "support" / "standins"
 SETS = [names for count in range(1, 5) for names in combinations(TRANSFER_CONTROLS, count)]
-COST = CostModel(
-    engine="transfer1",
-    device="stand-in",
-    load=LOAD,
-    load_branch=0.0,
-    batch=0.0,
-    step=0.0,
-    token=0.0,
-    control=0.0,
-    attention=0.0,
-    pixel=EACH / (FACTS.width * FACTS.height * FACTS.frames),
-    model_bytes=0,
-    branch_bytes=0,
-    token_bytes=0,
+COST = replace(
+    CostModel.free("transfer1", "stand-in"), load=LOAD, pixel=EACH / (FACTS.width * FACTS.height * FACTS.frames)
 )
 
 

@@ -18,11 +18,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.stage import make_input, make_run
+from benchmarks.stage import make_run
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.worker.process import PARENT
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
 from cosmos_batch.run import ResolvedRun
+from tests.support.dispatch_world import make_input
 
 SCENARIO = (*[14] * 6, *[16] * 3, 20)  # steps of each run
 MIX = (8, 8, 30, 12, 8, 20, 12, 8, 30, 8, 12, 20, 8, 8, 12, 20)

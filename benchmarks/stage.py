@@ -13,15 +13,12 @@ import argparse
 import os
 import signal
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
-import numpy as np
-
 from cosmos_batch.controls import ControlName
 from cosmos_batch.dispatch.observe.log import EventLog
-from cosmos_batch.dispatch.output.directory import OUTPUT
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.scheduler.queue_planner import SchedulerSettings
 from cosmos_batch.dispatch.settings import DispatchSettings
@@ -31,57 +28,16 @@ from cosmos_batch.dispatch.worker.retry import retry_until_available
 from cosmos_batch.dispatch.worker.supervisor import OnStart, Supervisor
 from cosmos_batch.dispatch.worker.worker import LoadedEngine, WorkerSettings
 from cosmos_batch.engines.base import Job
-from cosmos_batch.engines.inprocess.transfer25.traits import transfer_traits
-from cosmos_batch.engines.simulated import SimulatedBehaviour, SimulatedEngine
+from cosmos_batch.engines.simulated import RealClock, SimulatedBehaviour, SimulatedEngine
 from cosmos_batch.errors import EngineError, StorageError
 from cosmos_batch.ledger import Ledger
-from cosmos_batch.media.encode import write_video
-from cosmos_batch.media.verify import FINGERPRINT
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.planning.traits import Shape
-from cosmos_batch.run import Control, ResolvedRun, ResolvedSampling, Run, Sampling
+from cosmos_batch.run import Control, ResolvedRun, ResolvedSampling
+from tests.support.dispatch_world import FACTS, TRAITS, write_answer
 
-FRAMES, SIZE, FPS = 2, 32, 8.0
-TRAITS = transfer_traits(
-    "replay",
-    sizes={"32": {(1, 1): (SIZE, SIZE)}},
-    defaults=Sampling(resolution="32", num_steps=4, fps=FPS),
-    chunk_frames=5,
-)
-PRIOR = CostModel(
-    engine="replay",
-    device="stage",
-    load=0.1,
-    load_branch=0.0,
-    batch=0.01,
-    step=0.01,
-    token=1e-4,
-    control=0.0,
-    attention=0.0,
-    pixel=0.0,
-    model_bytes=0,
-    branch_bytes=0,
-    token_bytes=0,
-)
-
-
-class RealClock:
-    """Real time."""
-
-    def now(self) -> float:
-        """Seconds of a monotonic clock."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait for so many seconds."""
-        time.sleep(seconds)
-
-
-def colour_of(run: Run) -> tuple[int, int, int]:
-    """The colour of a run's video, from its fingerprint."""
-    red, green, blue = bytes.fromhex(run.fingerprint[:6])
-    return red, green, blue
+PRIOR = replace(CostModel.free("replay", "stage"), load=0.1, batch=0.01, step=0.01, token=1e-4)
 
 
 def make_run(
@@ -98,19 +54,13 @@ def make_run(
             guidance=3.0,
             sigma_max=80.0,
             seed=1,
-            fps=FPS,
-            num_frames=FRAMES,
-            resolution=f"{SIZE}x{SIZE}",
+            fps=FACTS.fps,
+            num_frames=FACTS.frames,
+            resolution=f"{FACTS.width}x{FACTS.height}",
             negative_prompt="blurry",
         ),
         priority=priority,
     )
-
-
-def make_input(path: Path) -> Path:
-    """Write a grey video."""
-    write_video(path, np.full((FRAMES, SIZE, SIZE, 3), 128, np.uint8), FPS)
-    return path
 
 
 class StageBehaviour:
@@ -128,10 +78,7 @@ class StageBehaviour:
             raise EngineError("this run cannot be made")
         if (self._home.root / "full").exists():
             raise StorageError(f"the output folder {self._home.videos} is on a full disk; free some space")
-        frames = np.broadcast_to(
-            np.array(colour_of(job.run), np.uint8), (shape.frames, shape.height, shape.width, 3)
-        )
-        write_video(job.folder / OUTPUT, frames, FPS, metadata={FINGERPRINT: job.run.fingerprint})
+        write_answer(job, shape)
 
     def step_seconds(self, _runs: int) -> float:
         """Seconds of a step, for any number of runs."""

@@ -36,21 +36,7 @@ Given = TypeVar("Given", bound=RunLike)
 _NO_FACTS: Mapping[str, VideoInfo] = {}
 
 # Only the overhead of a batch has a cost, so that batches are as large as the table allows.
-_UNMEASURED = CostModel(
-    engine="any",
-    device="any",
-    load=0,
-    load_branch=0,
-    batch=1,
-    step=0,
-    token=0,
-    control=0,
-    attention=0,
-    pixel=0,
-    model_bytes=0,
-    branch_bytes=0,
-    token_bytes=0,
-)
+_UNMEASURED = replace(CostModel.free("any", "any"), batch=1.0)
 
 
 @dataclass(frozen=True, slots=True)

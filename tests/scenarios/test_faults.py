@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.faults import all_processes, attack, is_worker
-from benchmarks.stage import make_input, make_run
+from benchmarks.stage import make_run
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.ledger import ENDED, Ledger, State, Submission
+from tests.support.dispatch_world import make_input
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]

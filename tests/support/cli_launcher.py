@@ -7,48 +7,58 @@ REPLAY_STEP is the real time of a denoising step in seconds; REPLAY_FAULTS names
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
 
 from cosmos_batch.cli.app import main
 from cosmos_batch.engines.registry import EngineChoice, Loaded, Preview
-from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble
+from cosmos_batch.engines.simulated import (
+    Clock,
+    Fault,
+    RealClock,
+    SimulatedBehaviour,
+    SimulatedEngine,
+    Trouble,
+    Write,
+)
 from cosmos_batch.errors import PlanError
+from cosmos_batch.planning.cost.model import CostModel
+from cosmos_batch.planning.traits import Traits
 from tests.support.dispatch_world import PRIOR, TRAITS, write_answer
-
-
-class RealClock:
-    """Real time."""
-
-    def now(self) -> float:
-        """Seconds of a monotonic clock."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait for so many seconds."""
-        time.sleep(seconds)
 
 
 class SimulatedEngines:
     """Offers the simulated engine as the default, and no engine by name."""
 
+    def __init__(
+        self,
+        traits: Traits = TRAITS,
+        prior: CostModel = PRIOR,
+        write: Write = write_answer,
+        clock: Clock | None = None,
+    ) -> None:
+        """`write`: writes a run's outputs; `clock`: that of this machine unless given."""
+        self._preview = Preview(traits, prior)
+        self._write = write
+        self._clock = clock or RealClock()
+
     def preview(self, choice: EngineChoice, *, executes: bool = False) -> Preview:  # noqa: ARG002 - the protocol
-        """The traits of the tests' world."""
+        """The traits and the costs."""
         if choice.engine is not None:
             raise PlanError(f"engine {choice.engine!r} is not known")
-        return Preview(TRAITS, PRIOR)
+        return self._preview
 
     def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
         """A simulated engine, configured by the environment."""
         assert choice.engine is None
-        assert set(controls) <= TRAITS.controls
+        traits = self._preview.traits
+        assert set(controls) <= traits.controls
         pairs = (pair.split("=") for pair in os.environ.get("REPLAY_FAULTS", "").split())
         faults = {run_id: Fault(Trouble[trouble]) for run_id, trouble in pairs}
         step = float(os.environ.get("REPLAY_STEP", "0"))
         script = SimulatedBehaviour(
-            write_answer, load_seconds=0.0, step_seconds=lambda _runs: step, lag=1, faults=faults
+            self._write, load_seconds=0.0, step_seconds=lambda _runs: step, lag=1, faults=faults
         )
-        return Loaded(SimulatedEngine(TRAITS, script, RealClock()), PRIOR)
+        return Loaded(SimulatedEngine(traits, script, self._clock), self._preview.prior)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -21,7 +21,7 @@ from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.verify import FINGERPRINT
-from cosmos_batch.media.video import read_metadata
+from cosmos_batch.media.video import Frames, read_metadata
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Plan
 from cosmos_batch.planning.resolve import resolve
@@ -34,21 +34,7 @@ TRAITS = transfer_traits(
     defaults=Sampling(resolution="32", num_steps=4, fps=8.0),
     chunk_frames=5,
 )
-PRIOR = CostModel(
-    engine="replay",
-    device="virtual",
-    load=1.0,
-    load_branch=0.0,
-    batch=0.0,
-    step=0.1,
-    token=1e-3,
-    control=0.0,
-    attention=0.0,
-    pixel=0.0,
-    model_bytes=0,
-    branch_bytes=0,
-    token_bytes=0,
-)
+PRIOR = replace(CostModel.free("replay", "virtual"), load=1.0, step=0.1, token=1e-3)
 FACTS = VideoInfo(width=32, height=32, frames=2, fps=8.0)
 
 
@@ -70,10 +56,14 @@ def make_run(run_id: str, video: Path, *, prompt: str = "a street", steps: int |
     return resolve(run, TRAITS, {str(video): FACTS})
 
 
+def colour_of(run: Run) -> Frames:
+    """The colour of a run's video, from its fingerprint: [3]."""
+    return np.frombuffer(bytes.fromhex(run.fingerprint[:6]), np.uint8)
+
+
 def write_answer(job: Job, shape: Shape) -> None:
     """An output whose colour is the run's own, and whose metadata says whose it is."""
-    colour = np.frombuffer(bytes.fromhex(job.run.fingerprint[:6]), np.uint8)
-    frames = np.broadcast_to(colour, (shape.frames, shape.height, shape.width, 3))
+    frames = np.broadcast_to(colour_of(job.run), (shape.frames, shape.height, shape.width, 3))
     fps = job.run.sampling.fps
     assert isinstance(fps, float)
     write_video(job.folder / "output.mp4", frames, fps, metadata={FINGERPRINT: job.run.fingerprint})

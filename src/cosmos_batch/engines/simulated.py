@@ -6,6 +6,7 @@ Nothing in it is random, and nothing waits unless the clock does: the same behav
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -46,6 +47,18 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait for so many seconds."""
+
+
+class RealClock:
+    """The time of this machine."""
+
+    def now(self) -> float:
+        """Seconds of a monotonic clock."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for so many seconds."""
+        time.sleep(seconds)
 
 
 class VirtualClock:

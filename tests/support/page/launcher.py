@@ -1,25 +1,24 @@
 """`python -m tests.support.page.launcher ...`: the cosmos-batch command with a simulated engine, for page tests.
 
-PAGE_PACE names a file with the seconds that a denoising step takes.
-PAGE_FAULTS names runs and their trouble: "a=FAIL b=BLOCK".
+PAGE_PACE names a file with the seconds that a denoising step takes; REPLAY_STEP has to be 1.
+REPLAY_FAULTS is as in `tests.support.cli_launcher`.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from cosmos_batch.cli.app import main
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.inprocess.transfer25.traits import transfer_traits
-from cosmos_batch.engines.registry import EngineChoice, Loaded, Preview
-from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble
 from cosmos_batch.media.verify import FINGERPRINT
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Sampling
+from tests.support.cli_launcher import SimulatedEngines
 from tests.support.page.numbered_videos import HEIGHT, WIDTH, write_numbered_video
 
 TRAITS = transfer_traits(
@@ -28,17 +27,12 @@ TRAITS = transfer_traits(
     defaults=Sampling(resolution="192", num_steps=4, fps=8.0, num_frames=24),
     chunk_frames=24,
 )
-PRIOR = CostModel(
-    engine="replay",
-    device="virtual",
+PRIOR = replace(
+    CostModel.free("replay", "virtual"),
     load=3.0,
     load_branch=0.5,
-    batch=0.0,
     step=0.05,
     token=1e-4,
-    control=0.0,
-    attention=0.0,
-    pixel=0.0,
     model_bytes=1_000_000,
     branch_bytes=1000,
     token_bytes=100,
@@ -76,25 +70,5 @@ def write_outputs(job: Job, shape: Shape) -> None:
         write_numbered_video(path, frames=shape.frames, fps=fps, colour=(60, 60, 60))
 
 
-class SimulatedEngines:
-    """Provides the simulated engine, whatever model is chosen."""
-
-    def preview(self, choice: EngineChoice, *, executes: bool = False) -> Preview:  # noqa: ARG002 - the protocol
-        """Return the traits of the page tests."""
-        assert choice.engine is None
-        return Preview(TRAITS, PRIOR)
-
-    def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
-        """Return an engine that behaves as the environment says."""
-        assert choice.engine is None
-        assert set(controls) <= TRAITS.controls
-        pairs = (pair.split("=") for pair in os.environ.get("PAGE_FAULTS", "").split())
-        faults = {run_id: Fault(Trouble[trouble]) for run_id, trouble in pairs}
-        behaviour = SimulatedBehaviour(
-            write_outputs, load_seconds=0.0, step_seconds=lambda _runs: 1.0, faults=faults
-        )
-        return Loaded(SimulatedEngine(TRAITS, behaviour, PacedClock(Path(os.environ["PAGE_PACE"]))), PRIOR)
-
-
 if __name__ == "__main__":
-    main(SimulatedEngines())
+    main(SimulatedEngines(TRAITS, PRIOR, write_outputs, PacedClock(Path(os.environ["PAGE_PACE"]))))

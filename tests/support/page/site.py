@@ -183,7 +183,9 @@ def page_site(root: Path) -> Iterator[Site]:
     pace.write_text("0")
     options = ("--flush-seconds", "0.1", "--max-failures", "4", "--max-batch", "2", "--root", str(videos))
     with (
-        server(root / "home", *options, launcher=LAUNCHER, PAGE_PACE=str(pace), PAGE_FAULTS=FAULTS) as url,
+        server(
+            root / "home", *options, launcher=LAUNCHER, PAGE_PACE=str(pace), REPLAY_STEP="1", REPLAY_FAULTS=FAULTS
+        ) as url,
         httpx.Client(base_url=url, headers=HEADERS, timeout=PATIENCE) as client,
     ):
         site = Site(url, ServiceHome(root / "home"), videos, pace, client)

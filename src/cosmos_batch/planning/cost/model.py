@@ -108,6 +108,26 @@ class CostModel:
     weight_map: float = 0.0  # seconds that a run with weights as maps adds
     knee_tokens: int | None = None  # tokens of a forward pass that fill the device; None: not known
     memory_bytes: int | None = None  # of the device, weights included; None: no limit known
+
+    @classmethod
+    def free(cls, engine: str, device: str) -> CostModel:
+        """A model in which nothing takes time or memory, to be given the costs that matter."""
+        return cls(
+            engine=engine,
+            device=device,
+            load=0.0,
+            load_branch=0.0,
+            batch=0.0,
+            step=0.0,
+            token=0.0,
+            control=0.0,
+            attention=0.0,
+            pixel=0.0,
+            model_bytes=0,
+            branch_bytes=0,
+            token_bytes=0,
+        )
+
     measured: int = 0  # batches that the coefficients were fitted to
     error: float | None = None  # median |predicted - measured| / measured of past batches
 
