@@ -37,13 +37,49 @@ def test_run_that_crashes_its_worker_twice_alone_is_quarantined(ledger: Ledger) 
 def test_run_is_quarantined_later_where_workers_crash_without_it(ledger: Ledger) -> None:
     ledger.runs.submit([make_run("a"), make_run("b")])
     poisoned = []
-    for round_ in range(4):
+    for round_ in range(8):
         claim(ledger, "a", worker=f"w{round_}")
         claim(ledger, "b", worker=f"x{round_}")
         poisoned.append(ledger.crashes.requeue_dead_worker(f"w{round_}", "killed by SIGKILL", {"a": 0}))
         ledger.crashes.requeue_dead_worker(f"x{round_}", "killed by SIGKILL", {})
 
-    assert [list(found) for found in poisoned] == [[], [], [], ["a"]]
+    assert [list(found) for found in poisoned] == [[]] * 7 + [["a"]]
+
+
+def test_worker_that_dies_outside_its_engine_call_crashes_without_its_runs(ledger: Ledger) -> None:
+    ledger.runs.submit([make_run("a"), make_run("b")])
+    running = [{"a": 8}, {}, {"a": 8}, {"a": 8}, {"a": 8}]
+    poisoned = []
+    for round_, executed in enumerate(running):
+        claim(ledger, "a", worker=f"w{round_}")
+        poisoned.append(ledger.crashes.requeue_dead_worker(f"w{round_}", "killed by SIGKILL", executed))
+
+    assert [list(found) for found in poisoned] == [[], [], [], [], ["a"]]
+
+
+def test_worker_that_dies_with_another_run_crashes_without_one_that_it_held_before(ledger: Ledger) -> None:
+    ledger.runs.submit([make_run("a"), make_run("b")])
+    claim(ledger, "a", worker="w0")
+    ledger.crashes.requeue_dead_worker("w0", "killed by SIGKILL", {"a": 8})
+    claim(ledger, "a", worker="w1")
+    ledger.queue.reclaim("its worker was in trouble", worker="w1")
+    claim(ledger, "b", worker="w1")
+    ledger.crashes.requeue_dead_worker("w1", "killed by SIGKILL", {"b": 8})
+    claim(ledger, "a", worker="w2")
+
+    assert ledger.crashes.requeue_dead_worker("w2", "killed by SIGKILL", {"a": 8}) == {}
+
+
+def test_crashes_of_a_quarantined_run_are_no_evidence_for_others(ledger: Ledger) -> None:
+    ledger.runs.submit([make_run("a"), make_run("b")])
+    claim(ledger, "a", "b", worker="w0")
+    ledger.crashes.requeue_dead_worker("w0", "killed by SIGSEGV", {"a": 0, "b": 0})
+    poisoned = []
+    for round_, run_id in enumerate(["a", "a", "b", "b"]):
+        claim(ledger, run_id, worker=f"x{round_}")
+        poisoned.append(ledger.crashes.requeue_dead_worker(f"x{round_}", "killed by SIGSEGV", {run_id: 0}))
+
+    assert [list(found) for found in poisoned] == [[], ["a"], [], ["b"]]
 
 
 def test_crash_of_the_engine_counts_for_waiting_runs_only(ledger: Ledger) -> None:

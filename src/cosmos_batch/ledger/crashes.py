@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import Connection, and_, func, or_, select, update
 
 from cosmos_batch.ledger.attempts import requeue_attempts
 from cosmos_batch.ledger.database.schema import attempts, runs
 from cosmos_batch.ledger.database.transactions import Component
 from cosmos_batch.ledger.models import WAITING, State
-from cosmos_batch.planning.policies.quarantine import CrashHistory, quarantine_reason
+from cosmos_batch.planning.policies.quarantine import QUARANTINED, CrashHistory, quarantine_reason
 
 DIED = "its worker died"  # the start of the cause of an attempt that a crash ended
+_WITH_IT = f"{DIED} ("  # the start of the cause where the engine was executing the run
 
 
 class SqlCrashes(Component):
@@ -26,7 +27,9 @@ class SqlCrashes(Component):
         """
         with self._db.write() as connection:
             mine = and_(attempts.c.ended.is_(None), attempts.c.worker == worker)
-            requeue_attempts(self._db, connection, mine, f"{DIED} ({cause})")
+            blamed = attempts.c.run.in_(list(running))
+            requeue_attempts(self._db, connection, and_(mine, blamed), f"{_WITH_IT}{cause})")
+            requeue_attempts(self._db, connection, mine, f"{DIED} outside its engine call ({cause})")
             return self._count_crash(connection, running, cause)
 
     def record_crash(self, running: Mapping[str, int], cause: str) -> dict[str, str]:
@@ -54,9 +57,12 @@ class SqlCrashes(Component):
 
 
 def _crashes_without(connection: Connection, run_id: str) -> int:
-    """Count the workers that died since the first crash with the run and that never held the run."""
+    """Count the workers that died since the first crash with the run, without it and without a quarantined run."""
     died = attempts.c.cause.startswith(DIED, autoescape=True)
-    first = select(func.min(attempts.c.ended)).where(attempts.c.run == run_id, died).scalar_subquery()
-    held_by = select(attempts.c.worker).where(attempts.c.run == run_id)
+    with_it = attempts.c.cause.startswith(_WITH_IT, autoescape=True)
+    first = select(func.min(attempts.c.ended)).where(attempts.c.run == run_id, with_it).scalar_subquery()
+    quarantined = and_(runs.c.state == State.FAILED, runs.c.cause.startswith(QUARANTINED, autoescape=True))
+    explained = select(attempts.c.worker).join(runs, attempts.c.run == runs.c.id)
+    explained = explained.where(attempts.c.ended >= first, with_it, or_(runs.c.id == run_id, quarantined))
     since = select(func.count(attempts.c.worker.distinct())).where(attempts.c.ended >= first, died)
-    return connection.scalar(since.where(attempts.c.worker.not_in(held_by))) or 0
+    return connection.scalar(since.where(attempts.c.worker.not_in(explained))) or 0

@@ -21,11 +21,17 @@ from cosmos_batch.planning.policies.quarantine import CrashHistory, quarantine_r
         (CrashHistory(2, 1, 3), 7, True, False),
         # Four times alone: enough
         (CrashHistory(4, 3, 3), 7, True, True),
-        # Where workers crash without it, too, twice as many crashes are required
+        # Where one worker crashed without it, too, twice as many crashes are required
         (CrashHistory(2, 1, 3, others=1), 3, True, False),
-        (CrashHistory(4, 3, 3, others=9), 7, True, False),
-        (CrashHistory(4, 3, 3, others=9), 3, True, True),
-        (CrashHistory(8, 7, 3, others=9), 7, True, True),
+        (CrashHistory(4, 3, 3, others=1), 3, True, True),
+        (CrashHistory(8, 6, 3, others=1), 7, True, False),
+        (CrashHistory(8, 7, 3, others=1), 7, True, True),
+        # Where three or more did, four times as many
+        (CrashHistory(8, 6, 3, others=9), 3, True, False),
+        (CrashHistory(8, 7, 3, others=3), 3, True, True),
+        (CrashHistory(8, 7, 3, others=9), 3, True, True),
+        (CrashHistory(16, 14, 3, others=9), 7, True, False),
+        (CrashHistory(16, 15, 3, others=9), 7, True, True),
     ],
 )
 def test_run_is_quarantined_only_on_evidence(

@@ -182,12 +182,14 @@ class Supervisor:
             return
         for attempt in self._ledger.attempts.open_attempts(inflight.worker):
             discard(self._home.videos, attempt)
-        suspects = inflight.running if not end.expected and inflight.phase == ENGINE else {}
-        how = "it ended with its process" if end.expected else end.how
-        poisoned = self._ledger.crashes.requeue_dead_worker(inflight.worker, how, suspects)
+        if end.expected:
+            self._ledger.queue.reclaim("its worker ended", worker=inflight.worker)
+            self._ledger.workers.close([inflight.worker])
+            return
+        suspects = inflight.running if inflight.phase == ENGINE else {}
+        poisoned = self._ledger.crashes.requeue_dead_worker(inflight.worker, end.how, suspects)
         self._ledger.workers.close([inflight.worker])
-        if not end.expected:
-            self._ledger.measurements.add_counters({("deaths", ""): 1.0, ("poisoned", ""): float(len(poisoned))})
+        self._ledger.measurements.add_counters({("deaths", ""): 1.0, ("poisoned", ""): float(len(poisoned))})
         for run_id, evidence in poisoned.items():
             self._log("poison", run=run_id, evidence=evidence)
 

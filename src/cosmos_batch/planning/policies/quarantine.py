@@ -3,7 +3,7 @@
 A crash of a batch makes each of its runs a suspect, which from then on is executed alone. A run is quarantined
 after two crashes while executed alone, if it got no further the second time, or after four, however far it got: a
 worker may also crash for another reason while it executes a run. Where workers crash without the run, too, there
-is such a reason, and twice as many crashes are required.
+is such a reason: each of the first three such crashes requires as many crashes again, up to four times as many.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ STUCK_CRASHES = 2
 """Crashes alone, the last two after the same step, that quarantine a run."""
 LONE_CRASHES = 4
 """Crashes alone, after any steps, that quarantine a run."""
+COUNTED_OTHERS = 3
+"""Crashes without the run from which on no more evidence is required."""
+QUARANTINED = "quarantined"
+"""The first word of the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class CrashHistory:
     crashes: int  # workers that crashed while executing it
     lone_crashes: int  # of these, workers that executed no other run
     crash_step: int | None  # denoising steps that it had done at the last lone crash
-    others: int = 0  # workers that crashed without it since its own first crash
+    others: int = 0  # workers that crashed without it, and without a quarantined run, since its own first crash
 
 
 def quarantine_reason(history: CrashHistory, step: int, alone: bool, cause: str) -> str:
@@ -33,12 +37,12 @@ def quarantine_reason(history: CrashHistory, step: int, alone: bool, cause: str)
     worker crashed.
     """
     stuck = history.crash_step == step
-    required = (STUCK_CRASHES if stuck else LONE_CRASHES) * (2 if history.others else 1)
+    required = (STUCK_CRASHES if stuck else LONE_CRASHES) * (1 + min(history.others, COUNTED_OTHERS))
     crashes, lone = history.crashes + 1, history.lone_crashes + 1
     if not alone or lone < required:
         return ""
     where = f"the last two times after step {step}" if stuck else f"the last time after step {step}"
     return (
-        f"quarantined: {crashes} workers crashed while executing it, {lone} of them with no other run, "
+        f"{QUARANTINED}: {crashes} workers crashed while executing it, {lone} of them with no other run, "
         f"{where} ({cause})"
     )
