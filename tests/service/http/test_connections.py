@@ -185,6 +185,32 @@ def test_what_is_not_http_gets_400(start: Start, raw: bytes) -> None:
     assert answer(connection)[0] == 400
 
 
+@pytest.mark.parametrize("rest", [b"FFFFFFFFFFFFFFFFF\r\nabc", b"-1\r\nabc\r\n", b"3\nabc\n0\n\n"])
+def test_malformed_body_gets_400(start: Start, rest: bytes) -> None:
+    connection = start()()
+    connection.sendall(b"POST /v1/plan HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + rest)
+    assert answer(connection)[0] == 400
+    assert is_closed(connection)
+
+
+def test_client_that_leaves_within_a_body_is_no_error_of_the_server(
+    start: Start, capfd: pytest.CaptureFixture[str]
+) -> None:
+    connection = start()()
+    connection.sendall(b"POST /v1/videos HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
+    connection.close()
+    log = ""
+
+    def ended() -> bool:
+        nonlocal log
+        log += capfd.readouterr().err
+        return '"path": "/v1/videos"' in log
+
+    wait_until(ended)
+    assert '"status": 400' in log
+    assert "error" not in log.lower()
+
+
 def test_proxies_are_addresses_or_networks() -> None:
     proxies = TrustedProxies(["10.0.0.5", "fd00::/8"])
     assert [host in proxies for host in ("10.0.0.5", "10.0.0.6", "fd00::1", "unknown")] == [

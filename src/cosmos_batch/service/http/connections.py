@@ -251,9 +251,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _refuse(self, error: ApiError) -> None:
-        """Send an error and close the connection; a response that has begun is cut."""
+        """Send an error and close the connection; a response that has begun, or that others precede, is cut."""
         self._refused = True
-        if self._idle:
+        in_body = not self._idle and self.cycle.more_body and not self.cycle.response_started
+        if self._idle or (in_body and not self.pipeline):
             self.transport.write(_raw_response(error))
         self.transport.close()
 

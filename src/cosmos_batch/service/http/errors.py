@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from cosmos_batch.dispatch.observe.log import EventLog
@@ -134,6 +135,8 @@ def api_error_of(error: Exception, log: EventLog) -> ApiError:
             return ApiError(400, "invalid_value", str(error))
         case CosmosBatchError() | OSError():
             return _unavailable("unavailable", error, log)
+        case ClientDisconnect():
+            return ApiError(400, "disconnected", "the connection ended before the body of the request did")
         case HTTPException():
             return ApiError(error.status_code, "refused", str(error.detail))
         case RequestValidationError():
@@ -183,7 +186,8 @@ def install_error_handlers(app: FastAPI, log: EventLog) -> None:
             return error_response(_no_route(request))
         return error_response(api_error_of(error, log))
 
-    for kind in (CosmosBatchError, RequestValidationError, HTTPException, OSError, Exception):
+    foreseen = (CosmosBatchError, RequestValidationError, ClientDisconnect, HTTPException, OSError)
+    for kind in (*foreseen, Exception):
         app.add_exception_handler(kind, handle)
 
 

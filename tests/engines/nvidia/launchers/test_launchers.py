@@ -20,6 +20,7 @@ from cosmos_batch.engines.nvidia.launchers.ssh import SshLauncher
 from cosmos_batch.errors import EngineError
 from tests.support.processes import DESERT, LINGER, alive, fake_docker, gone, lingering
 from tests.support.ssh_server import SERVERS, Server
+from tests.support.waiting import wait_until
 
 HOSTILE = ["$(touch pwned)", "`id`", 'it\'s "quoted"', "-rf", "a\nb", "; rm x", "*", "", "ünï ☃", "\\'"]
 SHOW = "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ['ODD'], os.getcwd()]))"
@@ -89,11 +90,9 @@ def test_outputs_are_fetched_while_the_script_runs(launcher: Launcher, tmp_path:
         "time.sleep(600)\n"
     )
     process = start(launcher, tmp_path, "-c", script, "OUTPUTS")
-    for _ in range(500):
-        if process.listing("video_0"):
-            break
-        time.sleep(0.02)
+    wait_until(lambda: "ready" in (tmp_path / "log").read_text())
 
+    assert process.listing("video_0") == {"output.mp4"}
     fetched = process.fetch("video_0/output.mp4")
 
     assert process.poll() is None
