@@ -21,6 +21,7 @@ from cosmos_batch.service.http.body_limits import BodyLimits
 from cosmos_batch.service.http.errors import ErrorBody, install_error_handlers
 from cosmos_batch.service.middleware import RequestMiddleware
 from cosmos_batch.service.routes import batches, files, queue, stats, system, videos
+from cosmos_batch.service.schemas.videos import video_request_schema
 from cosmos_batch.service.state import AppState
 
 PAGE = Path(__file__).parent / "web"
@@ -66,6 +67,7 @@ class ServiceApp(FastAPI):
                     operation["responses"].pop("422", None)
             for name in ("HTTPValidationError", "ValidationError"):
                 document["components"]["schemas"].pop(name, None)
+            document["components"]["schemas"]["VideoRequest"] = video_request_schema()
             document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
             document["security"] = [{"key": []}, {}]
             self.openapi_schema = document

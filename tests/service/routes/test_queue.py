@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 
 from cosmos_batch.ledger import Ledger
@@ -18,6 +20,31 @@ def test_plan_predicts_the_cost_without_submitting(client: TestClient, ledger: L
     assert ledger.queries.states() == {}
     bad = client.post("/v1/plan", json={"runs": [request(), request("gone.mp4")]}).json()
     assert [(each["line"], each["field"]) for each in bad["error"]["problems"]] == [(2, "inputs.video")]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"seconds": True},
+        {"priority": True},
+        {"priority": 5.0},
+        {"id": ".a"},
+        {"inputs": 5},
+        {"model": 5},
+        {"execution_config": {"weights": {"edge": "0.5"}}},
+        {"input_reference": {"video": 5}},
+        {"promt": "x"},
+    ],
+)
+def test_plan_refuses_what_a_submission_refuses_in_the_same_words(
+    client: TestClient, field: dict[str, Any]
+) -> None:
+    planned = client.post("/v1/plan", json={"runs": [request(), request() | field]})
+    submitted = client.post("/v1/videos", json=request() | field)
+    assert (planned.status_code, submitted.status_code) == (400, 400)
+    problems = [each | {"line": None} for each in planned.json()["error"]["problems"]]
+    assert problems == submitted.json()["error"]["problems"]
+    assert {each["line"] for each in planned.json()["error"]["problems"]} == {2}
 
 
 def test_plan_lists_the_warnings_of_each_run(client: TestClient, videos: Path) -> None:

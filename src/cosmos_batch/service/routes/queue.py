@@ -49,10 +49,9 @@ async def make_plan(body: PlanRequest, app: AppStateDep) -> dict[str, Any]:
         message = f"a plan takes 1 to {app.settings.limits.plan_runs} runs"
         raise ApiError(400, "invalid_value", message, param="runs")
     parser = app.runs.parser
-    bodies = [request.model_dump(exclude_unset=True) for request in body.runs]
-    for unknown in [each for each in bodies if not parser.is_cached(each)]:
+    for unknown in [each for each in body.runs if not parser.is_cached(each)]:
         await app.files.pools.probes.run(partial(parser.probe_videos, unknown))
-    return await asyncio.to_thread(_plan, bodies, app)
+    return await asyncio.to_thread(_plan, body.runs, app)
 
 
 def _plan(bodies: Sequence[Mapping[str, Any]], app: AppState) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from cosmos_batch.service.routes.request_body import read_body
 from cosmos_batch.service.runs.present import STATUS
 from cosmos_batch.service.runs.thumbnails import thumbnail
 from cosmos_batch.service.schemas.videos import (
+    VIDEO_REQUEST,
     PriorityRequest,
     RatingRequest,
     Video,
@@ -33,7 +34,6 @@ from cosmos_batch.service.schemas.videos import (
     VideoDeleted,
     VideoHistory,
     VideoList,
-    VideoRequest,
 )
 from cosmos_batch.service.state import AppState, AppStateDep, KeyNameDep
 
@@ -47,7 +47,7 @@ _BODY = {
         "required": True,
         "content": {
             "application/json": {
-                "schema": VideoRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+                "schema": VIDEO_REQUEST,
             },
             "multipart/form-data": {
                 "schema": {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from cosmos_batch.service.schemas.problems import FieldProblem
-from cosmos_batch.service.schemas.videos import VideoRequest
+from cosmos_batch.service.schemas.videos import VIDEO_REQUEST
 
 
 class PlanRequest(BaseModel):
@@ -15,7 +15,7 @@ class PlanRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    runs: list[VideoRequest]
+    runs: list[Annotated[dict[str, Any], WithJsonSchema(VIDEO_REQUEST)]]
 
 
 class PlanPreview(BaseModel):

@@ -87,7 +87,7 @@ class VideoDeleted(BaseModel):
 
 
 class VideoRequest(BaseModel):
-    """A request for a video, parsed by the rules of a native run."""
+    """A request for a video: its schema. Requests are parsed by the rules of a native run."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -105,6 +105,19 @@ class VideoRequest(BaseModel):
     model: str | None = None
     size: str | None = Field(None, description="WIDTHxHEIGHT: the resolution")
     seconds: str | float | None = Field(None, description="length of the video: sets num_frames")
+
+
+VIDEO_REQUEST = {"$ref": "#/components/schemas/VideoRequest"}
+"""The schema of a body that is parsed by the rules of a native run, not by `VideoRequest`."""
+
+
+def video_request_schema() -> dict[str, Any]:
+    """Make the schema of `VideoRequest`; a field whose default is null is optional, as in FastAPI's schemas."""
+    schema = VideoRequest.model_json_schema()
+    for field in schema["properties"].values():
+        if "default" in field and field["default"] is None:
+            del field["default"]
+    return schema
 
 
 class VideoChange(BaseModel):
