@@ -235,3 +235,19 @@ def test_any_videos_give_short_warnings_and_each_alone_fits_itself(
     assert len(set(found)) == len(found)
     alike = warned(RUN, in_=one, depth=one)
     assert all("variable" in message or "gap" in message for _, message in alike)
+
+
+def test_size_that_the_engine_cannot_keep_is_a_warning() -> None:
+    run = replace(RUN, sampling=Sampling(keep_input_resolution=True))
+
+    def found(keeps_size: bool, names: FieldNames = NAMES) -> list[str]:
+        said = input_warnings(run, {}, names=names, location=Location("r.json"), keeps_size=keeps_size)
+        return [warning.field for warning in said]
+
+    assert found(True) == []
+    assert found(False) == ["execution_config.keep_input_resolution"]
+    assert found(False, transfer25.NAMES) == ["keep_input_resolution"]
+
+
+def test_picture_of_a_video_has_no_speed() -> None:
+    assert warned(MASKED, Sampling(fps=8.0, num_frames=1), in_=INPUT) == []

@@ -12,6 +12,7 @@ from cosmos_batch.engines.registry import profile, traits_of
 from cosmos_batch.errors import PlanError
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.packing import places_of
+from cosmos_batch.planning.plan import Plan, plan_to_dict
 from cosmos_batch.planning.planner import draft_plan, plan_runs
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Control, Run, Sampling
@@ -127,3 +128,28 @@ def test_draft_and_plan_hold_the_same_runs_in_the_same_batches(standard: list[Ru
 
     drafted = [[[standard[place].id for place in places_of(batch)] for batch in draft.batches] for draft in drafts]
     assert drafted == [[[run.id for run in batch.runs] for batch in launch.batches] for launch in plan.launches]
+
+
+def test_plan_says_both_sizes(make_run: MakeRun) -> None:
+    """A size of the output changes neither the batch nor its cost."""
+    facts = {"/in/a.mp4": VideoInfo(1921, 1081, 93, 24), "/in/b.mp4": VideoInfo(640, 360, 93, 24)}
+    runs = [
+        make_run("edge", resolution="256"),
+        make_run("edge", resolution="256", keep_input_resolution=True),
+        make_run("vis", resolution="256", keep_input_resolution=True, video="/in/b.mp4"),
+    ]
+    (launch,) = plan_runs(runs, TRANSFER25, TRANSFER_COST, facts=facts).launches
+    batches = plan_to_dict(Plan("transfer", (launch,), 0, 0, None))["launches"][0]["batches"]
+    assert {(batch["width"], batch["height"]) for batch in batches} == {(320, 192)}
+    sizes = [(size["width"], size["height"]) for batch in batches for size in batch["output_sizes"]]
+    assert set(sizes) == {(320, 192), (1920, 1080), (640, 360)}
+
+
+def test_single_frames_share_batches_of_their_own(make_run: MakeRun) -> None:
+    facts = {"/in/a.png": VideoInfo(320, 192, 1, 25), "/in/a.mp4": VideoInfo(320, 192, 93, 25)}
+    pictures = [make_run("edge", video="/in/a.png", resolution="256") for _ in range(3)]
+    first = make_run("vis", video="/in/a.mp4", num_frames=1, resolution="256")
+    video = make_run("edge", video="/in/a.mp4", resolution="256")
+    plan = plan_runs([video, *pictures, first], TRANSFER25, TRANSFER_COST, facts=facts)
+    batches = [{run.id for run in batch.runs} for launch in plan.launches for batch in launch.batches]
+    assert sorted(batches, key=len) == [{video.id}, {first.id, *(run.id for run in pictures)}]

@@ -150,3 +150,44 @@ def test_run_does_not_take_settings_that_may_be_open() -> None:
     with pytest.raises(ValidationError, match="sampling"):
         replace(resolved(RUN), sampling=Sampling())
     assert with_sampling(RUN, resolved(RUN).sampling) == resolved(RUN)
+
+
+KEEPING = replace(RUN, sampling=Sampling(keep_input_resolution=True))
+
+
+@pytest.mark.parametrize(
+    ("engine", "wanted", "kept"),
+    [
+        ("transfer", None, False),
+        ("transfer", True, True),
+        ("transfer", False, False),
+        ("transfer25", None, True),  # as its script does by itself
+        ("transfer25", False, False),
+        ("transfer1", True, False),  # it has no such choice
+        ("cosmos3", True, False),
+    ],
+)
+def test_size_of_the_input_is_kept_where_the_engine_may(engine: str, wanted: bool | None, kept: bool) -> None:
+    run = replace(RUN, sampling=Sampling(keep_input_resolution=wanted))
+    traits = traits_of(engine)
+
+    found = resolve(run, traits, FACTS)
+
+    assert found.sampling.keep_input_resolution is kept
+    finished, network = traits.finished(found, INPUT), traits.shape(found, INPUT)
+    assert ((finished.width, finished.height) == (INPUT.width, INPUT.height)) is kept
+    assert finished.frames == network.frames
+
+
+def test_size_that_is_the_network_s_is_not_kept_apart() -> None:
+    """So a run has one key, whichever way it asks for that size."""
+    run = replace(KEEPING, sampling=Sampling(keep_input_resolution=True, resolution="320x192"))
+    assert resolve(run, ENGINE, FACTS).sampling.keep_input_resolution is False
+
+
+def test_key_of_a_run_that_keeps_no_size_is_as_before() -> None:
+    assert "keep_input_resolution" not in as_dict(resolve(RUN, ENGINE, FACTS))["sampling"]
+    kept = resolve(KEEPING, ENGINE, FACTS)
+    assert as_dict(kept)["sampling"]["keep_input_resolution"] is True
+    assert kept.fingerprint != resolve(RUN, ENGINE, FACTS).fingerprint
+    assert TypeAdapter(ResolvedRun).validate_python(as_dict(kept)) == kept

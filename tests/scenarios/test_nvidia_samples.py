@@ -46,6 +46,29 @@ def test_transfer25_outputs_keep_the_size_of_the_input_to_even_numbers(transfer2
     assert (transfer25.root / "out" / "odd" / "control_edge.mp4").exists()
 
 
+def test_transfer25_writes_the_size_of_the_network_where_a_run_asks_for_it(transfer25: World) -> None:
+    run = transfer25.run("r", resolution="256", keep_input_resolution=False)
+
+    assert states(transfer25.make([run])) == {"r": DONE}
+
+    facts = probe(transfer25.root / "out" / "r" / "output.mp4")
+    assert (facts.width, facts.height) == (320, 192)
+
+
+@pytest.mark.parametrize("settings", [{"video": "still.png"}, {"num_frames": 1}], ids=["picture", "first frame"])
+def test_transfer25_makes_a_picture_of_one_frame(transfer25: World, settings: dict[str, Any]) -> None:
+    cv2.imwrite(str(transfer25.root / "still.png"), np.full((36, 64, 3), 128, np.uint8))
+    if "video" in settings:
+        settings = {"video": str(transfer25.root / settings["video"])}
+    run = transfer25.run("r", resolution="256", **settings)
+
+    assert states(transfer25.make([run])) == {"r": DONE}
+
+    folder = transfer25.root / "out" / "r"
+    assert sorted(path.name for path in folder.iterdir()) == ["control_edge.jpg", "output.jpg", "run.json"]
+    assert (probe(folder / "output.jpg").width, probe(folder / "output.jpg").height) == (64, 36)
+
+
 def test_skipped_sample_of_transfer25_is_blocked(transfer25: World) -> None:
     transfer25.behaviour = {"unsafe_prompts": ["r0"], "unsafe_videos": ["r3"]}
     runs = [transfer25.run(f"r{i}", resolution="256") for i in range(4)]
@@ -132,7 +155,7 @@ def test_cosmos3_makes_a_picture_of_a_picture(cosmos3: World) -> None:
     assert states(cosmos3.make([run])) == {"a": DONE}
 
     folder = cosmos3.root / "out" / "a"
-    assert [probe(folder / name).frames for name in ("output.mp4", "control_edge.mp4")] == [1, 1]
+    assert [probe(folder / name).frames for name in ("output.jpg", "control_edge.jpg")] == [1, 1]
 
 
 def test_cosmos3_captions_pass_through_the_script(cosmos3: World) -> None:

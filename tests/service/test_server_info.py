@@ -37,6 +37,10 @@ def test_every_control_is_described(info: Any) -> None:
     assert info["settings"]["canny_threshold"]["choices"] == ["very_low", "low", "medium", "high", "very_high"]
 
 
+def test_setting_of_true_or_false_is_described(info: Any) -> None:
+    assert info["settings"]["keep_input_resolution"]["type"] == "boolean"
+
+
 @pytest.mark.parametrize("setting", ["num_steps", "guidance", "num_frames", "fps", "sigma_max", "seed"])
 def test_a_setting_past_its_limit_is_refused(client: TestClient, info: Any, setting: str) -> None:
     limits = info["settings"][setting]

@@ -20,6 +20,7 @@ from cosmos_batch.engines.simulated import Clock, Fault, SimulatedBehaviour, Sim
 from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.info import VideoInfo
+from cosmos_batch.media.outputs import write_frames
 from cosmos_batch.media.verify import FINGERPRINT
 from cosmos_batch.media.video import Frames, read_metadata
 from cosmos_batch.planning.cost.model import CostModel
@@ -62,11 +63,12 @@ def colour_of(run: Run) -> Frames:
 
 
 def write_answer(job: Job, shape: Shape) -> None:
-    """An output whose colour is the run's own, and whose metadata says whose it is."""
+    """An output whose colour is the run's own, and whose metadata says whose it is; a picture for one frame."""
     frames = np.broadcast_to(colour_of(job.run), (shape.frames, shape.height, shape.width, 3))
     fps = job.run.sampling.fps
     assert isinstance(fps, float)
-    write_video(job.folder / "output.mp4", frames, fps, metadata={FINGERPRINT: job.run.fingerprint})
+    path = job.folder / ("output.png" if shape.frames == 1 else "output.mp4")
+    write_frames(path, frames, fps, metadata={FINGERPRINT: job.run.fingerprint})
 
 
 def owner(root: Path, run: Run) -> str:

@@ -52,6 +52,7 @@ class SheetRow:
     controls: Mapping[str, Path] = field(default_factory=dict)  # by name, those of Transfer2.5
     output: Path | None = None
     seed: int | None = None
+    frames: int | None = None  # of each video that were used; None: all
 
     def video(self, column: str) -> Path | None:
         """The video of a column."""
@@ -79,7 +80,7 @@ def write_sheets(folder: Path, rows: Sequence[SheetRow], *, per_sheet: int = 24)
 def draw_sheet(rows: Sequence[SheetRow]) -> Frames:
     """One sheet as a picture, [height, width, 3] in RGB, with columns for the controls of its rows."""
     columns = ("input", *(name for name in _CONTROLS if any(name in row.controls for row in rows)), "output")
-    cells = [[_middle(row.video(column)) for column in columns] for row in rows]
+    cells = [[_middle(row.video(column), row.frames) for column in columns] for row in rows]
     height = _cell_height([cell for line in cells for cell in line])
     step = height + _GAP * 2
     sheet = _blank(columns, len(rows) * step, height)
@@ -93,12 +94,13 @@ def draw_sheet(rows: Sequence[SheetRow]) -> Frames:
     return sheet
 
 
-def _middle(path: Path | None) -> Frames | None:
-    """The middle frame of a video; None where it cannot be read."""
+def _middle(path: Path | None, used: int | None) -> Frames | None:
+    """The middle frame of a video, or of its frames that were used; None where it cannot be read."""
     if path is None:
         return None
     try:
-        middle = (probe(path).frames - 1) // 2
+        count = probe(path).frames
+        middle = (min(count, used or count) - 1) // 2
         return next(islice(frames_of(path), middle, None), None)
     except MediaError:
         return None

@@ -180,7 +180,11 @@ def _network_shape(lead: _Video, settings: Sampling, crops: bool) -> Iterator[_W
 def _speed(lead: _Video, settings: Sampling) -> Iterator[_Warning]:
     """A warning about an output that plays slower or faster than the input."""
     fps, own = settings.fps, lead.info.fps
-    if not isinstance(fps, float | int) or lead.info.frames == 1 or _close(fps, own, _SAME_SPEED):
+    if (
+        not isinstance(fps, float | int)
+        or 1 in (lead.info.frames, settings.num_frames)
+        or _close(fps, own, _SAME_SPEED)
+    ):
         return
     slower = own > fps
     times = _number(own / fps if slower else fps / own)

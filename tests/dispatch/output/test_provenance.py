@@ -21,7 +21,7 @@ from cosmos_batch.dispatch.output.provenance import (
 )
 from cosmos_batch.errors import OutputError
 from cosmos_batch.media.info import VideoInfo
-from cosmos_batch.run import Control, Run
+from cosmos_batch.run import Control, Run, Sampling
 
 IDENTITY = {"engine": "replay", "weights": "m"}
 
@@ -169,3 +169,43 @@ def test_damaged_run_is_refused(finished: Path, run: Run, name: str, contents: b
 
     with pytest.raises(OutputError, match=message):
         check_published(finished, request_key(run, IDENTITY, InputDigests()))
+
+
+def of_one_frame(run: Run) -> Run:
+    return replace(run, sampling=Sampling(num_frames=1))
+
+
+@pytest.mark.parametrize("name", ["output.png", "output.jpg"])
+def test_run_of_one_frame_has_a_picture(finished: Path, run: Run, name: str) -> None:
+    """A video of one frame is what earlier versions made of it."""
+    one = of_one_frame(run)
+    key = request_key(one, IDENTITY, InputDigests())
+    write_description(finished, describe(one, finished, IDENTITY, info_of(one)))
+    with pytest.raises(OutputError, match=r"names no output\.png or output\.jpg"):
+        check_published(finished, key)
+
+    (finished / "output.mp4").rename(finished / name)
+    write_description(finished, describe(one, finished, IDENTITY, info_of(one)))
+
+    check_published(finished, key)
+
+
+@pytest.mark.parametrize(("size", "kept"), [((64, 48), True), ((160, 96), False)])
+def test_earlier_output_answers_by_its_recorded_size(
+    finished: Path, run: Run, size: tuple[int, int], kept: bool
+) -> None:
+    """Earlier versions kept the size of the input with one engine, and did not record that."""
+    info = info_of(run)
+    sizes = replace(info.sizes, output=VideoInfo(*size, 12, 8.0))
+    described = describe(run, finished, IDENTITY, replace(info, sizes=sizes))
+    del described["run"]["sampling"]["keep_input_resolution"]
+    write_description(finished, described)
+    keeping = replace(run, sampling=replace(run.sampling, keep_input_resolution=True))
+    wanted, other = (keeping, run) if kept else (run, keeping)
+    described["key"] = "of the earlier version"
+    write_description(finished, described)
+
+    check_published(finished, request_key(wanted, IDENTITY, InputDigests()))
+
+    with pytest.raises(OutputError, match="other settings"):
+        check_published(finished, request_key(other, IDENTITY, InputDigests()))

@@ -27,6 +27,7 @@ FACTS = {
     "/in/long.mp4": replace(WIDE, frames=200),
     "/in/labels.npz": replace(WIDE, fps=0.0),
     "/in/one.mp4": replace(WIDE, frames=1),
+    "/in/one.png": replace(WIDE, frames=1, fps=25.0),
 }
 GUIDED = GuidedGeneration(mask="/in/mask.png")
 GIVEN_DEPTH = Control(name="depth", weight=1.0, video="/in/a.mp4")
@@ -80,7 +81,6 @@ REFUSED = [
     ("transfer25", {"negative_prompt": ""}, "negative_prompt", "blocks"),
     ("transfer25", {"resolution": "1000x1000"}, "resolution", "no such size"),
     ("transfer25", {"resolution": "704x1280"}, "resolution", "aspect nearest"),
-    ("transfer25", {"video": "/in/one.mp4"}, "video", "picture"),
     ("transfer25", {"video": "/in/a.mkv"}, "video", "such a name"),
     ("transfer25", {"video": None, "controls": (GIVEN_DEPTH,)}, "video", "needs an input video"),
     ("transfer25", {"controls": (Control(name="edge", weight=1.5),)}, "controls.edge", "up to 1"),
@@ -111,6 +111,9 @@ TAKEN = [
     ("transfer1", {"job_type": "distilled"}),
     ("transfer25", {}),
     ("transfer25", {"guided_generation": GuidedGeneration(mask="/in/labels.npz")}),
+    ("transfer25", {"video": "/in/one.mp4"}),
+    ("transfer25", {"video": "/in/one.png", "fps": 8.0}),  # a picture has no rate
+    ("transfer25", {"num_frames": 1, "keep_input_resolution": False}),
     ("transfer25", {"guidance": 7.0, "fps": 29.0, "resolution": "832x480", "num_frames": 20}),
     ("transfer25", {"controls": (Control(name="edge", weight=1, mask_prompt="car"), GIVEN_DEPTH)}),
     ("cosmos3", {}),

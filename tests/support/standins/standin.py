@@ -108,6 +108,14 @@ def content(path: str | None) -> str | None:
     return path and hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
+def write_picture(path: str, size: tuple[int, int], rgb: tuple[int, int, int]) -> None:
+    """A picture of one colour."""
+    import cv2
+    import numpy as np
+
+    cv2.imwrite(path, np.full((size[1], size[0], 3), rgb[::-1], np.uint8))
+
+
 def write_video(
     path: str, size: tuple[int, int], frames: int, fps: float, rgb: tuple[int, int, int], how: Behaviour
 ) -> None:

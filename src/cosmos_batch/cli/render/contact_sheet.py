@@ -40,6 +40,7 @@ def _row(folder: Path, run: Run) -> SheetRow:
         controls=_controls(home),
         output=output_of(home),
         seed=run.sampling.seed,
+        frames=run.sampling.num_frames,
     )
 
 

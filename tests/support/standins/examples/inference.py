@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from standin import bar, behaviour, colour, content, facts, load, note, say, suffer, write_video
+from standin import bar, behaviour, colour, content, facts, load, note, say, suffer, write_picture, write_video
 
 CONTROLS = ("edge", "vis", "depth", "seg")
+WIDE = {"256": (320, 192)}  # sizes of 16:9, by resolution
 REQUIRED = {"name", "prompt", "video_path"}
 FIELDS = {
     *(REQUIRED | set(CONTROLS)),
@@ -46,20 +47,32 @@ def generate(sample: dict[str, Any], out: str, union: list[str], how: Any) -> No
     suffer(how, [sample["prompt"]])
     width, height, frames, fps = facts(sample["video_path"], how)
     width, height, frames = width // 2 * 2, height // 2 * 2, min(frames, sample.get("max_frames") or frames)
+    if not sample.get("keep_input_resolution", True):
+        width, height = WIDE[sample["resolution"]]
+    if sample.get("num_video_frames_per_chunk", 93) != (1 if frames == 1 else 93):
+        raise AssertionError("the network takes 24 latent frames, or 1")
     steps = sample.get("num_steps", 35)
     for step in (1, steps):
         bar(step, steps)
         time.sleep(how.each / 2)
     used = {name: sample[name].get("control_weight", 1.0) for name in CONTROLS if name in sample}
     for name in used:
-        write_video(f"{path}_control_{name}.mp4", (width, height), frames, int(fps), (90, 90, 90), how)
+        save(f"{path}_control_{name}", (width, height), frames, fps, (90, 90, 90), how)
     if sample["prompt"] in how.unsafe_videos:
         return
     weights = used if sorted(used) == sorted(union) else {}
     rgb = colour(sample["prompt"], content(sample["video_path"]), weights, sample["seed"])
-    write_video(f"{path}.mp4", (width, height), frames, int(fps), rgb, how)
+    save(path, (width, height), frames, fps, rgb, how)
     with open(f"{path}.txt", "w") as stream:
         stream.write(sample["prompt"])
+
+
+def save(stem: str, size: tuple[int, int], frames: int, fps: float, rgb: tuple[int, int, int], how: Any) -> None:
+    """A video, or a picture of a single frame."""
+    if frames > 1:
+        write_video(f"{stem}.mp4", size, frames, int(fps), rgb, how)
+    else:
+        write_picture(f"{stem}.jpg", size, rgb)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from standin import behaviour, colour, content, facts, load, note, suffer, write_video
+from standin import behaviour, colour, content, facts, load, note, suffer, write_picture, write_video
 
 HINTS = ("edge", "blur", "depth", "seg", "wsm")
 FIELDS = {
@@ -107,10 +107,7 @@ def save(stem: str, size: tuple[int, int], frames: int, fps: float, rgb: tuple[i
     if frames > 1:
         write_video(f"{stem}.mp4", size, frames, fps, rgb, how)
         return
-    import cv2
-    import numpy as np
-
-    cv2.imwrite(f"{stem}.jpg", np.full((size[1], size[0], 3), rgb[::-1], np.uint8))
+    write_picture(f"{stem}.jpg", size, rgb)
 
 
 def main() -> None:
