@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from cosmos_batch.cli.load_runs import gather
+from cosmos_batch.engines.inprocess.transfer25.published import DISTILLED_SETTINGS
+from cosmos_batch.engines.inprocess.transfer25.traits import traits_of_model
 from cosmos_batch.engines.registry import traits_of
 from tests.support.clips import clip
 
 POCKET = traits_of("pocket")
+DISTILLED = traits_of_model(DISTILLED_SETTINGS, frozenset({"edge"}))
 
 
 def samples(folder: Path, **fields: Any) -> list[Path]:
@@ -66,3 +69,28 @@ def test_resolution_that_the_model_lacks_names_the_option(tmp_path: Path) -> Non
     for problem in requests.problems:
         assert "resolution '480': not known to this model, which takes 96, WIDTHxHEIGHT" in str(problem)
         assert "or a model that has it with --model" in str(problem)
+
+
+def test_settings_that_a_format_fills_in_give_way_to_the_distilled_models(tmp_path: Path) -> None:
+    requests = gather(samples(tmp_path), DISTILLED)
+
+    assert requests.problems == ()
+    assert {each.field for each in requests.warnings}.isdisjoint({"num_steps", "guidance", "negative_prompt"})
+    for run in requests.resolved(DISTILLED):
+        settings = run.sampling
+        assert (settings.num_steps, settings.guidance, settings.negative_prompt) == (4, 0.0, "")
+
+
+def test_settings_that_a_spec_states_are_judged_by_its_names(tmp_path: Path) -> None:
+    transfer25, _ = samples(tmp_path, num_steps=2, guidance=3, negative_prompt="dark")
+    taken = gather([transfer25], DISTILLED)
+    assert {run.sampling.num_steps for run in taken.resolved(DISTILLED)} == {2}
+    assert [(each.field, each.found) for each in taken.warnings][:2] == [
+        ("guidance", "3.0"),
+        ("negative_prompt", '"dark"'),
+    ]
+
+    refused = gather(samples(tmp_path, num_steps=35), DISTILLED)
+    assert refused.runs == ()
+    assert len(refused.problems) == 4
+    assert all("num_steps = 35: the distilled model takes 1 to 4" in str(problem) for problem in refused.problems)

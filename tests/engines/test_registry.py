@@ -29,6 +29,14 @@ def test_the_published_model_is_planned_for_without_its_weights() -> None:
     assert preview.prior.engine == "transfer"
 
 
+def test_the_distilled_model_is_planned_for_with_traits_and_cost_of_its_own() -> None:
+    preview = BuiltInEngines().preview(EngineChoice(model="nvidia/Cosmos-Transfer2.5-2B@distilled/edge"))
+
+    assert (preview.traits.name, preview.traits.controls) == ("Cosmos-Transfer2.5-2B distilled edge", {"edge"})
+    assert preview.traits.defaults.num_steps == 4
+    assert preview.prior.engine == "transfer-distilled"
+
+
 def test_transfer1_can_be_planned_for_but_runs_only_with_a_configuration() -> None:
     assert BuiltInEngines().preview(EngineChoice(engine="transfer1")).traits.name == "transfer1"
     with pytest.raises(PlanError, match="--config FILE"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from cosmos_batch.errors import CosmosBatchError, MediaError, Problem
 from cosmos_batch.formats import LoadedRuns, read_files
 from cosmos_batch.media.info import VideoInfo, frame_count, videos_of
+from cosmos_batch.planning.batch_keys import input_facts
 from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.input_warnings import input_warnings
 from cosmos_batch.planning.resolve import resolve
@@ -49,7 +50,7 @@ def gather(
     that warnings are about it, too. `strict`: a warning counts as a problem of its run. `decode`: decode the
     videos too, which finds damage in their midst.
     """
-    reading = read_files(files)
+    reading = read_files(files).giving_way(traits.own if traits else frozenset())
     facts, damaged = probe_videos({path for run in reading.runs for path in videos_of(run)}, decode=decode)
     own_size = traits.defaults.resolution if traits and chosen else None
     problems = [*obstacles, *reading.problems]
@@ -114,6 +115,7 @@ def _warnings(
         sampling=settings if traits else None,
         crops=traits.crops if traits else False,
         keeps_size=traits is None or traits.may_keep_size,
+        notices=traits.notices(run, input_facts(run, facts)) if traits else (),
     )
 
 

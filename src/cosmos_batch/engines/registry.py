@@ -21,7 +21,7 @@ from cosmos_batch.engines.inprocess.availability import (
     estimation_objections,
     option_problems,
 )
-from cosmos_batch.engines.inprocess.families import FAMILIES, family_of
+from cosmos_batch.engines.inprocess.families import FAMILIES, family_of, published_of
 from cosmos_batch.engines.inprocess.model_settings import read_settings
 from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options
 from cosmos_batch.engines.inprocess.pocket import profile as pocket_profile
@@ -34,9 +34,6 @@ from cosmos_batch.errors import InputError, PlanError, Problem
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.traits import Traits, VideoInfo
 from cosmos_batch.run import Run
-
-HUB_ID = "nvidia/Cosmos-Transfer2.5-2B"
-"""The model of the engine "transfer" where no other is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +97,9 @@ class EngineSpec(Protocol):
     def profile(self) -> ShippedProfile:
         """Its cost before anything is measured."""
 
+    def profile_of(self, choice: EngineChoice) -> ShippedProfile:
+        """Its cost with this model, before anything is measured. Raises ModelError for a broken model."""
+
     def check(self, choice: EngineChoice) -> None:
         """Raise PlanError for a model, configuration or option that the engine does not take."""
 
@@ -136,13 +136,18 @@ class InProcessSpec:
     def preview(self, choice: EngineChoice, *, executes: bool) -> Preview:
         """Traits of the model with the branches that it has, and the profile that was measured here or shipped."""
         model, options = choice.model or self.model, choice.options
-        problems = (*option_problems(model, options), *(device_problems(options) if executes else ()))
-        found = availability(model, family_of(model).published)
+        published, shipped_profile = published_of(model), self.profile_of(choice)
+        problems = (*option_problems(model, published, options), *(device_problems(options) if executes else ()))
+        found = availability(model, published)
         return Preview(
             _with_objections(_model_traits(model, found.controls), estimation_objections()),
-            _prior(self.profile, self.profile.cost.device, options),
+            _prior(shipped_profile, shipped_profile.cost.device, options),
             (*found.problems, *problems),
         )
+
+    def profile_of(self, choice: EngineChoice) -> ShippedProfile:
+        """The cost of the chosen model before anything is measured."""
+        return self.profile if self.own_model else published_of(choice.model or self.model).profile
 
     def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
         """Load weights from a folder or a hub. An engine with its own model has all branches that it has."""
@@ -158,9 +163,10 @@ class InProcessSpec:
             options=options,
         )
         device = device_of(engine)
-        prior = _prior(self.profile, device, options)
+        shipped_profile = self.profile_of(choice)
+        prior = _prior(shipped_profile, device, options)
         if prior.device != _device_with(device, options):
-            prior = _shipped(self.profile, device, options)
+            prior = _shipped(shipped_profile, device, options)
         return Loaded(engine, replace(prior, memory_bytes=engine.memory_bytes))
 
 
@@ -182,6 +188,10 @@ class ScriptSpec:
 
     @property
     def profile(self) -> ShippedProfile:
+        """Shipped cost of the script."""
+        return self.script.profile
+
+    def profile_of(self, choice: EngineChoice) -> ShippedProfile:  # noqa: ARG002 - the protocol's name
         """Shipped cost of the script."""
         return self.script.profile
 
@@ -223,7 +233,9 @@ class ScriptSpec:
 
 
 POCKET = InProcessSpec("pocket", pocket_profile.PROFILE, str(pocket.MODEL), own_model=True)
-TRANSFER = InProcessSpec("transfer", FAMILIES[0].profile, HUB_ID, named_traits=TRANSFER25)
+_TRANSFER_MODEL = FAMILIES[0].models[0]
+TRANSFER = InProcessSpec("transfer", _TRANSFER_MODEL.profile, _TRANSFER_MODEL.hub_id, named_traits=TRANSFER25)
+"""Models of the families; the published Cosmos-Transfer2.5-2B where none is named."""
 
 _SPECS: tuple[EngineSpec, ...] = (POCKET, TRANSFER, *map(ScriptSpec, SCRIPTS.values()))
 ENGINES: Mapping[str, EngineSpec] = {spec.name: spec for spec in _SPECS}
@@ -261,9 +273,9 @@ def profile(engine: str, device: str) -> CostModel:
     return ENGINES[engine].profile.on(device)
 
 
-def shipped(engine: str, device: str, options: Options) -> CostModel:
-    """The shipped cost of an engine on a device, with the memory that the options leave free."""
-    return _shipped(engine_named(engine).profile, device, options)
+def shipped(choice: EngineChoice, device: str) -> CostModel:
+    """The shipped cost of the chosen engine on a device, with the memory that the options leave free."""
+    return _shipped(_checked(choice).profile_of(choice), device, choice.options)
 
 
 def device_of(engine: Engine) -> str:
@@ -302,10 +314,9 @@ def _with_objections(traits: Traits, more: Callable[[Run, VideoInfo | None], tup
 
 
 def _model_traits(model: str, controls: frozenset[str]) -> Traits:
-    """Traits by a folder's settings; of a hub id by those of the family's published model, until it is loaded."""
-    folder, family = Path(model).expanduser(), family_of(model)
-    settings = read_settings(folder, family.published.settings) if folder.is_dir() else family.published.settings
-    return family.traits(settings, controls)
+    """Traits by a folder's settings; of a hub id by those of the published model, until it is loaded."""
+    folder, settings = Path(model).expanduser(), published_of(model).settings
+    return family_of(model).traits(read_settings(folder, settings) if folder.is_dir() else settings, controls)
 
 
 def _prior(shipped_profile: ShippedProfile, device: str, options: Options) -> CostModel:

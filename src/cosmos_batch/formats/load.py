@@ -50,6 +50,7 @@ class LoadedRuns:
     _locations: Mapping[str, Location]  # by casefolded id
     _formats: Mapping[str, Format]  # by name of the file
     _warned: Set[str]  # casefolded ids of the runs that a warning is about
+    _filled: Mapping[str, Set[str]]  # settings that a run's format has filled in, by casefolded id
 
     def location_of(self, run: Run) -> Location:
         """The location of a run, for problems that are found later."""
@@ -58,6 +59,17 @@ class LoadedRuns:
     def has_warning(self, run: Run) -> bool:
         """Whether a warning is about the record of a run."""
         return run.id.casefold() in self._warned
+
+    def giving_way(self, own: Set[str]) -> LoadedRuns:
+        """The same, where settings that a format has filled in are left open, if `own` names them.
+
+        For a model that was made for values of its own, beside which the format's defaults mean nothing.
+        """
+        return replace(self, runs=tuple(self._open(run, own) for run in self.runs)) if own else self
+
+    def _open(self, run: Run, own: Set[str]) -> Run:
+        names = own & self._filled.get(run.id.casefold(), frozenset())
+        return replace(run, sampling=replace(run.sampling, **dict.fromkeys(names))) if names else run
 
     def size_gives_way(self, run: Run, own: str | None) -> bool:
         """Whether a run that names no resolution gets `own`, the model's, in place of its format's default."""
@@ -95,6 +107,7 @@ def read_files(paths: Sequence[Path | str], *, check_inputs: bool = True) -> Loa
         session.locations,
         session.formats,
         session.warned,
+        session.filled,
     )
 
 
@@ -140,6 +153,7 @@ class _Loader:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.warned: set[str] = set()  # casefolded ids of the runs that a warning is about
+        self.filled: dict[str, frozenset[str]] = {}  # by casefolded id, where a format has filled in settings
         self._faults = faults
         self._pool = ValuePool()
         self.locations: dict[str, Location] = {}  # of every run, by casefolded id
@@ -243,6 +257,8 @@ class _Loader:
             made = item.run if isinstance(item, ParsedRecord) else reader(item, file.source)
             if isinstance(made, Run):
                 self._add(made, item.location, file.format)
+                if file.source.filled:
+                    self.filled.setdefault(made.id.casefold(), file.source.filled)
             else:
                 self.problems += made
             self._take_warnings(file.source, made)

@@ -46,6 +46,8 @@ NAMES = FieldNames(
     control_video="inputs.{}",
     guided_mask=f"inputs.{MASK}",
     keep_input_resolution="execution_config.keep_input_resolution",
+    settings="execution_config.{}",
+    renamed_settings={"negative_prompt": "negative_prompt"},
 )
 
 

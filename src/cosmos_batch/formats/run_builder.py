@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from cosmos_batch.controls import ControlName
@@ -69,6 +70,15 @@ class RunDraft:
     sampling: Sampling
     priority: int = Priority.NORMAL
     cosmos3: Cosmos3Settings | None = None
+
+
+_FILLED = frozenset({"num_steps", "guidance", "sigma_max", "negative_prompt"})
+
+
+@lru_cache(maxsize=64)
+def filled_in(given: frozenset[str]) -> frozenset[str]:
+    """The settings that a format of NVIDIA's fills in for a record with these fields."""
+    return _FILLED - given
 
 
 class ValuePool:
@@ -163,6 +173,7 @@ class SourceFile:
     warnings: list[Problem] = field(
         default_factory=list
     )  # about the latest record, which gives its run all the same
+    filled: frozenset[str] = frozenset()  # settings of the latest record's run that the format has filled in
 
     def id_for(self, number: int | None) -> str:
         """The id of a run that has none, independent of the other files."""

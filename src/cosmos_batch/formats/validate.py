@@ -32,6 +32,8 @@ class FieldNames(NamedTuple):
     guided_mask: str = ""  # of guided generation; "": the format has none
     renamed: Mapping[str, str] = MappingProxyType({})  # controls that have another name in the format
     keep_input_resolution: str = "keep_input_resolution"
+    settings: str = "{}"  # "{}" stands for a sampling setting
+    renamed_settings: Mapping[str, str] = MappingProxyType({})  # settings that have another name in the format
 
     def video_of(self, control: str) -> str:
         """The field of a control's video."""
@@ -40,6 +42,10 @@ class FieldNames(NamedTuple):
     def mask_of(self, control: str) -> str:
         """The field of a control's mask."""
         return self.control_mask.format(self.renamed.get(control, control))
+
+    def setting(self, name: str) -> str:
+        """The field of a sampling setting."""
+        return self.renamed_settings.get(name) or self.settings.format(name)
 
 
 class RuleViolation(NamedTuple):

@@ -180,11 +180,17 @@ def _work(run: Run, shape: Shape, controls: int, traits: Traits, defaults: Sampl
     single = run.job_type in traits.single_step_jobs
     return Work(
         steps=(1 if single else setting(run, "num_steps", defaults)) * traits.chunks(run, shape.frames),
-        rows=1 if single or setting(run, "guidance", defaults) == 0 else 2,
+        rows=1 if single or _guidance(run, traits, defaults) == 0 else 2,
         tokens=traits.tokens(run, shape),
         controls=controls,
         pixels=shape.width * shape.height * shape.frames,
     )
+
+
+def _guidance(run: Run, traits: Traits, defaults: Sampling) -> float:
+    fixed = traits.fixed.guidance if traits.fixed else None
+    found: float = setting(run, "guidance", defaults) if fixed is None else fixed
+    return found
 
 
 def _unsupported(run: Run, signature: Signature, traits: Traits) -> list[Problem]:

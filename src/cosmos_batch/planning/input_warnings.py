@@ -10,6 +10,7 @@ from cosmos_batch.errors import Problem
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.validate import FieldNames
 from cosmos_batch.media.info import VideoInfo
+from cosmos_batch.planning.traits import Notice
 from cosmos_batch.run import Run, Sampling
 
 _SAME_RATE = 0.01  # relative difference of two frame rates that count as one: 29.97 and 30
@@ -68,12 +69,14 @@ def input_warnings(
     sampling: Sampling | None = None,
     crops: bool = False,
     keeps_size: bool = True,
+    notices: Sequence[Notice] = (),
 ) -> list[Problem]:
     """Every warning about a valid run, with the field names of its format.
 
     `run`: as the user wrote it; `infos`: of its videos, those that are missing are not judged; `sampling`: the
     resolved settings, None where no engine is chosen; `crops`: whether the engine crops a video of another
-    shape, and does not stretch it; `keeps_size`: whether it can give an output the size of its input.
+    shape, and does not stretch it; `keeps_size`: whether it can give an output the size of its input;
+    `notices`: about settings that the chosen engine takes and does not use as they are meant.
     """
     videos = list(_videos(run, infos, names))
     found = [*_about_videos(run, videos, sampling or run.sampling, crops), *_about_weights(run, names)]
@@ -82,6 +85,7 @@ def input_warnings(
         found.append(
             _Warning(names.keep_input_resolution, True, message, "choose another engine, or leave it out")
         )
+    found += [_Warning(names.setting(each.field), each.found, each.message, each.remedy) for each in notices]
     return [location.warning(each.field, each.message, each.remedy, each.found) for each in found]
 
 

@@ -32,7 +32,8 @@ def resolve(run: Run, traits: Traits, facts: Mapping[str, VideoInfo]) -> Resolve
     Raises PlanError where the engine has no such resolution, MediaError where a video is shorter than asked for,
     or has a frame rate that no output can have.
     """
-    sampling = run.sampling.over(resolved_defaults(traits))
+    wanted = traits.fixed.over(run.sampling) if traits.fixed else run.sampling
+    sampling = wanted.over(resolved_defaults(traits))
     lead = leading_facts(run, facts)
     shape = traits.shape(replace(run, sampling=sampling), lead)
     fps = sampling.fps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cosmos_batch.errors import Problem
 from cosmos_batch.media.info import VideoInfo as VideoInfo
@@ -23,6 +24,19 @@ class Shape:
 
 
 def _no_objections(_run: Run, _facts: VideoInfo | None) -> tuple[Problem, ...]:
+    return ()
+
+
+class Notice(NamedTuple):
+    """A setting of a run that is taken and probably not meant."""
+
+    field: str  # of `Sampling`
+    found: object
+    message: str
+    remedy: str
+
+
+def _no_notices(_run: Run, _facts: VideoInfo | None) -> tuple[Notice, ...]:
     return ()
 
 
@@ -73,6 +87,12 @@ class Traits:
     """Whether a run may choose the frames that its chunks share."""
     guided_generation: bool = False
     """Whether the engine has guided generation."""
+    fixed: Sampling | None = None
+    """Settings that have these values whatever a run asks for, because the model has no others; None: none."""
+    own: frozenset[str] = frozenset()
+    """Settings whose values in `defaults` precede those that a format of NVIDIA's fills in for another model."""
+    notices: Callable[[Run, VideoInfo | None], tuple[Notice, ...]] = _no_notices
+    """Settings of a run, as the user wrote it, that are taken and have no or another effect."""
     shape_inputs: tuple[str, ...] = ()
     """What these functions read beside the keys, named like the keys."""
     batch_keys_with_maps: tuple[str, ...] | None = None

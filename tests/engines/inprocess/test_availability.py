@@ -17,7 +17,7 @@ from cosmos_batch.engines.inprocess.availability import (
     option_problems,
 )
 from cosmos_batch.engines.inprocess.options import Approximation, Options
-from cosmos_batch.engines.inprocess.transfer25.published import PUBLISHED
+from cosmos_batch.engines.inprocess.transfer25.published import DISTILLED, PUBLISHED
 from cosmos_batch.media.controls import estimation
 from cosmos_batch.run import Control
 from tests.support.runs import MakeRun
@@ -38,6 +38,11 @@ def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """Make packages impossible to import."""
     for name in names:
         monkeypatch.setitem(sys.modules, name, None)
+
+
+def test_hub_model_has_the_controls_that_are_published() -> None:
+    assert availability(PUBLISHED.hub_id, PUBLISHED).controls == frozenset(CONTROLS)
+    assert availability(DISTILLED.hub_id, DISTILLED).controls == {"edge"}
 
 
 def messages(model: str | Path) -> list[str]:
@@ -105,9 +110,13 @@ def test_hub_model_that_is_neither_here_nor_reachable_is_a_problem(monkeypatch: 
 
 def test_options_that_model_or_machine_do_not_allow_are_problems(monkeypatch: pytest.MonkeyPatch) -> None:
     tiling = Options(approximations=frozenset({Approximation.VAE_TILING}))
-    (found,) = option_problems(str(pocket.MODEL), tiling)
+    (found,) = option_problems(str(pocket.MODEL), PUBLISHED, tiling)
     assert str(found) == ("--approximate vae-tiling: the autoencoder of this model has no tiles; leave it out")
-    assert option_problems(HUB_ID, tiling) == option_problems(str(pocket.MODEL), Options()) == ()
+    assert option_problems(HUB_ID, PUBLISHED, tiling) == ()
+    assert option_problems(str(pocket.MODEL), PUBLISHED, Options()) == ()
+    (split,) = option_problems(DISTILLED.hub_id, DISTILLED, Options(split_guidance=True))
+    assert "this model has no guidance" in str(split)
+    assert option_problems(HUB_ID, PUBLISHED, Options(split_guidance=True)) == ()
 
     asked = Options(frozenset(), frozenset({Approximation.FLOAT8_ATTENTION}), split_guidance=True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)

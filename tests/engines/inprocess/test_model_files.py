@@ -6,13 +6,16 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cosmos_batch.engines.inprocess.families import published_of
 from cosmos_batch.engines.inprocess.model_files import ModelFolders, check_scheduler, hub_download, resolve
-from cosmos_batch.engines.inprocess.transfer25.published import PUBLISHED
+from cosmos_batch.engines.inprocess.model_settings import read_settings
+from cosmos_batch.engines.inprocess.transfer25.published import DISTILLED, PUBLISHED
 from cosmos_batch.errors import MissingExtraError, ModelError
 
 SCHEDULER = {**PUBLISHED.scheduler, "sigma_max": 200.0, "solver_order": 2, "solver_type": "bh2", "flow_shift": 1.0}
@@ -175,6 +178,47 @@ def test_branches_that_the_hub_lacks_are_all_named(tmp_path: Path) -> None:
     assert "general/depth: cannot be fetched" in str(caught.value)
     assert "general/blur: cannot be fetched" in str(caught.value)
     assert "general/edge" not in str(caught.value)
+
+
+def test_a_variant_is_one_file_beside_the_parts_of_the_pipeline(tmp_path: Path) -> None:
+    general, variant = pipeline(tmp_path / "general"), tmp_path / "variant"
+    assert DISTILLED.checkpoint is not None
+    file = variant / DISTILLED.checkpoint.file
+    hub = FakeHub(general=general, **{DISTILLED.checkpoint.revision: variant})
+
+    with pytest.raises(ModelError, match=r"_ema_bf16\.pt: no such file\n  no branch for depth: it has edge"):
+        resolve(DISTILLED.hub_id, ["depth"], DISTILLED, hub)
+    file.parent.mkdir(parents=True)
+    file.touch()
+    folders = resolve(DISTILLED.hub_id, ["edge"], DISTILLED, hub)
+
+    assert (folders.transformer, folders.controls) == (file, {"edge": file})
+    assert (folders.vae, folders.text_encoder) == (general / "vae", general / "text_encoder")
+    assert folders.settings == DISTILLED.settings
+    assert {repo for repo, _ in hub.fetched} == {"nvidia/Cosmos-Transfer2.5-2B"}
+    assert "transformer/*" not in hub.patterns
+
+
+def test_a_distilled_folder_needs_no_scheduler_and_says_so_in_its_settings(tmp_path: Path) -> None:
+    root = pipeline(tmp_path / "model", "controlnet/edge")
+    shutil.rmtree(root / "scheduler")
+    (root / "cosmos_batch.json").write_text('{"sampler": "distilled", "name": "Mine"}')
+    published = published_of(root)
+    assert published == DISTILLED
+    assert resolve(str(root), ["edge"], published).settings == replace(DISTILLED.settings, name="Mine")
+
+
+@pytest.mark.parametrize("model", ["nvidia/Cosmos-Transfer2.5-2B@distilled/depth", "own/model@fast"])
+def test_unknown_variants_are_refused_with_those_that_are_known(model: str) -> None:
+    with pytest.raises(ModelError, match=r"known are .*nvidia/Cosmos-Transfer2\.5-2B@distilled/edge"):
+        published_of(model)
+    assert published_of("own/model") == PUBLISHED
+
+
+def test_unknown_samplers_are_refused_by_the_name_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "cosmos_batch.json").write_text('{"sampler": "euler"}')
+    with pytest.raises(ModelError, match=r"cosmos_batch\.json: sampler: Input should be 'unipc' or 'distilled'"):
+        read_settings(tmp_path, published_of(tmp_path).settings)
 
 
 @pytest.mark.parametrize("model", ["", "nowhere", "a/b/c", "/nowhere/at/all"])

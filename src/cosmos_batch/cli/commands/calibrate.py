@@ -24,7 +24,7 @@ def calibrate_command(engines: Engines, choice: EngineChoice, seconds: float) ->
     loaded = engines.load(choice, TRANSFER_CONTROLS)
     if not isinstance(loaded.engine, InProcessEngine):
         raise PlanError(f"engine {choice.name!r} cannot be calibrated; {' and '.join(IN_PROCESS_ENGINES)} can")
-    start = shipped(loaded.prior.engine, device_of(loaded.engine), choice.options)
+    start = shipped(choice, device_of(loaded.engine))
     out = console()
     out.print(f"{choice.name} on {start.device}: at most about {seconds:.0f} s", highlight=False)
     with tempfile.TemporaryDirectory() as scratch:

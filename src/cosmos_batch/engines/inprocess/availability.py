@@ -47,7 +47,7 @@ def availability(model: str, published: PublishedModel) -> Availability:
         ]
         branches = complete_branches(root, TRANSFER_CONTROLS, published)
         return Availability(tuple(problems), branches)
-    every = frozenset[str](TRANSFER_CONTROLS)
+    every = frozenset(published.control_names)
     if not is_hub_id(model):
         message = "no such folder, and no hub id (owner/name) either"
         return Availability((_problem(model, message, "correct the name of the model"),), every)
@@ -56,10 +56,11 @@ def availability(model: str, published: PublishedModel) -> Availability:
 
 def _lacks(root: Path, published: PublishedModel) -> list[str]:
     """What a model's folder lacks, its branches aside."""
-    if missing := missing_parts(root):
+    if missing := missing_parts(root, published):
         return missing
     try:
-        check_scheduler(root / "scheduler", published)
+        if published.scheduler:
+            check_scheduler(root / "scheduler", published)
         missing += _lacking_extra(read_settings(root, published.settings), read_config(root / "text_encoder"))
     except ModelError as exc:
         missing.append(str(exc))
@@ -96,8 +97,19 @@ def _problem(model: str, message: str, remedy: str) -> Problem:
     return Problem("", None, "model", model, message.removeprefix(f"{model}: "), remedy)
 
 
-def option_problems(model: str, options: Options) -> tuple[Problem, ...]:
+def option_problems(model: str, published: PublishedModel, options: Options) -> tuple[Problem, ...]:
     """Options that the model does not have."""
+    return (*_tiling_problems(model, options), *_splitting_problems(published, options))
+
+
+def _splitting_problems(published: PublishedModel, options: Options) -> tuple[Problem, ...]:
+    if not options.split_guidance or published.settings.sampler != "distilled":
+        return ()
+    message = "this model has no guidance, so that a second GPU would have nothing to do"
+    return (Problem("", None, "--split-guidance", "", message, "leave it out, or serve with one worker per GPU"),)
+
+
+def _tiling_problems(model: str, options: Options) -> tuple[Problem, ...]:
     vae = Path(model).expanduser() / "vae"
     if Approximation.VAE_TILING not in options.approximations or not (vae / "config.json").is_file():
         return ()

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from cosmos_batch.engines.inprocess.sampling.samples import Conditioning, Passes
     from cosmos_batch.engines.inprocess.text.base import TextEncoder
     from cosmos_batch.engines.inprocess.text.context_store import ContextStore
-    from cosmos_batch.engines.profile import ShippedProfile
     from cosmos_batch.planning.traits import Traits
     from cosmos_batch.run import ResolvedSampling
 
@@ -117,12 +116,8 @@ class ModelFamily(Protocol):
         """`_class_name` in `transformer/config.json` of such a model."""
 
     @property
-    def published(self) -> PublishedModel:
-        """The family's published model: file names, scheduler, settings."""
-
-    @property
-    def profile(self) -> ShippedProfile:
-        """Cost of the published model before anything is measured."""
+    def models(self) -> tuple[PublishedModel, ...]:
+        """The family's published models; a folder that does not say which one it is like is like the first."""
 
     def traits(self, settings: ModelSettings, controls: frozenset[str]) -> Traits:
         """A model as the planner sees it, with the controls that it has."""

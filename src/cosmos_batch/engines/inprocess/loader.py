@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from cosmos_batch.engines.inprocess.engine import InProcessEngine
-from cosmos_batch.engines.inprocess.families import family_of
+from cosmos_batch.engines.inprocess.families import family_of, published_of
 from cosmos_batch.engines.inprocess.family import Network
 from cosmos_batch.engines.inprocess.gpu.compiler import keep_compiled
 from cosmos_batch.engines.inprocess.gpu.offload import OffloadedModule
@@ -67,7 +67,7 @@ def load_engine(
     """
     options = options or Options()
     family = family_of(model)
-    folders = resolve(model, controls, family.published)
+    folders = resolve(model, controls, published_of(model))
     if kept is not None:
         keep_compiled(kept / "compiled")
     device = device or pick_device()

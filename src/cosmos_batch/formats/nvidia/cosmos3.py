@@ -16,7 +16,7 @@ from cosmos_batch.formats.common import PathText, StrictModel, Text, only
 from cosmos_batch.formats.nvidia.prompt_files import caption_of, negative_caption_of
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record
-from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile
+from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile, filled_in
 from cosmos_batch.formats.validate import FieldNames, validate
 from cosmos_batch.run import (
     MAX_FPS,
@@ -41,6 +41,7 @@ NAMES = FieldNames(
     control_video="{}.control_path",
     id="name",
     renamed={control: hint for hint, control in _HINTS.items()},
+    renamed_settings={"num_frames": "max_frames"},
 )
 
 SHIFT = 10.0
@@ -139,6 +140,16 @@ FIELDS = frozenset(_Sample.model_fields)
 """The keys of a sample."""
 
 
+def _given(sample: _Sample) -> Iterator[str]:
+    """The settings of a run that a sample gives a value, by their names in a run."""
+    if sample.num_steps is not None:
+        yield "num_steps"
+    if sample.guidance is not None:
+        yield "guidance"
+    if sample.negative_prompt is not None or sample.negative_prompt_file is not None:
+        yield "negative_prompt"
+
+
 def read(record: Record, source: SourceFile) -> Run | list[Problem]:
     """The run of a Cosmos 3 transfer sample, or all its problems."""
     sample, problems = validate(_Sample, record.value, record.location)
@@ -151,6 +162,7 @@ def read(record: Record, source: SourceFile) -> Run | list[Problem]:
         sample.negative_prompt, sample.negative_prompt_file, record.location, source
     )
     problems += [*faults, *more]
+    source.filled = filled_in(frozenset(_given(sample)))
     draft = RunDraft(
         id=sample.name or _name_for(record, source),
         prompt=prompt,

@@ -24,7 +24,7 @@ from cosmos_batch.formats.nvidia.transfer1_schema import (
 from cosmos_batch.formats.nvidia.weight_maps import replace_constant_map
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record
-from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile
+from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile, filled_in
 from cosmos_batch.formats.validate import FieldNames, validate
 from cosmos_batch.run import Control, JobType, Run, Sampling, Strength
 
@@ -157,6 +157,7 @@ def _inputs(
 
 
 def _sampling(spec: Spec, source: SourceFile) -> Sampling:
+    source.filled = filled_in(frozenset(spec.model_fields_set))
     return source.pool.sampling(
         spec.num_steps,
         spec.guidance,

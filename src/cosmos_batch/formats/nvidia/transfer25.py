@@ -18,7 +18,7 @@ from cosmos_batch.formats.guided import guided_generation, idle_settings
 from cosmos_batch.formats.nvidia.prompt_files import prompt_of
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record
-from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile
+from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile, filled_in
 from cosmos_batch.formats.validate import FieldNames, validate
 from cosmos_batch.run import (
     STEP_THRESHOLD,
@@ -43,6 +43,7 @@ NAMES = FieldNames(
     id="name",
     control_mask="{}.mask_path",
     guided_mask="guided_generation_mask",
+    renamed_settings={"num_frames": "max_frames"},
 )
 
 DEFAULT_RESOLUTION = "720"
@@ -113,6 +114,7 @@ def read(record: Record, source: SourceFile, *, undecided: bool = False) -> Run 
     problems += _contradictions(sample, record.location)
     source.warnings += _frames_left_out(sample, record.location)
     source.warnings += _without_effect(sample, record.location)
+    source.filled = filled_in(frozenset(sample.model_fields_set))
     prompt, faults = prompt_of(sample.prompt, sample.prompt_path, record.location, source)
     problems += faults
     return source.build(_draft(sample, prompt, record, source), record.location, NAMES, problems)

@@ -16,7 +16,7 @@ from cosmos_batch.formats.native import NAMES
 from cosmos_batch.formats.problems import Location, shown
 from cosmos_batch.media.info import MAX_FRAMES, VideoInfo, videos_of
 from cosmos_batch.media.untrusted import probe_untrusted
-from cosmos_batch.planning.batch_keys import resolved_defaults
+from cosmos_batch.planning.batch_keys import input_facts, resolved_defaults
 from cosmos_batch.planning.equivalence import refusals_by_run
 from cosmos_batch.planning.input_warnings import input_warnings
 from cosmos_batch.planning.resolve import UNKNOWN_FPS, leading_facts, resolve
@@ -144,6 +144,7 @@ class RequestParser:
             sampling=resolved.sampling,
             crops=self._traits.crops,
             keeps_size=self._traits.may_keep_size,
+            notices=self._traits.notices(run, input_facts(run, facts)),
         )
 
     def _with_seconds(self, run: Run, seconds: float, facts: Mapping[str, VideoInfo]) -> Run:

@@ -38,8 +38,6 @@ SHARED = {
     "patch_size": (1, 2, 2),
     "rope_scale": (1.0, 3.0, 3.0),
     "extra_pos_embed_type": None,
-    "img_context_dim_in": 12,
-    "img_context_dim_out": 48,
     "use_crossattn_projection": True,
     "crossattn_proj_in_channels": 40,
     "encoder_hidden_states_channels": 32,
@@ -50,8 +48,9 @@ BASE = SHARED | {
     "num_layers": 5,
     "concat_padding_mask": True,
     "controlnet_block_every_n": 2,
-    "img_context_num_tokens": 5,
 }
+IMAGE_CONTEXT = {"img_context_dim_in": 12, "img_context_dim_out": 48}
+IMAGE_TOKENS = 5
 AUTOENCODER = {"base_dim": 2, "decoder_base_dim": 4}
 VIDEOS = {1: (24, 40), 5: (40, 16), 9: (16, 32), 13: (32, 16)}  # frames: height, width
 WORDS = "<pad> <unk> <|start|> <|end|> system user a robot arm in the snow at night"
@@ -99,11 +98,16 @@ def randomise(model: torch.nn.Module) -> torch.nn.Module:
     return model.eval()
 
 
-def networks() -> None:
-    """One forward of the base with two weighted controls, the first latent frame known."""
+def networks(weights: dict[str, float], *, image_context: bool, file: str) -> None:
+    """One forward of the base with weighted controls, the first latent frame known.
+
+    Without an image context as in the distilled model, and in what NVIDIA published at first.
+    """
     torch.manual_seed(0)
-    base = randomise(CosmosTransformer3DModel(**BASE))
-    branches = {name: randomise(CosmosControlNetModel(**CONTROL)) for name in ("edge", "depth")}
+    image_sizes = IMAGE_CONTEXT if image_context else {"img_context_dim_in": None}
+    tokens = {"img_context_num_tokens": IMAGE_TOKENS} if image_context else {}
+    base = randomise(CosmosTransformer3DModel(**BASE, **image_sizes, **tokens))
+    branches = {name: randomise(CosmosControlNetModel(**CONTROL, **image_sizes)) for name in weights}
     latents = torch.randn(2, 16, FRAMES, HEIGHT, WIDTH)
     known = torch.zeros(2, 1, FRAMES, HEIGHT, WIDTH)
     known[:, :, 0] = 1
@@ -111,15 +115,14 @@ def networks() -> None:
     sigma[:, :, 0] = 0.1
     features = torch.randn(2, TOKENS, 40)
     controls = {name: torch.randn(2, 16, FRAMES, HEIGHT, WIDTH) for name in branches}
-    image = torch.zeros(2, 5, 12)
+    words = (features, torch.zeros(2, IMAGE_TOKENS, 12)) if image_context else features
     padding = torch.zeros(1, 1, HEIGHT * 8, WIDTH * 8)
-    weights = {"edge": 0.7, "depth": 0.25}
     residuals = {
         name: branch(
             controls_latents=controls[name],
             latents=latents,
             timestep=sigma,
-            encoder_hidden_states=(features, image),
+            encoder_hidden_states=words,
             condition_mask=known,
             conditioning_scale=[weights[name]] * 2,
             padding_mask=padding,
@@ -133,7 +136,7 @@ def networks() -> None:
     velocity = base(
         hidden_states=latents,
         timestep=sigma,
-        encoder_hidden_states=(features, image),
+        encoder_hidden_states=words,
         block_controlnet_hidden_states=summed,
         condition_mask=known,
         padding_mask=padding,
@@ -146,7 +149,7 @@ def networks() -> None:
             tensors[f"residual.{name}.{j}"] = residual / weights[name]
         tensors |= {f"branch.{name}.{key}": value for key, value in branches[name].state_dict().items()}
     tensors |= {f"base.{key}": value for key, value in base.state_dict().items()}
-    save_file({key: value.contiguous() for key, value in tensors.items()}, HERE / "networks.safetensors")
+    save_file({key: value.contiguous() for key, value in tensors.items()}, HERE / file)
 
 
 def trajectories() -> None:
@@ -218,7 +221,8 @@ def text() -> None:
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
     without_torchvision()
-    networks()
+    networks({"edge": 0.7, "depth": 0.25}, image_context=True, file="networks.safetensors")
+    networks({"edge": 0.7}, image_context=False, file="networks_without_image.safetensors")
     trajectories()
     autoencoder()
     text()

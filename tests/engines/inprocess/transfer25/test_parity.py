@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,17 @@ def branch_residuals(reference: dict[str, Tensor], name: str) -> list[Tensor]:
     return branch(patches, sigma, tokens, branch.read(reference["features"]), table)
 
 
+def velocity(reference: dict[str, Tensor], residuals: Sequence[Tensor]) -> Tensor:
+    base = Transformer(CONFIG)
+    base.load_state_dict(base_from_diffusers(part(reference, "base."), CONFIG))
+    known, sigma = reference["known"][:, 0, :, 0, 0], reference["sigma"][:, 0, :, 0, 0]
+    table = rotary(CONFIG, 3, 3, 4, torch.device("cpu"))
+    patches = base(
+        base.patches(reference["latents"], known), sigma, base.read(reference["features"]), residuals, table
+    )
+    return base.unpatch(patches, 3, 6, 8)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["edge", "depth"])
 def test_a_control_branch_gives_the_residuals_of_the_diffusers_controlnet(
@@ -67,16 +79,18 @@ def test_a_control_branch_gives_the_residuals_of_the_diffusers_controlnet(
 def test_the_transformer_gives_the_velocity_of_the_diffusers_transformer(
     reference: dict[str, Tensor],
 ) -> None:
-    base = Transformer(CONFIG)
-    base.load_state_dict(base_from_diffusers(part(reference, "base."), CONFIG))
-    known, sigma = reference["known"][:, 0, :, 0, 0], reference["sigma"][:, 0, :, 0, 0]
     edge, depth = branch_residuals(reference, "edge"), branch_residuals(reference, "depth")
     residuals = [0.7 * a + 0.25 * b for a, b in zip(edge, depth, strict=True)]
-    table = rotary(CONFIG, 3, 3, 4, torch.device("cpu"))
-    patches = base(
-        base.patches(reference["latents"], known), sigma, base.read(reference["features"]), residuals, table
-    )
-    assert error(base.unpatch(patches, 3, 6, 8), reference["velocity"]) < TOLERANCE
+    assert error(velocity(reference, residuals), reference["velocity"]) < TOLERANCE
+
+
+@torch.no_grad()
+def test_networks_without_an_image_context_are_those_of_diffusers() -> None:
+    reference = load_file(REFERENCE / "networks_without_image.safetensors")
+    residuals = list(branch_residuals(reference, "edge"))
+    for j, residual in enumerate(residuals):
+        assert error(residual, reference[f"residual.edge.{j}"]) < TOLERANCE
+    assert error(velocity(reference, [0.7 * part for part in residuals]), reference["velocity"]) < TOLERANCE
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 35])

@@ -13,6 +13,7 @@ from cosmos_batch.engines.inprocess.gpu.accelerate import accelerate
 from cosmos_batch.engines.inprocess.gpu.attention import attention_name
 from cosmos_batch.engines.inprocess.gpu.offload import ExclusiveResidency
 from cosmos_batch.engines.inprocess.model_files import ModelFolders
+from cosmos_batch.engines.inprocess.model_settings import ModelSettings
 from cosmos_batch.engines.inprocess.options import Approximation
 from cosmos_batch.engines.inprocess.transfer25.block_ops import has_kernels
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_from_diffusers, branch_from_diffusers
@@ -64,6 +65,11 @@ class Networks:
         self.base = self._load(Transformer, folders.transformer)
         self._branches: dict[str, ControlBranch] = {}
         self._residency = ExclusiveResidency(device) if offload_branches else None
+
+    @property
+    def settings(self) -> ModelSettings:
+        """The model's settings: how it is sampled, and how it reads noise levels."""
+        return self._folders.settings
 
     @property
     def loaded(self) -> tuple[str, ...]:

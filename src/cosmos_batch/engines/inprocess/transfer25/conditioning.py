@@ -12,17 +12,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cosmos_batch.engines.inprocess.family import Chunk, ChunkControl
+from cosmos_batch.engines.inprocess.model_settings import Sampler
 from cosmos_batch.engines.inprocess.sampling.samples import Conditioning, ControlInput
 from cosmos_batch.engines.inprocess.sampling.schedule import Schedule
 from cosmos_batch.engines.inprocess.sampling.source_blend import SourceBlend, latent_mask
-from cosmos_batch.engines.inprocess.transfer25.schedule import make_schedule
+from cosmos_batch.engines.inprocess.transfer25.schedule import distilled_schedule, make_schedule
+from cosmos_batch.run import ResolvedSampling
 
 
-def conditioning(chunk: Chunk, patch: int) -> Conditioning:
+def conditioning(chunk: Chunk, patch: int, sampler: Sampler) -> Conditioning:
     """Compute the conditioning of a chunk; `patch` counts latent pixels per token side."""
     sampling = chunk.sampling
     known, given = _given(chunk)
-    schedule = make_schedule(sampling.num_steps, sampling.sigma_max)
+    schedule = _schedule(sampling, sampler)
     weights = normalised({name: _weight(control, chunk, patch) for name, control in chunk.controls.items()})
     return Conditioning(
         schedule=schedule,
@@ -48,6 +50,12 @@ def _blend(chunk: Chunk, schedule: Schedule) -> SourceBlend | None:
         mask=latent_mask(chunk.source.mask, chunk.temporal, (height, width)),
         lowest=float(schedule.table[last, 0]),
     )
+
+
+def _schedule(sampling: ResolvedSampling, sampler: Sampler) -> Schedule:
+    if sampler == "distilled":
+        return distilled_schedule(sampling.num_steps)
+    return make_schedule(sampling.num_steps, sampling.sigma_max)
 
 
 def _given(chunk: Chunk) -> tuple[Tensor, Tensor]:

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 from cosmos_batch.engines.inprocess.model_files import ModelFolders, PublishedModel
 from cosmos_batch.engines.inprocess.model_settings import ModelSettings
 from cosmos_batch.engines.inprocess.options import Options, Part
-from cosmos_batch.engines.inprocess.transfer25.profile import PROFILE
-from cosmos_batch.engines.inprocess.transfer25.published import PUBLISHED
+from cosmos_batch.engines.inprocess.transfer25.published import DISTILLED, PUBLISHED
 from cosmos_batch.engines.inprocess.transfer25.traits import traits_of_model
-from cosmos_batch.engines.profile import ShippedProfile
 from cosmos_batch.planning.traits import Traits
 
 if TYPE_CHECKING:
@@ -28,8 +26,7 @@ class Transfer25:
 
     name: str = "transfer"
     network_class: str = "CosmosTransformer3DModel"
-    published: PublishedModel = PUBLISHED
-    profile: ShippedProfile = PROFILE
+    models: tuple[PublishedModel, ...] = (PUBLISHED, DISTILLED)
 
     def traits(self, settings: ModelSettings, controls: frozenset[str]) -> Traits:
         """A model as the planner sees it, with the control branches that it has."""

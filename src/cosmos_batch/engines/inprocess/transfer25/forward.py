@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,6 +18,21 @@ KNOWN_SIGMA = 0.1
 """Noise level at which the published model reads latent frames that are given."""
 
 
+@dataclass(frozen=True, slots=True)
+class NoiseLevels:
+    """How a model's network reads noise levels."""
+
+    known_sigma: float = KNOWN_SIGMA  # in place of the level of a latent frame that is given
+    rounded: bool = False  # to bfloat16, as NVIDIA's code passes them to the distilled network
+
+    def read(self, sigma: Tensor, known: Tensor | None) -> Tensor:
+        """Noise levels [B], given frames [B, T] (None: none) -> levels of the frames, [B, T] or [B, 1]."""
+        levels = sigma[:, None]
+        if known is not None:
+            levels = torch.where(known > 0, self.known_sigma, levels)
+        return levels.to(torch.bfloat16).to(sigma.dtype) if self.rounded else levels
+
+
 class Forward:
     """All rows of all samples in one pass, on one device."""
 
@@ -27,6 +43,7 @@ class Forward:
         read: ReadText,
         device: torch.device,
         graphs: GraphCache[Layout] | None = None,
+        levels: NoiseLevels = NoiseLevels(),
     ) -> None:
         """Take the network in.
 
@@ -36,10 +53,12 @@ class Forward:
             read: gives a prompt's keys and values for a network.
             device: where all of them compute.
             graphs: records small steps; then the weights must stay in their places. None: nothing is recorded.
+            levels: how the network reads noise levels.
         """
         self.device = device
         self._base = base
         self._branch = branch
+        self._levels = levels
         self._dtype = base.patch.weight.dtype
         self._layouts = LayoutBuilder(base.config, read, device, self._dtype)
         self._graphs = GraphCache[Layout](torch.device("cpu")) if graphs is None else graphs
@@ -65,9 +84,7 @@ class Forward:
         flag = layout.known[:, None, :, None, None]
         read = sample if layout.blended is None else layout.blended.blended(sample, sigma)
         latents = torch.where(flag > 0, layout.given, read)
-        levels = sigma[:, None]
-        if not layout.none_known:
-            levels = torch.where(layout.known > 0, KNOWN_SIGMA, levels)
+        levels = self._levels.read(sigma, None if layout.none_known else layout.known)
         patches = self._base.patches(latents, layout.known).to(self._dtype)
         residuals = self._residuals(layout, patches, levels)
         out = self._base(patches, levels, layout.text, residuals, layout.rotary, layout.sample_of_row)

@@ -18,7 +18,7 @@ from cosmos_batch.engines.inprocess.text.lru_cache import FeatureCache
 from cosmos_batch.engines.inprocess.transfer25.batch_layout import Layout, ReadText
 from cosmos_batch.engines.inprocess.transfer25.branches import Networks
 from cosmos_batch.engines.inprocess.transfer25.conditioning import conditioning
-from cosmos_batch.engines.inprocess.transfer25.forward import Forward
+from cosmos_batch.engines.inprocess.transfer25.forward import Forward, NoiseLevels
 from cosmos_batch.engines.inprocess.transfer25.transformer import ControlBranch, Text, Transformer
 
 _BASE = "base"
@@ -48,6 +48,7 @@ class TransferNetwork:
         self._second = second
         self._text = text
         self._contexts = contexts
+        self._settings = first.settings
         self._texts = FeatureCache[Text](memory_of(first.device) // _TEXT_SHARE)
         self._passes: Passes | None = None
 
@@ -109,7 +110,7 @@ class TransferNetwork:
 
     def conditioning(self, chunk: Chunk) -> Conditioning:
         """Compute what a chunk is denoised from."""
-        return conditioning(chunk, self._first.config.patch)
+        return conditioning(chunk, self._first.config.patch, self._settings.sampler)
 
     def passes(self) -> Passes:
         """The network's pass over a batch, valid until branches are freed."""
@@ -130,7 +131,8 @@ class TransferNetwork:
         return found
 
     def _new_passes(self) -> Passes:
-        first = _forward(self._first, self.read)
+        levels = NoiseLevels(self._settings.known_sigma, self._settings.bfloat16_levels)
+        first = _forward(self._first, self.read, levels)
         if self._second is None:
             return first
         device = self._second.device
@@ -138,7 +140,7 @@ class TransferNetwork:
         def read(network: str, prompt: str) -> Text:
             return self.read(network, prompt).to(device)
 
-        return SplitForward(first, _forward(self._second, read))
+        return SplitForward(first, _forward(self._second, read, levels))
 
     def _read_all(self, prompt: str) -> None:
         """Read a prompt for every network in memory: features are slow to compute, so once, if at all."""
@@ -173,10 +175,10 @@ class TransferNetwork:
         return self._first.base if network == _BASE else self._first.branch(network)
 
 
-def _forward(networks: Networks, read: ReadText) -> Forward:
+def _forward(networks: Networks, read: ReadText, levels: NoiseLevels) -> Forward:
     """The pass on one device; small steps are recorded where the weights stay in their places."""
     graphs = GraphCache[Layout](networks.device) if networks.stay else None
-    return Forward(networks.base, networks.branch, read, networks.device, graphs)
+    return Forward(networks.base, networks.branch, read, networks.device, graphs, levels)
 
 
 def _key(network: str, prompt: str) -> str:

@@ -16,8 +16,10 @@ tokens fills the device, and a batch is worth its waiting only for smaller ones.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cosmos_batch.engines.profile import GIB, ShippedProfile
-from cosmos_batch.planning.cost.model import CostModel
+from cosmos_batch.planning.cost.model import BRANCH_ATTENTION, CostModel
 
 STEPS = (
     (1_920, 1, 1, 0.0326),
@@ -67,3 +69,25 @@ PROFILE = ShippedProfile(
     ),
     part_bytes={"text": 13.2 * GIB, "vae": 0.24 * GIB},  # in bfloat16
 )
+
+_DISTILLED_ATTENTION = (28 / 27.5) * (1 + 4 / 28) / (1 + BRANCH_ATTENTION)
+"""Attention of an unguided pass with one branch over what the general model's coefficient predicts for it.
+
+That one was fitted to guided steps, in which the first self-attention of each network serves both rows: 55 of
+56 in the base, 7 of 8 in a branch.
+"""
+
+DISTILLED_PROFILE = replace(
+    PROFILE,
+    cost=replace(
+        PROFILE.cost,
+        engine="transfer-distilled",
+        attention=PROFILE.cost.attention * _DISTILLED_ATTENTION,
+        pixel=2.42e-8,
+        control_pixel=1.44e-8,
+        batch=0.1,
+    ),
+)
+"""Cost of the distilled edge model: the same network, one row and one branch. Decoding and encoding are those of
+benchmarks/results/gpu-h200.md without waiting (0.883 and 0.525 s at 832x480x93, 2.017 and 1.207 at 1280x704x93), a
+prompt takes 0.04 s; as a run takes seconds, files are read and written behind the steps of others."""

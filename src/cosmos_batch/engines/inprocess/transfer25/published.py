@@ -1,15 +1,21 @@
-"""The published Cosmos-Transfer2.5-2B: its settings, the names of its files, the scheduler that it needs."""
+"""The published Cosmos-Transfer2.5-2B and its distilled edge model: settings, names of files, scheduler."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cosmos_batch.controls import CONTROLS
-from cosmos_batch.engines.inprocess.model_files import PublishedModel
+from cosmos_batch.engines.inprocess.model_files import HubCheckpoint, PublishedModel
 from cosmos_batch.engines.inprocess.model_settings import ModelSettings
+from cosmos_batch.engines.inprocess.transfer25.profile import DISTILLED_PROFILE, PROFILE
 from cosmos_batch.engines.resolutions import TRANSFER25_SIZES
 from cosmos_batch.run import Sampling
 
 SIGMA_MIN = 0.01
 """Lower end of the published checkpoint's schedule, before the change to flow sigmas s / (1 + s)."""
+
+DISTILLED_STEPS = 4
+"""The most steps of the distilled model: it was trained with one to four of fixed noise levels."""
 
 # The default of diffusers' pipeline (pipeline_cosmos2_5_transfer.py, line 78). NVIDIA's own script has another one
 # (cosmos_transfer2/config.py, line 210), which `formats.common` holds for runs in that script's format.
@@ -45,6 +51,7 @@ SETTINGS = ModelSettings(
 
 PUBLISHED = PublishedModel(
     hub_prefix="nvidia/Cosmos-Transfer2.5",
+    hub_id="nvidia/Cosmos-Transfer2.5-2B",
     revision="diffusers/general",
     control_revision="diffusers/controlnet/general/{}",
     control_names={name: control.checkpoint for name, control in CONTROLS.items() if control.checkpoint},
@@ -69,4 +76,34 @@ PUBLISHED = PublishedModel(
         "UniPC of order 2 on Karras-spaced flow sigmas, predicting the flow (as Cosmos-Transfer2.5's)"
     ),
     settings=SETTINGS,
+    profile=PROFILE,
 )
+
+DISTILLED_SETTINGS = replace(
+    SETTINGS,
+    name="Cosmos-Transfer2.5-2B distilled edge",
+    defaults=replace(SETTINGS.defaults, num_steps=DISTILLED_STEPS, guidance=0.0, negative_prompt=""),
+    sampler="distilled",
+    known_sigma=1e-4,
+    bfloat16_levels=True,
+)
+"""The distilled edge model, as cosmos-transfer2.5 samples it (_src/interactive/methods, `sigma_conditional`)."""
+
+DISTILLED = PublishedModel(
+    hub_prefix=PUBLISHED.hub_prefix,
+    hub_id=f"{PUBLISHED.hub_id}@distilled/edge",
+    revision=PUBLISHED.revision,
+    control_revision="",
+    control_names={"edge": "edge"},
+    scheduler={},
+    scheduler_defaults={},
+    scheduler_summary="",
+    settings=DISTILLED_SETTINGS,
+    profile=DISTILLED_PROFILE,
+    checkpoint=HubCheckpoint(
+        revision="bbaeedb2b57cc8b14a44653099e2551adb69dcc7",
+        file="distilled/general/edge/41f07f13-f2e4-4e34-ba4c-86f595acbc20_ema_bf16.pt",
+    ),
+)
+"""NVIDIA's distilled edge model: one file with base and branch, which were trained together. Text encoder and
+autoencoder are the general model's."""

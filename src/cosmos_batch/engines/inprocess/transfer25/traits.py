@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.inprocess.model_settings import ModelSettings
+from cosmos_batch.engines.inprocess.transfer25.distilled import distilled_traits
 from cosmos_batch.engines.resolutions import (
     TRANSFER25_SIZES,
     Buckets,
@@ -88,12 +89,15 @@ TRANSFER25 = transfer_traits("transfer", sizes=TRANSFER25_SIZES, defaults=Sampli
 
 
 def traits_of_model(settings: ModelSettings, controls: frozenset[str]) -> Traits:
-    """A model as the planner sees it, with the control branches that it has."""
+    """A model as the planner sees it, with the control branches that it has.
+
+    Raises PlanError for settings that contradict each other.
+    """
     sizes = {
         resolution: {_ratio(aspect): size for aspect, size in buckets.items()}
         for resolution, buckets in settings.sizes.items()
     }
-    return transfer_traits(
+    traits = transfer_traits(
         settings.name,
         sizes=sizes,
         defaults=settings.defaults,
@@ -101,6 +105,7 @@ def traits_of_model(settings: ModelSettings, controls: frozenset[str]) -> Traits
         overlap=settings.overlap,
         controls=controls,
     )
+    return distilled_traits(traits, settings.chunk_frames) if settings.sampler == "distilled" else traits
 
 
 def _ratio(aspect: str) -> tuple[int, int]:
