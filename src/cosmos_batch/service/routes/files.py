@@ -15,6 +15,7 @@ from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import FileRecord
 from cosmos_batch.media.untrusted import file_type
 from cosmos_batch.service.http.errors import ApiError, not_found
+from cosmos_batch.service.http.file_content import FileContent
 from cosmos_batch.service.routes.paging import After, FilesLimit, Order, Playable
 from cosmos_batch.service.runs.uploads import VIDEO_PURPOSES
 from cosmos_batch.service.schemas.files import File, FileDeleted, FileList, FolderEntry, FolderListing
@@ -97,7 +98,7 @@ async def get_content(file_id: Id, app: AppStateDep, playable: Playable = False)
     if video and playable:
         path = await app.files.playable(path)
     kind = (await asyncio.to_thread(file_type, path))[1] if video else "application/jsonl"
-    return FileResponse(path, media_type=kind, filename=path.name, content_disposition_type="inline")
+    return FileContent(path, media_type=kind, filename=path.name, content_disposition_type="inline")
 
 
 @router.delete("/files/{file_id}", response_model=FileDeleted)

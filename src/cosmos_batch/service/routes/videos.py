@@ -19,6 +19,7 @@ from cosmos_batch.ledger.runs import shape_label
 from cosmos_batch.media.untrusted import file_type as kind_of_file
 from cosmos_batch.run import Priority
 from cosmos_batch.service.http.errors import ApiError, not_found
+from cosmos_batch.service.http.file_content import FileContent
 from cosmos_batch.service.http.json_body import LARGE_BYTES, StrictJsonRoute
 from cosmos_batch.service.routes.paging import After, CreatedAfter, CreatedBefore, Limit, Order, Playable
 from cosmos_batch.service.routes.request_body import read_body
@@ -212,7 +213,7 @@ async def get_content(
         path = await app.files.playable(path)
     kind = "application/json" if variant == "run" else (await asyncio.to_thread(kind_of_file, path))[1]
     name = f"{record.id}{path.suffix}" if variant == "video" else f"{record.id}.{variant}{path.suffix}"
-    return FileResponse(path, media_type=kind, headers=headers, filename=name, content_disposition_type="inline")
+    return FileContent(path, media_type=kind, headers=headers, filename=name, content_disposition_type="inline")
 
 
 def _file_of(app: AppState, video_id: str, variant: str) -> tuple[RunRecord, FilePath]:
