@@ -153,10 +153,11 @@ class Attempt:
     cause: str
     step: int  # denoising steps done
     steps: int  # in all; 0 before the first
+    batch_seconds: float  # predicted for all runs of its batch, which are made together
 
     @classmethod
     def from_row(cls, row: RowMapping) -> Attempt:
-        """Read a row of `attempts`."""
+        """Read a row of the query of `queries`."""
         fields = dict(row)
         fields["outcome"] = None if row["outcome"] is None else State(row["outcome"])
         return cls(**fields)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Text, and_, cast, func, or_, select
 
-from cosmos_batch.ledger.database.schema import attempts, events, runs
+from cosmos_batch.ledger.database.schema import attempts, batches, events, runs
 from cosmos_batch.ledger.database.transactions import Component, chunks
 from cosmos_batch.ledger.models import (
     HELD,
@@ -24,6 +24,7 @@ from cosmos_batch.ledger.service_models import Filter, Page, RunWithAttempt
 from cosmos_batch.planning.gc_pause import gc_paused
 
 NO_FILTER = Filter()
+_ATTEMPTS = select(attempts, batches.c.predicted_seconds.label("batch_seconds")).join(batches)
 
 
 class SqlQueries(Component):
@@ -148,7 +149,7 @@ class SqlQueries(Component):
 
     def attempts(self, run_id: str) -> list[Attempt]:
         """Return the attempts of a run, oldest first."""
-        query = select(attempts).where(attempts.c.run == run_id).order_by(attempts.c.id)
+        query = _ATTEMPTS.where(attempts.c.run == run_id).order_by(attempts.c.id)
         with self._db.read() as connection:
             return [Attempt.from_row(row) for row in connection.execute(query).mappings()]
 
@@ -167,7 +168,7 @@ class SqlQueries(Component):
 
     def under_way(self) -> list[RunWithAttempt]:
         """Return the runs that workers hold with their attempts, by batch."""
-        query = select(attempts).where(attempts.c.ended.is_(None)).order_by(attempts.c.batch, attempts.c.id)
+        query = _ATTEMPTS.where(attempts.c.ended.is_(None)).order_by(attempts.c.batch, attempts.c.id)
         with self._db.read() as connection:
             held = [Attempt.from_row(row) for row in connection.execute(query).mappings()]
             records: dict[str, RunRecord] = {}
@@ -209,6 +210,6 @@ def _with_attempts(connection: Connection, query: Select[Any]) -> list[RunWithAt
     latest: dict[str, Attempt] = {}
     for chunk in chunks(record.id for record in records):
         last = select(func.max(attempts.c.id)).where(attempts.c.run.in_(chunk)).group_by(attempts.c.run)
-        rows = connection.execute(select(attempts).where(attempts.c.id.in_(last))).mappings()
+        rows = connection.execute(_ATTEMPTS.where(attempts.c.id.in_(last))).mappings()
         latest |= {row["run"]: Attempt.from_row(row) for row in rows}
     return [RunWithAttempt(record, latest.get(record.id)) for record in records]

@@ -205,6 +205,6 @@ def _progress_event(running: RunWithAttempt) -> StreamEvent:
         "step": attempt.step if attempt else 0,
         "steps": attempt.steps if attempt else 0,
         "progress": percent(attempt),
-        "eta_seconds": eta_seconds(running.record, attempt),
+        "eta_seconds": eta_seconds(attempt),
     }
     return StreamEvent("video.progress", data, running.record.id)

@@ -29,15 +29,23 @@ def test_time_left_is_predicted_at_first_and_then_follows_the_pace() -> None:
     progress = ProgressState(clock.now, 2)
     assert progress.left is None
     progress.plan(a_plan("a", "b"))
-    assert progress.left == 20
+    assert progress.left == 21  # a load of 1 s, and a batch of 20 s
 
+    progress.launch()
     progress.begin(["a", "b"])
-    for step in (1, 2):
+    clock.sleep(0.5)
+    assert progress.left == 20.5
+    clock.sleep(50)  # the load takes far longer than predicted, which says nothing of the steps
+    assert progress.left == 20
+    lefts = []
+    for step in range(1, 5):
         clock.sleep(10)  # twice as long as predicted: a quarter of 20 s of work
         progress.step("a", step, 4)
+        lefts.append(progress.left)
         progress.step("b", step, 4)
+    assert lefts == [17.5, 12.5, 15.0, 5.0]  # by the pace from the third step, which ends the second
 
-    assert headline(progress) == "0 of 2 runs done, about 20 s left"
+    assert headline(progress) == "0 of 2 runs done, about 0.0 s left"
     progress.change("a", State.SUCCEEDED)
     progress.change("b", State.FAILED)
     assert headline(progress) == "2 of 2 runs done, 1 failed, about 0.0 s left"

@@ -9,8 +9,15 @@ import pytest
 from starlette.testclient import TestClient
 
 from cosmos_batch.ledger import Ledger
+from cosmos_batch.planning.plan import Batch, Launch, Plan, plan_to_dict
+from cosmos_batch.planning.traits import Shape
+from cosmos_batch.run import Control, Run
+from cosmos_batch.service.schemas.queue import PlanLaunch, PlannedBatch
 from tests.support.clips import clip
 from tests.support.http_server import request
+from tests.support.runs import resolved
+
+_SIZE = {"width": 32, "height": 32}
 
 
 def test_plan_predicts_the_cost_without_submitting(client: TestClient, ledger: Ledger) -> None:
@@ -45,6 +52,19 @@ def test_plan_refuses_what_a_submission_refuses_in_the_same_words(
     problems = [each | {"line": None} for each in planned.json()["error"]["problems"]]
     assert problems == submitted.json()["error"]["problems"]
     assert {each["line"] for each in planned.json()["error"]["problems"]} == {2}
+
+
+def test_launches_of_a_plan_have_a_type_with_every_field_of_the_plan(client: TestClient) -> None:
+    (launch,) = client.post("/v1/plan", json={"runs": [request(id="a"), request(id="b")]}).json()["launches"]
+    (batch,) = launch["batches"]
+    assert (launch["controls"], batch["runs"], batch["output_sizes"]) == (["edge"], ["a", "b"], [_SIZE])
+
+    edge = (Control(name="edge", weight=1.0),)
+    run = resolved(Run(id="a", prompt="p", controls=edge, video="/v"))
+    drafts = (Launch(0, ("edge",), (Batch((run,), Shape(32, 32, 5), 1.0, 1),), 1.0, "alone"),)
+    made = plan_to_dict(Plan("replay", drafts, 1.0, 1.0, None))["launches"][0]
+    assert set(made) == set(PlanLaunch.model_fields)  # a field that the type lacks would be left out of the answer
+    assert set(made["batches"][0]) == set(PlannedBatch.model_fields)
 
 
 def test_plan_lists_the_warnings_of_each_run(client: TestClient, videos: Path) -> None:

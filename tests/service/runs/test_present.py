@@ -30,14 +30,16 @@ from tests.support.http_server import request
 def test_eta_of_a_running_run(
     client: TestClient, ledger: Ledger, step: int, spent: float, left: float | None
 ) -> None:
-    client.post("/v1/videos", json=request(id="r"))
-    claim = ledger.queue.claim(["r"], BatchFacts("replay", Shape(32, 32, 2), 10.0, 0), "w", 60)
+    for run_id in ("r", "company"):  # a batch of two, which takes 10 s
+        client.post("/v1/videos", json=request(id=run_id))
+    claim = ledger.queue.claim(["r", "company"], BatchFacts("replay", Shape(32, 32, 2), 10.0, 0), "w", 60)
     found = ledger.queries.get_run("r")
     assert claim is not None
     assert found is not None
     assert found.attempt is not None
     attempt: Attempt = replace(found.attempt, started=100.0, step=step, steps=20 if step else 0)
-    assert eta_seconds(found.record, attempt, now=100.0 + spent) == left
+    assert client.get("/v1/videos/r").json()["predicted_seconds"] == 10
+    assert eta_seconds(attempt, now=100.0 + spent) == left
 
 
 def finish(client: TestClient, ledger: Ledger, folder: Path, *names: str, **settings: object) -> Any:

@@ -43,6 +43,7 @@ class PlainProgress:
 
     def launched(self, reason: str, runs: int) -> None:
         """Print the launch and its reason."""
+        self._progress.launch()
         self._say(f"a launch of {plural(runs, 'run')}: {safe(reason)}")
 
     def began(self, batch: int, run_ids: Sequence[str]) -> None:
@@ -94,6 +95,7 @@ class LiveProgress:
 
     def launched(self, reason: str, _runs: int) -> None:
         """Show the reason of the launch."""
+        self._progress.launch()
         self._launch = safe(reason)
 
     def began(self, batch: int, run_ids: Sequence[str]) -> None:

@@ -182,7 +182,7 @@ def _active_batch(number: int, members: Sequence[tuple[Attempt, RunRecord]]) -> 
         height=int(height),
         frames=record.run.sampling.num_frames or 0,
         started=min(each.started for each, _ in members),
-        predicted_seconds=sum(of.predicted_seconds or 0.0 for _, of in members),
+        predicted_seconds=attempt.batch_seconds,
         eta_seconds=max(etas, default=None),
         step=sum(each.step for each, _ in members),
         steps=sum(each.steps for each, _ in members),
@@ -197,7 +197,7 @@ def _running_video(attempt: Attempt, record: RunRecord) -> RunningVideo:
         priority=record.priority,
         step=attempt.step,
         steps=attempt.steps,
-        eta_seconds=eta_seconds(record, attempt),
+        eta_seconds=eta_seconds(attempt),
     )
 
 

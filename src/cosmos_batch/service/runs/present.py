@@ -62,7 +62,7 @@ class VideoPresenter:
         if STATUS[state] == "queued":
             reason, eta = self._wait_of(record)
         elif STATUS[state] == "in_progress":
-            eta = eta_seconds(record, attempt)
+            eta = eta_seconds(attempt)
         return Video(
             id=run.id,
             model=self._model,
@@ -85,7 +85,7 @@ class VideoPresenter:
             step=attempt.step if attempt else 0,
             steps=attempt.steps if attempt else 0,
             eta_seconds=eta,
-            predicted_seconds=record.predicted_seconds,
+            predicted_seconds=attempt.batch_seconds if attempt else None,
             seconds_taken=_taken(attempt),
             batch=attempt.batch if attempt else None,
             failures=record.failures,
@@ -171,8 +171,8 @@ def percent(attempt: Attempt | None) -> int:
     return 100 * attempt.step // attempt.steps if attempt and attempt.steps else 0
 
 
-def eta_seconds(record: RunRecord, attempt: Attempt | None, now: float | None = None) -> float | None:
-    """Estimate the seconds until a running run ends: by its steps so far, before the first by its prediction.
+def eta_seconds(attempt: Attempt | None, now: float | None = None) -> float | None:
+    """Estimate the seconds until a running run ends: by its steps, before the first by its batch's prediction.
 
     None: not known, because there is no attempt, the prediction has passed, or all steps are done and the output
     is being written. `now`: seconds since 1970.
@@ -183,7 +183,7 @@ def eta_seconds(record: RunRecord, attempt: Attempt | None, now: float | None = 
     if attempt.step and attempt.steps:
         left = spent / attempt.step * (attempt.steps - attempt.step)
     else:
-        left = (record.predicted_seconds or 0.0) - spent
+        left = attempt.batch_seconds - spent
     return left if left > 0 else None
 
 

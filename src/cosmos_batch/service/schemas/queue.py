@@ -18,6 +18,38 @@ class PlanRequest(BaseModel):
     runs: list[Annotated[dict[str, Any], WithJsonSchema(VIDEO_REQUEST)]]
 
 
+class PlannedSize(BaseModel):
+    """The size of an output, in pixels."""
+
+    width: int
+    height: int
+
+
+class PlannedBatch(BaseModel):
+    """A batch of a plan."""
+
+    runs: list[str] = Field(description="ids")
+    controls: list[str]
+    width: int
+    height: int
+    frames: int
+    output_sizes: list[PlannedSize] = Field(description="the different sizes of the outputs")
+    seconds: float = Field(description="without the model load")
+    bytes: int = Field(description="peak of the device's memory")
+
+
+class PlanLaunch(BaseModel):
+    """A launch of a plan: one model load."""
+
+    index: int
+    controls: list[str] = Field(description="branches that are loaded")
+    reason: str = Field(description="why these runs are together")
+    batch_size: int = Field(description="runs of the largest batch")
+    load_seconds: float
+    seconds: float
+    batches: list[PlannedBatch]
+
+
 class PlanPreview(BaseModel):
     """The predicted cost of runs."""
 
@@ -32,7 +64,7 @@ class PlanPreview(BaseModel):
     error: float | None = Field(description="median error of past predictions")
     starts_in_seconds: float = Field(description="after which they start at the latest, if runs start at all")
     waits_for: str | None = Field(description="why no run starts now: the queue is paused, or has no worker")
-    launches: list[dict[str, Any]]
+    launches: list[PlanLaunch]
     warnings: list[FieldProblem] = Field(
         description="what is taken and probably not meant; line: number of the run"
     )

@@ -52,7 +52,7 @@ class Video(BaseModel):
     step: int = Field(description="denoising steps done")
     steps: int = Field(description="denoising steps in all; 0 before the first")
     eta_seconds: float | None = None
-    predicted_seconds: float | None = Field(None, description="its share of the planned batch")
+    predicted_seconds: float | None = Field(None, description="of its latest batch, with all runs in it")
     seconds_taken: float | None = Field(None, description="of the latest attempt")
     batch: int | None = Field(None, description="the batch of the latest attempt")
     failures: int

@@ -178,6 +178,16 @@ export interface ModelObject {
   owned_by: string;
 }
 
+export interface PlanLaunch {
+  index: number;
+  controls: Array<string>;
+  reason: string;
+  batch_size: number;
+  load_seconds: number;
+  seconds: number;
+  batches: Array<PlannedBatch>;
+}
+
 export interface PlanPreview {
   object: "plan";
   engine: string;
@@ -190,12 +200,28 @@ export interface PlanPreview {
   error: number | null;
   starts_in_seconds: number;
   waits_for: string | null;
-  launches: Array<Record<string, unknown>>;
+  launches: Array<PlanLaunch>;
   warnings: Array<FieldProblem>;
 }
 
 export interface PlanRequest {
   runs: Array<VideoRequest>;
+}
+
+export interface PlannedBatch {
+  runs: Array<string>;
+  controls: Array<string>;
+  width: number;
+  height: number;
+  frames: number;
+  output_sizes: Array<PlannedSize>;
+  seconds: number;
+  bytes: number;
+}
+
+export interface PlannedSize {
+  width: number;
+  height: number;
 }
 
 export interface PredictionPoint {
