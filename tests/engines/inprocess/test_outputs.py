@@ -28,7 +28,7 @@ from cosmos_batch.media.controls.pixels import make_control
 from cosmos_batch.media.pictures import write_picture
 from cosmos_batch.media.verify import check_picture, check_video
 from cosmos_batch.media.video import Frames, probe, read_frames
-from cosmos_batch.run import Run
+from cosmos_batch.run import GuidedGeneration, Run
 from tests.support.clips import moving
 from tests.support.tiny_model import (
     CONTROLS,
@@ -258,3 +258,22 @@ def test_run_that_keeps_the_size_has_the_same_frames_in_the_network(
 ) -> None:
     run = make_run("a", clip, {"edge": 1.0})
     assert difference(make(run)["a"], make(with_size_kept(run))["a"]) == 0
+
+
+def test_picture_takes_masks_guides_and_its_input_as_pictures(
+    tmp_path: Path, make: Callable[..., dict[str, Frames]]
+) -> None:
+    """Weight masks, guided generation and a start from the input are of one frame, too."""
+    picture, mask = still(tmp_path / "still.png"), tmp_path / "mask.png"
+    half = np.zeros((64, 96, 3), np.uint8)
+    half[:, 48:] = 255
+    write_picture(mask, half)
+    plain = make_run("a", picture, {"edge": 1.0}, frames=1)
+    masked = replace(plain, controls=(replace(plain.controls[0], mask=str(mask)),))
+    guided = replace(plain, guided_generation=GuidedGeneration(mask=str(mask), step_threshold=1))
+    started = replace(plain, sampling=replace(plain.sampling, sigma_max=1.0))
+
+    found = [make(run)["a"] for run in (plain, masked, guided, started)]
+
+    assert {frames.shape for frames in found} == {(1, SIZE[1], SIZE[0], 3)}
+    assert all(difference(found[0], other) > LIMIT for other in found[1:])

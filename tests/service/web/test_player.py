@@ -95,3 +95,25 @@ def test_a_result_is_rated_and_the_rating_is_removed(visit: Visit, site: Site) -
         page.get_by_role("button", name="clear").click()
     expect(page.locator(".stars label.lit")).to_have_count(0)
     assert site.video(MADE[10])["rating"] is None
+
+
+@ON_BOTH_SIZES
+def test_a_picture_is_shown_and_does_not_play(site: Site, visit: Visit) -> None:
+    site.submit("picture", num_frames=1)
+    site.wait_state("succeeded", names={"picture"})
+    page = player(visit("run/picture"))
+    output, control = (page.locator(f".stage figure:nth-last-child({place}) img") for place in (1, 2))
+    for picture in (output, control):
+        expect(picture).to_be_visible()
+        assert picture.evaluate("(img) => img.decode().then(() => img.naturalWidth)") > 0
+    expect(page.get_by_role("button", name="Play")).to_have_count(0)
+    expect(page.get_by_role("link", name="Download")).to_have_attribute("download", "picture.jpg")
+
+
+def test_two_pictures_are_compared(site: Site, visit: Visit) -> None:
+    for name in ("one", "two"):
+        site.submit(name, num_frames=1)
+    site.wait_state("succeeded", names={"one", "two"})
+    page = player(visit("compare?a=one&b=two"))
+    expect(page.locator(".stage img")).to_have_count(2)
+    expect(page.get_by_role("button", name="Play")).to_have_count(0)

@@ -190,3 +190,21 @@ def test_a_form_without_a_video_says_what_is_missing(site: Site, visit: Visit) -
     page.get_by_role("button", name="Queue this run").click()
     expect(page.get_by_text("Choose an input video first.")).to_be_visible()
     assert site.names() == before
+
+
+@pytest.mark.parametrize(("choice", "setting"), [("as the input", True), ("as the model does", None)])
+def test_size_of_the_output_can_be_chosen(site: Site, visit: Visit, choice: str, setting: bool | None) -> None:
+    site.post("/v1/queue/pause")
+    before = site.names()
+    page = visit("new")
+    fill_in(page, site.videos / "street.mp4")
+    size = page.get_by_label("Output size")
+    size.evaluate("(input) => input.closest('details').open = true")
+    size.select_option(choice)
+    page.get_by_label("Resolution").fill("96x48")
+    page.get_by_role("button", name="Queue this run").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("a quiet harbour at dawn")
+    (name,) = site.names() - before
+    made = site.video(name)
+    assert made["execution_config"].get("keep_input_resolution") is setting
+    assert (made["size"] == "96x48") is (setting is None)

@@ -11,9 +11,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from cosmos_batch.cli.app import main
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.inprocess.transfer25.traits import transfer_traits
+from cosmos_batch.media.pictures import write_picture
 from cosmos_batch.media.verify import FINGERPRINT
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.traits import Shape
@@ -57,11 +60,19 @@ class PacedClock:
 
 
 def write_outputs(job: Job, shape: Shape) -> None:
-    """Write an output and the videos of its controls, of numbered frames, with the run's fingerprint in them."""
+    """Write an output and the videos of its controls, of numbered frames, with the run's fingerprint in them.
+
+    Of one frame, they are pictures.
+    """
     fps = job.run.sampling.fps
     assert isinstance(fps, float)
     assert (shape.width, shape.height) == (WIDTH, HEIGHT)
     metadata = {FINGERPRINT: job.run.fingerprint}
+    if shape.frames == 1:
+        picture = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
+        for name in ("output", *(f"control_{control.name}" for control in job.run.active)):
+            write_picture(job.folder / f"{name}.jpg", picture, metadata=metadata)
+        return
     write_numbered_video(
         job.folder / "output.mp4", frames=shape.frames, fps=fps, colour=(190, 120, 80), metadata=metadata
     )
