@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.settings import StopToken
 from cosmos_batch.engines.inprocess.engine import InProcessEngine
+from cosmos_batch.engines.inprocess.families import published_of
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.options import Options
-from cosmos_batch.engines.registry import cache_folder, profile
+from cosmos_batch.engines.registry import cache_folder
 from cosmos_batch.ledger import State
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames
@@ -61,13 +62,21 @@ class CommandTimes:
 class CommandRunner:
     """Executes files of runs with the in-process engine and the dispatcher."""
 
-    def __init__(self, model: Path, controls: Path, device: torch.device, options: Options | None = None) -> None:
-        """`controls`: the folder for control videos that are made from input videos."""
+    def __init__(
+        self,
+        model: Path,
+        controls: Path,
+        device: torch.device,
+        options: Options | None = None,
+        branches: Sequence[str] = TRANSFER_CONTROLS,
+    ) -> None:
+        """`controls`: the folder for control videos that are made from input videos; `branches`: of the model."""
         self.device = device
+        self._profile = published_of(model).profile
         self._guardrail = RecordingGuardrail()
         self._engine: InProcessEngine = load_engine(
             str(model),
-            TRANSFER_CONTROLS,
+            branches,
             ControlCache(controls),
             device=device,
             guardrail=self._guardrail,
@@ -88,12 +97,13 @@ class CommandRunner:
         watch = Stopwatch(self.device)
         begin = time.perf_counter()
         runs = requests.resolved(self._engine.traits)
-        command = Command(runs, TimedEngine(self._engine, watch), self._prior(), requests.facts)
+        command = Command(runs, TimedEngine(self._engine, watch), self.prior(), requests.facts)
         with OutputDirectory(out) as folder:
             statuses = execute(command, folder, watch, StopToken())
         seconds = time.perf_counter() - begin
         assert all(status.state is State.SUCCEEDED for status in statuses), (statuses, watch.notes)
         return CommandTimes(seconds, watch.batches(), dict(zip(watch.order, self._guardrail.videos, strict=True)))
 
-    def _prior(self) -> CostModel:
-        return replace(profile("transfer", "h100"), memory_bytes=self._engine.memory_bytes)
+    def prior(self) -> CostModel:
+        """The shipped cost of the model, with the memory of this device."""
+        return replace(self._profile.on("h100"), memory_bytes=self._engine.memory_bytes)
