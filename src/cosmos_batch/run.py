@@ -44,7 +44,8 @@ MIN_FPS, MAX_FPS = 0.001, 1000.0  # rates that a video file can hold
 Fps = Annotated[float, Field(ge=MIN_FPS, le=MAX_FPS, allow_inf_nan=False)]
 FrameCount = Annotated[int, Field(ge=1, le=5000)]
 ConditionalFrames = Annotated[int, Field(ge=0, le=2)]
-StepThreshold = Annotated[int, Field(ge=0, le=1_000_000)]
+MAX_STEP_THRESHOLD = 1_000_000
+StepThreshold = Annotated[int, Field(ge=0, le=MAX_STEP_THRESHOLD)]
 STEP_THRESHOLD = 25
 """NVIDIA's default of the last step that sees the input video."""
 Label = Annotated[int, Field(ge=1, lt=2**31)]

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import pytest
 from cosmos_batch.cli.client import ServerError
 from cosmos_batch.cli.commands.remote import request_of, watch_command
 from cosmos_batch.errors import InputError
-from cosmos_batch.run import Control, Run, Sampling
+from cosmos_batch.formats import run_from_dict
+from cosmos_batch.run import Control, GuidedGeneration, Run, Sampling
 from tests.support.clips import clip
 from tests.support.dispatch_world import make_input
 from tests.support.http_server import request, server
@@ -127,6 +129,15 @@ def test_request_holds_all_settings_of_a_run() -> None:
         "priority": 0,
         "job_type": "inference",
     }
+
+
+def test_request_holds_the_guided_generation_of_a_run() -> None:
+    own = GuidedGeneration(mask="/m.npz", step_threshold=9, foreground_labels=(1, 2))
+    sampling = Sampling(num_conditional_frames=0)
+    run = Run(id="r", prompt="p", controls=(Control(name="edge", weight=1),), video="/v.mp4", sampling=sampling)
+    body = request_of(replace(run, guided_generation=own), {"/v.mp4": "/v.mp4", "/m.npz": "/m.npz"})
+    again = run_from_dict(body, check_inputs=False)
+    assert (again.guided_generation, again.sampling) == (own, sampling)
 
 
 def test_settings_that_a_request_cannot_hold_are_refused() -> None:

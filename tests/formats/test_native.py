@@ -10,7 +10,7 @@ import pytest
 
 from cosmos_batch.errors import InputError
 from cosmos_batch.formats import read_files, run_from_dict
-from cosmos_batch.run import Control, Priority, Run, Sampling
+from cosmos_batch.run import Control, GuidedGeneration, Priority, Run, Sampling
 from tests.support.format_files import Write, minimal
 
 FULL: dict[str, Any] = {
@@ -180,3 +180,78 @@ class TestRunFromDict:
             "prompt",
             "execution_config.weights.edge",
         }
+
+
+def guided(mask: str = "depth.mp4", **settings: object) -> dict[str, Any]:
+    """A record with guided generation."""
+    config = {"weights": {"edge": 1.0}, **settings}
+    return minimal(inputs={"video": "street.mp4", "guided_generation_mask": mask}, execution_config=config)
+
+
+def test_guided_generation_is_read(write: Write, tmp_path: Path) -> None:
+    write("labels.npz", b"PK")
+    settings = {"guided_generation_step_threshold": 9, "guided_generation_foreground_labels": [3, 1]}
+    records = [guided(), guided("labels.npz", **settings), guided(guided_generation_step_threshold=0), minimal()]
+
+    reading = read_files([write("runs.jsonl", records)])
+
+    assert reading.problems == ()
+    assert [run.guided_generation for run in reading.runs] == [
+        GuidedGeneration(mask=str(tmp_path / "depth.mp4")),
+        GuidedGeneration(mask=str(tmp_path / "labels.npz"), step_threshold=9, foreground_labels=(3, 1)),
+        GuidedGeneration(mask=str(tmp_path / "depth.mp4"), step_threshold=0),
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("record", "field", "words"),
+    [
+        (guided("absent.mp4"), "inputs.guided_generation_mask", "does not exist"),
+        (
+            guided(guided_generation_foreground_labels=[1]),
+            "execution_config.guided_generation_foreground_labels",
+            "has no effect: the mask is a video or a picture",
+        ),
+        (
+            guided("labels.npz", guided_generation_foreground_labels=[]),
+            "execution_config.guided_generation_foreground_labels",
+            "",
+        ),
+        (
+            guided("labels.npz", guided_generation_foreground_labels=[0]),
+            "execution_config.guided_generation_foreground_labels[0]",
+            "is too small",
+        ),
+        (
+            minimal(execution_config={"weights": {"edge": 1}, "guided_generation_step_threshold": 3}),
+            "execution_config.guided_generation_step_threshold",
+            "has no effect without a mask; give inputs.guided_generation_mask, or remove it",
+        ),
+        (
+            guided(num_conditional_frames=3),
+            "execution_config.num_conditional_frames",
+            "give a whole number from 0 to 2",
+        ),
+        (minimal(inputs={"video": "labels.npz"}), "inputs.video", "holds labels, and no video"),
+        (
+            minimal(
+                inputs={"depth": "depth.mp4", "guided_generation_mask": "depth.mp4"},
+                execution_config={"weights": {"depth": 1}},
+            ),
+            "inputs.video",
+            "is missing; give the input video, which guided generation holds the output to",
+        ),
+    ],
+)
+def test_guided_generation_that_cannot_be_is_a_problem(
+    write: Write, record: dict[str, Any], field: str, words: str
+) -> None:
+    write("labels.npz", b"PK")
+
+    reading = read_files([write("runs.jsonl", [record])])
+
+    assert reading.runs == ()
+    (problem,) = reading.problems
+    assert problem.field == field
+    assert words in str(problem)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cosmos_batch.errors import MediaError
-from cosmos_batch.media.untrusted import file_type, probe_untrusted
+from cosmos_batch.media.info import VideoInfo
+from cosmos_batch.media.untrusted import LABELS, file_type, probe_untrusted
 from tests.support.clips import clip
 
 
@@ -17,6 +20,21 @@ def test_type_is_detected_by_content(tmp_path: Path) -> None:
 
     assert file_type(video) == ("mp4", "video/mp4")
     assert probe_untrusted(video).frames == 6
+
+
+def test_labels_are_detected_by_content(tmp_path: Path) -> None:
+    np.savez(tmp_path / "labels.npz", np.ones((3, 4, 6), np.uint8))
+    part = (tmp_path / "labels.npz").rename(tmp_path / ".upload.part")
+
+    assert file_type(part) == LABELS
+    assert probe_untrusted(part) == VideoInfo(6, 4, 3, 0.0)
+
+
+def test_other_archives_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("readme.txt", "no labels")
+    with pytest.raises(MediaError, match="it holds no array arr_0"):
+        probe_untrusted(tmp_path / "a.zip")
 
 
 @pytest.mark.parametrize("content", [b"", b"#EXTM3U\nhttp://127.0.0.1/a.ts\n", b"no video"])

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from cosmos_batch.engines.registry import traits_of
 from cosmos_batch.ledger import State
 from cosmos_batch.run import Priority
+from cosmos_batch.service.server_info import setting_infos
 from tests.support.http_server import request
 
 
@@ -52,6 +54,14 @@ def test_a_setting_past_its_limit_is_refused(client: TestClient, info: Any, sett
         number = int(value) if limits["type"] == "integer" else value
         body = request(execution_config={"weights": {"edge": 1.0}, setting: number})
         assert client.post("/v1/videos", json=body).status_code == 400, value
+
+
+def test_settings_that_the_engine_lacks_are_left_out() -> None:
+    guided = {"guided_generation_step_threshold", "guided_generation_foreground_labels"}
+    names = {name: setting_infos(traits_of(name)).keys() for name in ("transfer", "transfer25", "transfer1")}
+    assert names["transfer"] == names["transfer25"]
+    assert names["transfer"] - names["transfer1"] == guided | {"num_conditional_frames"}
+    assert setting_infos(traits_of("transfer"))["num_conditional_frames"].maximum == 2
 
 
 def test_the_id_pattern_is_the_one_that_requests_are_checked_by(client: TestClient, info: Any) -> None:

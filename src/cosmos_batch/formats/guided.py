@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
+from typing import Any, Final
 
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.input_files import PathResolver
 from cosmos_batch.formats.problems import Location
-from cosmos_batch.run import STEP_THRESHOLD, GuidedGeneration
+from cosmos_batch.run import STEP_THRESHOLD, GuidedGeneration, Run
 
+MASK: Final = "guided_generation_mask"
+"""The field, or the input, that is the mask of guided generation."""
 LABELS_SUFFIX = ".npz"
 """Suffix of masks that hold labels in place of a picture."""
 
-_THRESHOLD = "guided_generation_step_threshold"
-_LABELS = "guided_generation_foreground_labels"
+THRESHOLD = "guided_generation_step_threshold"
+"""The field of the last guided step."""
+FOREGROUND = "guided_generation_foreground_labels"
+"""The field of the labels that are white."""
 
 
 def guided_generation(
@@ -35,12 +40,23 @@ def is_label_file(path: str | PurePath) -> bool:
     return PurePath(path).suffix.lower() == LABELS_SUFFIX
 
 
+def guided_settings(run: Run) -> dict[str, Any]:
+    """The settings of a run's guided generation beside its mask, as NVIDIA and a native run name them."""
+    guided = run.guided_generation
+    if guided is None:
+        return {}
+    made: dict[str, Any] = {THRESHOLD: guided.step_threshold}
+    if guided.foreground_labels is not None:
+        made[FOREGROUND] = list(guided.foreground_labels)
+    return made
+
+
 def idle_settings(
     mask: str | None, threshold: int | None, labels: Sequence[int] | None, location: Location, mask_field: str
 ) -> list[Problem]:
     """Problems of settings that have no effect: without a mask, or labels with a mask that has none."""
     found: list[Problem] = []
-    given = {_THRESHOLD: threshold, _LABELS: None if labels is None else list(labels)}
+    given = {THRESHOLD: threshold, FOREGROUND: None if labels is None else list(labels)}
     if mask is None:
         found += [
             location.problem(name, "has no effect without a mask", f"give {mask_field}, or remove it", value)
@@ -50,5 +66,5 @@ def idle_settings(
     elif labels is not None and not is_label_file(mask):
         message = "has no effect: the mask is a video or a picture, which has no labels"
         remedy = f"remove it, or give {mask_field} as an {LABELS_SUFFIX} file of labels"
-        found.append(location.problem(_LABELS, message, remedy, given[_LABELS]))
+        found.append(location.problem(FOREGROUND, message, remedy, given[FOREGROUND]))
     return found

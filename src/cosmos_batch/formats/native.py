@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from cosmos_batch.controls import CONTROLS, UPSCALE_WEIGHT, ControlName
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import STOCK_PROMPT, PathText, StrictModel, Text
-from cosmos_batch.formats.guided import guided_generation, idle_settings
+from cosmos_batch.formats.guided import MASK, guided_generation, idle_settings
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record, keys_are_unique
 from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile, ValuePool
@@ -36,9 +36,6 @@ from cosmos_batch.run import (
     Strength,
     Weight,
 )
-
-MASK: Final = "guided_generation_mask"
-"""The input that is the mask of guided generation."""
 
 NAMES = FieldNames(
     video="inputs.video",

@@ -14,6 +14,7 @@ import av
 
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.info import VideoInfo
+from cosmos_batch.media.label_masks import probe_labels
 from cosmos_batch.media.video import MAX_SIDE, probe
 
 MAX_PIXELS = 8192 * 4352
@@ -25,6 +26,8 @@ MAX_DECODED = 1200 * 1920 * 1080
 HEAD_BYTES = 1 << 16  # of a file that are read; a JPEG's size follows its thumbnail, if it has one
 
 _Kind = tuple[str, str]  # suffix, MIME type
+LABELS: _Kind = ("npz", "application/octet-stream")
+"""Kind of a file of labels, which may be a mask of guided generation and nothing else."""
 
 
 def _is_mp4(head: bytes) -> bool:
@@ -41,13 +44,14 @@ _KINDS: tuple[tuple[Callable[[bytes], bool], _Kind], ...] = (
     (_is_avi, ("avi", "video/x-msvideo")),
     (lambda head: head[:8] == b"\x89PNG\r\n\x1a\n", ("png", "image/png")),
     (lambda head: head[:3] == b"\xff\xd8\xff", ("jpg", "image/jpeg")),
+    (lambda head: head[:4] == b"PK\x03\x04", LABELS),
 )
 _FORMATS = "mov,matroska,webm,avi,png_pipe,jpeg_pipe,image2"  # of libav, for the kinds above
 _REMEDY = "send an MP4, MOV, MKV, WebM or AVI video, or a PNG or JPEG image"
 
 
 def file_type(path: Path) -> tuple[str, str]:
-    """Suffix and MIME type of a file by its content. Raises MediaError for a file that is no video or image."""
+    """Suffix and MIME type of a file by its content. Raises MediaError for no video, image or labels."""
     try:
         with path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
@@ -65,7 +69,9 @@ def probe_untrusted(path: Path) -> VideoInfo:
     Raises MediaError, before a frame is decoded, for a file that is no video or image, claims more than
     `MAX_PIXELS`, or refers to other files; and for one that is damaged within its first `MAX_DECODED` pixels.
     """
-    suffix, _ = file_type(path)
+    suffix, _ = kind = file_type(path)
+    if kind == LABELS:
+        return probe_labels(path, to_end=True, most_pixels=MAX_DECODED)
     if suffix == "png":
         _check_png(path)
     _check_header(path)

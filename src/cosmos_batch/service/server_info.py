@@ -8,10 +8,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from cosmos_batch.controls import CONTROLS, PRESETS
+from cosmos_batch.formats.guided import FOREGROUND, THRESHOLD
 from cosmos_batch.ledger import State
 from cosmos_batch.ledger.models import ENDED
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import Priority, RunId, Sampling, Strength
+from cosmos_batch.run import MAX_STEP_THRESHOLD, Priority, RunId, Sampling, Strength
 from cosmos_batch.service.schemas.system import ControlInfo, SettingInfo, StateInfo
 
 _LABELS = {
@@ -49,13 +50,25 @@ def control_infos(traits: Traits) -> list[ControlInfo]:
     ]
 
 
+def setting_infos(traits: Traits) -> dict[str, SettingInfo]:
+    """Describe the settings of `execution_config` that an engine has, by name."""
+    lacking = set() if traits.free_overlap else {"num_conditional_frames"}
+    if not traits.guided_generation:
+        lacking |= {THRESHOLD, FOREGROUND}
+    return {name: info for name, info in _all_settings().items() if name not in lacking}
+
+
 @cache
-def setting_infos() -> dict[str, SettingInfo]:
-    """Describe the settings of `execution_config` by name, from the types that validate them."""
+def _all_settings() -> dict[str, SettingInfo]:
+    """Describe all settings, from the types that validate them."""
     properties = TypeAdapter(Sampling).json_schema()["properties"]
     strengths = TypeAdapter(Strength).json_schema()["enum"]
     presets = {name: SettingInfo(type="string", choices=strengths) for name in PRESETS}
-    return {name: _setting_info(schema) for name, schema in properties.items()} | presets
+    guided = {
+        THRESHOLD: SettingInfo(type="integer", minimum=0, maximum=MAX_STEP_THRESHOLD),
+        FOREGROUND: SettingInfo(type="array"),
+    }
+    return {name: _setting_info(schema) for name, schema in properties.items()} | guided | presets
 
 
 @cache

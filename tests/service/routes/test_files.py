@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
@@ -37,6 +38,16 @@ def test_uploaded_video_is_stored_and_described(client: TestClient, videos: Path
     assert client.get(f"/v1/files/{made['id']}").json() == made
     content = client.get(f"/v1/files/{made['id']}/content")
     assert (content.content, content.headers["content-type"]) == (clip, "video/mp4")
+
+
+def test_labels_are_stored_and_served(client: TestClient, tmp_path: Path) -> None:
+    np.savez(tmp_path / "labels.npz", np.ones((3, 4, 6), np.uint8))
+    data = (tmp_path / "labels.npz").read_bytes()
+    made = upload(client, data, "labels.npz").json()
+    assert (made["width"], made["height"], made["frames"], made["fps"]) == (6, 4, 3, 0.0)
+    for query in ("", "?playable=true"):
+        content = client.get(f"/v1/files/{made['id']}/content{query}")
+        assert (content.content, content.headers["content-type"]) == (data, "application/octet-stream")
 
 
 def test_equal_content_is_stored_once(client: TestClient, videos: Path, tmp_path: Path) -> None:

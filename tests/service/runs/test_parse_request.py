@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from cosmos_batch.engines.registry import BuiltInEngines, EngineChoice
+from cosmos_batch.engines.registry import BuiltInEngines, EngineChoice, traits_of
 from cosmos_batch.errors import InputError
+from cosmos_batch.run import GuidedGeneration
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
 from cosmos_batch.service.runs.parse_request import RequestParser
+from cosmos_batch.service.runs.present import execution_config
 from tests.support.clips import clip
 
 
@@ -29,3 +32,59 @@ def test_control_that_cannot_be_estimated_here_is_refused(tmp_path: Path, monkey
         parser.parse(request(), "run-1")
     assert [problem.field for problem in refused.value.problems] == ["controls.depth", "controls.seg"]
     assert parser.parse(request(depth=video, seg=video), "run-1").run.signature == ("depth", "seg")
+
+
+@pytest.fixture
+def parser(tmp_path: Path) -> RequestParser:
+    return RequestParser(traits_of("transfer"), "model", AllowedDirectories((tmp_path,)), lambda _id: None)
+
+
+def guided(tmp_path: Path, mask: str, **settings: object) -> dict[str, object]:
+    """The body of a request with guided generation."""
+    return {
+        "prompt": "rain",
+        "inputs": {"video": str(clip(tmp_path / "in.mp4")), "guided_generation_mask": str(tmp_path / mask)},
+        "execution_config": {"weights": {"edge": 0.5}, **settings},
+    }
+
+
+def test_request_may_have_guided_generation_and_conditional_frames(parser: RequestParser, tmp_path: Path) -> None:
+    np.savez(tmp_path / "labels.npz", np.ones((6, 4, 6), np.uint8))
+    settings = {"guided_generation_step_threshold": 9, "guided_generation_foreground_labels": [1, 2]}
+    run = parser.parse(guided(tmp_path, "labels.npz", num_conditional_frames=2, **settings), "r").run
+    assert run.guided_generation == GuidedGeneration(
+        mask=str(tmp_path / "labels.npz"), step_threshold=9, foreground_labels=(1, 2)
+    )
+    assert run.sampling.num_conditional_frames == 2
+    shown = execution_config(run)
+    assert {name: shown[name] for name in settings} == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("mask.npz", b"PK\x03\x04 and nothing", "cannot be read as labels"),
+        ("mask.mp4", None, "holds labels"),
+        ("mask.mp4", b"no video", "is no video or image"),
+    ],
+)
+def test_mask_that_cannot_be_read_is_named(
+    parser: RequestParser, tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
+    """Without content the mask holds labels."""
+    body = guided(tmp_path, name)
+    np.savez(tmp_path / "labels.npz", np.ones((6, 4, 6), np.uint8))
+    (tmp_path / name).write_bytes((tmp_path / "labels.npz").read_bytes() if content is None else content)
+    with pytest.raises(InputError) as refused:
+        parser.parse(body, "r")
+    (problem,) = refused.value.problems
+    assert problem.field == "inputs.guided_generation_mask"
+    assert message in problem.message
+
+
+def test_labels_are_no_video(parser: RequestParser, tmp_path: Path) -> None:
+    np.savez(tmp_path / "labels.npz", np.ones((6, 4, 6), np.uint8))
+    body = guided(tmp_path, "labels.npz")
+    body["inputs"] = {"video": str(tmp_path / "labels.npz")}
+    with pytest.raises(InputError, match="holds labels, and no video"):
+        parser.parse(body, "r")

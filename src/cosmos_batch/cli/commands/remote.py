@@ -23,6 +23,7 @@ from cosmos_batch.cli.render.text import duration, plural, safe
 from cosmos_batch.dispatch.worker.retry import FIRST_WAIT, retry_policy
 from cosmos_batch.errors import CosmosBatchError, InputError, Problem
 from cosmos_batch.formats import read_files
+from cosmos_batch.formats.guided import MASK, guided_settings
 from cosmos_batch.media.info import videos_of
 from cosmos_batch.run import Control, Run, with_paths
 
@@ -103,7 +104,10 @@ def request_of(run: Run, names: dict[str, str]) -> dict[str, Any]:
     settings = {name: value for name, value in asdict(run.sampling).items() if value is not None}
     if settings.get("fps") == "input":
         del settings["fps"]
-    inputs = {control.name: names[control.video] for control in run.active if control.video}
+    inputs: dict[str, str] = {control.name: names[control.video] for control in run.active if control.video}
+    if run.guided_mask is not None:
+        inputs[MASK] = names[run.guided_mask]
+    settings |= guided_settings(run)
     return {
         "id": run.id,
         "prompt": run.prompt,

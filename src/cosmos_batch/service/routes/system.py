@@ -51,7 +51,7 @@ def get_server(request: Request, app: AppStateDep) -> ServerInfo:
         limits={name: float(value) for name, value in asdict(limits).items()},
         states=state_infos(),
         control_infos=control_infos(app.engine.traits),
-        settings=setting_infos(),
+        settings=setting_infos(app.engine.traits),
         priorities=PRIORITIES,
         priority_levels=PRIORITY_LEVELS,
         id_pattern=id_pattern(),

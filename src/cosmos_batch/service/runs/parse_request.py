@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from cosmos_batch.errors import CosmosBatchError, InputError, MediaError, Problem
 from cosmos_batch.formats import run_from_dict
+from cosmos_batch.formats.guided import LABELS_SUFFIX, is_label_file
 from cosmos_batch.formats.native import NAMES
 from cosmos_batch.formats.problems import Location, shown
 from cosmos_batch.media.info import MAX_FRAMES, VideoInfo, videos_of
@@ -176,6 +177,8 @@ class RequestParser:
         known = self._facts.get(key)
         if known is None:
             known = probe_untrusted(Path(path))
+            if not known.fps and not is_label_file(path):
+                raise MediaError(f"{path}: holds labels; let its name end in {LABELS_SUFFIX}")
             if len(self._facts) >= _CACHED_FACTS:
                 self._facts.clear()
                 self._probed.clear()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cosmos_batch.dispatch.output.directory import RUN_FILE, output_names
+from cosmos_batch.formats.guided import MASK, guided_settings
 from cosmos_batch.ledger import ENDED, Attempt, RunRecord, RunWithAttempt, State
 from cosmos_batch.planning.resolve import leading_facts
 from cosmos_batch.planning.traits import Traits
@@ -143,7 +144,8 @@ class VideoPresenter:
         return self._allowed.resolve(path)
 
     def _inputs(self, run: Run) -> dict[str, str | None]:
-        paths = {"video": run.video} | {control.name: control.video for control in run.controls}
+        paths = {"video": run.video, MASK: run.guided_mask}
+        paths |= {control.name: control.video for control in run.controls}
         return {name: self._shown(path) for name, path in paths.items() if path}
 
     def _error(self, record: RunRecord) -> VideoError | None:
@@ -163,7 +165,7 @@ class VideoPresenter:
 def execution_config(run: Run) -> dict[str, Any]:
     """Make the `execution_config` that a request for the run would have."""
     weights = {control.name: control.weight for control in run.controls}
-    return {"weights": weights, **as_dict(run)["sampling"], **run.presets}
+    return {"weights": weights, **as_dict(run)["sampling"], **guided_settings(run), **run.presets}
 
 
 def percent(attempt: Attempt | None) -> int:

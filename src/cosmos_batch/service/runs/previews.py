@@ -11,7 +11,7 @@ from pathlib import Path
 from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.atomic import delete_parts
-from cosmos_batch.media.untrusted import file_type
+from cosmos_batch.media.untrusted import LABELS, file_type
 from cosmos_batch.media.video import encoding_of
 from cosmos_batch.service.http.errors import stopping
 
@@ -53,7 +53,7 @@ class Previews:
     def ready(self, path: Path) -> Path | None:
         """Get the file itself if browsers play it, else its copy, if there is one. Raises MediaError."""
         suffix = file_type(path)[0]
-        if suffix in ("png", "jpg"):
+        if suffix in ("png", "jpg", LABELS[0]):
             return path
         codec, pixels = encoding_of(path)
         if codec in _PLAYABLE.get(suffix, ()) and pixels in _PIXELS:

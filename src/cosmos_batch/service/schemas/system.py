@@ -45,7 +45,7 @@ class ControlInfo(BaseModel):
 class SettingInfo(BaseModel):
     """Type and limits of a setting of execution_config."""
 
-    type: Literal["integer", "number", "string", "boolean"]
+    type: Literal["integer", "number", "string", "boolean", "array"] = Field(description="array: of whole numbers")
     minimum: float | None = None
     exclusive_minimum: float | None = None
     maximum: float | None = None

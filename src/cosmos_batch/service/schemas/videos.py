@@ -93,7 +93,9 @@ class VideoRequest(BaseModel):
 
     prompt: str
     id: VideoId | None = None
-    inputs: dict[str, str] | None = Field(None, description="video, and control videos by name: file ids or paths")
+    inputs: dict[str, str] | None = Field(
+        None, description="video, control videos by name, guided_generation_mask: file ids or paths"
+    )
     input_reference: str | dict[str, str] | None = Field(None, description='the input video, {"file_id": ...}')
     execution_config: dict[str, Any] | None = Field(
         None,

@@ -11,6 +11,7 @@ from cosmos_batch.engines.nvidia.launch_files import LaunchFiles, LaunchFolder, 
 from cosmos_batch.engines.nvidia.transfer25.traits import CHUNK_FRAMES
 from cosmos_batch.engines.resolutions import TRANSFER25_SIZES, chunk_length, kept_size, parsed, place_of
 from cosmos_batch.errors import PlanError
+from cosmos_batch.formats.guided import MASK, guided_settings
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.run import Control, ResolvedRun
@@ -84,16 +85,8 @@ def _record(run: ResolvedRun, name: str, target: LaunchFolder) -> dict[str, Any]
 
 
 def _guided_generation(run: ResolvedRun, target: LaunchFolder) -> dict[str, Any]:
-    guided = run.guided_generation
-    if guided is None:
-        return {}
-    record: dict[str, Any] = {
-        "guided_generation_mask": target.input(guided.mask),
-        "guided_generation_step_threshold": guided.step_threshold,
-    }
-    if guided.foreground_labels is not None:
-        record["guided_generation_foreground_labels"] = list(guided.foreground_labels)
-    return record
+    mask = {} if run.guided_mask is None else {MASK: target.input(run.guided_mask)}
+    return mask | guided_settings(run)
 
 
 def _resolution(run: ResolvedRun) -> str:

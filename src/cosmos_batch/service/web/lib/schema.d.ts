@@ -282,7 +282,7 @@ export interface ServerInfo {
 }
 
 export interface SettingInfo {
-  type: "integer" | "number" | "string" | "boolean";
+  type: "integer" | "number" | "string" | "boolean" | "array";
   minimum?: number | null;
   exclusive_minimum?: number | null;
   maximum?: number | null;

@@ -10,14 +10,18 @@ import { itemOfFile } from "./items.js";
 import { chooseServerFiles } from "./server_files.js";
 
 /** @import { Item } from "./items.js" */
+/** The kinds of files that a video may be. */
+export const KINDS = "video/*,image/*";
+
 export class Chooser {
   /**
-   * @param {{ many: boolean, label: string, changed: () => void }} options `many`: several may be chosen; `changed()`
-   *   is called when there is something else to show
+   * @param {{ many: boolean, label: string, kinds?: string, changed: () => void }} options `many`: several may be
+   *   chosen; `kinds`: of files, as an input takes them; `changed()` is called when there is something else to show
    */
-  constructor({ many, label, changed }) {
+  constructor({ many, label, kinds = KINDS, changed }) {
     this.many = many;
     this.label = label;
+    this.kinds = kinds;
     this.changed = changed;
     /** @type {Item[]} */
     this.chosen = [];
@@ -98,7 +102,7 @@ export class Chooser {
         type="file"
         class="unseen"
         tabindex="-1"
-        accept="video/*,image/*"
+        accept=${this.kinds}
         aria-label="Upload: ${this.label}"
         ?multiple=${this.many}
         @change=${taken}

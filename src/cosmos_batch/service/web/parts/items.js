@@ -20,7 +20,7 @@ export function itemOfFile({ id, filename, width, height, frames, fps, bytes }) 
   const rate = fps ? ` at ${Math.round(fps * 100) / 100} fps` : "";
   const length = frames ? `${frames} frames${rate}` : "";
   const note = [shape, length, size(bytes)].filter(Boolean).join(" · ");
-  return { ref: id, name: clean(filename), note, src: fileUrl(id) };
+  return { ref: id, name: clean(filename), note, src: fps ? fileUrl(id) : undefined };
 }
 
 /**

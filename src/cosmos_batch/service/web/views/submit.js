@@ -6,7 +6,7 @@ import { ApiError, api, token } from "../lib/api.js";
 import { clean, count } from "../lib/format.js";
 import { server } from "../lib/server.js";
 import { inputOf, messageOf, paint } from "../lib/view.js";
-import { Chooser } from "../parts/chooser.js";
+import { Chooser, KINDS } from "../parts/chooser.js";
 import { ControlField } from "../parts/control_field.js";
 import { toast } from "../parts/dialogs.js";
 import { itemOfInput } from "../parts/items.js";
@@ -28,11 +28,18 @@ const MORE = [
   ["num_frames", "Frames", "empty: as many as the input"],
   ["fps", "Frames per second", "of the output"],
   ["sigma_max", "Sigma", "noise at the start"],
+  ["num_conditional_frames", "Frames that chunks share", "of a long video: 0, 1 or 2"],
   ["resolution", "Resolution", "a height such as 480p, or WIDTHxHEIGHT"],
   ["keep_input_resolution", "Output size", "of the finished video"],
   ["canny_threshold", "Edge threshold"],
   ["blur_strength", "Blur of vis"],
 ];
+/** Settings of guided generation. @type {Setting[]} */
+const GUIDED = [
+  ["guided_generation_step_threshold", "Last guided step", "counted from 0; empty: 25"],
+  ["guided_generation_foreground_labels", "Foreground labels", "of an .npz mask: 1, 2; empty: all"],
+];
+const MASK = "guided_generation_mask";
 const NORMAL = "medium"; // preset
 /** The choices of a setting that is true or false, by its name. @type {Record<string, [string, string][]>} */
 const SWITCHES = {
@@ -63,6 +70,7 @@ class RunForm {
     this.videos = new Chooser({ many: true, label: "input videos", changed });
     /** The text of each field, by name: "prompt", "id", "priority", "negative_prompt", and the settings. */
     this.texts = new Map([["priority", "normal"]]);
+    this.mask = new Chooser({ many: false, label: "mask of guided generation", kinds: `${KINDS},.npz`, changed });
     this.controls = server().control_infos.map((info) => new ControlField(info, changed));
     this.preview = new PlanPreview(() => this.draw(), signal);
     /** @type {FieldProblem[] | string} */
@@ -79,12 +87,14 @@ class RunForm {
   fill(video) {
     this.texts.set("prompt", video.prompt);
     for (const [name, value] of Object.entries(video.execution_config))
-      if (value !== null && typeof value !== "object") this.texts.set(name, String(value));
+      if (Array.isArray(value)) this.texts.set(name, value.join(", "));
+      else if (value !== null && typeof value !== "object") this.texts.set(name, String(value));
     for (const control of this.controls) {
       control.weight = String(weightsOf(video)[control.name] ?? 0);
       const own = video.inputs[control.name];
       if (own) control.chooser.add(itemOfInput(own));
     }
+    if (video.inputs[MASK]) this.mask.add(itemOfInput(video.inputs[MASK]));
     if (video.inputs.video) this.videos.add(itemOfInput(video.inputs.video));
     this.changed();
   }
@@ -101,6 +111,7 @@ class RunForm {
     /** @type {Record<string, unknown>} */
     const config = { weights: Object.fromEntries(used.map((control) => [control.name, Number(control.weight)])) };
     for (const [name, info] of Object.entries(server().settings)) {
+      if (GUIDED.some(([guided]) => guided === name) && !this.mask.chosen.length) continue;
       const text = this.text(name).trim();
       if (info.choices) {
         if (presets.has(name)) config[name] = text || NORMAL;
@@ -117,20 +128,21 @@ class RunForm {
     /** @type {Record<string, string>} */
     const own = {};
     for (const control of this.controls) if (control.used && control.own) own[control.name] = control.own;
+    const [mask] = this.mask.chosen;
     const without = Object.keys(own).length ? [null] : []; // each used control may bring its own video
     const videos = this.videos.chosen.length ? this.videos.chosen : without;
     const name = this.text("id").trim();
     return videos.map((video, n) => ({
       prompt: this.text("prompt").trim(),
       ...(name ? { id: videos.length > 1 ? `${name}-${n + 1}` : name } : {}),
-      inputs: { ...(video ? { video: video.ref } : {}), ...own },
+      inputs: { ...(video ? { video: video.ref } : {}), ...own, ...(mask ? { [MASK]: mask.ref } : {}) },
       execution_config: this.config(),
       priority: this.text("priority"),
     }));
   }
 
   get busy() {
-    return this.videos.busy || this.controls.some((control) => control.chooser.busy);
+    return this.videos.busy || this.mask.busy || this.controls.some((control) => control.chooser.busy);
   }
 
   /** Show the form after a change, and plan its runs. */
@@ -222,6 +234,7 @@ class RunForm {
     return html`<section class="card">
       <h2>Settings</h2>
       <div class="fields">${fields(MAIN)}${this.priority()}</div>
+      ${GUIDED.some(([name]) => known[name]) ? this.guided(fields(GUIDED)) : nothing}
       <details>
         <summary>More settings</summary>
         <div class="fields">
@@ -236,6 +249,17 @@ class RunForm {
         ${this.area("negative_prompt", "Negative prompt", 2, negative, false)}
       </details>
     </section>`;
+  }
+
+  /** @param {unknown} fields */
+  guided(fields) {
+    const [mask] = this.mask.chosen;
+    return html`<details>
+      <summary>${mask ? `Guided by ${mask.name}` : "Guided generation"}</summary>
+      <p class="soft">Where a mask is white, the first steps see the input, and the output keeps its shapes.</p>
+      ${this.mask.template()}
+      <div class="fields">${fields}</div>
+    </details>`;
   }
 
   /**
@@ -276,7 +300,7 @@ class RunForm {
    * @param {Partial<SettingInfo> & { placeholder: string }} info
    */
   input(name, { type = "string", minimum, exclusive_minimum: above, maximum, pattern, placeholder }) {
-    const number = type !== "string";
+    const number = type !== "string" && type !== "array";
     const set = this.set(name);
     const change = (/** @type {Event} */ event) => {
       const { value } = inputOf(event);
@@ -339,6 +363,7 @@ class RunForm {
  */
 function valueOf(text, { type }) {
   if (type === "boolean") return text === "true";
+  if (type === "array") return text.split(/[\s,]+/).filter(Boolean).map(Number);
   return type === "string" ? text : Number(text);
 }
 
