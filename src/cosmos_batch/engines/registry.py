@@ -25,6 +25,7 @@ from cosmos_batch.engines.inprocess.families import FAMILIES, family_of, publish
 from cosmos_batch.engines.inprocess.model_settings import read_settings
 from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options
 from cosmos_batch.engines.inprocess.pocket import profile as pocket_profile
+from cosmos_batch.engines.inprocess.torch_files.file_model import settings_folder
 from cosmos_batch.engines.inprocess.transfer25.traits import TRANSFER25
 from cosmos_batch.engines.nvidia.script import Script
 from cosmos_batch.engines.nvidia.scripts import SCRIPTS
@@ -41,7 +42,7 @@ class EngineChoice:
     """The engine that a user chose, with its model, configuration and options."""
 
     engine: str | None = None  # None: transfer if a model is named, else pocket
-    model: str | None = None  # a folder or a hub id
+    model: str | None = None  # a folder, a hub id, or a `.pt` file
     config: Path | None = None  # of NVIDIA's scripts: where and how they run
     options: Options = field(default_factory=Options)  # of in-process engines: memory, GPUs, approximations
 
@@ -140,7 +141,7 @@ class InProcessSpec:
         problems = (*option_problems(model, published, options), *(device_problems(options) if executes else ()))
         found = availability(model, published)
         return Preview(
-            _with_objections(_model_traits(model, found.controls), estimation_objections()),
+            _with_objections(_model_traits(model, found.controls), estimation_objections(), found.objections),
             _prior(shipped_profile, shipped_profile.cost.device, options),
             (*found.problems, *problems),
         )
@@ -304,19 +305,19 @@ def _no_model(engine: str) -> PlanError:
     return PlanError(f"engine {engine!r} takes no --model; leave it out, or say --engine {TRANSFER.name}")
 
 
-def _with_objections(traits: Traits, more: Callable[[Run, VideoInfo | None], tuple[Problem, ...]]) -> Traits:
+def _with_objections(traits: Traits, *more: Callable[[Run, VideoInfo | None], tuple[Problem, ...]]) -> Traits:
     """The traits with further problems of runs."""
 
     def objections(run: Run, facts: VideoInfo | None) -> tuple[Problem, ...]:
-        return (*traits.objections(run, facts), *more(run, facts))
+        return tuple(problem for each in (traits.objections, *more) for problem in each(run, facts))
 
     return replace(traits, objections=objections)
 
 
 def _model_traits(model: str, controls: frozenset[str]) -> Traits:
     """Traits by a folder's settings; of a hub id by those of the published model, until it is loaded."""
-    folder, settings = Path(model).expanduser(), published_of(model).settings
-    return family_of(model).traits(read_settings(folder, settings) if folder.is_dir() else settings, controls)
+    folder, settings = settings_folder(model), published_of(model).settings
+    return family_of(model).traits(read_settings(folder, settings) if folder else settings, controls)
 
 
 def _prior(shipped_profile: ShippedProfile, device: str, options: Options) -> CostModel:

@@ -85,7 +85,7 @@ def test_all_missing_parts_are_named_at_once(tmp_path: Path) -> None:
         resolve(str(root), ["edge", "depth"], PUBLISHED)
     assert str(caught.value).replace(str(root), "M").splitlines() == [
         "M: incomplete:",
-        "  M/transformer: no .safetensors file",
+        "  M/transformer: no .safetensors or .pt file",
         "  M/vae: no such folder",
         "  M/tokenizer: no such folder",
         "  M/scheduler/scheduler_config.json: no such file",

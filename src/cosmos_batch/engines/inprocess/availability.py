@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,14 +11,18 @@ from cosmos_batch.controls import CONTROLS, TRANSFER_CONTROLS, Derivation
 from cosmos_batch.engines.inprocess.json_files import read_config
 from cosmos_batch.engines.inprocess.model_files import (
     PublishedModel,
+    branch_lacks,
     check_scheduler,
-    complete_branches,
+    file_control,
+    file_lacks,
     is_hub_id,
+    missing_companions,
     missing_parts,
     resolve,
 )
 from cosmos_batch.engines.inprocess.model_settings import ModelSettings, read_settings
 from cosmos_batch.engines.inprocess.options import Approximation, Options
+from cosmos_batch.engines.inprocess.torch_files.file_model import FileModel, file_model, local_folder
 from cosmos_batch.errors import EngineError, MissingExtraError, ModelError, Problem
 from cosmos_batch.media.controls import estimation
 from cosmos_batch.planning.traits import VideoInfo
@@ -36,17 +40,31 @@ class Availability:
 
     problems: tuple[Problem, ...]  # why it cannot be loaded, whatever the runs
     controls: frozenset[str]  # the branches that it has; of a hub model all, until they are fetched
+    broken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Controls whose branches are there and cannot be loaded, and why."""
+
+    def objections(self, run: Run, _facts: VideoInfo | None) -> tuple[Problem, ...]:
+        """The problems of a run's controls whose branches cannot be loaded."""
+        return tuple(
+            Problem("", None, f"controls.{control.name}", "", message, "mend it, or leave the control out")
+            for control in run.active
+            for message in self.broken.get(control.name, ())
+        )
 
 
 def availability(model: str, published: PublishedModel) -> Availability:
-    """Look at a model: a folder in the diffusers layout, or a hub id."""
+    """Look at a model: a folder in the diffusers layout, a `.pt` file, or a hub id."""
     root = Path(model).expanduser()
+    if (named := file_model(model)) is not None:
+        control = file_control(named, published)
+        return Availability(_file_problems(model, named, published), frozenset((control,) if control else ()))
     if root.is_dir():
         problems = [
             _problem(model, lack, "complete the folder, or name another model") for lack in _lacks(root, published)
         ]
-        branches = complete_branches(root, TRANSFER_CONTROLS, published)
-        return Availability(tuple(problems), branches)
+        branches = branch_lacks(root, TRANSFER_CONTROLS, published)
+        broken = {control: tuple(lacks) for control, lacks in branches.items() if lacks}
+        return Availability(tuple(problems), frozenset(branches) - set(broken), broken)
     every = frozenset(published.control_names)
     if not is_hub_id(model):
         message = "no such folder, and no hub id (owner/name) either"
@@ -54,17 +72,31 @@ def availability(model: str, published: PublishedModel) -> Availability:
     return Availability(_hub_problems(model, published), every)
 
 
+def _file_problems(model: str, named: FileModel, published: PublishedModel) -> tuple[Problem, ...]:
+    """What keeps a model in a `.pt` file from being loaded, with the parts beside it or on the hub."""
+    lacks = file_lacks(named, published)
+    if named.parts is not None:
+        lacks += missing_companions(named.parts, published) or _unsupported(named.parts, published)
+    found = tuple(_problem(model, lack, "mend it, or name another model") for lack in lacks)
+    if named.parts is not None or found:
+        return found
+    own = replace(published, settings=read_settings(named.file.parent, published.settings))
+    return _hub_problems(model, own, "autoencoder and text encoder are not beside the file; that")
+
+
 def _lacks(root: Path, published: PublishedModel) -> list[str]:
     """What a model's folder lacks, its branches aside."""
-    if missing := missing_parts(root, published):
-        return missing
+    return missing_parts(root, published) or _unsupported(root, published)
+
+
+def _unsupported(root: Path, published: PublishedModel) -> list[str]:
+    """What of a complete folder is not supported, or not on this machine."""
     try:
         if published.scheduler:
             check_scheduler(root / "scheduler", published)
-        missing += _lacking_extra(read_settings(root, published.settings), read_config(root / "text_encoder"))
+        return _lacking_extra(read_settings(root, published.settings), read_config(root / "text_encoder"))
     except ModelError as exc:
-        missing.append(str(exc))
-    return missing
+        return [str(exc)]
 
 
 def _lacking_extra(settings: ModelSettings, text_encoder: Mapping[str, object]) -> list[str]:
@@ -77,10 +109,13 @@ def _lacking_extra(settings: ModelSettings, text_encoder: Mapping[str, object]) 
     return [str(MissingExtraError(purpose, "nvidia")) for package, purpose in needed if find_spec(package) is None]
 
 
-def _hub_problems(model: str, published: PublishedModel) -> tuple[Problem, ...]:
+def _hub_problems(
+    model: str, published: PublishedModel, here: str = "there is no such folder, and a model"
+) -> tuple[Problem, ...]:
+    """What keeps a model from being fetched and used; `here`: what is not on this machine."""
     elsewhere = "or name a folder that holds the model"
     if find_spec("huggingface_hub") is None:
-        lack = MissingExtraError("there is no such folder, and a model from the Hugging Face hub", "nvidia")
+        lack = MissingExtraError(f"{here} from the Hugging Face hub", "nvidia")
         return (_problem(model, str(lack), elsewhere),)
     lacks = _lacking_extra(published.settings, {})
     from huggingface_hub import constants
@@ -110,7 +145,7 @@ def _splitting_problems(published: PublishedModel, options: Options) -> tuple[Pr
 
 
 def _tiling_problems(model: str, options: Options) -> tuple[Problem, ...]:
-    vae = Path(model).expanduser() / "vae"
+    vae = (local_folder(model) or Path(model)) / "vae"
     if Approximation.VAE_TILING not in options.approximations or not (vae / "config.json").is_file():
         return ()
     if read_config(vae).get("_class_name") != _UNTILED_VAE:

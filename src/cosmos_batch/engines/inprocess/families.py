@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cosmos_batch.engines.inprocess.family import ModelFamily
 from cosmos_batch.engines.inprocess.json_files import read_config
 from cosmos_batch.engines.inprocess.model_files import PublishedModel, is_hub_id
 from cosmos_batch.engines.inprocess.model_settings import sampler_of
+from cosmos_batch.engines.inprocess.torch_files.file_model import FileModel, file_model, settings_folder
 from cosmos_batch.engines.inprocess.transfer25.family import TRANSFER25
 from cosmos_batch.errors import ModelError
 
@@ -36,13 +38,27 @@ def published_of(model: str | Path) -> PublishedModel:
 
     Raises ModelError for an unknown variant of a hub model, and for settings that cannot be read.
     """
-    models, folder = family_of(model).models, Path(model).expanduser()
-    if folder.is_dir():
+    models, folder, named = family_of(model).models, settings_folder(model), file_model(model)
+    if named is not None and (known := _of_file(named, models)) is not None:
+        return known
+    if folder is not None:
         sampler = sampler_of(folder)
         return next((each for each in models if each.settings.sampler == sampler), models[0])
     variant = str(model).partition("@")[2] if is_hub_id(str(model)) else ""
     for each in models:
         if each.variant == variant:
             return each
-    known = ", ".join(each.hub_id for each in models)
-    raise ModelError(f"{model}: no variant {variant!r} is known; known are {known}")
+    variants = ", ".join(each.hub_id for each in models)
+    raise ModelError(f"{model}: no variant {variant!r} is known; known are {variants}")
+
+
+def _of_file(named: FileModel, models: Sequence[PublishedModel]) -> PublishedModel | None:
+    """The published model that a `.pt` file is by its name or kind; None where neither says it."""
+    for each in models:
+        published_name = Path(each.checkpoint.file).name if each.checkpoint else None
+        if named.file.name == published_name or (named.kind and named.kind == each.variant.partition("/")[0]):
+            return each
+    if not named.kind:
+        return None
+    kinds = ", ".join(f"{named.file}@{each.variant}" for each in models if each.variant)
+    raise ModelError(f"{named.file}: no kind {named.kind!r} of model is known; name it as {kinds}, or @edge alone")

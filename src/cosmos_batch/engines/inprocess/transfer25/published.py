@@ -8,6 +8,7 @@ from cosmos_batch.controls import CONTROLS
 from cosmos_batch.engines.inprocess.model_files import HubCheckpoint, PublishedModel
 from cosmos_batch.engines.inprocess.model_settings import ModelSettings
 from cosmos_batch.engines.inprocess.transfer25.profile import DISTILLED_PROFILE, PROFILE
+from cosmos_batch.engines.inprocess.transfer25.weights import network_files
 from cosmos_batch.engines.resolutions import TRANSFER25_SIZES
 from cosmos_batch.run import Sampling
 
@@ -77,6 +78,7 @@ PUBLISHED = PublishedModel(
     ),
     settings=SETTINGS,
     profile=PROFILE,
+    networks=network_files,
 )
 
 DISTILLED_SETTINGS = replace(
@@ -104,6 +106,7 @@ DISTILLED = PublishedModel(
         revision="bbaeedb2b57cc8b14a44653099e2551adb69dcc7",
         file="distilled/general/edge/41f07f13-f2e4-4e34-ba4c-86f595acbc20_ema_bf16.pt",
     ),
+    networks=network_files,
 )
 """NVIDIA's distilled edge model: one file with base and branch, which were trained together. Text encoder and
 autoencoder are the general model's."""
