@@ -36,6 +36,18 @@ def test_transfer25_has_one_start_per_control_set(transfer25: World) -> None:
     assert sorted(transfer25.diary("controls")) == [["edge"], ["edge", "vis"], ["vis"]]
 
 
+def test_distilled_edge_model_is_the_one_that_the_script_loads(tmp_path: Path) -> None:
+    world = World(tmp_path, engine="transfer25-distilled")
+    runs = [
+        world.run(f"r{i}", weights={"edge": 1.0}, resolution="256", num_steps=steps)
+        for i, steps in ((0, 4), (1, 1))
+    ]
+
+    assert set(states(world.make(runs)).values()) == {DONE}
+
+    assert world.diary("model") == ["edge/distilled"]
+
+
 def test_transfer25_outputs_keep_the_size_of_the_input_to_even_numbers(transfer25: World) -> None:
     run = transfer25.run("odd", video=transfer25.video("odd", size=(65, 37)), resolution="256")
 

@@ -29,6 +29,14 @@ def test_plan_is_written_with_its_commands(tmp_path: Path, street: str) -> None:
     assert commands[0][3] == str(written[0].files[0])
 
 
+def test_commands_name_the_variables_that_a_script_needs(tmp_path: Path, street: str) -> None:
+    plan = planned([run_of("a", street, edge=1.0)], "transfer25-distilled")
+    emit(plan, tmp_path / "out", cache=ControlCache(tmp_path / "cache"))
+    command = shlex.split((tmp_path / "out" / "commands.txt").read_text())
+    assert command[:4] == ["env", "COSMOS_EXPERIMENTAL_CHECKPOINTS=1", "python", "examples/inference.py"]
+    assert command[-1] == "--model=edge/distilled"
+
+
 def test_folder_of_an_earlier_plan_is_refused(tmp_path: Path, street: str) -> None:
     plan = planned([run_of("a", street, edge=1.0)], "cosmos3")
     cache = ControlCache(tmp_path / "cache")

@@ -56,6 +56,8 @@ REFUSED = [
     ),
     ("transfer1", {"job_type": "distilled", "controls": (GIVEN_DEPTH,)}, "job_type", "has edge alone"),
     ("transfer25", {"job_type": "distilled"}, "job_type", "does not do this"),
+    ("transfer25-distilled", {"num_steps": 5}, "num_steps", "takes 1 to 4 steps"),
+    ("transfer25-distilled", {"controls": (GIVEN_DEPTH,)}, "controls.depth", "no such control"),
     (
         "transfer1",
         {"controls": (Control(name="edge", weight=1, mask="/in/a.mp4"),)},
@@ -116,6 +118,7 @@ TAKEN = [
     ("transfer25", {"num_frames": 1, "keep_input_resolution": False}),
     ("transfer25", {"guidance": 7.0, "fps": 29.0, "resolution": "832x480", "num_frames": 20}),
     ("transfer25", {"controls": (Control(name="edge", weight=1, mask_prompt="car"), GIVEN_DEPTH)}),
+    ("transfer25-distilled", {"num_steps": 1, "guidance": 3.0}),
     ("cosmos3", {}),
     ("cosmos3", {"resolution": "1104x832", "guidance": 2.5, "fps": 29.97, "negative_prompt": ""}),
     ("cosmos3", {"video": None, "controls": (GIVEN_DEPTH,), "fps": 24.0}),

@@ -18,7 +18,7 @@ FILES = LaunchFiles(
 
 
 def test_scripts_have_the_names_of_their_engines() -> None:
-    assert list(SCRIPTS) == ["transfer1", "transfer25", "cosmos3"]
+    assert list(SCRIPTS) == ["transfer1", "transfer25", "transfer25-distilled", "cosmos3"]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ _REMEDIES = {
 
 def read_config(path: Path, engine: str) -> Config:
     """Read a configuration that must have a table for this engine. Raises InputError with every problem."""
+    own = SCRIPTS[engine].config_table
     try:
         with open_bytes(path) as stream:
             value = tomllib.loads(stream.read().decode())
@@ -44,11 +45,12 @@ def read_config(path: Path, engine: str) -> Config:
         raise InputError([_problem(path, "", "", f"cannot be read ({exc.strerror})", "name a TOML file")]) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise InputError([_problem(path, "", "", f"is not TOML: {exc}", "mend that line")]) from exc
-    problems = [] if engine in value else [_problem(path, engine, "", "there is no such table", "add it")]
-    settings, found = _validated(path, "", Settings, {k: v for k, v in value.items() if k not in SCRIPTS})
+    problems = [] if own in value else [_problem(path, own, "", "there is no such table", "add it")]
+    known = {script.config_table for script in SCRIPTS.values()}
+    settings, found = _validated(path, "", Settings, {k: v for k, v in value.items() if k not in known})
     problems += found
     tables: dict[str, ScriptConfig] = {}
-    for name in (name for name in SCRIPTS if name in value):
+    for name in (name for name in SCRIPTS if name in known and name in value):
         table, found = _validated(path, name, ScriptConfig, value[name])
         problems += found
         if table is not None:
@@ -57,18 +59,18 @@ def read_config(path: Path, engine: str) -> Config:
         problems = [each for name, table in tables.items() for each in _table_problems(path, SCRIPTS[name], table)]
     if problems or settings is None:
         raise InputError(problems)
-    return Config(**dict(settings), script=tables[engine])
+    return Config(**dict(settings), script=tables[own])
 
 
 def installation_problems(path: Path, engine: str, config: Config) -> tuple[Problem, ...]:
     """What the configuration names and this machine lacks; of another host nothing is known."""
-    script, found = config.script, []
+    script, table, found = config.script, SCRIPTS[engine].config_table, []
     match config.launcher:
         case LocalConfig():
             if not Path(script.folder).is_dir():
-                found.append((f"{engine}.folder", script.folder, "there is no such folder", "correct it"))
+                found.append((f"{table}.folder", script.folder, "there is no such folder", "correct it"))
             if which(script.python) is None and which(Path(script.folder) / script.python) is None:
-                found.append((f"{engine}.python", script.python, "there is no such program", "correct it"))
+                found.append((f"{table}.python", script.python, "there is no such program", "correct it"))
         case DockerConfig(command=command) if which(command) is None:
             found.append(("launcher.command", command, "there is no such program", "install it, or correct it"))
         case SshConfig() if find_spec("asyncssh") is None:

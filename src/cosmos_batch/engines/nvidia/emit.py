@@ -27,7 +27,9 @@ def emit(plan: Plan, folder: Path, *, cache: ControlCache) -> tuple[LaunchFiles,
         remedy = "name a folder that is new or empty"
         raise InputError([Problem(str(folder), None, "", "", "holds the files of an earlier plan", remedy)])
     written = tuple(script.write(launch, folder, cache, str) for launch in plan.launches)
-    commands = [["python", *script.program, *files.arguments] for files in written]
+    variables = [f"{name}={value}" for name, value in script.environment.items()]
+    start = [*(["env", *variables] if variables else []), "python", *script.program]
+    commands = [[*start, *files.arguments] for files in written]
     write_text(folder / "commands.txt", "".join(f"{shlex.join(command)}\n" for command in commands))
     launches = [_entry(*each) for each in zip(plan.launches, written, commands, strict=True)]
     index = {"engine": plan.engine, "launches": launches}

@@ -78,7 +78,7 @@ class ScriptProcess:
         return ScriptCommand(
             python=config.python,
             argv=script.argv(config, self._files),
-            env={"PYTHONPATH": config.folder, **config.environment},
+            env={"PYTHONPATH": config.folder, **script.environment, **config.environment},
             cwd=config.folder,
             outputs=self._files.outputs,
             staged_outputs=staged_outputs,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,8 @@ class Script:
     arguments: Callable[[ScriptConfig], tuple[str, ...]]  # arguments that come from the configuration
     guardrail: tuple[str, ...] = ()  # what its guardrail checks of every sample
     options: frozenset[str] = frozenset()  # memory levers that a user may pass: they change no video
+    table: str = ""  # the configuration's table, where another script has it too; "": that of its name
+    environment: Mapping[str, str] = field(default_factory=dict)  # variables that it needs
     config_problems: Callable[[ScriptConfig], Iterable[tuple[str, str, str, str]]] = lambda _: ()
     """Settings of the configuration that this script cannot use: field, value, message, remedy."""
 
@@ -42,6 +44,11 @@ class Script:
     def name(self) -> str:
         """The engine's name."""
         return self.traits.name
+
+    @property
+    def config_table(self) -> str:
+        """The table of the configuration file that says where it is and how it runs."""
+        return self.table or self.name
 
     def argv(self, config: ScriptConfig, files: LaunchFiles) -> tuple[str, ...]:
         """The whole command line of a launch; with several GPUs, under torch's own launcher."""

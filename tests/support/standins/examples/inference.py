@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -80,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("-i", nargs="+", required=True)
     parser.add_argument("-o", required=True)
+    parser.add_argument("--model", choices=("edge", "edge/distilled"), default="edge")
     parser.add_argument("--checkpoint-path")
     parser.add_argument("--offload-guardrail-models", action="store_true")
     args = parser.parse_args()
@@ -88,7 +90,9 @@ def main() -> None:
     if len({sample["name"] for sample in samples}) < len(samples):
         raise ValueError("names must be unique")
     union = [name for name in CONTROLS if any(name in sample for sample in samples)]
-    note(how, start="transfer25", controls=union)
+    if args.model == "edge/distilled" and os.environ.get("COSMOS_EXPERIMENTAL_CHECKPOINTS") != "1":
+        raise ValueError("edge/distilled is not available")
+    note(how, start="transfer25", controls=union, model=args.model)
     load(how)
     Path(args.o).mkdir(parents=True, exist_ok=True)
     for sample in samples:
