@@ -44,7 +44,9 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Folder and launcher of NVIDIA's scripts: TOML."),
 ]
-ModelName = Annotated[str | None, typer.Option("--model", help="Weights: a folder or a Hugging Face id.")]
+ModelName = Annotated[
+    str | None, typer.Option("--model", help="Weights: folder, Hugging Face id, FILE.pt@CONTROL.")
+]
 Emit = Annotated[
     tuple[str, Path] | None,
     typer.Option(

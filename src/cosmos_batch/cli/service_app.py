@@ -15,7 +15,7 @@ LedgerUrl = Annotated[
     str | None, typer.Option("--ledger", metavar="URL", help="A database URL; default: a file in HOME.")
 ]
 Engine = Annotated[str | None, typer.Option("--engine", help="As for `cosmos-batch run`.")]
-Model = Annotated[str | None, typer.Option("--model", help="Weights: a folder or a Hugging Face id.")]
+Model = Annotated[str | None, typer.Option("--model", help="Weights: folder, Hugging Face id, FILE.pt@CONTROL.")]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="NVIDIA's scripts: TOML.")]
 Workers = Annotated[int, typer.Option(min=1, max=64, help="Worker processes: one for each GPU.")]
 FlushSeconds = Annotated[float, typer.Option(min=0, help="Seconds that runs wait before they are batched.")]

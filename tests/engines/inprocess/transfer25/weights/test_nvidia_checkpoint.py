@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.folder import TINY, base_shapes, branch_shapes
+from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_from_diffusers, branch_from_diffusers
 from cosmos_batch.engines.inprocess.transfer25.weights.nvidia_checkpoint import NvidiaCheckpoint
 from cosmos_batch.engines.inprocess.transfer25.weights.nvidia_names import NetworkPart
@@ -86,3 +90,38 @@ def test_a_file_that_does_not_fit_is_refused_with_its_tensors(weights: Weights, 
     path = write_nvidia_file(tmp_path / "model.pt", tensors)
     with pytest.raises(ModelError, match=r"model\.pt: lacks 1 tensor of the network: t_embedding_norm\.weight"):
         parts(path)
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+import torch
+from cosmos_batch.engines.inprocess.model_files import ModelFolders
+from cosmos_batch.engines.inprocess.transfer25.branches import Networks
+from cosmos_batch.engines.inprocess.transfer25.published import SETTINGS
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+file = Path(sys.argv[1])
+before = peak()
+folders = ModelFolders(file, file, file, file, {"edge": file}, SETTINGS)
+networks = Networks(folders, torch.device("cpu"), torch.bfloat16)
+parts = (networks.base, networks.branch("edge"))
+print(peak() - before, sum(each.nbytes for part in parts for each in part.parameters()))
+"""
+
+
+def test_loading_peaks_at_the_size_of_the_network(tmp_path: Path) -> None:
+    sizes = replace(TINY, network=NetworkConfig(heads=4, blocks=8, inject_every=2, text_dim=20_000), image=None)
+    shapes = base_shapes(sizes), branch_shapes(sizes)
+    base, branch = (
+        {name: torch.ones(shape, dtype=torch.bfloat16) for name, shape in each.items()} for each in shapes
+    )
+    file = write_nvidia_file(tmp_path / "model.pt", nvidia_tensors(base, with_stem(branch, base)))
+
+    child = subprocess.run([sys.executable, "-c", PEAK, file], capture_output=True, text=True, check=True)
+
+    rise, network = map(int, child.stdout.split())
+    assert network > 1e8
+    assert rise < 1.4 * network
