@@ -152,7 +152,7 @@ def test_strict_plan_and_run_do_nothing_or_skip_the_run(
     assert (out / "good" / "output.mp4").exists()
     assert not (out / "odd").exists()
     assert call(monkeypatch, "run", file, "-o", out) == 0
-    assert (out / "odd" / "output.mp4").exists()
+    assert (out / "odd" / "output.png").exists()
 
 
 def test_many_warnings_are_cut_in_a_plan_and_whole_in_check(
