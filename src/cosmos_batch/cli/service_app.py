@@ -258,7 +258,10 @@ def logs(run_id: Annotated[str, typer.Argument(metavar="ID")], server: Server = 
 
 
 def fetch(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for DIR/ID/output.mp4.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for DIR/ID/, with output.mp4 or a picture."),
+    ],
     ids: SomeIds = None,
     server: Server = LOCAL,
     key: Key = None,

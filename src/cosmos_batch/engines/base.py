@@ -28,7 +28,9 @@ class Job:
     """One attempt at one run, as an engine gets it."""
 
     run: ResolvedRun
-    folder: Path  # private to this attempt: the engine leaves output.mp4 and control_<name>.mp4 here
+    folder: Path
+    """Private to this attempt: the engine leaves output.mp4 and control_<name>.mp4 here; of a run of one frame,
+    output.png or output.jpg, and its controls as pictures."""
     state: Path  # where the mid-denoise state is kept; a file that exists is resumed from
 
 

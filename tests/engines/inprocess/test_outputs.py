@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -25,11 +26,13 @@ from cosmos_batch.engines.inprocess.transfer25.schedule import make_schedule
 from cosmos_batch.engines.inprocess.transfer25.transformer import rotary
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.controls.pixels import make_control
+from cosmos_batch.media.display import over_black
 from cosmos_batch.media.pictures import write_picture
 from cosmos_batch.media.verify import check_picture, check_video
-from cosmos_batch.media.video import Frames, probe, read_frames
+from cosmos_batch.media.video import Frames, encoding_of, probe, read_frames
 from cosmos_batch.run import GuidedGeneration, Run
 from tests.support.clips import moving
+from tests.support.shown_files import turned_image
 from tests.support.tiny_model import (
     CONTROLS,
     SIZE,
@@ -277,3 +280,39 @@ def test_picture_takes_masks_guides_and_its_input_as_pictures(
 
     assert {frames.shape for frames in found} == {(1, SIZE[1], SIZE[0], 3)}
     assert all(difference(found[0], other) > LIMIT for other in found[1:])
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_turned_picture_is_upright_in_its_output(
+    tmp_path: Path, make: Callable[..., dict[str, Frames]], suffix: str
+) -> None:
+    """Its EXIF exchanges the sides: the size that is kept is that on the screen."""
+    turned = turned_image(tmp_path / f"turned.{suffix}", 6)
+    (upright,) = read_frames(turned)
+    write_picture(tmp_path / "plain.png", upright)
+    turned_run, plain_run = (
+        with_size_kept(make_run("a", str(path), {"vis": 1.0}, frames=1))
+        for path in (turned, tmp_path / "plain.png")
+    )
+
+    frames = make(turned_run)["a"]
+
+    info = probe(tmp_path / "made" / "a" / f"output.{suffix}")
+    assert (info.width, info.height) == (upright.shape[1], upright.shape[0]) == (160, 96)
+    assert difference(frames, make(plain_run)["a"]) == 0
+
+
+def test_transparent_picture_gives_an_opaque_one(tmp_path: Path, make: Callable[..., dict[str, Frames]]) -> None:
+    """What is transparent counts as black, as in videos."""
+    see_through = np.full((64, 96, 4), 255, np.uint8)
+    see_through[:, 48:, 3] = 0
+    cv2.imwrite(str(tmp_path / "clear.png"), see_through)
+    write_picture(tmp_path / "black.png", over_black(see_through))
+
+    clear, flat = (
+        make(make_run("a", str(tmp_path / name), {"vis": 1.0}, frames=1))["a"]
+        for name in ("clear.png", "black.png")
+    )
+
+    assert difference(clear, flat) == 0
+    assert encoding_of(tmp_path / "made" / "a" / "output.png") == ("png", "rgb24")

@@ -99,7 +99,8 @@ class VideoRequest(BaseModel):
     input_reference: str | dict[str, str] | None = Field(None, description='the input video, {"file_id": ...}')
     execution_config: dict[str, Any] | None = Field(
         None,
-        description="weights by control, num_steps, guidance, sigma_max, seed, fps, num_frames, resolution, ...",
+        description="weights by control, num_steps, guidance, sigma_max, seed, fps, num_frames, resolution, "
+        "keep_input_resolution, ...",
     )
     negative_prompt: str | None = None
     priority: int | str | None = Field(None, description="a whole number, or low, normal, high or urgent")
