@@ -19,14 +19,9 @@ from cosmos_batch.engines.profile_store import keep_profile, kept_profile
 from cosmos_batch.engines.registry import BuiltInEngines, EngineChoice, profile
 from cosmos_batch.errors import PlanError, StorageError
 from cosmos_batch.media.controls.cache import ControlCache
-from tests.support.tiny_model import CONTROLS, write_tiny_model
+from tests.support.tiny_model import CONTROLS
 
 PRIOR = profile("transfer", "h100")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
 
 
 @pytest.fixture(autouse=True)

@@ -23,29 +23,9 @@ from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.verify import check_video
 from cosmos_batch.media.video import Frames
 from cosmos_batch.run import Run
-from tests.support.tiny_model import CONTROLS, drive, job_of, launch_of, make_run, write_clip, write_tiny_model
+from tests.support.tiny_model import drive, job_of, launch_of, make_run
 
 LIMIT = 2  # of 255: how far two makings of one run may be apart
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
-
-
-@pytest.fixture
-def screening() -> RecordingGuardrail:
-    return RecordingGuardrail()
-
-
-@pytest.fixture
-def engine(model: Path, tmp_path: Path, screening: RecordingGuardrail) -> InProcessEngine:
-    return load_engine(str(model), CONTROLS, ControlCache(tmp_path / "controls"), guardrail=screening)
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> str:
-    return write_clip(tmp_path / "clip.mp4", 25)
 
 
 @pytest.fixture

@@ -26,15 +26,10 @@ from cosmos_batch.errors import PlanError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames
 from cosmos_batch.run import Run
-from tests.support.tiny_model import CONTROLS, drive, job_of, launch_of, make_run, write_clip, write_tiny_model
+from tests.support.tiny_model import CONTROLS, drive, job_of, launch_of, make_run, write_clip
 
 EVERYTHING = frozenset(Part)
 WAN = {"_class_name": "AutoencoderKLWan", "base_dim": 2, "latents_mean": [0.1] * 16, "latents_std": [1.3] * 16}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
 
 
 @pytest.fixture

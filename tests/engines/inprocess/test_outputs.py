@@ -17,14 +17,12 @@ from cosmos_batch.engines.base import Outcome
 from cosmos_batch.engines.inprocess.checkpoint import load_state, save_state
 from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.gpu.host_device import to_video
-from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.model_files import resolve
 from cosmos_batch.engines.inprocess.text.trigram import TrigramText
 from cosmos_batch.engines.inprocess.transfer25.branches import Networks
 from cosmos_batch.engines.inprocess.transfer25.published import PUBLISHED
 from cosmos_batch.engines.inprocess.transfer25.schedule import make_schedule
 from cosmos_batch.engines.inprocess.transfer25.transformer import rotary
-from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.controls.pixels import make_control
 from cosmos_batch.media.display import over_black
 from cosmos_batch.media.pictures import write_picture
@@ -40,32 +38,10 @@ from tests.support.tiny_model import (
     job_of,
     launch_of,
     make_run,
-    write_clip,
-    write_tiny_model,
 )
 
 LIMIT = 2  # of 255: how far two makings of one run may be apart
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
-
-
-@pytest.fixture
-def screening() -> RecordingGuardrail:
-    return RecordingGuardrail()
-
-
-@pytest.fixture
-def engine(model: Path, tmp_path: Path, screening: RecordingGuardrail) -> InProcessEngine:
-    return load_engine(str(model), CONTROLS, ControlCache(tmp_path / "controls"), guardrail=screening)
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> str:
-    return write_clip(tmp_path / "clip.mp4", 25)
 
 
 @pytest.fixture

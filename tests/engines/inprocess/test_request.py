@@ -14,35 +14,14 @@ from benchmarks.recording_guardrail import RecordingGuardrail
 from cosmos_batch.engines.base import Outcome
 from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.io.input_videos import read_videos
-from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.request import RunState
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.video import Frames, read_frames
 from cosmos_batch.run import GuidedGeneration, ResolvedRun
-from tests.support.tiny_model import CONTROLS, drive, job_of, launch_of, make_run, write_clip, write_tiny_model
+from tests.support.tiny_model import drive, job_of, launch_of, make_run
 
 LIMIT = 2  # of 255: how far two makings of one run may be apart
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
-
-
-@pytest.fixture
-def screening() -> RecordingGuardrail:
-    return RecordingGuardrail()
-
-
-@pytest.fixture
-def engine(model: Path, tmp_path: Path, screening: RecordingGuardrail) -> InProcessEngine:
-    return load_engine(str(model), CONTROLS, ControlCache(tmp_path / "controls"), guardrail=screening)
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> str:
-    return write_clip(tmp_path / "clip.mp4", 25)
 
 
 def made(engine: InProcessEngine, folder: Path, *runs: ResolvedRun) -> dict[str, Frames]:

@@ -22,7 +22,7 @@ from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.outputs import OutputForm
 from cosmos_batch.media.video import Frames, read_frames
 from cosmos_batch.run import Run
-from tests.support.tiny_model import drive, job_of, launch_of, make_run, write_clip, write_tiny_model
+from tests.support.tiny_model import drive, job_of, launch_of, make_run
 
 LIMIT = 2  # of 255: how far two makings of one run may be apart
 
@@ -54,24 +54,9 @@ def pen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pen]:
     made.may.set()
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
-
-
-@pytest.fixture
-def screening() -> RecordingGuardrail:
-    return RecordingGuardrail()
-
-
 @pytest.fixture
 def engine(model: Path, tmp_path: Path, screening: RecordingGuardrail) -> InProcessEngine:
     return load_engine(str(model), ("edge",), ControlCache(tmp_path / "controls"), guardrail=screening)
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> str:
-    return write_clip(tmp_path / "clip.mp4", 25)
 
 
 def denoised(engine: InProcessEngine, run: Run, folder: Path) -> InProcessSession:

@@ -16,7 +16,7 @@ from cosmos_batch.engines.inprocess.transfer25.branches import Networks
 from cosmos_batch.engines.inprocess.transfer25.network import TransferNetwork
 from cosmos_batch.engines.inprocess.transfer25.published import PUBLISHED
 from cosmos_batch.run import ResolvedSampling
-from tests.support.tiny_model import CONTROLS, write_tiny_model
+from tests.support.tiny_model import CONTROLS
 
 CPU = torch.device("cpu")
 SHAPE = (16, 3, 4, 6)  # C, T, H, W
@@ -38,11 +38,6 @@ class CountingText:
     def encode(self, prompt: str) -> Tensor:
         self.prompts.append(prompt)
         return self.text.encode(prompt)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
 
 
 @pytest.fixture
