@@ -35,11 +35,16 @@ class SimulatedEngines:
         prior: CostModel = PRIOR,
         write: Write = write_answer,
         clock: Clock | None = None,
+        lag: int = 1,
     ) -> None:
-        """`write`: writes a run's outputs; `clock`: that of this machine unless given."""
+        """`write`: writes a run's outputs; `clock`: that of this machine unless given.
+
+        `lag`: steps for which a denoised run is being finished.
+        """
         self._preview = Preview(traits, prior)
         self._write = write
         self._clock = clock or RealClock()
+        self._lag = lag
 
     def preview(self, choice: EngineChoice, *, executes: bool = False) -> Preview:  # noqa: ARG002 - the protocol
         """The traits and the costs."""
@@ -56,7 +61,7 @@ class SimulatedEngines:
         faults = {run_id: Fault(Trouble[trouble]) for run_id, trouble in pairs}
         step = float(os.environ.get("REPLAY_STEP", "0"))
         script = SimulatedBehaviour(
-            self._write, load_seconds=0.0, step_seconds=lambda _runs: step, lag=1, faults=faults
+            self._write, load_seconds=0.0, step_seconds=lambda _runs: step, lag=self._lag, faults=faults
         )
         return Loaded(SimulatedEngine(traits, script, self._clock), self._preview.prior)
 

@@ -82,4 +82,5 @@ def write_outputs(job: Job, shape: Shape) -> None:
 
 
 if __name__ == "__main__":
-    main(SimulatedEngines(TRAITS, PRIOR, write_outputs, PacedClock(Path(os.environ["PAGE_PACE"]))))
+    clock = PacedClock(Path(os.environ["PAGE_PACE"]))
+    main(SimulatedEngines(TRAITS, PRIOR, write_outputs, clock, lag=0))
