@@ -25,6 +25,7 @@ from cosmos_batch import (
     group_runs_for_batching,
     smart_batch_generation,
     to_cosmos_batch_inference_jsonl,
+    write_launches,
 )
 from cosmos_batch.formats import read_files
 from cosmos_batch.formats.run_like import as_run
@@ -301,8 +302,44 @@ def _used_weights(lines: list[dict[str, Any]]) -> list[dict[str, float]]:
     return found if mapped[0] else found[:1] * len(found)
 
 
+def test_launch_of_several_batches_is_one_spec_and_one_file_of_lines(make_run: MakeRun, tmp_path: Path) -> None:
+    video = str(clip(tmp_path / "street.mp4", fps=30))
+    runs = [make_run("edge", video=video, weight=0.1 + 0.05 * (number // 2)) for number in range(10)]
+    runs += [make_run("edge", "depth", video=video)]
+    batches = smart_batch_generation(runs, facts={video: probe(video)})
+    assert [(batch.launch, batch.batch_size) for batch in batches] == [(0, 8), (0, 2), (1, 1)]
+
+    written = write_launches(batches, tmp_path / "out")
+
+    assert [files.spec.name for files in written] == ["launch_0001_spec.json", "launch_0002_spec.json"]
+    assert [files.arguments[-2:] for files in written] == [("--batch_size", "8"), ("--batch_size", "1")]
+    reading = read_files([written[0].spec, written[0].lines])
+    assert reading.problems == ()
+    given = [_weights(as_run(run)) for batch in batches[:2] for run in batch.runs]
+    assert [_weights(run) for run in reading.runs] == given
+    lines = [json.loads(line) for line in written[0].lines.read_text().splitlines()]
+    assert [*_used_weights(lines[:8]), *_used_weights(lines[8:])] == given  # as the script cuts them
+    script = STANDINS / "cosmos_transfer1/diffusion/inference/transfer.py"
+    command = [sys.executable, str(script), *written[0].arguments, "--video_save_folder", str(tmp_path / "made")]
+    subprocess.run(command, check=True, cwd="/", env={"PYTHONPATH": str(STANDINS)})
+    assert len(list((tmp_path / "made").glob("video_*/output.mp4"))) == 10
+    assert write_launches(batches, tmp_path / "out") == written  # the same again
+
+
+def test_launch_that_the_script_would_cut_otherwise_is_not_written(make_run: MakeRun, tmp_path: Path) -> None:
+    runs = [make_run("edge", video="/in/a.mp4") for _ in range(9)]
+    large, small = smart_batch_generation(runs)
+    assert (large.batch_size, small.batch_size) == (8, 1)
+    grown = replace(small, number=0)  # before the large one
+    with pytest.raises(PlanError, match="launch 0: batches of 1, 8 runs; Transfer1 cuts a file into batches of"):
+        write_launches([large, grown], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_batches_for_transfer1_are_written(make_run: MakeRun, tmp_path: Path) -> None:
     (batch,) = smart_batch_generation([make_run("edge")], "transfer")
+    with pytest.raises(PlanError, match="for engine 'transfer'; only Transfer1 reads such files"):
+        write_launches([batch], tmp_path)
     with pytest.raises(PlanError, match="for engine 'transfer'; only Transfer1 reads such files"):
         batch.write(tmp_path)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         get_control_signature,
         group_runs_for_batching,
         smart_batch_generation,
+        write_launches,
     )
     from cosmos_batch.engines.nvidia.transfer1.spec import (
         create_minimal_base_spec,
@@ -38,6 +39,7 @@ __all__ = [
     "group_runs_for_batching",
     "smart_batch_generation",
     "to_cosmos_batch_inference_jsonl",
+    "write_launches",
 ]
 
 _HOMES = {
@@ -50,6 +52,7 @@ _HOMES = {
         "get_control_signature",
         "group_runs_for_batching",
         "smart_batch_generation",
+        "write_launches",
     },
 }
 

@@ -74,12 +74,51 @@ class SmartBatch:
         The paths in the files are absolute. Raises PlanError for a batch of another engine, InputError where the
         folder holds another batch of this number, and StorageError if something cannot be written.
         """
-        if self.engine != TRANSFER1.name:
-            raise PlanError(f"the batch is for engine {self.engine!r}; only Transfer1 reads such files")
+        _check_engine(self)
         from cosmos_batch.engines.nvidia.transfer1.batch_files import write_batch
 
         name = f"batch_{self.number:04d}"
-        return write_batch(Path(folder), name, self.base_spec, self.batch_jsonl, self.weight_maps)
+        lines, maps = self.batch_jsonl, self.weight_maps
+        return write_batch(Path(folder), name, self.base_spec, lines, maps, size=self.batch_size)
+
+
+def write_launches(batches: Sequence[SmartBatch], folder: str | Path) -> list[BatchFiles]:
+    """Write the batches for NVIDIA's Transfer1 script, one spec and one file of lines for each launch.
+
+    The files are `launch_0001_spec.json`, `launch_0001.jsonl` and so on, by the launch's index and one. One start
+    of the script loads the model once, and makes the batches of its launch in order. Raises PlanError for batches
+    of another engine, or of a launch that the script would cut into other batches; InputError where the folder
+    holds another launch of this number, and StorageError if something cannot be written.
+    """
+    from cosmos_batch.engines.nvidia.transfer1.batch_files import write_batch
+
+    launches: dict[int, list[SmartBatch]] = {}
+    for batch in sorted(batches, key=lambda batch: batch.number):
+        _check_engine(batch)
+        launches.setdefault(batch.launch, []).append(batch)
+    for launch, members in launches.items():
+        _check_sizes(launch, [batch.batch_size for batch in members])
+    written = []
+    for launch, members in sorted(launches.items()):
+        lines = [line for batch in members for line in batch.batch_jsonl]
+        maps = {name: weight for batch in members for name, weight in batch.weight_maps.items()}
+        name, size = f"launch_{launch + 1:04d}", members[0].batch_size
+        written.append(write_batch(Path(folder), name, members[0].base_spec, lines, maps, size=size))
+    return written
+
+
+def _check_engine(batch: SmartBatch) -> None:
+    if batch.engine != TRANSFER1.name:
+        raise PlanError(f"the batch is for engine {batch.engine!r}; only Transfer1 reads such files")
+
+
+def _check_sizes(launch: int, sizes: Sequence[int]) -> None:
+    """Raise PlanError unless all batches but the last are of one size, which the last does not exceed."""
+    if len(set(sizes[:-1])) > 1 or sizes[-1] > sizes[0]:
+        raise PlanError(
+            f"launch {launch}: batches of {', '.join(map(str, sizes))} runs; Transfer1 cuts a file into batches "
+            "of one size, of which only the last may be smaller; give all batches of one smart_batch_generation"
+        )
 
 
 def get_control_signature(run: RunLike) -> Signature:

@@ -1,4 +1,4 @@
-"""The files of one batch of `smart_batch_generation`: base spec, lines, weight maps, and the arguments."""
+"""The files of batches of `smart_batch_generation`: base spec, lines, weight maps, and the arguments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cosmos_batch.errors import InputError, Problem
 
 @dataclass(frozen=True, slots=True)
 class BatchFiles:
-    """Files of a batch. All paths are absolute."""
+    """Files of one start of the script: a batch, or all batches of a launch. All paths are absolute."""
 
     spec: Path  # the base spec
     lines: Path  # the batch file: a line for each run
@@ -32,12 +32,14 @@ def write_batch(
     spec: Mapping[str, Any],
     lines: Iterable[Mapping[str, Any]],
     maps: Mapping[str, float],
+    *,
+    size: int,
 ) -> BatchFiles:
     """Write `<name>_spec.json`, `<name>.jsonl` and the maps below `inputs/`, with absolute paths in them.
 
-    `maps` gives the weight of each map that a line names. Files of the same content are left as they are. Raises
-    InputError for a file of another batch under one of these names, and StorageError if something cannot be
-    written.
+    `size`: lines of a tensor batch; the script cuts the lines by count. `maps` gives the weight of each map that a
+    line names. Files of the same content are left as they are. Raises InputError for a file of another batch under
+    one of these names, and StorageError if something cannot be written.
     """
     folder = folder.absolute()
     inputs = folder / "inputs"
@@ -56,7 +58,7 @@ def write_batch(
         write_text(path, text)
     spec_file, lines_file = contents
     files = ("--controlnet_specs", str(spec_file), "--batch_input_path", str(lines_file))
-    return BatchFiles(spec_file, lines_file, written, (*files, "--batch_size", str(len(records))))
+    return BatchFiles(spec_file, lines_file, written, (*files, "--batch_size", str(size)))
 
 
 def _absolute(line: Mapping[str, Any], maps: Mapping[str, str]) -> dict[str, Any]:
