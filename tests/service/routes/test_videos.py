@@ -416,3 +416,20 @@ def test_videos_are_listed_by_the_time_of_their_creation(client: TestClient) -> 
     ):
         assert len(client.get("/v1/videos", params=query).json()["data"]) == found, query
     assert client.get("/v1/videos", params={"created_after": "nan"}).status_code == 400
+
+
+@pytest.mark.parametrize("field", ["", "inputs", "execution_config", "execution_config.weights"])
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/plan", "/v1/videos/r/priority"])
+def test_object_with_very_many_keys_is_refused_before_they_are_read(
+    client: TestClient, path: str, field: str
+) -> None:
+    body: dict[str, Any] = {}
+    inner = body
+    for name in filter(None, field.split(".")):
+        inner[name] = {}
+        inner = inner[name]
+    inner |= {f"k{number}": "v" for number in range(1001)}
+    answer = client.post(path, json={"runs": [body]} if path == "/v1/plan" else body)
+    [problem] = answer.json()["error"]["problems"]
+    assert (answer.status_code, problem["field"]) == (400, field)
+    assert problem["message"] == "has 1,001 keys, k0, k1, k2 and so on"

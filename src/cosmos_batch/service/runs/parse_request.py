@@ -23,6 +23,7 @@ from cosmos_batch.planning.input_warnings import input_warnings
 from cosmos_batch.planning.resolve import UNKNOWN_FPS, leading_facts, resolve
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run
+from cosmos_batch.service.http.json_body import crowded_objects
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
 
 TEXT_FIELDS = frozenset(
@@ -67,6 +68,8 @@ class RequestParser:
 
         Raises InputError with every problem of the body, and LedgerError.
         """
+        if crowded := list(crowded_objects(body)):
+            raise InputError(crowded)
         problems: list[Problem] = []
         record = {"id": run_id, **_record(body, self._model, problems)}
         if isinstance(inputs := record.get("inputs"), dict):
