@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ from cosmos_batch.engines.inprocess.options import Approximation, Options
 from cosmos_batch.engines.inprocess.transfer25.published import DISTILLED, PUBLISHED
 from cosmos_batch.media.controls import estimation
 from cosmos_batch.run import Control
+from tests.support.nvidia_weights import model_tensors, write_nvidia_file
 from tests.support.runs import MakeRun
 from tests.support.tiny_model import CONTROLS, write_tiny_model
 
@@ -176,3 +178,29 @@ def test_estimators_that_are_neither_here_nor_reachable_are_a_problem(
     assert refused == ({"controls.seg"} if estimation.DEPTH_MODEL in cached else {"controls.depth"})
     Constants.HF_HUB_OFFLINE = False
     assert estimation_objections()(make_run("depth", "seg"), None) == ()
+
+
+def test_file_model_has_its_problems_and_those_of_the_parts_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write_tiny_model(tmp_path / "model")
+    tensors = model_tensors(model)
+    whole = write_nvidia_file(model / "whole.pt", tensors)
+    del tensors["t_embedding_norm.weight"]
+    broken = write_nvidia_file(model / "broken.pt", tensors)
+    assert messages(f"{whole}@vis") == []
+    assert availability(f"{whole}@blur", PUBLISHED).controls == {"vis"}
+    assert availability(str(whole), PUBLISHED).controls == frozenset(CONTROLS)  # not known, and a problem
+    shutil.rmtree(model / "vae")
+    lack, part = messages(f"{broken}@edge")
+    assert lack.startswith(
+        f"model = {broken}@edge: lacks 1 tensor of the network: t_embedding_norm.weight; needed is"
+    )
+    assert part.startswith(f"model = {broken}@edge: {model}/vae: no such folder")
+    assert messages(f"{model}/other.pt@edge") == [
+        f"model = {model}/other.pt@edge: no such file; correct the name of the model"
+    ]
+    # Without parts beside it, they are those of the hub
+    without(monkeypatch, "huggingface_hub")
+    (found,) = messages(f"{write_nvidia_file(tmp_path / 'alone' / 'whole.pt', model_tensors(model))}@edge")
+    assert "are not beside the file, and fetching them from the Hugging Face hub needs an extra" in found

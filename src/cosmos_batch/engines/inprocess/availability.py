@@ -57,7 +57,8 @@ def availability(model: str, published: PublishedModel) -> Availability:
     root = Path(model).expanduser()
     if (named := file_model(model)) is not None:
         control = file_control(named, published)
-        return Availability(_file_problems(model, named, published), frozenset((control,) if control else ()))
+        controls = frozenset({control} if control else published.control_names)
+        return Availability(_file_problems(model, named, published), controls)
     if root.is_dir():
         problems = [
             _problem(model, lack, "complete the folder, or name another model") for lack in _lacks(root, published)
@@ -74,14 +75,16 @@ def availability(model: str, published: PublishedModel) -> Availability:
 
 def _file_problems(model: str, named: FileModel, published: PublishedModel) -> tuple[Problem, ...]:
     """What keeps a model in a `.pt` file from being loaded, with the parts beside it or on the hub."""
-    lacks = file_lacks(named, published)
+    if not named.file.is_file():
+        return (_problem(model, "no such file", "correct the name of the model"),)
+    lacks = [lack.removeprefix(f"{named.file}: ") for lack in file_lacks(named, published)]
     if named.parts is not None:
         lacks += missing_companions(named.parts, published) or _unsupported(named.parts, published)
     found = tuple(_problem(model, lack, "mend it, or name another model") for lack in lacks)
     if named.parts is not None or found:
         return found
     own = replace(published, settings=read_settings(named.file.parent, published.settings))
-    return _hub_problems(model, own, "autoencoder and text encoder are not beside the file; that")
+    return _hub_problems(model, own, "autoencoder and text encoder are not beside the file, and fetching them")
 
 
 def _lacks(root: Path, published: PublishedModel) -> list[str]:
@@ -110,12 +113,12 @@ def _lacking_extra(settings: ModelSettings, text_encoder: Mapping[str, object]) 
 
 
 def _hub_problems(
-    model: str, published: PublishedModel, here: str = "there is no such folder, and a model"
+    model: str, published: PublishedModel, purpose: str = "there is no such folder, and a model"
 ) -> tuple[Problem, ...]:
-    """What keeps a model from being fetched and used; `here`: what is not on this machine."""
+    """What keeps a model from being fetched and used; `purpose`: why the hub is needed."""
     elsewhere = "or name a folder that holds the model"
     if find_spec("huggingface_hub") is None:
-        lack = MissingExtraError(f"{here} from the Hugging Face hub", "nvidia")
+        lack = MissingExtraError(f"{purpose} from the Hugging Face hub", "nvidia")
         return (_problem(model, str(lack), elsewhere),)
     lacks = _lacking_extra(published.settings, {})
     from huggingface_hub import constants
