@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from cosmos_batch.dispatch.output.inputs import InputDigests
 from cosmos_batch.dispatch.output.provenance import (
@@ -21,7 +22,7 @@ from cosmos_batch.dispatch.output.provenance import (
 )
 from cosmos_batch.errors import OutputError
 from cosmos_batch.media.info import VideoInfo
-from cosmos_batch.run import Control, Run, Sampling
+from cosmos_batch.run import Control, GuidedGeneration, Run, Sampling
 
 IDENTITY = {"engine": "replay", "weights": "m"}
 
@@ -125,6 +126,30 @@ def test_key_depends_on_contents_and_on_the_use_of_each_file(tmp_path: Path) -> 
         return request_key(Run(id="a", prompt="a street", controls=(control,)), IDENTITY, InputDigests())
 
     assert len({key(one, other), key(other, one), key(one, one), key(other, other)}) == 4
+
+
+def test_key_depends_on_the_mask_of_guided_generation_and_its_settings(tmp_path: Path, run: Run) -> None:
+    one, other, copy = (tmp_path / name for name in ("one.npz", "other.npz", "copy.npz"))
+    one.write_bytes(b"one")
+    other.write_bytes(b"other")
+    copy.write_bytes(b"one")
+
+    def key(mask: Path, threshold: int = 25, labels: tuple[int, ...] | None = None) -> str:
+        own = GuidedGeneration(mask=str(mask), step_threshold=threshold, foreground_labels=labels)
+        return request_key(replace(run, guided_generation=own), IDENTITY, InputDigests())
+
+    assert key(one) == key(copy)
+    keys = {request_key(run, IDENTITY, InputDigests()), key(one), key(other), key(one, 3), key(one, 25, (1,))}
+    assert len(keys) == 5
+
+
+def test_finished_guided_run_answers_its_request(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "mask.npz").write_bytes(b"labels")
+    own = GuidedGeneration(mask=str(tmp_path / "mask.npz"), foreground_labels=(1, 2))
+    guided = replace(run, guided_generation=own, sampling=Sampling(num_conditional_frames=0))
+    description = json.loads(json.dumps(describe(guided, tmp_path, IDENTITY, info_of(guided))))
+    assert [each["path"] for each in description["inputs"]] == [run.controls[0].video, own.mask]
+    assert TypeAdapter(Run).validate_python(description["run"]) == guided
 
 
 @pytest.mark.parametrize("spelling", ["in.mp4", "elsewhere/../in.mp4"])

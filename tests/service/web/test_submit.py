@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, Route, expect
 
@@ -96,6 +97,22 @@ def test_the_plan_shows_the_warnings_before_a_run_exists(site: Site, visit: Visi
     expect(shown).to_contain_text("24 of 40 frames of the input video are not used")
     expect(shown).to_contain_text(length["remedy"])
     assert site.names() == before
+
+
+def test_a_run_is_guided_by_labels(site: Site, visit: Visit, tmp_path: Path) -> None:
+    np.savez(tmp_path / "labels.npz", np.ones((24, 4, 6), np.uint8))
+    page = visit("new")
+    fill_in(page, site.videos / "street.mp4")
+    page.get_by_text("Guided generation", exact=True).click()
+    page.get_by_label("Upload: mask of guided generation").set_input_files(tmp_path / "labels.npz")
+    page.get_by_text("Guided by labels.npz").wait_for()
+    page.get_by_label("Last guided step").fill("9")
+    with page.expect_request(lambda asked: "foreground_labels" in (asked.post_data or "")) as planned:
+        page.get_by_label("Foreground labels").fill("3, 5")
+    (body,) = planned.value.post_data_json["runs"]
+    assert body["inputs"]["guided_generation_mask"].startswith("file-")
+    assert body["execution_config"]["guided_generation_step_threshold"] == 9
+    assert body["execution_config"]["guided_generation_foreground_labels"] == [3, 5]
 
 
 def test_the_page_of_a_run_shows_its_warnings(site: Site, visit: Visit) -> None:

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cosmos_batch.engines.inprocess.sampling.samples import PreparedSample
+from cosmos_batch.engines.inprocess.sampling.schedule import Schedule
 from cosmos_batch.engines.inprocess.sampling.source_blend import BlendedSamples, SourceBlend, latent_mask
 from cosmos_batch.engines.inprocess.sampling.unipc import SolverState, StepCoefficients, unipc_step
+from cosmos_batch.engines.inprocess.transfer25.schedule import distilled_schedule, make_schedule
 from tests.support.tiny_network import CPU, SHAPE, Request, TinyModel, error
 
 STEPS = 5
@@ -83,6 +85,15 @@ def test_samples_without_it_and_steps_after_it_are_the_same_bits() -> None:
     assert not torch.equal(read[1], sample[1])
     assert torch.equal(read[2], sample[2])
     assert BlendedSamples.of([None], [noise[:1]], CPU) is None
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [make_schedule(1000, 1000.0), make_schedule(1000, 200.0), make_schedule(35, 0.5), distilled_schedule(4)],
+)
+def test_noise_level_tells_the_steps_of_a_run_apart(schedule: Schedule) -> None:
+    """The last guided step is known by its level, so no two steps may have one level."""
+    assert (schedule.table[:, 0].diff() < 0).all()
 
 
 def test_guided_sample_does_not_change_the_others_of_its_batch() -> None:
