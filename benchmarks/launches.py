@@ -27,7 +27,7 @@ from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.dispatch.command import Command, check_output, execute
 from cosmos_batch.dispatch.output.directory import OUTPUT, OutputDirectory
 from cosmos_batch.dispatch.settings import StopToken
-from cosmos_batch.engines.base import Engine, Job
+from cosmos_batch.engines.base import Engine, Job, Loaded
 from cosmos_batch.engines.nvidia.config import Config
 from cosmos_batch.engines.nvidia.engine import ScriptEngine
 from cosmos_batch.engines.registry import traits_of
@@ -95,7 +95,7 @@ def execute_runs(
     grouping: Grouping, engine: Engine, video: Path, folder: Path, check: Callable[..., None]
 ) -> None:
     """Execute all runs in one command."""
-    command = Command(grouping.runs, engine, COST, {str(video): FACTS})
+    command = Command(grouping.runs, Loaded(engine, COST), {str(video): FACTS})
     with OutputDirectory(folder) as place:
         statuses = execute(command, place, EventRecorder(), StopToken(), check)
     assert [status.state for status in statuses] == [State.SUCCEEDED] * len(grouping.runs)

@@ -30,7 +30,7 @@ from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.settings import StopToken
-from cosmos_batch.engines.base import Engine
+from cosmos_batch.engines.base import Engine, Loaded
 from cosmos_batch.engines.inprocess import pocket
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.registry import profile
@@ -87,8 +87,7 @@ def make(engine: Engine, variant: Variant, *, show: bool) -> Result:
     plain = PlainProgress(sys.stdout if show else quiet, state, time.monotonic)
     command = Command(
         requests.resolved(engine.traits),
-        engine,
-        variant.cost,
+        Loaded(engine, variant.cost),
         requests.facts,
     )
     with LiveProgress(Console(), state) if live else plain as progress, OutputDirectory(variant.folder) as folder:

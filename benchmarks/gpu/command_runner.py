@@ -17,6 +17,7 @@ from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.settings import StopToken
+from cosmos_batch.engines.base import Loaded
 from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.families import published_of
 from cosmos_batch.engines.inprocess.loader import load_engine
@@ -97,7 +98,7 @@ class CommandRunner:
         watch = Stopwatch(self.device)
         begin = time.perf_counter()
         runs = requests.resolved(self._engine.traits)
-        command = Command(runs, TimedEngine(self._engine, watch), self.prior(), requests.facts)
+        command = Command(runs, Loaded(TimedEngine(self._engine, watch), self.prior()), requests.facts)
         with OutputDirectory(out) as folder:
             statuses = execute(command, folder, watch, StopToken())
         seconds = time.perf_counter() - begin

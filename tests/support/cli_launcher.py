@@ -10,7 +10,8 @@ import os
 from collections.abc import Iterable
 
 from cosmos_batch.cli.app import main
-from cosmos_batch.engines.registry import EngineChoice, Loaded, Preview
+from cosmos_batch.engines.base import EngineSource, Loaded
+from cosmos_batch.engines.registry import EngineChoice, Preview
 from cosmos_batch.engines.simulated import (
     Clock,
     Fault,
@@ -64,6 +65,10 @@ class SimulatedEngines:
             self._write, load_seconds=0.0, step_seconds=lambda _runs: step, lag=self._lag, faults=faults
         )
         return Loaded(SimulatedEngine(traits, script, self._clock), self._preview.prior)
+
+    def source(self, choice: EngineChoice, controls: Iterable[str]) -> EngineSource:
+        """A simulated engine, which needs no loading."""
+        return self.load(choice, controls)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from cosmos_batch.dispatch.command import Command, check_output, execute
 from cosmos_batch.dispatch.execution.context import CheckOutput
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
-from cosmos_batch.engines.base import Job
+from cosmos_batch.engines.base import Job, Loaded
 from cosmos_batch.engines.inprocess.transfer25.traits import transfer_traits
 from cosmos_batch.engines.simulated import Clock, Fault, SimulatedBehaviour, SimulatedEngine, VirtualClock, Write
 from cosmos_batch.ledger import RunStatus, State
@@ -153,7 +153,7 @@ def dispatch(
     engine = SimulatedEngine(TRAITS, script, clock or VirtualClock())
     facts = dict.fromkeys(videos(runs), FACTS)
     events = events or EventRecorder()
-    command = Command(runs, engine, PRIOR, facts, settings or DispatchSettings())
+    command = Command(runs, Loaded(engine, PRIOR), facts, settings or DispatchSettings())
     with OutputDirectory(root) as folder:
         statuses = execute(command, folder, events, events.stop, check, checks or AtOnce())
     return {status.id: status for status in statuses}

@@ -15,6 +15,7 @@ import numpy as np
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.settings import DispatchSettings
+from cosmos_batch.engines.base import Loaded
 from cosmos_batch.engines.nvidia.config import Config
 from cosmos_batch.engines.nvidia.engine import ScriptEngine
 from cosmos_batch.engines.registry import profile
@@ -100,7 +101,7 @@ class World:
         resolved = [resolve(run, engine.traits, facts) for run in runs]
         # Without a knee, tensor batches are as large as the table of the planner says: 8, 4, 2, 2.
         prior = replace(profile(self.engine, "h100"), knee_tokens=None, memory_bytes=None)
-        command = Command(resolved, engine, prior, facts, settings or DispatchSettings())
+        command = Command(resolved, Loaded(engine, prior), facts, settings or DispatchSettings())
         before()
         try:
             with OutputDirectory(self.root / "out") as folder:

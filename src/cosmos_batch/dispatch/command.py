@@ -15,14 +15,15 @@ from cosmos_batch.dispatch.execution.measurements import MeasurementLog
 from cosmos_batch.dispatch.loop import Dispatcher
 from cosmos_batch.dispatch.output.directory import OutputDirectory, output_of
 from cosmos_batch.dispatch.output.manifest import write_manifest
-from cosmos_batch.dispatch.resume import resume
+from cosmos_batch.dispatch.resume import ResumeContext, resume
 from cosmos_batch.dispatch.scheduler.static import StaticScheduler, Waiting
 from cosmos_batch.dispatch.settings import DispatchSettings, EventSink, StopToken, Throttle
-from cosmos_batch.engines.base import Engine, Job
+from cosmos_batch.engines.base import EngineSource, Job, Loaded
 from cosmos_batch.ledger import Ledger, RunStatus
+from cosmos_batch.ledger.ports import DispatchStore
 from cosmos_batch.media.verify import check_picture, check_video
 from cosmos_batch.planning.cost.fit import fit
-from cosmos_batch.planning.cost.model import CostModel, features
+from cosmos_batch.planning.cost.model import features
 from cosmos_batch.planning.equivalence import groups_of
 from cosmos_batch.planning.plan import Plan
 from cosmos_batch.planning.planner import plan_runs
@@ -32,11 +33,10 @@ from cosmos_batch.run import ResolvedRun
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Runs to be made by an engine."""
+    """Runs to be made by an engine, which is loaded if there is a run to be made."""
 
     runs: Sequence[ResolvedRun]
-    engine: Engine
-    prior: CostModel  # what is believed of the engine's cost before anything is measured
+    source: EngineSource
     facts: Mapping[str, VideoInfo]  # of every video of the runs, by path
     settings: DispatchSettings = field(default_factory=DispatchSettings)
 
@@ -84,22 +84,26 @@ def execute(
     ledger = Ledger(folder.ledger)
     checks = checks or check_thread()
     try:
+        resumed = ResumeContext(folder, ledger, command.source.identity, events)
+        if not resume(command.runs, resumed):
+            return write_states(command.runs, ledger, folder)
+        loaded = command.source.load()
         context = DispatchContext(
             folder=folder,
             ledger=ledger,
-            identity=command.engine.identity,
-            costed_as=(command.prior.engine, command.prior.device),
+            identity=loaded.identity,
+            costed_as=(loaded.prior.engine, loaded.prior.device),
             facts=command.facts,
-            traits=command.engine.traits,
+            traits=loaded.traits,
             check=check,
             settings=command.settings,
             events=events,
             checks=checks,
+            digest=resumed.digest,
             streak=FailureStreak(command.settings.max_alike, command.settings.max_failures, give_up),
         )
-        resume(command.runs, context)
-        manifest = ManifestMonitor(context, [run.id for run in command.runs])
-        _dispatcher(command, context, manifest, stop).run()
+        manifest = ManifestMonitor(command.runs, context)
+        _dispatcher(command, loaded, context, manifest, stop).run()
         return manifest.write()
     finally:
         checks.shutdown()
@@ -107,10 +111,10 @@ def execute(
 
 
 def _dispatcher(
-    command: Command, context: DispatchContext, manifest: ManifestMonitor, stop: StopToken
+    command: Command, loaded: Loaded, context: DispatchContext, manifest: ManifestMonitor, stop: StopToken
 ) -> Dispatcher:
-    traits, ledger = command.engine.traits, context.ledger
-    measurements = MeasurementLog(ledger, command.prior, traits, context.settings.max_batch, context.counters)
+    traits, ledger = loaded.traits, context.ledger
+    measurements = MeasurementLog(ledger, loaded.prior, traits, context.settings.max_batch, context.counters)
     recorder = AttemptRecorder(context, measurements)
     ids = {run.id for run in command.runs}
 
@@ -118,30 +122,30 @@ def _dispatcher(
         records = ledger.queries.waiting(ids)
         return Waiting([record.run for record in records], {record.id: record.failures for record in records})
 
-    scheduler = StaticScheduler(CommandPlanner(command, context), waiting, measurements.max_runs)
-    return Dispatcher(scheduler, BatchExecutor(command.engine, context, recorder), recorder, manifest, stop)
+    scheduler = StaticScheduler(CommandPlanner(loaded, context), waiting, measurements.max_runs)
+    return Dispatcher(scheduler, BatchExecutor(loaded.engine, context, recorder), recorder, manifest, stop)
 
 
 class CommandPlanner:
     """Plans the runs of a command with what was measured up to the moment of planning."""
 
-    def __init__(self, command: Command, context: DispatchContext) -> None:
-        self._command = command
+    def __init__(self, loaded: Loaded, context: DispatchContext) -> None:
+        self._prior = loaded.prior
+        self._traits = loaded.traits
         self._context = context
-        self._cost = command.prior
+        self._cost = loaded.prior
 
     def plan(self, runs: Sequence[ResolvedRun]) -> Plan:
         """Plan runs, and emit the plan."""
-        command = self._command
-        measured = self._context.ledger.measurements.latest(command.prior.engine, command.prior.device)
-        self._cost = fit(measured, command.prior)
-        plan = plan_runs(runs, command.engine.traits, self._cost, facts=command.facts)
+        measured = self._context.ledger.measurements.latest(self._prior.engine, self._prior.device)
+        self._cost = fit(measured, self._prior)
+        plan = plan_runs(runs, self._traits, self._cost, facts=self._context.facts)
         self._context.events.planned(plan)
         return plan
 
     def batch_seconds(self, runs: Sequence[ResolvedRun]) -> float:
         """Predict the seconds of a batch of these runs."""
-        groups = groups_of(runs, self._command.engine.traits, self._command.facts)
+        groups = groups_of(runs, self._traits, self._context.facts)
         works = [group.run_class.work for group in groups for _ in group.places]
         return self._cost.batch_seconds(features(works, branches=0))
 
@@ -149,9 +153,9 @@ class CommandPlanner:
 class ManifestMonitor:
     """Keeps the manifest up to date between batches. Main thread only."""
 
-    def __init__(self, context: DispatchContext, ids: Sequence[str]) -> None:
+    def __init__(self, runs: Sequence[ResolvedRun], context: DispatchContext) -> None:
+        self._runs = runs
         self._context = context
-        self._ids = set(ids)
         self._pace = Throttle(0.0, context.clock)
 
     def deciding(self, snapshot: Snapshot) -> None:
@@ -166,6 +170,12 @@ class ManifestMonitor:
 
     def write(self) -> list[RunStatus]:
         """Write the manifest; return the states of the command's runs. Raises StorageError and LedgerError."""
-        found = [status for status in self._context.ledger.queries.statuses() if status.id in self._ids]
-        write_manifest(self._context.folder, found)
-        return found
+        return write_states(self._runs, self._context.ledger, self._context.folder)
+
+
+def write_states(runs: Sequence[ResolvedRun], ledger: DispatchStore, folder: OutputDirectory) -> list[RunStatus]:
+    """Write the manifest of these runs; return their states. Raises StorageError and LedgerError."""
+    ids = {run.id for run in runs}
+    found = [status for status in ledger.queries.statuses() if status.id in ids]
+    write_manifest(folder, found)
+    return found

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from cosmos_batch.dispatch.execution.context import DispatchContext, output_flaw
+from cosmos_batch.dispatch.execution.context import output_flaw
 from cosmos_batch.dispatch.output.directory import OutputDirectory
-from cosmos_batch.dispatch.output.provenance import request_key
+from cosmos_batch.dispatch.output.inputs import InputDigests
+from cosmos_batch.dispatch.output.provenance import Identity, request_key
+from cosmos_batch.dispatch.settings import EventSink
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.ledger.ports import DispatchStore
@@ -33,13 +35,26 @@ def obstacles(runs: Iterable[Run], folder: OutputDirectory, ledger: DispatchStor
     return problems
 
 
-def resume(runs: Sequence[ResolvedRun], context: DispatchContext) -> None:
+@dataclass(frozen=True, slots=True)
+class ResumeContext:
+    """What resuming works with: the engine need not be loaded."""
+
+    folder: OutputDirectory
+    ledger: DispatchStore
+    identity: Identity  # of the engine, as far as it determines which outputs answer a run
+    events: EventSink
+    digest: InputDigests = field(default_factory=InputDigests)
+
+
+def resume(runs: Sequence[ResolvedRun], context: ResumeContext) -> bool:
     """Submit runs, and set their states by the outputs in the folder, not by what the ledger says of them.
 
     A finished output that answers the request counts, even where the ledger does not know it. Without one, a run
     is made again, also where an earlier command failed at it; only what the guardrail blocked stays blocked,
     until its request or the contents of its inputs change. Raises InputError for runs that cannot be published
     here.
+
+    Returns whether runs wait to be made.
     """
     if problems := obstacles(runs, context.folder, context.ledger):
         raise InputError(problems)
@@ -52,16 +67,17 @@ def resume(runs: Sequence[ResolvedRun], context: DispatchContext) -> None:
     for run in runs:
         findings.add(known[run.id], _flaw(run, context))
     findings.settle(context)
+    return bool(context.ledger.queries.waiting({run.id for run in runs}))
 
 
-def _still_blocked(runs: Sequence[ResolvedRun], context: DispatchContext) -> set[str]:
+def _still_blocked(runs: Sequence[ResolvedRun], context: ResumeContext) -> set[str]:
     """Return the runs that the guardrail blocked with the same contents, whatever the spelling of their paths."""
     statuses = context.ledger.queries.statuses()
     keys = {status.id: status.blocked_key for status in statuses if status.state is State.BLOCKED}
     return {run.id for run in runs if run.id in keys and keys[run.id] == _key(run, context)}
 
 
-def _key(run: ResolvedRun, context: DispatchContext) -> str | None:
+def _key(run: ResolvedRun, context: ResumeContext) -> str | None:
     """Return the key of a request; None where an input cannot be read."""
     try:
         return request_key(run, context.identity, context.digest)
@@ -69,7 +85,7 @@ def _key(run: ResolvedRun, context: DispatchContext) -> str | None:
         return None
 
 
-def _flaw(run: ResolvedRun, context: DispatchContext) -> str:
+def _flaw(run: ResolvedRun, context: ResumeContext) -> str:
     """Return what is wrong with the run's output in the folder; "" where it is the one that is asked for."""
     try:
         return output_flaw(run, context)
@@ -96,7 +112,7 @@ class _Findings:
         elif flaw and status.state in (State.FAILED, State.CANCELLED):
             self.again[status.id] = "asked for again"
 
-    def settle(self, context: DispatchContext) -> None:
+    def settle(self, context: ResumeContext) -> None:
         context.folder.delete_checkpoints(self.done)
         context.ledger.runs.set_state(self.found, State.SUCCEEDED, "its finished output was found")
         for reason in sorted(set(self.again.values())):

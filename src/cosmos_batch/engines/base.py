@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from cosmos_batch.media.info import FileMark
+from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run
@@ -136,3 +137,53 @@ class Engine(Protocol):
 
     def open(self, launch: Launch) -> Session:
         """Open a session for a launch: load the model with the launch's control branches."""
+
+
+class EngineSource(Protocol):
+    """An engine that is loaded when the first run needs it."""
+
+    @property
+    def traits(self) -> Traits:
+        """The engine's traits."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What of the engine's identity determines which videos answer a run; see `model_key`."""
+
+    def load(self) -> Loaded:
+        """Load the engine. Raises EngineError and PlanError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An engine that can run; its own source."""
+
+    engine: Engine
+    prior: CostModel  # its cost before anything is measured
+
+    @property
+    def traits(self) -> Traits:
+        """The engine's traits."""
+        return self.engine.traits
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """The engine's identity."""
+        return self.engine.identity
+
+    def load(self) -> Loaded:
+        """Return itself."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """An engine that is not loaded yet; see `EngineSource`."""
+
+    traits: Traits
+    identity: Mapping[str, str]
+    loads: Callable[[], Loaded]
+
+    def load(self) -> Loaded:
+        """Load the engine. Raises EngineError and PlanError."""
+        return self.loads()

@@ -13,7 +13,7 @@ from typing import Protocol
 from platformdirs import user_cache_path
 
 from cosmos_batch.controls import TRANSFER_CONTROLS
-from cosmos_batch.engines.base import Engine
+from cosmos_batch.engines.base import Deferred, Engine, EngineSource, Loaded
 from cosmos_batch.engines.inprocess import pocket
 from cosmos_batch.engines.inprocess.availability import (
     availability,
@@ -22,6 +22,8 @@ from cosmos_batch.engines.inprocess.availability import (
     option_problems,
 )
 from cosmos_batch.engines.inprocess.families import FAMILIES, family_of, published_of
+from cosmos_batch.engines.inprocess.identity import model_identity
+from cosmos_batch.engines.inprocess.model_files import resolve
 from cosmos_batch.engines.inprocess.model_settings import read_settings
 from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options
 from cosmos_batch.engines.inprocess.pocket import profile as pocket_profile
@@ -61,14 +63,6 @@ class Preview:
     problems: tuple[Problem, ...] = ()  # why it cannot make any run on this machine
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """An engine that can run."""
-
-    engine: Engine
-    prior: CostModel
-
-
 class Engines(Protocol):
     """Where the commands get engines from."""
 
@@ -81,6 +75,9 @@ class Engines(Protocol):
 
     def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
         """Load an engine with the branches of these controls. Raises EngineError and PlanError."""
+
+    def source(self, choice: EngineChoice, controls: Iterable[str]) -> EngineSource:
+        """An engine that is loaded when the first run needs it. Raises EngineError and PlanError."""
 
 
 class EngineSpec(Protocol):
@@ -109,6 +106,9 @@ class EngineSpec(Protocol):
 
     def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
         """Load it. Raises EngineError and PlanError."""
+
+    def source(self, choice: EngineChoice, controls: Iterable[str]) -> EngineSource:
+        """The engine, loaded or to be loaded. Raises EngineError and PlanError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +169,16 @@ class InProcessSpec:
         if prior.device != _device_with(device, options):
             prior = _shipped(shipped_profile, device, options)
         return Loaded(engine, replace(prior, memory_bytes=engine.memory_bytes))
+
+    def source(self, choice: EngineChoice, controls: Iterable[str]) -> EngineSource:
+        """The engine with what its files alone say of it. Raises ModelError for a model that is incomplete."""
+        model, options = choice.model or self.model, choice.options
+        wanted = frozenset(TRANSFER_CONTROLS if self.own_model else controls)
+        family = family_of(model)
+        folders = resolve(model, wanted, published_of(model))
+        traits = family.traits(folders.settings, frozenset(folders.controls))
+        identity = model_identity(folders, family.name, options)
+        return Deferred(traits, identity, lambda: self.load(choice, wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +242,10 @@ class ScriptSpec:
         cache = ControlCache(cache_folder() / "controls")
         return Loaded(ScriptEngine(self.name, config, cache, cache_folder() / "launches"), self.profile.cost)
 
+    def source(self, choice: EngineChoice, controls: Iterable[str]) -> EngineSource:
+        """The script itself: it loads its models at each launch."""
+        return self.load(choice, controls)
+
 
 POCKET = InProcessSpec("pocket", pocket_profile.PROFILE, str(pocket.MODEL), own_model=True)
 _TRANSFER_MODEL = FAMILIES[0].models[0]
@@ -253,6 +267,10 @@ class BuiltInEngines:
     def load(self, choice: EngineChoice, controls: Iterable[str]) -> Loaded:
         """Load the chosen engine."""
         return _checked(choice).load(choice, controls)
+
+    def source(self, choice: EngineChoice, controls: Iterable[str]) -> EngineSource:
+        """The chosen engine, which is loaded when the first run needs it."""
+        return _checked(choice).source(choice, controls)
 
 
 def engine_named(name: str) -> EngineSpec:

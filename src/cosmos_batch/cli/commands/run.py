@@ -20,7 +20,8 @@ from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.resume import obstacles
 from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
-from cosmos_batch.engines.registry import EngineChoice, Engines, Loaded
+from cosmos_batch.engines.base import EngineSource
+from cosmos_batch.engines.registry import EngineChoice, Engines
 from cosmos_batch.errors import EngineError, LedgerError, MediaError, StorageError
 from cosmos_batch.ledger import Ledger, RunStatus, State
 from cosmos_batch.run import Run
@@ -54,8 +55,8 @@ def run_command(engines: Engines, request: RunRequest) -> int:
         if not usable(requests, request.skip_invalid):
             return 2
         controls = {name for run in requests.runs for name in run.signature}
-        loaded = engines.load(request.choice, controls)
-        return _dispatch(requests, loaded, folder, request)
+        source = engines.source(request.choice, controls)
+        return _dispatch(requests, source, folder, request)
 
 
 def _publishable(requests: Requests, folder: OutputDirectory) -> Requests:
@@ -70,11 +71,11 @@ def _publishable(requests: Requests, folder: OutputDirectory) -> Requests:
     return replace(requests, runs=runs, problems=(*requests.problems, *blocked))
 
 
-def _dispatch(requests: Requests, loaded: Loaded, folder: OutputDirectory, request: RunRequest) -> int:
+def _dispatch(requests: Requests, source: EngineSource, folder: OutputDirectory, request: RunRequest) -> int:
     stop, started = StopToken(), time.monotonic()
     progress_state = ProgressState(time.monotonic, len(requests.runs))
-    runs = requests.resolved(loaded.engine.traits)
-    command = Command(runs, loaded.engine, loaded.prior, requests.facts, request.settings)
+    runs = requests.resolved(source.traits)
+    command = Command(runs, source, requests.facts, request.settings)
     try:
         with _progress(progress_state, request.plain) as progress, stop_on_signals(stop, progress.noted):
             statuses = execute(command, folder, progress, stop)

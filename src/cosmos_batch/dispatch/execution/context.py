@@ -79,7 +79,23 @@ def _moving(shape: Shape, run: ResolvedRun) -> VideoInfo:
     return VideoInfo(shape.width, shape.height, shape.frames, run.sampling.fps)
 
 
-def output_flaw(run: ResolvedRun, context: DispatchContext) -> str:
+class OutputContext(Protocol):
+    """What published outputs are compared by."""
+
+    @property
+    def folder(self) -> OutputDirectory:
+        """Where they are."""
+
+    @property
+    def identity(self) -> Identity:
+        """Of the engine."""
+
+    @property
+    def digest(self) -> InputDigests:
+        """Digests of input files."""
+
+
+def output_flaw(run: ResolvedRun, context: OutputContext) -> str:
     """Return what is wrong with a run's published output; "" where it answers the run's request.
 
     Raises OSError where an input cannot be read.
