@@ -29,6 +29,7 @@ class Limits:
     connections_per_address: int = 512  # of one address, half of `connections` at most
     head_bytes: int = 32 * 1024  # of a request's first line and headers
     head_seconds: float = 10.0  # until the head of a request is complete, from the connection on
+    pipelined: int = 64  # requests of one connection that wait for the response to another
     streams: int = 64  # event streams at the same time
     plan_runs: int = 1000  # runs of one plan request
 

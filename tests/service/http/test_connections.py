@@ -156,6 +156,17 @@ def test_limit_of_all_connections_holds_for_a_proxy(start: Start, ledger: Ledger
     wait_until(lambda: sum(map(is_closed, idle)) == 13)
 
 
+def test_requests_that_wait_on_one_connection_are_bounded(start: Start) -> None:
+    connect = start(pipelined=3)
+    polite, greedy = connect(), connect()
+    polite.sendall(GET * 4)
+    received = b""
+    while received.count(b"HTTP/1.1 200") < 4:
+        received += polite.recv(65536)
+    greedy.sendall(GET * 5)
+    assert answer(greedy) == (0, None)
+
+
 @pytest.mark.parametrize("proxies", [(), (ADDRESS,)])
 def test_forwarded_address_counts_from_a_named_proxy_alone(
     start: Start, ledger: Ledger, proxies: tuple[str, ...]

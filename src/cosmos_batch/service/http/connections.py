@@ -176,7 +176,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(_too_large(self._limits.head_bytes))
 
     def on_message_begin(self) -> None:
-        """Start a head."""
+        """Start a head. Raises ApiError, which the parser reports as an error, where too many requests wait."""
+        if len(self.pipeline) >= self._limits.pipelined:
+            message = (
+                f"more than {self._limits.pipelined} requests wait on this connection; read the responses first"
+            )
+            raise ApiError(400, "too_many_pipelined", message)
         self._in_head = True
         self._head_bytes = 0
         super().on_message_begin()
