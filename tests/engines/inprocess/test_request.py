@@ -14,7 +14,7 @@ from benchmarks.recording_guardrail import RecordingGuardrail
 from cosmos_batch.engines.base import Outcome
 from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.io.input_videos import read_videos
-from cosmos_batch.engines.inprocess.request import RunState
+from cosmos_batch.engines.inprocess.request import RunState, parts_of_start
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.video import Frames, read_frames
@@ -196,3 +196,18 @@ def test_guided_run_resumes_at_each_step_with_the_same_bits(
     session.close()
     (resumed,) = made(engine, tmp_path, run).values()
     assert np.array_equal(resumed, wanted)
+
+
+def test_prompts_are_read_ahead_for_videos_of_any_size(
+    engine: InProcessEngine, tmp_path: Path, clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative prompt of a run without guidance is read by nothing."""
+    cache = ControlCache(tmp_path)
+    guided, unguided = (make_run(f"g{g:g}", clip, {"edge": 1.0}, guidance=g) for g in (2.0, 0.0))
+    parts = {
+        run.id: len(list(parts_of_start(engine.model, run, read_videos(run, cache)))) for run in (guided, unguided)
+    }
+    assert parts == {"g2": 3, "g0": 2}  # prompts, and the edge video
+
+    monkeypatch.setattr("cosmos_batch.engines.inprocess.request.MAX_TOKENS", 1)
+    assert len(list(parts_of_start(engine.model, unguided, read_videos(unguided, cache)))) == 1

@@ -23,7 +23,7 @@ from cosmos_batch.run import Control, ResolvedRun
 
 MAX_TOKENS = 8192
 """Tokens of a chunk up to which encoding a video waits more for the host than for the device. With more, nothing
-is gained by encoding it ahead of time."""
+is gained by encoding it ahead of time: the host launches it while the run before is decoded."""
 
 
 @dataclass(slots=True)
@@ -196,17 +196,23 @@ def _encoded(model: Model, frames: Frames, start: int, count: int, content: str)
     return model.encode(chunk_of(frames, start, count), f"{content} {start} {count}")
 
 
+def prompts_read(run: ResolvedRun) -> tuple[str, ...]:
+    """The prompts that the network reads: the negative one where the run is guided."""
+    sampling = run.sampling
+    return (run.prompt, sampling.negative_prompt) if sampling.guidance > 0 else (run.prompt,)
+
+
 def parts_of_start(model: Model, run: ResolvedRun, videos: Videos) -> Iterator[None]:
     """Encode a run's prompts and the first chunk of its videos, one per iteration; the model keeps them.
 
-    Nothing is encoded for a large video.
+    Of a large video the prompts alone: to read them the host waits for the device, and after that the device for
+    the host, which between two runs of few steps would be a good part of the time.
     """
+    for prompt in prompts_read(run):
+        model.network.read_prompt(prompt)
+        yield
     if model.network.tokens(*latent_size(model, run)) > MAX_TOKENS:
         return
-    for prompt in (run.prompt, run.sampling.negative_prompt):
-        if prompt is not None:
-            model.network.read_prompt(prompt)
-            yield
     for name, frames in videos.encoded.items():
         _encoded(model, frames, 0, _chunk_frames(model, run), videos.contents[name])
         yield

@@ -41,37 +41,48 @@ def to_frames(video: Tensor) -> Frames:
     return PendingFrames(video).frames()
 
 
+class PendingCopy:
+    """A copy on the host of a tensor that a device may still be computing; `result` waits for it."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._copy = tensor.detach().contiguous()
+        self._copied: torch.cuda.Event | None = None
+        if tensor.device.type == "cuda":
+            self._fetch()
+
+    def result(self) -> Tensor:
+        """The copy; of a tensor on the CPU itself."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        return self._copy
+
+    def _fetch(self) -> None:
+        tensor = self._copy
+        self._copy = _host_buffer(tensor)
+        self._copy.copy_(tensor, non_blocking=True)
+        self._copied = torch.cuda.Event(blocking=True)  # a thread that waits leaves the processor to others
+        self._copied.record(torch.cuda.current_stream(tensor.device))
+
+
 class PendingFrames:
     """Frames that a device may still be computing; `frames` waits for them."""
 
     def __init__(self, video: Tensor) -> None:
         """From [1, 3, F, height, width] in -1..1."""
         pixels = ((video[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-        self._frames = pixels.permute(1, 2, 3, 0).contiguous()
-        self._copied: torch.cuda.Event | None = None
-        if pixels.device.type == "cuda":
-            self._fetch()
+        self._pixels = PendingCopy(pixels.permute(1, 2, 3, 0))
 
     def frames(self) -> Frames:
         """uint8 [F, height, width, 3]."""
-        if self._copied is not None:
-            self._copied.synchronize()
-        return self._frames.numpy()
-
-    def _fetch(self) -> None:
-        pixels = self._frames
-        self._frames = _host_buffer(pixels)
-        self._frames.copy_(pixels, non_blocking=True)
-        self._copied = torch.cuda.Event(blocking=True)  # a thread that waits leaves the processor to others
-        self._copied.record(torch.cuda.current_stream(pixels.device))
+        return self._pixels.result().numpy()
 
 
-def _host_buffer(pixels: Tensor) -> Tensor:
+def _host_buffer(tensor: Tensor) -> Tensor:
     """Memory for a copy on the host, pinned where the system pins so much; else the copy is synchronous."""
     try:
-        return torch.empty_like(pixels, device="cpu", pin_memory=True)
+        return torch.empty_like(tensor, device="cpu", pin_memory=True)
     except RuntimeError:
-        return torch.empty_like(pixels, device="cpu")
+        return torch.empty_like(tensor, device="cpu")
 
 
 def memory_of(device: torch.device) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from cosmos_batch.engines.inprocess.gpu.host_device import PendingCopy
 from cosmos_batch.errors import StorageError
 from cosmos_batch.media.atomic import replacing
 
@@ -40,6 +42,7 @@ class ContextStore:
         self._folder = folder
         self._model = model
         self._max_bytes = max_bytes
+        self._writer = ThreadPoolExecutor(1, "texts")
 
     def get(self, network: str, prompt: str) -> Tensor | None:
         """What a network made of a prompt, on the CPU; None if it is not kept."""
@@ -56,8 +59,18 @@ class ContextStore:
         return tensor
 
     def put(self, network: str, prompt: str, context: Tensor) -> None:
-        """Keep what a network made of a prompt. Where the folder cannot be written, nothing is kept."""
-        file, kept = self._file(network, prompt), context.detach().cpu().contiguous()
+        """Keep what a network made of a prompt. Where the folder cannot be written, nothing is kept.
+
+        Beside a GPU a thread writes it, so that the device does not wait for the disk.
+        """
+        file, pending = self._file(network, prompt), PendingCopy(context)
+        if context.device.type == "cpu":
+            self._write(file, pending)
+        else:
+            self._writer.submit(self._write, file, pending)
+
+    def _write(self, file: Path, pending: PendingCopy) -> None:
+        kept = pending.result()
         with suppress(OSError, StorageError):
             self._folder.mkdir(parents=True, exist_ok=True)
             with replacing(file) as part:
