@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cosmos_batch.errors import ConflictError
@@ -110,6 +112,14 @@ def test_submission_is_stored_with_the_run(ledger: Ledger) -> None:
         "line one",
     )
     assert record.shape_label == "edge, 64x32, 9 frames"
+
+
+def test_run_of_one_frame_is_named_so(ledger: Ledger) -> None:
+    run = make_run("a")
+    ledger.runs.submit([replace(run, sampling=replace(run.sampling, num_frames=1))])
+    record = ledger.queries.get("a")
+    assert record is not None
+    assert record.shape_label == "edge, 64x32, 1 frame"
 
 
 def test_waiting_run_is_cancelled_at_once_and_held_run_when_released(ledger: Ledger) -> None:

@@ -251,8 +251,8 @@ def _subject(known: str, given: str) -> str:
 def shape_label(run: ResolvedRun) -> str:
     """Return controls and size in words, to group a queue by: "depth + edge, 1280x720, 121 frames"."""
     parts = [" + ".join(run.signature) or "no control", run.sampling.resolution or "the model's size"]
-    if run.sampling.num_frames:
-        parts.append(f"{run.sampling.num_frames} frames")
+    frames = run.sampling.num_frames
+    parts.append("1 frame" if frames == 1 else f"{frames} frames")
     if run.job_type != "inference":
         parts.append(run.job_type)
     return ", ".join(parts)

@@ -17,7 +17,7 @@ export async function view(root, { query }, signal) {
     api.video(query.get("b") ?? "", { signal }),
   ]);
   if (signal.aborted) return;
-  const tracks = [trackOf("A", a, true), trackOf("B", b, false)];
+  const tracks = [trackOf("A", a, !isPicture(a)), trackOf("B", b, isPicture(a))];
   const picture = isPicture(a) && isPicture(b);
   let player = new Player(tracks, { picture });
   const draw = () => {
