@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cosmos_batch.media.info import FileMark
 from cosmos_batch.planning.cost.model import CostModel
@@ -187,3 +190,22 @@ class Deferred:
     def load(self) -> Loaded:
         """Load the engine. Raises EngineError and PlanError."""
         return self.loads()
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """An engine that measures its model on this machine."""
+
+    def calibrated(
+        self,
+        prior: CostModel,
+        *,
+        seconds: float,
+        write: Callable[[NDArray[np.uint8]], None],
+        say: Callable[[str], None],
+    ) -> CostModel:
+        """Measure for about so many seconds; return a cost model of the measurements.
+
+        `prior`: what is believed before; `write` writes frames [frames, height, width, 3] as a video, to be timed;
+        `say` prints a line of progress.
+        """
