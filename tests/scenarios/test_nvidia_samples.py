@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from cosmos_batch.formats import read_files
 from cosmos_batch.media.video import probe
+from cosmos_batch.run import GuidedGeneration
 from tests.support.nvidia_world import BLOCKED, DONE, FAILED, World, states
 
 CONTROL_ONLY: dict[str, Any] = {"name": "a", "prompt": "snow", "model_mode": "video2video", "resolution": "256"}
@@ -46,6 +48,24 @@ def test_distilled_edge_model_is_the_one_that_the_script_loads(tmp_path: Path) -
     assert set(states(world.make(runs)).values()) == {DONE}
 
     assert world.diary("model") == ["edge/distilled"]
+
+
+def test_transfer25_takes_the_mask_of_guided_generation(transfer25: World) -> None:
+    np.savez(transfer25.root / "labels.npz", np.ones((2, 4, 6), np.uint8))
+    own = GuidedGeneration(mask=str(transfer25.root / "labels.npz"), step_threshold=3, foreground_labels=(1,))
+    plain = transfer25.run("plain", resolution="256", num_conditional_frames=0)
+    guided = replace(transfer25.run("guided", resolution="256"), guided_generation=own)
+
+    assert states(transfer25.make([guided, plain])) == {"guided": DONE, "plain": DONE}
+
+    recorded = json.loads((transfer25.root / "out" / "guided" / "run.json").read_text())
+    assert recorded["run"]["guided_generation"] == {
+        "mask": own.mask,
+        "step_threshold": 3,
+        "foreground_labels": [1],
+    }
+    assert own.mask in [each["path"] for each in recorded["inputs"]]
+    assert sorted(recorded["outputs"]) == ["control_edge.mp4", "output.mp4"]
 
 
 def test_transfer25_outputs_keep_the_size_of_the_input_to_even_numbers(transfer25: World) -> None:

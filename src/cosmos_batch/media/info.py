@@ -79,7 +79,7 @@ def frame_count(run: Run, infos: Mapping[str, VideoInfo]) -> int:
     nothing. Raises MediaError if a video is shorter than `num_frames`, if no video gives the length, or if the
     length is above `MAX_FRAMES`.
     """
-    lengths = _lengths(run, infos)
+    lengths = frame_limits(run, infos)
     if not lengths:
         raise MediaError(
             f"run {run.id}: it names no video to take its length from; give it an input or control video"
@@ -99,8 +99,8 @@ def frame_count(run: Run, infos: Mapping[str, VideoInfo]) -> int:
     return count
 
 
-def _lengths(run: Run, infos: Mapping[str, VideoInfo]) -> dict[str, int]:
-    """Frames of each video that limits the run's length."""
+def frame_limits(run: Run, infos: Mapping[str, VideoInfo]) -> dict[str, int]:
+    """Frames of each video that limits the run's length, by path: of all but masks of a single frame."""
     lengths = {path: infos[path].frames for path in (run.video, *(c.video for c in run.active)) if path}
     named = [*(c.mask for c in run.active), run.guided_mask]
     masks = {mask: infos[mask].frames for mask in named if mask}

@@ -82,6 +82,21 @@ def test_mask_that_cannot_be_read_is_named(
     assert message in problem.message
 
 
+@pytest.mark.parametrize(("frames", "fits"), [(1, True), (3, False)])
+def test_mask_of_one_frame_does_not_limit_the_seconds(
+    parser: RequestParser, tmp_path: Path, frames: int, fits: bool
+) -> None:
+    np.savez(tmp_path / "labels.npz", np.ones((frames, 4, 6), np.uint8))
+    body = guided(tmp_path, "labels.npz", fps=10.0) | {"seconds": 0.5}
+    if fits:
+        assert parser.parse(body, "r").run.sampling.num_frames == 5
+    else:
+        with pytest.raises(
+            InputError, match="is longer than the video: 5 frames at 10 frames per second; it has 3"
+        ):
+            parser.parse(body, "r")
+
+
 def test_labels_are_no_video(parser: RequestParser, tmp_path: Path) -> None:
     np.savez(tmp_path / "labels.npz", np.ones((6, 4, 6), np.uint8))
     body = guided(tmp_path, "labels.npz")

@@ -15,7 +15,7 @@ from cosmos_batch.formats import run_from_dict
 from cosmos_batch.formats.guided import LABELS_SUFFIX, is_label_file
 from cosmos_batch.formats.native import NAMES
 from cosmos_batch.formats.problems import Location, shown
-from cosmos_batch.media.info import MAX_FRAMES, VideoInfo, videos_of
+from cosmos_batch.media.info import MAX_FRAMES, VideoInfo, frame_limits, videos_of
 from cosmos_batch.media.untrusted import probe_untrusted
 from cosmos_batch.planning.batch_keys import input_facts, resolved_defaults
 from cosmos_batch.planning.equivalence import refusals_by_run
@@ -164,7 +164,7 @@ class RequestParser:
         if run.sampling.num_frames not in (None, count):
             remedy = f"leave one of them out: at {fps:g} frames per second, {seconds:g} s are {count} frames"
             raise InputError([Location().problem("seconds", "contradicts num_frames", remedy, seconds)])
-        if (most := min((info.frames for info in facts.values()), default=count)) < count:
+        if (most := min(frame_limits(run, facts).values(), default=count)) < count:
             message = f"is longer than the video: {count} frames at {fps:g} frames per second; it has {most}"
             remedy = f"ask for at most {most / fps:g} s, leave it out, or supply a longer video"
             raise InputError([Location().problem("seconds", message, remedy, seconds)])

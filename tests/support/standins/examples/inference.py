@@ -19,6 +19,7 @@ FIELDS = {
     *(REQUIRED | set(CONTROLS)),
     *("negative_prompt", "seed", "guidance", "resolution", "max_frames", "num_video_frames_per_chunk"),
     *("num_conditional_frames", "num_steps", "keep_input_resolution", "show_input", "show_control_condition"),
+    *("guided_generation_mask", "guided_generation_step_threshold", "guided_generation_foreground_labels"),
 }
 
 
@@ -59,6 +60,10 @@ def generate(sample: dict[str, Any], out: str, union: list[str], how: Any) -> No
     used = {name: sample[name].get("control_weight", 1.0) for name in CONTROLS if name in sample}
     for name in used:
         save(f"{path}_control_{name}", (width, height), frames, fps, (90, 90, 90), how)
+    if mask := sample.get("guided_generation_mask"):
+        if not mask.endswith((".mp4", ".npz")) or not Path(mask).is_file():
+            raise ValueError(f"Unknown video mask format: {mask} not a mp4 or npz file")
+        save(f"{path}_mask_guided_generation", (width, height), frames, fps, (255, 255, 255), how)
     if sample["prompt"] in how.unsafe_videos:
         return
     weights = used if sorted(used) == sorted(union) else {}
