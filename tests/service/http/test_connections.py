@@ -156,7 +156,7 @@ def test_limit_of_all_connections_holds_for_a_proxy(start: Start, ledger: Ledger
     wait_until(lambda: sum(map(is_closed, idle)) == 13)
 
 
-def test_requests_that_wait_on_one_connection_are_bounded(start: Start) -> None:
+def test_requests_that_wait_on_one_connection_are_bounded(start: Start, capfd: pytest.CaptureFixture[str]) -> None:
     connect = start(pipelined=3)
     polite, greedy = connect(), connect()
     polite.sendall(GET * 4)
@@ -165,6 +165,15 @@ def test_requests_that_wait_on_one_connection_are_bounded(start: Start) -> None:
         received += polite.recv(65536)
     greedy.sendall(GET * 5)
     assert answer(greedy) == (0, None)
+    log = ""
+
+    def all_ended() -> bool:
+        nonlocal log
+        log += capfd.readouterr().err
+        return log.count('"event": "request"') == 5
+
+    wait_until(all_ended)
+    assert "error" not in log
 
 
 @pytest.mark.parametrize("proxies", [(), (ADDRESS,)])

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.service.http.errors import ApiError, error_object
@@ -130,6 +130,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unparsed = 0  # bytes since the parser last got further than a line or a header
         self._deadline: asyncio.TimerHandle | None = None  # of the head
         self._read_limit: ReadLimit | None = None  # while the connection is open
+        self._answered: RequestResponseCycle | None = None  # the request that is answered; `cycle` is the latest
 
     @property
     def _limits(self) -> Limits:
@@ -157,6 +158,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._read_limit is not None:
             self._read_limit.end()
         super().connection_lost(exc)
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True  # uvicorn says so to the latest request alone
+            self._answered.message_event.set()
 
     def resume_writing(self) -> None:
         """Go on with a response: the client has read what was sent."""
@@ -204,6 +208,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_deadline()
         self.open_connections.works(self)
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
