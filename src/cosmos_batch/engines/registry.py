@@ -35,6 +35,7 @@ from cosmos_batch.engines.profile import ShippedProfile
 from cosmos_batch.engines.profile_store import kept_profile
 from cosmos_batch.errors import InputError, PlanError, Problem
 from cosmos_batch.planning.cost.model import CostModel
+from cosmos_batch.planning.drafts import DraftModel
 from cosmos_batch.planning.traits import Traits, VideoInfo
 from cosmos_batch.run import Run
 
@@ -61,6 +62,7 @@ class Preview:
     traits: Traits  # with the problems of runs that cannot be made on this machine
     prior: CostModel  # its cost before anything is measured
     problems: tuple[Problem, ...] = ()  # why it cannot make any run on this machine
+    drafts: tuple[DraftModel, ...] = ()  # models that make videos of the same kind at a lower cost
 
 
 class Engines(Protocol):
@@ -144,6 +146,7 @@ class InProcessSpec:
             _with_objections(_model_traits(model, found.controls), estimation_objections(), found.objections),
             _prior(shipped_profile, shipped_profile.cost.device, options),
             (*found.problems, *problems),
+            () if self.own_model else _draft_models(model),
         )
 
     def profile_of(self, choice: EngineChoice) -> ShippedProfile:
@@ -336,6 +339,16 @@ def _model_traits(model: str, controls: frozenset[str]) -> Traits:
     """Traits by a folder's settings; of a hub id by those of the published model, until it is loaded."""
     folder, settings = settings_folder(model), published_of(model).settings
     return family_of(model).traits(read_settings(folder, settings) if folder else settings, controls)
+
+
+def _draft_models(model: str) -> tuple[DraftModel, ...]:
+    """The published models that make drafts of the videos of this one."""
+    family, own = family_of(model), published_of(model)
+    return tuple(
+        DraftModel(each.label, each.hub_id, family.traits(each.settings, frozenset(each.control_names)))
+        for each in family.models
+        if each.label and each != own
+    )
 
 
 def _prior(shipped_profile: ShippedProfile, device: str, options: Options) -> CostModel:

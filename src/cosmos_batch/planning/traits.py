@@ -93,6 +93,8 @@ class Traits:
     """Settings whose values in `defaults` precede those that a format of NVIDIA's fills in for another model."""
     notices: Callable[[Run, VideoInfo | None], tuple[Notice, ...]] = _no_notices
     """Settings of a run, as the user wrote it, that are taken and have no or another effect."""
+    draft_steps: int | None = None
+    """Steps that show what a video will be like; None: the model takes few steps as it is."""
     shape_inputs: tuple[str, ...] = ()
     """What these functions read beside the keys, named like the keys."""
     batch_keys_with_maps: tuple[str, ...] | None = None

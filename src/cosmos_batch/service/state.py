@@ -16,6 +16,7 @@ from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.planning.cost.model import CostModel
+from cosmos_batch.planning.drafts import DraftModel
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.service.api_keys import ApiKeyCache
 from cosmos_batch.service.batch_jobs.jobs import BatchJobs
@@ -42,6 +43,7 @@ class ServedEngine:
     model: str  # the model's name in the API
     traits: Traits
     prior: CostModel  # the cost model before any measurement
+    drafts: tuple[DraftModel, ...] = ()  # models that make the same kind of video at a lower cost
 
 
 @dataclass(frozen=True, slots=True)

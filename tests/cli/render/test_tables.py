@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from cosmos_batch.cli.render.tables import SHOWN_RUNS, RunLine, causes_of, plan_lines, print_statuses
+from cosmos_batch.cli.render.tables import SHOWN_RUNS, RunLine, causes_of, draft_line, plan_lines, print_statuses
 from cosmos_batch.ledger import RunStatus, State
+from cosmos_batch.planning.drafts import Draft
 from cosmos_batch.planning.plan import Plan
 
 
@@ -24,6 +25,24 @@ def printed(statuses: list[RunStatus], *, all_rows: bool = False) -> str:
     print_statuses(console, statuses, all_rows=all_rows)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("draft", "line"),
+    [
+        (
+            Draft("4 steps with the distilled edge model", 4, "nvidia/some@distilled/edge", 1, 16.2, 232.0),
+            "a draft: 4 steps with the distilled edge model, about 16 s in place of 3 min 52 s "
+            "(--model nvidia/some@distilled/edge)",
+        ),
+        (
+            Draft("12 steps", 12, None, 2, 20.0, 60.0),
+            "a draft for 2 of 3 runs: 12 steps, about 20 s in place of 1 min (num_steps 12)",
+        ),
+    ],
+)
+def test_draft_says_what_it_saves_and_how_to_ask_for_it(draft: Draft, line: str) -> None:
+    assert draft_line(draft, 3 if draft.runs == 2 else 1) == line
 
 
 def test_few_runs_are_listed() -> None:

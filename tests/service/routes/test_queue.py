@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,17 @@ import pytest
 from starlette.testclient import TestClient
 
 from cosmos_batch.ledger import Ledger
+from cosmos_batch.planning.batch_keys import resolved_defaults
+from cosmos_batch.planning.drafts import DraftModel
 from cosmos_batch.planning.plan import Batch, Launch, Plan, plan_to_dict
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Control, Run
+from cosmos_batch.service.app import ServiceApp
 from cosmos_batch.service.schemas.queue import PlanLaunch, PlannedBatch
+from cosmos_batch.service.settings import ServerSettings
+from cosmos_batch.service.state import AppState, ServedEngine
 from tests.support.clips import clip
+from tests.support.dispatch_world import PRIOR, TRAITS
 from tests.support.http_server import request
 from tests.support.runs import resolved
 
@@ -65,6 +72,19 @@ def test_launches_of_a_plan_have_a_type_with_every_field_of_the_plan(client: Tes
     made = plan_to_dict(Plan("replay", drafts, 1.0, 1.0, None))["launches"][0]
     assert set(made) == set(PlanLaunch.model_fields)  # a field that the type lacks would be left out of the answer
     assert set(made["batches"][0]) == set(PlannedBatch.model_fields)
+
+
+def test_plan_offers_cheaper_ways_to_a_first_look(tmp_path: Path, videos: Path, ledger: Ledger) -> None:
+    model = DraftModel("a quick model", "some/model", TRAITS)
+    engine = ServedEngine("pocket", replace(TRAITS, draft_steps=2), PRIOR, (model,))
+    state = AppState(tmp_path / "home", ledger, engine, ServerSettings(roots=(videos,)))
+    body = request() | {"execution_config": {"weights": {"edge": 1.0}, "num_steps": 200}}
+    with TestClient(ServiceApp(state), base_url="http://127.0.0.1:8000") as client:
+        plan = client.post("/v1/plan", json={"runs": [body]}).json()
+    offers = [(draft["what"], draft["model"], draft["runs"]) for draft in plan["drafts"]]
+    steps = resolved_defaults(TRAITS).num_steps
+    assert offers == [("2 steps", None, 1), (f"{steps} steps with a quick model", "some/model", 1)]
+    assert all(0 < draft["seconds"] < draft["in_place_of"] for draft in plan["drafts"])
 
 
 def test_plan_lists_the_warnings_of_each_run(client: TestClient, videos: Path) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from cosmos_batch.cli.load_runs import Requests, gather
 from cosmos_batch.cli.render.console import console, print_error, print_problems, print_warnings
-from cosmos_batch.cli.render.tables import print_plan
+from cosmos_batch.cli.render.tables import draft_line, print_plan
 from cosmos_batch.cli.render.text import plural, safe
 from cosmos_batch.engines.registry import EngineChoice, Engines, cache_folder
 from cosmos_batch.errors import Problem
 from cosmos_batch.planning.cost.model import CostModel
+from cosmos_batch.planning.drafts import drafts_of, drafts_to_dicts
 from cosmos_batch.planning.open_settings import OpenSetting, open_settings
 from cosmos_batch.planning.plan import Plan, plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
@@ -55,15 +56,23 @@ def plan_command(engines: Engines, files: Sequence[Path], choice: EngineChoice, 
     resolved = requests.resolved(preview.traits)
     plan = plan_runs(resolved, preview.traits, cost, facts=requests.facts)
     filled_in = open_settings(requests.runs, resolved)
+    drafts = drafts_of(plan, preview.traits, cost, preview.drafts, requests.facts)
     written = _emit(plan, wanted.emit_to) if wanted.emit_to else ""
     if wanted.as_json:
         defaults = [setting.as_dict() for setting in filled_in]
         warnings = [_to_dict(warning) for warning in requests.warnings]
-        whole = {**plan_to_dict(plan), "defaults": defaults, "warnings": warnings}
+        whole = {
+            **plan_to_dict(plan),
+            "defaults": defaults,
+            "warnings": warnings,
+            "drafts": drafts_to_dicts(drafts),
+        }
         print(json.dumps(whole, ensure_ascii=False))
     else:
         print_plan(console(), plan, cost.measured)
         _print_open(filled_in)
+        for draft in drafts:
+            print(safe(draft_line(draft, len(resolved))))
         print(written, end="")
     return 0
 

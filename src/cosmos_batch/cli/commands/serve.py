@@ -82,7 +82,7 @@ def serve_command(engines: Engines, request: ServeRequest) -> int:
         raise InputError(preview.problems)
     ledger = request.location.open()
     try:
-        served = ServedEngine(request.choice.name, preview.traits, preview.prior)
+        served = ServedEngine(request.choice.name, preview.traits, preview.prior, preview.drafts)
         log = EventLog(sys.stderr, worker="http")
         server = prepare(request.location.home, ledger, served, request.serving, log)
         with listen(request.serving) as listening, _supervisor(request, ledger):

@@ -15,6 +15,7 @@ from cosmos_batch.cli.render.progress import STYLES, plan_line
 from cosmos_batch.cli.render.text import duration, plural, safe, size
 from cosmos_batch.errors import kind_of_cause
 from cosmos_batch.ledger.models import RunStatus, State
+from cosmos_batch.planning.drafts import Draft
 from cosmos_batch.planning.plan import Batch, Launch, Plan
 
 SHOWN_LAUNCHES = 40
@@ -49,6 +50,14 @@ def plan_lines(plan: Plan, measured: int) -> list[str]:
         _saving(plan, plan.forced_seconds, "one by one, with every control forced on every run"),
         _prediction_error(plan.error, measured),
     ]
+
+
+def draft_line(draft: Draft, runs: int) -> str:
+    """What a draft of a plan of so many runs costs, and how it is asked for."""
+    some = f" for {draft.runs:,} of {runs:,} runs" if draft.runs < runs else ""
+    asked = f"--model {draft.model}" if draft.model else f"num_steps {draft.steps}"
+    cost = f"about {duration(draft.seconds)} in place of {duration(draft.in_place_of)}"
+    return f"a draft{some}: {draft.what}, {cost} ({asked})"
 
 
 def _saving(plan: Plan, other: float, name: str) -> str:

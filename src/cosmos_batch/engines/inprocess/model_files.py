@@ -56,6 +56,7 @@ class PublishedModel:
     scheduler_summary: str  # the supported scheduler, in words
     settings: ModelSettings  # for a folder that states none
     profile: ShippedProfile  # its cost before anything is measured
+    label: str = ""  # in a sentence, where it makes drafts of another model's videos
     checkpoint: HubCheckpoint | None = None  # holds network and branches; None: folders of the diffusers layout
     networks: NetworkFiles | None = None  # what is known of networks in `.pt` files; None: it has none
 

@@ -16,6 +16,7 @@ from cosmos_batch.formats.problems import Location
 from cosmos_batch.ledger import Attempt, Mode, RunRecord, RunWithAttempt, WorkerRecord
 from cosmos_batch.ledger.forecast import BatchForecast, LaunchForecast
 from cosmos_batch.planning.cost.fit import fit
+from cosmos_batch.planning.drafts import drafts_of, drafts_to_dicts
 from cosmos_batch.planning.plan import plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.traits import VideoInfo
@@ -77,10 +78,12 @@ def _plan(bodies: Sequence[Mapping[str, Any]], app: AppState) -> dict[str, Any]:
         raise InputError(problems)
     prior = app.engine.prior
     cost = fit(app.ledger.measurements.latest(prior.engine, prior.device, _MEASUREMENTS), prior)
-    plan = plan_to_dict(plan_runs(runs, app.engine.traits, cost, facts=facts))
+    engine = app.engine
+    plan = plan_runs(runs, engine.traits, cost, facts=facts)
+    drafts = drafts_to_dicts(drafts_of(plan, engine.traits, cost, engine.drafts, facts))
     view = app.queue_view.read()
     starts = {"starts_in_seconds": view.starts_in, "waits_for": view.waits_for or None}
-    return plan | starts | {"warnings": field_problems(warnings)}
+    return plan_to_dict(plan) | starts | {"warnings": field_problems(warnings), "drafts": drafts}
 
 
 @router.get("/queue", response_model=Queue)

@@ -50,6 +50,17 @@ class PlanLaunch(BaseModel):
     batches: list[PlannedBatch]
 
 
+class PlannedDraft(BaseModel):
+    """A way to make some of the runs for a first look, at a lower cost."""
+
+    what: str = Field(description="for example 4 steps with the distilled edge model")
+    steps: int
+    model: str | None = Field(description="with which a server makes it; null: with that of this server")
+    runs: int = Field(description="that can be made so")
+    seconds: float = Field(description="predicted")
+    in_place_of: float = Field(description="predicted seconds of the same runs as they are")
+
+
 class PlanPreview(BaseModel):
     """The predicted cost of runs."""
 
@@ -65,6 +76,7 @@ class PlanPreview(BaseModel):
     starts_in_seconds: float = Field(description="after which they start at the latest, if runs start at all")
     waits_for: str | None = Field(description="why no run starts now: the queue is paused, or has no worker")
     launches: list[PlanLaunch]
+    drafts: list[PlannedDraft] = Field(description="the cheapest first")
     warnings: list[FieldProblem] = Field(
         description="what is taken and probably not meant; line: number of the run"
     )

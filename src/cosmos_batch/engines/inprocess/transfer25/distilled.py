@@ -31,6 +31,7 @@ def distilled_traits(traits: Traits, chunk_frames: int) -> Traits:
         traits,
         defaults=defaults,
         fixed=_WITHOUT,
+        draft_steps=None,
         own=frozenset({"num_steps", "guidance", "sigma_max", "negative_prompt"}),
         objections=lambda run, facts: (*traits.objections(run, facts), *_objections(run.sampling)),
         notices=notices,

@@ -102,6 +102,7 @@ DISTILLED = PublishedModel(
     scheduler_summary="",
     settings=DISTILLED_SETTINGS,
     profile=DISTILLED_PROFILE,
+    label="the distilled edge model",
     checkpoint=HubCheckpoint(
         revision="bbaeedb2b57cc8b14a44653099e2551adb69dcc7",
         file="distilled/general/edge/41f07f13-f2e4-4e34-ba4c-86f595acbc20_ema_bf16.pt",

@@ -20,6 +20,10 @@ from cosmos_batch.errors import PlanError, Problem
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import Run, Sampling
 
+DRAFT_STEPS = 12
+"""Steps of a draft, a third of the published model's: the solver is of order 2, so that a few steps show what is
+where; the others add detail."""
+
 
 def transfer_traits(
     name: str,
@@ -73,6 +77,7 @@ def transfer_traits(
         ragged=True,
         output=output,
         may_keep_size=True,
+        draft_steps=DRAFT_STEPS,
     )
 
 

@@ -201,6 +201,7 @@ export interface PlanPreview {
   starts_in_seconds: number;
   waits_for: string | null;
   launches: Array<PlanLaunch>;
+  drafts: Array<PlannedDraft>;
   warnings: Array<FieldProblem>;
 }
 
@@ -217,6 +218,15 @@ export interface PlannedBatch {
   output_sizes: Array<PlannedSize>;
   seconds: number;
   bytes: number;
+}
+
+export interface PlannedDraft {
+  what: string;
+  steps: number;
+  model: string | null;
+  runs: number;
+  seconds: number;
+  in_place_of: number;
 }
 
 export interface PlannedSize {

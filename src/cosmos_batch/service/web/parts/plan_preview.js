@@ -91,6 +91,7 @@ function planFacts(plan) {
     <dl class="facts">
       ${fact("Makes", `${count(plan.runs, "video")} in ${count(plan.batches, "batch")}`)} ${fact("Starts", starts)}
       ${plan.bytes > 0 ? fact("GPU memory", size(plan.bytes)) : nothing}
+      ${plan.drafts.map((draft) => fact("A draft", draftText(draft, plan.runs)))}
       ${share >= 0.005 ? fact("Saves", `${duration(saved)} against one by one (${percent(share)})`) : nothing}
     </dl>
     <details>
@@ -102,6 +103,16 @@ function planFacts(plan) {
         </div>`,
       )}
     </details>`;
+}
+
+/**
+ * @param {Plan["drafts"][number]} draft
+ * @param {number} runs
+ */
+function draftText(draft, runs) {
+  const some = draft.runs < runs ? ` (${draft.runs} of ${runs} videos)` : "";
+  const where = draft.model ? `, on a server with the model ${clean(draft.model)}` : "";
+  return `${clean(draft.what)}${some}: ${duration(draft.seconds)} in place of ${duration(draft.in_place_of)}${where}`;
 }
 
 /**
