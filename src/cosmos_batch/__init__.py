@@ -22,11 +22,12 @@ if TYPE_CHECKING:
         to_cosmos_batch_inference_jsonl,
     )
     from cosmos_batch.errors import CosmosBatchError, InputError, PlanError
-    from cosmos_batch.run import Control, Priority, Run, Sampling
+    from cosmos_batch.run import Control, GuidedGeneration, Priority, Run, Sampling
 
 __all__ = [
     "Control",
     "CosmosBatchError",
+    "GuidedGeneration",
     "InputError",
     "PlanError",
     "Priority",
@@ -45,7 +46,7 @@ __all__ = [
 _HOMES = {
     "cosmos_batch.errors": {"CosmosBatchError", "InputError", "PlanError"},
     "cosmos_batch.engines.nvidia.transfer1.spec": {"create_minimal_base_spec", "to_cosmos_batch_inference_jsonl"},
-    "cosmos_batch.run": {"Control", "Priority", "Run", "Sampling"},
+    "cosmos_batch.run": {"Control", "GuidedGeneration", "Priority", "Run", "Sampling"},
     "cosmos_batch.api": {
         "SmartBatch",
         "determine_batch_size",
