@@ -245,6 +245,18 @@ def test_plan_and_check_know_a_file_without_loading_it(
     assert said.count("lacks 1 tensor of the network: t_embedding_norm.weight") == 1
 
 
+def test_calibrate_measures_a_model_with_the_controls_that_it_has(
+    parts: Path, tensors: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_nvidia_file(parts / "model.pt", tensors)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    command = ["cosmos-batch", "calibrate", "--model", f"{file}@edge", "--seconds", "2"]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+
+
 def test_a_model_that_is_not_read_from_files_says_so(parts: Path, tensors: dict[str, Tensor]) -> None:
     write_nvidia_file(parts / "model.pt", tensors)
     named = replace(PUBLISHED, networks=None)

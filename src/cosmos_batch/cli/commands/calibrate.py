@@ -9,7 +9,6 @@ from pathlib import Path
 from cosmos_batch.cli.options import IN_PROCESS_ENGINES
 from cosmos_batch.cli.render.console import console
 from cosmos_batch.cli.render.text import safe
-from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.base import Calibrated
 from cosmos_batch.engines.profile_store import keep_profile
 from cosmos_batch.engines.registry import EngineChoice, Engines, device_of, profile_folder, shipped
@@ -21,7 +20,7 @@ from cosmos_batch.planning.cost.model import CostModel
 
 def calibrate_command(engines: Engines, choice: EngineChoice, seconds: float) -> int:
     """Measure, keep the profile, and print it; returns the exit code. Raises CosmosBatchError."""
-    loaded = engines.load(choice, TRANSFER_CONTROLS)
+    loaded = engines.load(choice, sorted(engines.preview(choice).traits.controls))
     if not isinstance(loaded.engine, Calibrated):
         raise PlanError(f"engine {choice.name!r} cannot be calibrated; {' and '.join(IN_PROCESS_ENGINES)} can")
     start = shipped(choice, device_of(loaded.engine))
