@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import mmap
 import os
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ def test_pytorchs_old_format_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_cut_short_is_named(share: float, tmp_path: Path) -> None:
     path = saved(tmp_path, {str(index): torch.randn(100) for index in range(20)})
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(ModelError, match=r"model\.pt: is cut short: .* copy or download it again"):
+    with pytest.raises(ModelError, match=r"model\.pt: is cut short or damaged: .* copy or download it again"):
         read_torch_file(path)
 
 
@@ -149,3 +150,15 @@ def test_damage_in_the_description_is_named(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"nothing\.pt: cannot be read \(No such file"):
         read_torch_file(tmp_path / "nothing.pt")
+
+
+def test_a_description_that_asks_for_much_memory_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "model.pt", "w") as archive:
+        archive.writestr("model/data.pkl", b"\x80\x02}r\xff\xff\xff\x7f.")  # a memo of two thousand million places
+    with pytest.raises(ModelError, match="more memory than its own size needs"):
+        read_torch_file(tmp_path / "model.pt")
+
+
+def test_a_file_that_has_changed_is_read_anew(tmp_path: Path) -> None:
+    assert set(read_torch_file(saved(tmp_path, {"first": torch.ones(1)})).tensors) == {"first"}
+    assert set(read_torch_file(saved(tmp_path, {"second": torch.ones(1)})).tensors) == {"second"}

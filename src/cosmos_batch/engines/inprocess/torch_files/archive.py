@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -52,18 +53,26 @@ class TorchFile:
 def read_torch_file(path: Path) -> TorchFile:
     """Read what a file holds. Raises ModelError where it is damaged, or holds anything but weights by name."""
     try:
-        with path.open("rb") as file:
-            return _read(path, file)
+        state = path.stat()
+        return _read_once(path, state.st_size, state.st_mtime_ns, state.st_ino)
     except OSError as exc:
         raise ModelError(f"{path}: cannot be read ({exc.strerror or exc})") from exc
+
+
+@lru_cache(maxsize=16)
+def _read_once(path: Path, *_state: int) -> TorchFile:
+    """What a file holds in this state of it: a model's file is looked at several times before it is loaded."""
+    with path.open("rb") as file:
+        return _read(path, file)
 
 
 def _read(path: Path, file: BinaryIO) -> TorchFile:
     try:
         archive = ZipFile(file)
-    except (BadZipFile, ValueError) as exc:
+    except (BadZipFile, ValueError, NotImplementedError) as exc:
         file.seek(0)
-        raise ModelError(f"{path}: {_other_kind(file.read(64))}") from exc
+        begin = file.read(64)
+        raise ModelError(f"{path}: {_other_kind(begin, str(exc))}") from exc
     records = {info.filename.partition("/")[2]: info for info in archive.infolist()}
     values = _values(path, archive, records)
     tensors = {
@@ -76,12 +85,12 @@ def _read(path: Path, file: BinaryIO) -> TorchFile:
     return TorchFile(path, tensors)
 
 
-def _other_kind(begin: bytes) -> str:
-    """What a file that is no zip archive is instead."""
+def _other_kind(begin: bytes, fault: str) -> str:
+    """What a file is instead that cannot be read as a zip archive for some fault."""
     if not begin:
         return "is empty; copy or download it again"
     if begin.startswith(b"PK\x03\x04"):
-        return "is cut short: the end of its archive is missing; copy or download it again"
+        return f"is cut short or damaged: the list at its end cannot be read ({fault}); copy or download it again"
     if begin.startswith(b"version https://git-lfs"):
         return "is a pointer of Git LFS to the file, not the file itself; fetch it with: git lfs pull"
     if begin.startswith(b"\x80"):

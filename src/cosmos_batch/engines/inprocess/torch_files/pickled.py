@@ -13,6 +13,7 @@ import pickle
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pickletools import genops
 from typing import Any, NamedTuple
 
 ITEM_BYTES = {
@@ -61,6 +62,9 @@ class ForeignObjectError(Exception):
 
 
 def _rebuild_tensor(storage: Storage, start: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> TensorView:
+    numbers = (start, *shape, *stride)
+    if not isinstance(storage, Storage) or not all(isinstance(number, int) and number >= 0 for number in numbers):
+        raise ValueError("a tensor is not described as PyTorch does it")
     return TensorView(storage, storage.dtype, start, tuple(shape), tuple(stride))
 
 
@@ -81,7 +85,7 @@ def _rebuild_tensor_v3(  # of formats that have no storage class of their own
     *_rest: object,
 ) -> TensorView:
     numbers = storage.numel // ITEM_BYTES[dtype]
-    return TensorView(storage._replace(dtype=dtype, numel=numbers), dtype, start, tuple(shape), tuple(stride))
+    return _rebuild_tensor(storage._replace(dtype=dtype, numel=numbers), start, shape, stride)
 
 
 def _rebuild_parameter(data: TensorView, *_rest: object) -> TensorView:
@@ -136,8 +140,8 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> Storage:
         kind, dtype, key, _place, numel = pid
-        if kind != "storage" or not isinstance(dtype, str):
-            raise ForeignObjectError(f"a reference to {kind!r}")
+        if kind != "storage" or dtype not in ITEM_BYTES:
+            raise ForeignObjectError(f"a reference to {kind!r} of {dtype!r}")
         return Storage(str(key), dtype, int(numel))
 
 
@@ -147,6 +151,8 @@ def unpickle(data: bytes) -> object:
     Raises ForeignObjectError for one that is not plain data, and ValueError for a damaged pickle.
     """
     try:
+        if any(code.name == "LONG_BINPUT" and int(place or 0) > len(data) for code, place, _ in genops(data)):
+            raise ValueError("it asks for more memory than its own size needs")
         return _Unpickler(io.BytesIO(data)).load()
     except ForeignObjectError:
         raise
@@ -156,7 +162,6 @@ def unpickle(data: bytes) -> object:
 
 def fits(view: TensorView, record_bytes: int) -> bool:
     """Whether a tensor's numbers are inside the record of its storage."""
-    numbers = (view.start, *view.shape, *view.stride)
-    if min(numbers) < 0 or len(view.shape) != len(view.stride):
-        return False
-    return (view.start + view.span) * ITEM_BYTES[view.dtype] <= record_bytes
+    return (
+        len(view.shape) == len(view.stride) and (view.start + view.span) * ITEM_BYTES[view.dtype] <= record_bytes
+    )

@@ -207,7 +207,7 @@ def _patch(shapes: Mapping[str, Shape]) -> tuple[int, int]:
 def _count(shapes: Mapping[str, Shape], blocks: str) -> int:
     """How many blocks there are, up to the highest number."""
     found = [name.split(".")[1] for name in shapes if name.startswith(f"{blocks}.")]
-    return 1 + max((int(number) for number in found if number.isdecimal() and len(number) < 5), default=-1)
+    return 1 + max((int(number) for number in found if number.isdecimal() and len(number) < 4), default=-1)
 
 
 def short(found: Sequence[str], most: int = 5) -> str:
