@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from cosmos_batch.cli.app import main
 from cosmos_batch.dispatch.output.directory import OutputDirectory
+from cosmos_batch.engines.base import Deferred, EngineSource, Loaded
+from cosmos_batch.engines.registry import EngineChoice
 from tests.support.cli_launcher import SimulatedEngines
 from tests.support.dispatch_world import make_input
 from tests.support.run_files import write_runs
@@ -264,3 +267,43 @@ def test_an_unexpected_error_is_a_line_and_a_file(
 def test_the_version_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(monkeypatch, "--version") == 0
     assert capsys.readouterr().out.startswith("cosmos-batch 0.")
+
+
+def test_warm_reads_the_prompts_of_files(
+    tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    prompts = {json.loads(line)["prompt"] for line in runs_file.read_text().splitlines()}
+    monkeypatch.setattr("sys.argv", ["cosmos-batch", "warm", str(runs_file)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr().out
+    assert not ended.value.code, printed
+    assert f"{len(prompts) + 1} prompts read" in printed
+    assert str(tmp_path / "cache" / "cosmos-batch") in printed.replace("\n", "")
+
+
+def test_warm_refuses_an_engine_that_keeps_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "warm") == 2
+    assert "keeps nothing; pocket and transfer do" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_command_whose_runs_are_all_made_loads_no_engine(
+    tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Unloaded(SimulatedEngines):
+        def source(self, choice: EngineChoice, controls: Iterable[str]) -> EngineSource:
+            made = super().load(choice, controls)
+
+            def load() -> Loaded:
+                raise AssertionError("the engine was loaded")
+
+            return Deferred(made.traits, made.identity, load)
+
+    assert call(monkeypatch, "run", runs_file, "-o", tmp_path / "out") == 0
+    monkeypatch.setattr("sys.argv", ["cosmos-batch", "run", str(runs_file), "-o", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as ended:
+        main(Unloaded())
+    assert not ended.value.code, capsys.readouterr().err

@@ -204,6 +204,26 @@ def calibrate(
     raise typer.Exit(calibrate_command(_engines(context), choice, seconds))
 
 
+@app.command()
+def warm(
+    context: typer.Context,
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILES]...", help="Files of runs whose prompts are read, too.")
+    ] = None,
+    engine: EngineName = None,
+    model: ModelName = None,
+    skip_invalid: SkipInvalid = False,
+    offload: Offload = None,
+    approximate: Approximate = None,
+    split_guidance: SplitGuidance = False,
+) -> None:
+    """Compile a model's kernels, and read prompts, for the processes that follow on this machine."""
+    from cosmos_batch.cli.commands.warm import warm_command
+
+    choice = EngineChoice(engine, model, options=options_of(offload, approximate, split_guidance))
+    raise typer.Exit(warm_command(_engines(context), choice, files or [], skip_invalid=skip_invalid))
+
+
 register(app)
 
 

@@ -120,6 +120,13 @@ def calibrate(
     return calibrated(steps, coding, prior)
 
 
+def use_once(model: CalibratedModel, prior: CostModel, probe: Probe) -> None:
+    """Encode, denoise and decode a probe, so that everything that is compiled at its first use is compiled."""
+    meter = Meter(model, prior, lambda _frames: None)
+    meter.code(probe)
+    meter.steps(probe)
+
+
 def _name(probe: Probe) -> str:
     plural = "" if probe.runs == 1 else "s"
     return f"{probe.width}x{probe.height}, {probe.runs} run{plural}, controls: {probe.controls}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,7 @@ from traceback import clear_frames
 import torch
 
 from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result, model_key
-from cosmos_batch.engines.inprocess.calibration import calibrate, probes
+from cosmos_batch.engines.inprocess.calibration import Probe, calibrate, probes, use_once
 from cosmos_batch.engines.inprocess.guardrail import check_prompts
 from cosmos_batch.engines.inprocess.io.input_videos import read_videos
 from cosmos_batch.engines.inprocess.io.output_writer import OutputWriter
@@ -267,6 +267,17 @@ class InProcessEngine:
             model.keep_only(model.controls)
             wanted = probes(sizes, settings.chunk_frames, len(model.controls))
             return calibrate(model, prior, wanted, seconds=seconds, write=write, say=say)
+
+    def warm(self, prior: CostModel, prompts: Iterable[str]) -> None:
+        """Compile all kernels that this model uses, and read the prompts: later processes find both on disk."""
+        model, settings = self._model, self._model.settings
+        sizes = (size for by_aspect in settings.sizes.values() for size in by_aspect.values())
+        width, height = min(sizes, key=lambda size: size[0] * size[1])
+        with _memory_errors(model):
+            model.keep_only(model.controls)
+            use_once(model, prior, Probe(width, height, settings.chunk_frames, 1, len(model.controls)))
+            for prompt in prompts:
+                model.network.read_prompt(prompt)
 
     def open(self, launch: Launch) -> InProcessSession:
         """Open a session for a launch: load the branches of its controls and free all others."""

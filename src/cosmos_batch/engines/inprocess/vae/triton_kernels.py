@@ -15,7 +15,7 @@ _BLOCK = 4096
 """Numbers that a program has in hand."""
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=("frames", "pixels"))  # type: ignore[untyped-decorator]
 def _activate(  # type: ignore[no-untyped-def]
     x,
     bias,
@@ -64,7 +64,7 @@ def _activate(  # type: ignore[no-untyped-def]
         tl.store(after + (video * 2 + frame - frames) * size + place, made, inside)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=("count",))  # type: ignore[untyped-decorator]
 def _join(  # type: ignore[no-untyped-def]
     y,
     bias,
