@@ -29,8 +29,8 @@ from benchmarks.gpu.measuring import free_memory, peak_bytes, reset_peak
 from benchmarks.gpu.size import Size
 from benchmarks.gpu.videos import RunSpec, write_runs
 from cosmos_batch.engines.inprocess.loader import pick_device
-from cosmos_batch.engines.inprocess.model_settings import read_settings
-from cosmos_batch.engines.inprocess.transfer25.published import DISTILLED_SETTINGS, DISTILLED_STEPS, SETTINGS
+from cosmos_batch.engines.inprocess.model_settings import DISTILLED_STEPS, read_settings
+from cosmos_batch.engines.inprocess.transfer25.published import DISTILLED_SETTINGS, SETTINGS
 
 SIZES = "832x480x93:2,1280x704x93:1"
 LINKED = ("transformer", "controlnet_edge", "vae", "text_encoder", "tokenizer")

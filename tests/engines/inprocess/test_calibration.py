@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from cosmos_batch.cli.commands.calibrate import calibrate_command
 from cosmos_batch.engines.inprocess import calibration
-from cosmos_batch.engines.inprocess.calibration import Probe, calibrate, probes
+from cosmos_batch.engines.inprocess.calibration import Meter, Probe, calibrate, probes
 from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
 from cosmos_batch.engines.inprocess.loader import load_engine
@@ -22,6 +23,7 @@ from cosmos_batch.media.controls.cache import ControlCache
 from tests.support.tiny_model import CONTROLS
 
 PRIOR = profile("transfer", "h100")
+SHORT = {"resolution": "32"}
 
 
 @pytest.fixture(autouse=True)
@@ -34,12 +36,12 @@ def engine(model: Path, tmp_path: Path) -> InProcessEngine:
     return load_engine(str(model), CONTROLS, ControlCache(tmp_path / "controls"), guardrail=NoGuardrail())
 
 
-def ticks() -> Iterator[float]:
-    """A clock that is read, and stands a second later each time."""
+def ticks(seconds: float = 1.0) -> Iterator[float]:
+    """A clock that is read, and stands some seconds later each time."""
     now = 0.0
     while True:
         yield now
-        now += 1.0
+        now += seconds
 
 
 def test_probes_separate_sizes_batches_and_controls() -> None:
@@ -66,6 +68,24 @@ def test_every_probe_is_measured_and_fitted(engine: InProcessEngine, monkeypatch
     assert found.control_pixel not in (0, PRIOR.control_pixel)
     weights = found.peak_bytes(0, branches=len(CONTROLS))
     assert found.peak_bytes(0, len(CONTROLS), frame=48 * 32) == max(30 << 30, weights)
+
+
+def test_a_distilled_model_is_measured_without_guidance_over_several_of_its_short_runs(
+    model: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(model, tmp_path / "distilled")
+    settings = root / "cosmos_batch.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"sampler": "distilled", "defaults": SHORT}))
+    engine = load_engine(str(root), ["edge"], ControlCache(tmp_path / "controls"), guardrail=NoGuardrail())
+    engine.model.keep_only(["edge"])
+    clock = ticks(1e-4)
+    meter = Meter(engine.model, PRIOR, lambda _frames: None, lambda: next(clock))
+
+    measured = meter.steps(probe := Probe(48, 32, 9, 2, 1))
+
+    assert measured.rows == 2  # one for each run
+    assert measured.steps == 20  # five times as many as a run has
+    assert measured.tokens == 2 * probe.work(engine.model).tokens
 
 
 def test_slow_probe_is_left_out(engine: InProcessEngine) -> None:

@@ -141,7 +141,7 @@ def option_problems(model: str, published: PublishedModel, options: Options) -> 
 
 
 def _splitting_problems(published: PublishedModel, options: Options) -> tuple[Problem, ...]:
-    if not options.split_guidance or published.settings.sampler != "distilled":
+    if not options.split_guidance or published.settings.guided:
         return ()
     message = "this model has no guidance, so that a second GPU would have nothing to do"
     return (Problem("", None, "--split-guidance", "", message, "leave it out, or serve with one worker per GPU"),)

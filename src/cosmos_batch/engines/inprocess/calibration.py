@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from statistics import median
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cosmos_batch.engines.inprocess.family import Chunk, ChunkControl, Network
 from cosmos_batch.engines.inprocess.gpu.host_device import to_frames
+from cosmos_batch.engines.inprocess.model_settings import ModelSettings
 from cosmos_batch.engines.inprocess.sampling.batch import DenoisingBatch
 from cosmos_batch.engines.inprocess.sampling.cuda_graphs import MAX_TOKENS, WARMUP_STEPS
 from cosmos_batch.engines.inprocess.sampling.samples import Conditioning
@@ -45,6 +46,10 @@ class CalibratedModel(Protocol):
         """The device of the latents."""
 
     @property
+    def settings(self) -> ModelSettings:
+        """Whether its runs are guided, and how many steps they have."""
+
+    @property
     def controls(self) -> frozenset[str]:
         """The control branches that it has."""
 
@@ -66,7 +71,9 @@ class Probe:
     def work(self, model: CalibratedModel) -> Work:
         """The cost of a step of one of its runs; pixels are counted where videos are encoded and decoded."""
         tokens = model.network.tokens(*self.latents(model.vae))
-        return Work(steps=1, rows=2, tokens=tokens, controls=self.controls, pixels=0)
+        return Work(
+            steps=1, rows=2 if model.settings.guided else 1, tokens=tokens, controls=self.controls, pixels=0
+        )
 
 
 def probes(sizes: Iterable[tuple[int, int]], frames: int, controls: int) -> list[Probe]:
@@ -143,6 +150,16 @@ def _expected(probe: Probe, model: CalibratedModel, prior: CostModel, before: Se
     )
 
 
+def _renew(batch: DenoisingBatch, conditionings: Mapping[str, Conditioning]) -> None:
+    """Bring samples that are not in the batch, or have done all their steps, to their first step."""
+    for key, conditioning in conditionings.items():
+        if key in batch.keys:
+            if not batch.done(key):
+                continue
+            batch.leave(key)
+        batch.join(key, conditioning)
+
+
 class Meter:
     """Takes measurements of one model."""
 
@@ -164,13 +181,17 @@ class Meter:
         model = self._model
         self._reset()
         batch = DenoisingBatch(model.network.passes())
-        for index in range(probe.runs):
-            batch.join(str(index), self._conditioning(probe, index))
+        conditionings = {str(index): self._conditioning(probe, index) for index in range(probe.runs)}
+
+        def step() -> float:
+            _renew(batch, conditionings)
+            return self._timed(batch.step)
+
         work = probe.work(model)
         recorded = probe.runs * work.row_tokens <= MAX_TOKENS
-        each = [self._timed(batch.step) for _ in range(_WARM if recorded else 2)][-1]
+        each = [step() for _ in range(_WARM if recorded else 2)][-1]
         count = min(20, max(2 if each < 2 else 1, math.ceil(_REPEAT_SECONDS / each)))
-        taken = count * median(self._timed(batch.step) for _ in range(count))
+        taken = count * median(step() for _ in range(count))
         one = features([work] * probe.runs, len(model.network.loaded))
         return self._measurement(
             taken,
@@ -223,8 +244,8 @@ class Meter:
         vae, latents = self._model.vae, self._latents(probe, index)
         controls = islice(sorted(self._model.controls), probe.controls)
         sampling = ResolvedSampling(
-            num_steps=_STEPS,
-            guidance=1.0,
+            num_steps=self._model.settings.most_steps or _STEPS,
+            guidance=1.0 if self._model.settings.guided else 0.0,
             sigma_max=_SIGMA_MAX,
             seed=index,
             fps=24.0,

@@ -23,6 +23,8 @@ Aspect = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*:[1-9][0-9]*$")]
 
 Sampler = Literal["unipc", "distilled"]
 """How a model is sampled: many steps of a solver with guidance, or one to four steps without."""
+DISTILLED_STEPS = 4
+"""The most steps of a distilled model: it was trained with one to four of fixed noise levels."""
 _USUAL: Sampler = "unipc"
 
 
@@ -39,6 +41,16 @@ class ModelSettings:
     sampler: Sampler = _USUAL
     known_sigma: Annotated[float, Field(gt=0, lt=1)] = 0.1  # noise level at which given latent frames are read
     bfloat16_levels: bool = False  # whether the network reads noise levels rounded to bfloat16
+
+    @property
+    def guided(self) -> bool:
+        """Whether runs have guidance."""
+        return self.sampler != "distilled"
+
+    @property
+    def most_steps(self) -> int | None:
+        """The most denoising steps of a chunk; None: there is no limit."""
+        return DISTILLED_STEPS if self.sampler == "distilled" else None
 
 
 def read_settings(folder: Path, published: ModelSettings) -> ModelSettings:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from cosmos_batch.engines.inprocess.transfer25.published import DISTILLED_SETTINGS, DISTILLED_STEPS
+from cosmos_batch.engines.inprocess.model_settings import DISTILLED_STEPS
+from cosmos_batch.engines.inprocess.transfer25.published import DISTILLED_SETTINGS
 from cosmos_batch.engines.resolutions import frames_of
 from cosmos_batch.errors import PlanError, Problem
 from cosmos_batch.planning.traits import Notice, Traits, VideoInfo

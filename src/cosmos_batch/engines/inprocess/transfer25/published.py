@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cosmos_batch.controls import CONTROLS
 from cosmos_batch.engines.inprocess.model_files import HubCheckpoint, PublishedModel
-from cosmos_batch.engines.inprocess.model_settings import ModelSettings
+from cosmos_batch.engines.inprocess.model_settings import DISTILLED_STEPS, ModelSettings
 from cosmos_batch.engines.inprocess.transfer25.profile import DISTILLED_PROFILE, PROFILE
 from cosmos_batch.engines.inprocess.transfer25.weights import network_files
 from cosmos_batch.engines.resolutions import TRANSFER25_SIZES
@@ -14,9 +14,6 @@ from cosmos_batch.run import Sampling
 
 SIGMA_MIN = 0.01
 """Lower end of the published checkpoint's schedule, before the change to flow sigmas s / (1 + s)."""
-
-DISTILLED_STEPS = 4
-"""The most steps of the distilled model: it was trained with one to four of fixed noise levels."""
 
 # The default of diffusers' pipeline (pipeline_cosmos2_5_transfer.py, line 78). NVIDIA's own script has another one
 # (cosmos_transfer2/config.py, line 210), which `formats.common` holds for runs in that script's format.

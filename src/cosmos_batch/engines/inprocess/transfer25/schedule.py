@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import torch
 
+from cosmos_batch.engines.inprocess.model_settings import DISTILLED_STEPS
 from cosmos_batch.engines.inprocess.sampling.schedule import COLUMNS, Schedule, schedule_of
-from cosmos_batch.engines.inprocess.transfer25.published import DISTILLED_STEPS, SIGMA_MIN
+from cosmos_batch.engines.inprocess.transfer25.published import SIGMA_MIN
 
 SIGMA_MAX = 200.0
 """Upper end of the published checkpoint's schedule, before the change to flow sigmas s / (1 + s)."""
