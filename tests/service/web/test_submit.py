@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from cosmos_batch.cli.render.text import duration
+from cosmos_batch.media.pictures import write_picture
 from tests.service.web.conftest import ON_BOTH_SIZES, Visit, wait_for
 from tests.support.page.site import MADE, SLOW, Site
 
@@ -225,3 +226,17 @@ def test_size_of_the_output_can_be_chosen(site: Site, visit: Visit, choice: str,
     made = site.video(name)
     assert made["execution_config"].get("keep_input_resolution") is setting
     assert (made["size"] == "96x48") is (setting is None)
+
+
+def test_picture_is_shown_where_it_is_chosen_and_planned_at_both_sizes(site: Site, visit: Visit) -> None:
+    picture = site.home.root / "still.png"
+    write_picture(picture, np.full((90, 150, 3), 90, np.uint8))
+    page = visit("new")
+    fill_in(page, picture)
+    row = page.locator(".files li").first
+    expect(row.locator("img")).to_be_visible()
+    expect(row).to_contain_text("150×90 · picture")
+    page.get_by_label("Output size").evaluate("(input) => input.closest('details').open = true")
+    page.get_by_label("Output size").select_option("as the input")
+    page.get_by_role("complementary").get_by_text("Planned batches").click()
+    expect(page.get_by_role("complementary")).to_contain_text("1 frame, kept as 150×90")

@@ -151,14 +151,19 @@ export class Chooser {
   }
 }
 
+/** @param {Item} item */
+function preview({ src, picture }) {
+  if (!src) return html`<span class="nofilm" aria-hidden="true">▤</span>`;
+  if (picture) return html`<img src=${src} alt="" />`;
+  return html`<video src=${src} .muted=${true} playsinline preload="metadata" aria-hidden="true"></video>`;
+}
+
 /**
  * @param {Item} item
  * @param {() => void} remove
  */
 const itemRow = (item, remove) => html`<li>
-  ${item.src
-    ? html`<video src=${item.src} .muted=${true} playsinline preload="metadata" aria-hidden="true"></video>`
-    : html`<span class="nofilm" aria-hidden="true">▤</span>`}
+  ${preview(item)}
   <div class="grow">
     <span class="one-line words">${item.name}</span><small class="soft">${item.note}</small>
   </div>

@@ -6,8 +6,8 @@ import { baseName, clean, size } from "../lib/format.js";
 /** @import { File as StoredFile } from "../lib/schema.js" */
 
 /**
- * A chosen video. `ref`: the file id or path that the API takes; `src`: where it can be shown.
- * @typedef {{ ref: string, name: string, note: string, src?: string }} Item
+ * A chosen video. `ref`: the file id or path that the API takes; `src`: where it can be shown; `picture`: it is one.
+ * @typedef {{ ref: string, name: string, note: string, src?: string, picture?: boolean }} Item
  */
 
 /**
@@ -18,9 +18,10 @@ import { baseName, clean, size } from "../lib/format.js";
 export function itemOfFile({ id, filename, width, height, frames, fps, bytes }) {
   const shape = width ? `${width}×${height}` : "";
   const rate = fps ? ` at ${Math.round(fps * 100) / 100} fps` : "";
-  const length = frames ? `${frames} frames${rate}` : "";
+  const picture = frames === 1;
+  const length = picture ? "picture" : frames ? `${frames} frames${rate}` : "";
   const note = [shape, length, size(bytes)].filter(Boolean).join(" · ");
-  return { ref: id, name: clean(filename), note, src: fps ? fileUrl(id) : undefined };
+  return { ref: id, name: clean(filename), note, src: fps ? fileUrl(id) : undefined, picture };
 }
 
 /**

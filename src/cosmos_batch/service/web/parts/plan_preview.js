@@ -11,7 +11,8 @@ import { warningList } from "./warning_list.js";
 /**
  * A launch of a plan, as POST /v1/plan returns it.
  * @typedef {{ controls: string[], reason: string, batches: PlannedBatch[] }} PlannedLaunch
- * @typedef {{ runs: string[], width: number, height: number, frames: number, seconds: number }} PlannedBatch
+ * @typedef {{ runs: string[], width: number, height: number, frames: number, seconds: number,
+ *   output_sizes: { width: number, height: number }[] }} PlannedBatch
  */
 
 const PAUSE = 350; // ms without a change before a request
@@ -123,6 +124,8 @@ const fact = (name, value) => html`<dt>${name}</dt><dd class="num">${value}</dd>
 
 /** @param {PlannedBatch} batch */
 function batchRow(batch) {
-  const shape = `${batch.width}×${batch.height}, ${count(batch.frames, "frame")}`;
+  const own = `${batch.width}×${batch.height}`;
+  const kept = batch.output_sizes.map(({ width, height }) => `${width}×${height}`).filter((shown) => shown !== own);
+  const shape = `${own}, ${count(batch.frames, "frame")}${kept.length ? `, kept as ${kept.join(", ")}` : ""}`;
   return html`<li class="num">${count(batch.runs.length, "run")}, ${shape}: ${duration(batch.seconds)}</li>`;
 }
