@@ -211,3 +211,19 @@ def test_prompts_are_read_ahead_for_videos_of_any_size(
 
     monkeypatch.setattr("cosmos_batch.engines.inprocess.request.MAX_TOKENS", 1)
     assert len(list(parts_of_start(engine.model, unguided, read_videos(unguided, cache)))) == 1
+
+
+def test_guided_run_of_one_frame_has_one_latent_frame(
+    engine: InProcessEngine, tmp_path: Path, clip: str, left_half: str
+) -> None:
+    run = make_run("one", clip, {"edge": 0.5}, 1, seed=3)
+    own = guided(run, left_half)
+    blend = state_of(engine, own, tmp_path).conditioning().blend
+    assert blend is not None
+    assert blend.mask.shape == (1, 1, 1, 4, 6)
+    (plain,), (held,) = (
+        made(engine, tmp_path / "plain", run).values(),
+        made(engine, tmp_path / "own", own).values(),
+    )
+    assert held.shape == (1, 32, 48, 3)
+    assert difference(plain, held) > LIMIT
