@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from torch import nn
 from cosmos_batch.engines.inprocess.gpu import parallel_reader
 from cosmos_batch.engines.inprocess.weight_files import WeightFiles, load_weights
 from cosmos_batch.errors import ModelError
+from tests.support.tiny_model import write_tiny_model
 
 FORMATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool)
 
@@ -70,3 +73,20 @@ def test_a_module_of_another_shape_is_refused(tmp_path: Path) -> None:
     save_file(nn.Linear(3, 4).state_dict(), tmp_path / "weights.safetensors")
     with pytest.raises(ModelError, match=r"do not fit config\.json"):
         load_weights(nn.Linear(4, 4), tmp_path)
+
+
+def test_networks_are_read_without_the_compiler_of_pytorch(tmp_path: Path) -> None:
+    """Importing it takes seconds, and nothing of it is used."""
+    write_tiny_model(tmp_path / "model")
+    script = (
+        "import sys, torch\n"
+        "from cosmos_batch.engines.inprocess.model_files import resolve\n"
+        "from cosmos_batch.engines.inprocess.transfer25.branches import Networks\n"
+        "from cosmos_batch.engines.inprocess.transfer25.published import PUBLISHED\n"
+        "networks = Networks(resolve(sys.argv[1], ['edge'], PUBLISHED), torch.device('cpu'), torch.float32)\n"
+        "networks.keep_only(['edge'])\n"
+        "assert networks.loaded == ('edge',)\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    made = subprocess.run([sys.executable, "-c", script, str(tmp_path / "model")], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -48,7 +48,8 @@ class StoredTensors(Mapping[str, Tensor]):
     def apply(self, function: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]) -> dict[str, Tensor]:
         """The result of a function of these tensors, which are read in parallel, in the order of their use.
 
-        The function is called twice: first with tensors without values, which shows what it uses.
+        The function is called twice: first with placeholders, which shows what it uses. Of these it may read the
+        shape, and give them to functions of PyTorch and to the methods and operators of tensors.
         Raises ModelError where a file cannot be read.
         """
         shown = _Access(self._places)
@@ -102,8 +103,33 @@ class WeightFiles(StoredTensors):
         super().__init__(places, device, dtype)
 
 
+class _Placeholder:
+    """Stands for a tensor where only its use matters: it has a shape, and every function of it gives another one.
+
+    PyTorch's tensors without values would do, but joining them imports its whole compiler, which takes seconds.
+    """
+
+    def __init__(self, shape: tuple[int, ...] = ()) -> None:
+        self.shape = shape
+
+    @classmethod
+    def __torch_function__(
+        cls, _function: object, _types: object, _arguments: object = (), _options: object = None
+    ) -> _Placeholder:
+        return cls()
+
+    def __getattr__(self, name: str) -> Callable[..., _Placeholder]:
+        return lambda *_arguments, **_options: _Placeholder()
+
+    def __getitem__(self, _index: object) -> _Placeholder:
+        return _Placeholder()
+
+    def __matmul__(self, _other: object) -> _Placeholder:
+        return _Placeholder()
+
+
 class _Access(Mapping[str, Tensor]):
-    """Tensors without values, and the names of those that were used, in their order."""
+    """Placeholders of tensors, and the names of those that were used, in their order."""
 
     def __init__(self, places: Mapping[str, Place]) -> None:
         self._places = places
@@ -112,7 +138,7 @@ class _Access(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         place = self._places[name]
         self.names.append(name)
-        return torch.empty(place.shape, dtype=place.dtype, device="meta")
+        return cast("Tensor", _Placeholder(place.shape))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
