@@ -225,6 +225,12 @@ class ResolvedRun(Run):
 
     sampling: ResolvedSampling
 
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The prompts that a network reads: the negative one too, where the run is guided."""
+        negative = (self.sampling.negative_prompt,) if self.sampling.guidance > 0 else ()
+        return (self.prompt, *negative)
+
 
 def with_paths(run: Run, rename: Callable[[str], str]) -> Run:
     """The run with its active controls alone, and every path replaced by what `rename` gives for it."""

@@ -11,7 +11,6 @@ from cosmos_batch.cli.load_runs import gather
 from cosmos_batch.cli.options import IN_PROCESS_ENGINES
 from cosmos_batch.cli.render.console import console
 from cosmos_batch.cli.render.text import safe
-from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.registry import EngineChoice, Engines, cache_folder
 from cosmos_batch.errors import PlanError
@@ -26,9 +25,9 @@ def warm_command(engines: Engines, choice: EngineChoice, files: Sequence[Path], 
         requests = gather(files, preview.traits, preview.problems)
         if not usable(requests, skip_invalid):
             return 2
-        read = [(run.prompt, run.sampling.negative_prompt) for run in requests.resolved(preview.traits)]
-        prompts = list(dict.fromkeys(text for pair in read for text in pair if text is not None))
-    loaded = engines.load(choice, TRANSFER_CONTROLS)
+        resolved = requests.resolved(preview.traits)
+        prompts = list(dict.fromkeys(text for run in resolved for text in run.prompts))
+    loaded = engines.load(choice, sorted(engines.preview(choice).traits.controls))
     if not isinstance(loaded.engine, InProcessEngine):
         raise PlanError(f"engine {choice.name!r} keeps nothing; {' and '.join(IN_PROCESS_ENGINES)} do")
     loaded.engine.warm(loaded.prior, prompts)

@@ -196,19 +196,13 @@ def _encoded(model: Model, frames: Frames, start: int, count: int, content: str)
     return model.encode(chunk_of(frames, start, count), f"{content} {start} {count}")
 
 
-def prompts_read(run: ResolvedRun) -> tuple[str, ...]:
-    """The prompts that the network reads: the negative one where the run is guided."""
-    sampling = run.sampling
-    return (run.prompt, sampling.negative_prompt) if sampling.guidance > 0 else (run.prompt,)
-
-
 def parts_of_start(model: Model, run: ResolvedRun, videos: Videos) -> Iterator[None]:
     """Encode a run's prompts and the first chunk of its videos, one per iteration; the model keeps them.
 
     Of a large video the prompts alone: to read them the host waits for the device, and after that the device for
     the host, which between two runs of few steps would be a good part of the time.
     """
-    for prompt in prompts_read(run):
+    for prompt in run.prompts:
         model.network.read_prompt(prompt)
         yield
     if model.network.tokens(*latent_size(model, run)) > MAX_TOKENS:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.recording_guardrail import RecordingGuardrail
+from cosmos_batch.cli.app import main
 from cosmos_batch.engines.base import Event, Outcome, Progress, Result
 from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.loader import load_engine
@@ -182,3 +183,27 @@ def test_cost_is_that_of_one_row_and_counts_coding(make_run: MakeRun) -> None:
         run = make_run("edge", resolution=resolution)
         work = work_of(run, TRAITS.shape(run, CLIP), TRAITS)
         assert cost.overhead_seconds(work.steps) + cost.run_seconds(work) == pytest.approx(seconds, rel=0.06)
+
+
+def test_commands_make_its_videos_and_record_what_it_read(
+    model: Path, tmp_path: Path, clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = {"id": "r", "prompt": "snow", "inputs": {"video": clip}}
+    config = {"weights": {"edge": 1.0}, "guidance": 5, "negative_prompt": "dark", "num_frames": 9}
+    file = tmp_path / "runs.jsonl"
+    file.write_text(json.dumps(line | {"execution_config": config}))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def call(*words: str | Path) -> int:
+        monkeypatch.setattr("sys.argv", ["cosmos-batch", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    assert call("warm", file, "--model", model) == 0
+    assert call("run", file, "--model", model, "-o", tmp_path / "out") == 0
+
+    record = json.loads((tmp_path / "out" / "r" / "run.json").read_text())
+    settings = record["run"]["sampling"]
+    assert (settings["num_steps"], settings["guidance"], settings["negative_prompt"]) == (4, 0.0, "")
+    assert record["made_by"]["model"] == DISTILLED_SETTINGS.name
