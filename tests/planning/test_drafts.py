@@ -49,6 +49,10 @@ def test_a_start_from_the_input_has_no_draft_with_a_model_that_starts_from_noise
     assert [draft.what for draft in drafts(make_run("edge", sigma_max=40.0))] == ["12 steps"]
 
 
+def test_models_that_are_not_published_have_no_drafts_by_another_one() -> None:
+    assert BuiltInEngines().preview(EngineChoice()).drafts == ()  # the pocket model
+
+
 def test_short_runs_and_the_distilled_model_have_no_drafts(make_run: MakeRun) -> None:
     assert drafts(make_run("edge", num_steps=4)) == ()
     preview = BuiltInEngines().preview(EngineChoice(model=DISTILLED.hub_id))

@@ -24,7 +24,7 @@ from cosmos_batch.engines.inprocess.availability import (
 from cosmos_batch.engines.inprocess.families import FAMILIES, family_of, published_of
 from cosmos_batch.engines.inprocess.identity import model_identity
 from cosmos_batch.engines.inprocess.model_files import resolve
-from cosmos_batch.engines.inprocess.model_settings import read_settings
+from cosmos_batch.engines.inprocess.model_settings import ModelSettings, read_settings
 from cosmos_batch.engines.inprocess.options import TILE, Approximation, Options
 from cosmos_batch.engines.inprocess.pocket import profile as pocket_profile
 from cosmos_batch.engines.inprocess.torch_files.file_model import settings_folder
@@ -146,7 +146,7 @@ class InProcessSpec:
             _with_objections(_model_traits(model, found.controls), estimation_objections(), found.objections),
             _prior(shipped_profile, shipped_profile.cost.device, options),
             (*found.problems, *problems),
-            () if self.own_model else _draft_models(model),
+            _draft_models(model),
         )
 
     def profile_of(self, choice: EngineChoice) -> ShippedProfile:
@@ -337,13 +337,19 @@ def _with_objections(traits: Traits, *more: Callable[[Run, VideoInfo | None], tu
 
 def _model_traits(model: str, controls: frozenset[str]) -> Traits:
     """Traits by a folder's settings; of a hub id by those of the published model, until it is loaded."""
+    return family_of(model).traits(_settings_of(model), controls)
+
+
+def _settings_of(model: str) -> ModelSettings:
     folder, settings = settings_folder(model), published_of(model).settings
-    return family_of(model).traits(read_settings(folder, settings) if folder else settings, controls)
+    return read_settings(folder, settings) if folder else settings
 
 
 def _draft_models(model: str) -> tuple[DraftModel, ...]:
-    """The published models that make drafts of the videos of this one."""
+    """The published models that make drafts of the videos of this one; none, where it is not published itself."""
     family, own = family_of(model), published_of(model)
+    if _settings_of(model).name != own.settings.name:
+        return ()
     return tuple(
         DraftModel(each.label, each.hub_id, family.traits(each.settings, frozenset(each.control_names)))
         for each in family.models
