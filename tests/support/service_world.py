@@ -95,6 +95,7 @@ class World:
     faults: Mapping[str, Fault] = field(default_factory=dict)
     most: int | None = None
     lag: int = 0
+    forecast_every: float = 5.0
     step_seconds: Callable[[int], float] = lambda _runs: STEP
 
     def __post_init__(self) -> None:
@@ -135,7 +136,7 @@ class World:
         """A new worker; it stops when nothing waits and nothing is to come."""
         self.workers += 1
         name = f"worker{self.workers}"
-        settings = WorkerSettings(self.scheduling, self.settings, poll=0.25, forecast_every=5.0)
+        settings = WorkerSettings(self.scheduling, self.settings, poll=0.25, forecast_every=self.forecast_every)
         folder = OutputDirectory(self.home.videos, shared=True)
         log = EventLog(self.log, self.clock.now, worker=name)
         marker = InflightMarker(self.home.marker(0), name, self.clock.now)

@@ -109,7 +109,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Make the open session ready for another launch, whose first batch starts next."""
+    """Make the open session ready for another launch, once its first batch is claimed, which starts next."""
 
     launch: Launch
     failures: Mapping[str, int]  # failed attempts so far of its runs, by run id

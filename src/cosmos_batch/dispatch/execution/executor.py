@@ -19,6 +19,7 @@ from cosmos_batch.dispatch.contract import (
     Idle,
     LaunchFailed,
     Outcome,
+    PredictedCost,
     Refuse,
     Refused,
     Requeued,
@@ -75,6 +76,7 @@ class BatchExecutor:
         self._finishing = FinishingRuns(context.clock, context.checks, attempts.inspect)
         self._current: _Current | None = None
         self._reserved: dict[tuple[str, ...], ClaimedBatch] = {}  # by run ids: begun by a later Start
+        self._switch: Switch | None = None  # to be done when a batch of its launch begins
         self._checkpoints = self._new_checkpoints()
 
     def snapshot(self) -> Snapshot:
@@ -90,7 +92,7 @@ class BatchExecutor:
             case Step():
                 yield from self._step(decision)
             case Switch():
-                yield from self._switch(decision)
+                self._switch = decision
             case Displace():
                 yield from self._displace(decision)
             case Suspend(reason=reason):
@@ -117,17 +119,16 @@ class BatchExecutor:
     # Decisions
 
     def _start(self, decision: Start) -> Iterator[Outcome]:
-        launch, batch = decision.launch, decision.launch.batches[0]
-        if self._session.current is None:
-            yield from self._ready(launch, decision.failures, lambda: self._session.open(launch))
-        session = self._session.current
-        if session is None:
-            return
-        claimed = self._reserved.pop(_key(batch), None) or self._attempts.claim(
-            batch, decision.cost, decision.failures
-        )
-        self._reserve(decision)
-        if claimed is None:
+        """Claim a batch and let it begin. Nothing is loaded for a batch that another worker has claimed."""
+        batch = decision.launch.batches[0]
+        if _key(batch) not in self._reserved:
+            self._claim(batch, decision.cost, decision.failures)
+        for part, cost in decision.reserve:
+            self._claim(part, cost, decision.failures)
+        if _key(batch) in self._reserved:
+            yield from self._make_ready(decision.launch, decision.failures)
+        session, claimed = self._session.current, self._reserved.pop(_key(batch), None)
+        if session is None or claimed is None:
             return
         if decision.prefetch is not None:
             runs = [slot.run for slot in claimed.slots]
@@ -137,15 +138,20 @@ class BatchExecutor:
         self._attempts.begin(claimed)
         yield from self._guarded(running.join(claimed.slots))
 
-    def _reserve(self, decision: Start) -> None:
-        for part, cost in decision.reserve:
-            if (claimed := self._attempts.claim(part, cost, decision.failures)) is not None:
-                self._reserved[_key(part)] = claimed
+    def _claim(self, batch: Batch, cost: PredictedCost, failures: Mapping[str, int]) -> None:
+        if (claimed := self._attempts.claim(batch, cost, failures)) is not None:
+            self._reserved[_key(batch)] = claimed
 
-    def _switch(self, decision: Switch) -> Iterator[Outcome]:
-        if (session := self._session.current) is not None:
-            launch = decision.launch
-            yield from self._ready(launch, decision.failures, lambda: self._session.switch(session, launch))
+    def _make_ready(self, launch: Launch, failures: Mapping[str, int]) -> Iterator[Outcome]:
+        """Open a session for a launch, or switch the open one if that was asked for."""
+        session, switch = self._session.current, self._switch
+        self._switch = None
+        if session is None:
+            yield from self._ready(launch, failures, lambda: self._session.open(launch))
+        elif switch is not None:
+            yield from self._ready(
+                switch.launch, switch.failures, lambda: self._session.switch(session, switch.launch)
+            )
 
     def _ready(
         self, launch: Launch, failures: Mapping[str, int], start: Callable[[], SessionReady]

@@ -100,7 +100,11 @@ class StepDecisions:
         batch = self._batch
         bounds = sizing(self._traits, self._queue.cost, batch.controls)
         capacity = BatchCapacity(batch.controls, bounds.capacity_left, self._max_runs(batch.shape), batch.closed)
-        decision = admit([self._running(slot) for slot in staying], self._queue.candidates(), capacity)
+        runs = [self._running(slot) for slot in staying]
+        if capacity.full(runs) and not self._queue.urgent_waits:
+            decision = AdmissionDecision()
+        else:
+            decision = admit(runs, self._queue.candidates(), capacity)
         leaving = {run_id for join in decision.joins for run_id in join.preempt}
         joining = {join.id for join in decision.joins}
         self._considered = frozenset() if decision.displace else (ids - leaving) | joining

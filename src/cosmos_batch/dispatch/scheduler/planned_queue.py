@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from dataclasses import replace
 from heapq import nlargest
 from itertools import islice
 
 from cosmos_batch.dispatch.scheduler.ports import CostSource, OtherWorkers
-from cosmos_batch.dispatch.scheduler.queue_planner import QueuePlanner, SchedulerSettings
+from cosmos_batch.dispatch.scheduler.queue_planner import QueuePlanner, SchedulerSettings, first_run, plan_order
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.dispatch.settings import Throttle
 from cosmos_batch.ledger import QueueEntry
@@ -22,7 +21,7 @@ from cosmos_batch.planning.policies.load_balance import EXACT_OTHERS, near, pref
 from cosmos_batch.planning.policies.placement import Device, left_to
 from cosmos_batch.planning.policies.priority import PlannedLaunch, Rank
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import ResolvedRun
+from cosmos_batch.run import Priority, ResolvedRun
 
 CANDIDATES = 64  # runs that are considered when a running batch has room
 PREFETCHED_LAUNCHES = 6  # launches at most whose runs are prefetched
@@ -63,6 +62,11 @@ class PlannedQueue:
         return iter(self._launches)
 
     @property
+    def kinds(self) -> list[Kind]:
+        """The kinds of the planned launches."""
+        return self._launches.kinds
+
+    @property
     def cost(self) -> CostModel:
         """The cost model of the latest plan."""
         return self._planner.cost
@@ -96,9 +100,8 @@ class PlannedQueue:
         refused, self._planner.refused = self._planner.refused, {}
         return refused
 
-    def refresh(self, latest: int) -> bool:
-        """Catch up with the ledger, whose latest change is that; return whether anything has changed."""
-        known = self._waiting.latest
+    def refresh(self, latest: int) -> None:
+        """Catch up with the ledger, whose latest change is that."""
         changed = self._waiting.refresh(latest)
         now = self._clock()
         entries = self._waiting.entries
@@ -108,7 +111,6 @@ class PlannedQueue:
         for run_id in changed:
             if run_id not in self._planned:
                 self._gathering.setdefault(run_id, now)
-        return known != latest
 
     def _withdraw(self, ids: Set[str]) -> None:
         """Take runs whose priority was changed out of the planned launches."""
@@ -118,7 +120,7 @@ class PlannedQueue:
             if ids.isdisjoint(run.id for run in runs):
                 kept.append(planned)
             elif left := [run.id for run in runs if run.id not in ids and run.id in self._waiting.entries]:
-                launch = self._take(planned.launch, set(left))
+                launch = self._planner.part(planned.launch, set(left))
                 kept.append(PlannedLaunch(max(map(self.rank_of, left)), launch))
         self._set_launches(sorted(kept, key=lambda each: each.rank, reverse=True))
         self._forget_planned(ids)
@@ -131,7 +133,7 @@ class PlannedQueue:
     def _add_launches(self, launches: Iterable[PlannedLaunch]) -> None:
         for planned in launches:
             if self._traits.steppable and self._planner.has_room(planned):
-                self._with_room.add(_first_run(planned))
+                self._with_room.add(first_run(planned))
             self._launches.add((planned,))
 
     def see_others(self, others: OtherWorkers) -> None:
@@ -168,14 +170,14 @@ class PlannedQueue:
 
     def _remove(self, place: Place) -> None:
         self._launches.remove(place)
-        self._with_room.discard(_first_run(place[3]))
+        self._with_room.discard(first_run(place[3]))
 
     def _leaves(self, chosen: PlannedLaunch) -> bool:
         """Whether a launch is left, for a moment, to another idle worker whose device is readier for it."""
         idle = self._others.idle
         if not idle or not left_to(idle, self.loaded, chosen.launch.kind):
             return False
-        run_id, now = _first_run(chosen), self._clock()
+        run_id, now = first_run(chosen), self._clock()
         if run_id != self._left[0]:
             self._left = run_id, now
         return now < self._left[1] + self.leave
@@ -185,7 +187,7 @@ class PlannedQueue:
         self._drop_taken()
         self.gather()
         while (rank := self._launches.greatest) is not None and rank.urgent:
-            place = min(place for _, place in self._launches.heads)
+            place = min(self._launches.heads)
             self._remove(place)
             if (launch := self._still_waiting(place[3].launch)) is not None:
                 return launch
@@ -238,17 +240,30 @@ class PlannedQueue:
         later = [entry.not_before - now for entry in self.deferred(now)]
         return min([flush_in(self._gathered(True), self._settings.rules), *later])
 
+    @property
+    def urgent_waits(self) -> bool:
+        """Whether an urgent run waits."""
+        greatest = self._launches.greatest
+        if greatest is not None and greatest.urgent:
+            return True
+        found = (self._waiting.entries.get(run_id) for run_id in self._gathering)
+        return any(entry.priority >= Priority.URGENT for entry in found if entry is not None)
+
     def candidates(self) -> list[Candidate]:
         """Return the runs that may join a running batch, those with the greatest rank first."""
-        found = nlargest(CANDIDATES, self._ready(self._gathering), key=self._rank)
+        found = nlargest(CANDIDATES, self._ready(self._gathering), key=self._precedence)
         found += [entry for entry in self._planned_ready() if entry.id not in self._gathering]
-        found.sort(key=self._rank, reverse=True)
+        found.sort(key=self._precedence, reverse=True)
         runs = self._waiting.runs([entry.id for entry in found[:CANDIDATES]])
         suspects = {run.id for run in runs if self._waiting.entries[run.id].crashes}
         return [
             Candidate(run.id, self._waiting.run_class(run), self.rank_of(run.id), run.id in suspects)
             for run in runs
         ]
+
+    def _precedence(self, entry: QueueEntry) -> tuple[Rank, float]:
+        """Sort key of runs that may join: of equal ranks the run that was submitted first is the greatest."""
+        return self._rank(entry), -entry.created
 
     def rank_of(self, run_id: str) -> Rank:
         """Return a waiting run's rank."""
@@ -322,8 +337,9 @@ class PlannedQueue:
 
     def _may_unite(self, ready: Iterable[QueueEntry]) -> bool:
         """Whether a plan of all runs may have launches that load the branches of several kinds."""
-        controls = {kind.key: kind.controls for kind, _ in self._launches.heads}
-        if len(controls) < len(self._launches.heads):
+        kinds = self._launches.kinds
+        controls = {kind.key: kind.controls for kind in kinds}
+        if len(controls) < len(kinds):
             return True
         classes = map(self._waiting.run_class, self._waiting.runs([entry.id for entry in ready]))
         return any(controls.setdefault(each.launch_key, each.signature) != each.signature for each in classes)
@@ -333,11 +349,11 @@ class PlannedQueue:
         entries = self._waiting.entries
         again: dict[str, QueueEntry] = {}
         if self._with_room:
-            for place in [each for each in self._launches.places() if _first_run(each[3]) in self._with_room]:
+            for place in [each for each in self._launches.places() if first_run(each[3]) in self._with_room]:
                 self._remove(place)
                 again |= {run.id: entries[run.id] for run in place[3].launch.runs if run.id in entries}
         again |= {entry.id: entry for entry in ready}
-        self._add(sorted(again.values(), key=_plan_order))
+        self._add(sorted(again.values(), key=plan_order))
 
     def _before_planned(self, ready: Iterable[QueueEntry]) -> list[QueueEntry]:
         """Return the runs that go before everything that is planned."""
@@ -349,7 +365,7 @@ class PlannedQueue:
         self._planner.refit()
         self._set_launches(())
         self._planned = {}
-        ready = sorted(self._ready(self._waiting.entries), key=_plan_order)
+        ready = sorted(self._ready(self._waiting.entries), key=plan_order)
         ids = {entry.id for entry in ready}
         self._gathering = {
             run_id: since for run_id, since in self._gathering.items() if run_id not in ids
@@ -375,23 +391,4 @@ class PlannedQueue:
         self._forget_planned(ids)
         free = {entry.id for entry in self._ready(ids)}
         self._gather_again(ids - free)
-        return self._take(launch, free) if free else None
-
-    def _take(self, launch: Launch, ids: Set[str]) -> Launch:
-        """Return the launch with these of its runs alone."""
-        batches = []
-        for batch in launch.batches:
-            left = [run for run in batch.runs if run.id in ids]
-            if len(left) == len(batch.runs):
-                batches.append(batch)
-            elif left:
-                batches.append(batch.take(left, self.batch_seconds))
-        return replace(launch, batches=tuple(batches))
-
-
-def _first_run(planned: PlannedLaunch) -> str:
-    return planned.launch.batches[0].runs[0].id
-
-
-def _plan_order(entry: QueueEntry) -> tuple[int, float, str]:
-    return -entry.priority, entry.created, entry.id
+        return self._planner.part(launch, free) if free else None

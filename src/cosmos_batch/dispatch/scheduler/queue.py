@@ -71,6 +71,7 @@ class QueueScheduler:
         self._known = KnownRuns()
         self._steps: StepDecisions | None = None  # of the running batch
         self._left_since: float | None = None  # urgent runs have been left to an idle worker since then
+        self._seen = -1  # latest change of the queue that a decision has taken account of
         self._broken = False  # the engine broke, so that this process must end
         self._displacing: _UrgentLaunch | None = None  # its first batch is to be claimed
         self._reserved: _UrgentLaunch | None = None  # its first batch is claimed, and starts next
@@ -119,6 +120,7 @@ class QueueScheduler:
             self._end_launch()
             return Close() if snapshot.session_open else Done(ExitCode.AWAY)
         self._queue.refresh(poll.latest)
+        self._seen = poll.latest
         if snapshot.session_open:
             launch = self._launch_in_same_session()
             return Close() if launch is None else self._begin(launch, self._known_of(launch), switch=True)
@@ -195,7 +197,8 @@ class QueueScheduler:
     def _step(self, snapshot: Snapshot) -> Decision:
         assert self._steps is not None
         poll = self._reader.poll()
-        changed = self._queue.refresh(poll.latest)
+        self._queue.refresh(poll.latest)
+        changed, self._seen = poll.latest != self._seen, poll.latest
         requested = set(self._reader.cancel_requests()) if changed else set()
         cancel = [slot.run_id for slot in snapshot.running if slot.lost or slot.run_id in requested]
         if not self._traits.steppable:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from cosmos_batch.dispatch.scheduler.ports import CostSource
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.errors import PlanError
+from cosmos_batch.ledger import QueueEntry
 from cosmos_batch.planning.batch_size import Load, sizing
 from cosmos_batch.planning.cost.model import CostModel, features
 from cosmos_batch.planning.equivalence import RunClass, refusals_by_run
@@ -106,6 +107,17 @@ class QueuePlanner:
         """Predict the seconds of a batch of these runs."""
         return self._cost.batch_seconds(features([self._waiting.run_class(run).work for run in runs], branches=0))
 
+    def part(self, launch: Launch, ids: Set[str]) -> Launch:
+        """Return the launch with these of its runs alone."""
+        batches = []
+        for batch in launch.batches:
+            left = [run for run in batch.runs if run.id in ids]
+            if len(left) == len(batch.runs):
+                batches.append(batch)
+            elif left:
+                batches.append(batch.take(left, self.batch_seconds))
+        return replace(launch, batches=tuple(batches))
+
     def _class_and_level(self, run: ResolvedRun) -> tuple[RunClass, Priority]:
         return self._waiting.run_class(run), Priority.level(run.priority)
 
@@ -156,3 +168,13 @@ class QueuePlanner:
 def _alone(planned: PlannedLaunch) -> PlannedLaunch:
     reason = f"alone, since a worker crashed while executing it: {planned.launch.reason}"
     return PlannedLaunch(planned.rank, replace(planned.launch, reason=reason))
+
+
+def first_run(planned: PlannedLaunch) -> str:
+    """The id of a launch's first run."""
+    return planned.launch.batches[0].runs[0].id
+
+
+def plan_order(entry: QueueEntry) -> tuple[int, float, str]:
+    """Sort key of runs that are planned together: priority, then submission."""
+    return -entry.priority, entry.created, entry.id

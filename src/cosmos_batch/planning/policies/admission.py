@@ -11,7 +11,8 @@ sooner. For an urgent run that cannot join the whole batch makes way, unless it 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from cosmos_batch.planning.batch_keys import KeyValues
 from cosmos_batch.planning.batch_size import Load
@@ -55,6 +56,15 @@ class BatchCapacity:
         fits = candidate.run_class.batch_key == key and set(candidate.run_class.signature) <= set(self.controls)
         return fits and not self.closed and not candidate.alone
 
+    def full(self, running: Sequence[RunningRun]) -> bool:
+        """Whether no run can join unless one leaves, not even one of a single row without controls."""
+        if self.closed or (self.max_runs is not None and len(running) >= self.max_runs):
+            return True
+        load = Load()
+        for run in running:
+            load.add(run.run_class, 1)
+        return self.capacity_left(_lightest(running[0].run_class), load) <= 0
+
 
 @dataclass(frozen=True, slots=True)
 class Join:
@@ -92,6 +102,12 @@ def admit(
     urgent_waits = barrier is not None and barrier.urgent
     decision.displace = urgent_waits and not any(run.rank.urgent for run in staying)
     return decision
+
+
+@lru_cache(maxsize=256)
+def _lightest(run_class: RunClass) -> RunClass:
+    """A class whose runs share a batch with those of this class and need least of it."""
+    return replace(run_class, signature=(), work=replace(run_class.work, rows=1, controls=0))
 
 
 def _try_to_admit(

@@ -22,6 +22,7 @@ class FlushRules:
     quiet: float = (
         1.0  # since the last of them arrived, where the device is idle and its launches cannot be joined
     )
+    at_once: bool = True  # do not wait where that gains nothing: see `flush_reason`
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,9 @@ def flush_reason(gathered: Gathered, rules: FlushRules) -> str:
         return "an urgent run arrived"
     if gathered.ahead:
         return "some runs precede every planned launch"
-    if gathered.idle and gathered.joinable:
+    if gathered.idle and gathered.joinable and rules.at_once:
         return "the device is idle, and later runs can join"
-    if gathered.full:
+    if gathered.full and rules.at_once:
         return "the waiting runs fill a batch"
     if gathered.runs >= rules.runs:
         return f"{gathered.runs} runs are waiting"

@@ -9,8 +9,9 @@ from heapq import merge
 from cosmos_batch.planning.plan import Kind
 from cosmos_batch.planning.policies.priority import PlannedLaunch, Rank
 
-Place = tuple[int, int, int, PlannedLaunch]
-"""A launch with its place in the order: its negated level and points, the number of launches added before it."""
+Place = tuple[int, int, int, PlannedLaunch, Kind]
+"""A launch with its place in the order: its negated level and points, the number of launches added before it, and
+its kind."""
 
 
 class LaunchQueue:
@@ -37,33 +38,47 @@ class LaunchQueue:
         """Add launches behind those of the same rank."""
         for planned in launches:
             rank = planned.rank
-            place = (-rank.level, -rank.points, self._added, planned)
-            insort(self._kinds.setdefault(planned.launch.kind, []), place)
+            kind = planned.launch.kind
+            places = self._kinds.setdefault(kind, [])
+            place = (-rank.level, -rank.points, self._added, planned, kind)
+            if places and places[-1] > place:
+                insort(places, place)
+            else:
+                places.append(place)
             self._added += 1
             self._count += 1
 
     def remove(self, place: Place) -> None:
         """Remove the launch of a place."""
-        kind = place[3].launch.kind
-        places = self._kinds[kind]
-        del places[bisect_left(places, place)]
+        places = self._kinds[place[4]]
+        del places[0 if places[0] is place else bisect_left(places, place)]
         self._count -= 1
         if not places:
-            del self._kinds[kind]
+            del self._kinds[place[4]]
 
     @property
     def greatest(self) -> Rank | None:
         """The rank of the first launch; None where there is none."""
-        return min(places[0] for places in self._kinds.values())[3].rank if self._kinds else None
+        return min([places[0] for places in self._kinds.values()])[3].rank if self._kinds else None
 
     @property
-    def heads(self) -> list[tuple[Kind, Place]]:
-        """Each kind with its first launch."""
-        return [(kind, places[0]) for kind, places in self._kinds.items()]
+    def heads(self) -> list[Place]:
+        """The first launch of each kind."""
+        return [places[0] for places in self._kinds.values()]
+
+    def head(self, kind: Kind) -> Place | None:
+        """Return the first launch of a kind; None where there is none."""
+        places = self._kinds.get(kind)
+        return places[0] if places else None
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kinds of the launches."""
+        return list(self._kinds)
 
     def equals(self, place: Place) -> Sequence[Place]:
         """Return the launches of the kind and the rank of a place, which is the first of its kind."""
-        places = self._kinds[place[3].launch.kind]
+        places = self._kinds[place[4]]
         return places[: bisect_left(places, (place[0], place[1] + 1))]
 
     def places(self) -> list[Place]:

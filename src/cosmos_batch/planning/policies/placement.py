@@ -54,10 +54,17 @@ class Device:
         self.loaded = loaded
         self._cost = cost
         self._switch: dict[Kind, float] = {}
+        self._holding: dict[Kind | None, Device] = {loaded: self}
 
     def holding(self, loaded: Kind | None, cost: CostModel) -> Device:
         """Return the device with other contents or costs; itself where they are the same."""
-        return self if loaded == self.loaded and cost is self._cost else Device(self.rules, cost, loaded)
+        if cost is not self._cost:
+            return Device(self.rules, cost, loaded)
+        known = self._holding.get(loaded)
+        if known is None:
+            known = self._holding[loaded] = Device(self.rules, cost, loaded)
+            known._holding = self._holding
+        return known
 
     def switch(self, kind: Kind) -> float:
         """Predict the seconds to get ready for a kind; 0 where every launch loads anyway."""
@@ -68,18 +75,19 @@ class Device:
             known = self._switch[kind] = switch_seconds(self.loaded, kind, self._cost)
         return known
 
-    def score(self, kind: Kind, place: Place) -> float:
-        """Seconds that count against the first launch of a kind; comparable among launches of one level."""
+    def score(self, place: Place) -> float:
+        """Seconds that count against the first launch of its kind; comparable among launches of one level."""
         rules = self.rules
-        return min(rules.patience, rules.load_weight * self.switch(kind)) + place[1] * rules.point_seconds
+        return min(rules.patience, rules.load_weight * self.switch(place[4])) + place[1] * rules.point_seconds
 
     def pick(self, queue: LaunchQueue, others: Sequence[float]) -> Place:
         """Pick the launch that begins next. `others`: for how many more seconds each other device is busy.
 
         The queue must not be empty.
         """
-        level = min(place[0] for _, place in queue.heads)
-        _, chosen = min((self.score(kind, place), place) for kind, place in queue.heads if place[0] == level)
+        heads = queue.heads
+        level = min(heads)[0]
+        _, chosen = min([(self.score(place), place) for place in heads if place[0] == level])
         if not others or len(queue) > near(len(others)):
             return chosen
         return self._longest(queue, chosen) if len(others) > EXACT_OTHERS else self._soonest(queue, chosen, others)
@@ -92,7 +100,7 @@ class Device:
     def _soonest(self, queue: LaunchQueue, chosen: Place, others: Sequence[float]) -> Place:
         waiting = [chosen, *(place for place in queue.places() if place is not chosen)]
         launches = [place[3] for place in waiting]
-        loads = [self.switch(planned.launch.kind) for planned in launches]
+        loads = [self.switch(place[4]) for place in waiting]
         return waiting[soonest(launches, others, loads)]
 
 
