@@ -224,6 +224,50 @@ def warm(
     raise typer.Exit(warm_command(_engines(context), choice, files or [], skip_invalid=skip_invalid))
 
 
+@app.command()
+def simulate(
+    context: typer.Context,
+    gpus: Annotated[int, typer.Option("--gpus", min=1, max=1_000_000, help="Devices, each with a worker.")],
+    source: Annotated[
+        Path | None,
+        typer.Argument(metavar="[TRACE.jsonl | PARAMS.toml]", help="Runs with arrivals, or how to make them."),
+    ] = None,
+    engine: EngineName = None,
+    model: ModelName = None,
+    policy: Annotated[
+        list[str] | None, typer.Option("--policy", help="A policy to simulate; may be repeated. Default: all.")
+    ] = None,
+    from_ledger: Annotated[
+        Path | None,
+        typer.Option("--from-ledger", metavar="HOME", help="Use the history of a service as the trace."),
+    ] = None,
+    ledger: Annotated[
+        str | None, typer.Option("--ledger", metavar="URL", help="Database of that service, if it has one.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of failures and of the deviation of times.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write simulation.json and timeline.svg.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Simulate a queue on a fleet with the scheduler of serve, and compare policies."""
+    from cosmos_batch.cli.commands.simulate import SimulationRequest, simulate_command
+
+    if (source is None) == (from_ledger is None):
+        raise typer.BadParameter("name a trace or parameters, or a service's folder with --from-ledger")
+    request = SimulationRequest(
+        source=source,
+        home=from_ledger,
+        ledger=ledger,
+        gpus=gpus,
+        policies=tuple(policy or ()),
+        seed=seed,
+        output=output,
+        as_json=as_json,
+    )
+    raise typer.Exit(simulate_command(_engines(context), EngineChoice(engine, model), request))
+
+
 register(app)
 
 

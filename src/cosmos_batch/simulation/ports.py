@@ -1,0 +1,88 @@
+"""What the scheduler of a simulated worker reads: the queue in memory, the other workers, costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, overload
+
+from cosmos_batch.dispatch.scheduler.ports import OtherWorkers
+from cosmos_batch.ledger.models import QueueChanges, QueuePoll, Request
+from cosmos_batch.planning.cost.model import CostModel
+from cosmos_batch.planning.traits import Shape
+
+if TYPE_CHECKING:
+    from cosmos_batch.simulation.fleet import Fleet
+    from cosmos_batch.simulation.worker import SimulatedWorker
+
+
+class FleetCosts:
+    """Costs of the profile, which no measurement changes."""
+
+    def __init__(self, cost: CostModel, max_runs: int | None) -> None:
+        self._cost = cost
+        self._max_runs = max_runs
+
+    def refit(self) -> CostModel:
+        """Return the cost model."""
+        return self._cost
+
+    def max_runs(self, shape: Shape) -> int | None:  # noqa: ARG002 - the protocol's name
+        """Return how many runs may share a batch."""
+        return self._max_runs
+
+
+class _ManyWorkers(Sequence[float]):
+    """So many busy workers that only their number counts."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> float: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[float]: ...
+    def __getitem__(self, index: int | slice) -> float | Sequence[float]:
+        raise IndexError("the schedulers of many workers look at their number alone")
+
+
+class FleetReader:
+    """The queue as one worker of a fleet reads it."""
+
+    def __init__(self, fleet: Fleet, worker: SimulatedWorker | None) -> None:
+        self._fleet = fleet
+        self._worker = worker
+        self._many: OtherWorkers | None = None
+
+    def poll(self) -> QueuePoll:
+        """Return the latest change and the queue's mode."""
+        return self._fleet.queue.poll()
+
+    def changes_since(self, after: int | None = None) -> QueueChanges:
+        """Return the changes after the change with that number."""
+        return self._fleet.queue.changes_since(after)
+
+    def requests(self, ids: Iterable[str]) -> list[Request]:
+        """Return the requests of runs by id."""
+        return self._fleet.queue.requests(ids)
+
+    def cancel_requests(self) -> list[str]:
+        """Return no run: none of a trace is cancelled."""
+        return self._fleet.queue.cancel_requests()
+
+    def other_workers(self) -> OtherWorkers:
+        """Return the state of the other workers. A run of many workers wakes the one that is to begin it."""
+        fleet = self._fleet
+        if fleet.claims_first:
+            if self._many is None:
+                self._many = OtherWorkers(_ManyWorkers(len(fleet.workers) - 1))
+            return self._many
+        others = [other for other in fleet.workers if other is not self._worker and other.alive]
+        idle = dict[str, int]()
+        for other in others:
+            if other.idle:
+                label = other.holds.label if other.holds and fleet.traits.steppable else ""
+                idle[label] = idle.get(label, 0) + 1
+        return OtherWorkers([other.busy_for(fleet.now) for other in others], idle)
