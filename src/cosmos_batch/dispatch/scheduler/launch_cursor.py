@@ -86,7 +86,9 @@ class LaunchCursor:
 
     def _start(self, batch: Batch) -> Start:
         assert self.launch is not None
-        launch = replace(self.launch, batches=(batch, *self._waiting))
+        launch = self.launch
+        if self._waiting or launch.batches != (batch,):
+            launch = replace(launch, batches=(batch, *self._waiting))
         following = self._waiting[0].runs if self._waiting else ()
         return Start(launch, self.cost(batch), self.failures, prefetch=following)
 

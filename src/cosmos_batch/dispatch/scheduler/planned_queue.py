@@ -50,6 +50,7 @@ class PlannedQueue:
         self._gathering: dict[str, float] = {}  # runs that are not planned, and since when
         self._launches = LaunchQueue()
         self._with_room: set[str] = set()  # first runs of the launches that can take another run
+        self._urgent: set[str] = set()  # urgent runs that have waited; some may not wait any more
         self._planned: dict[str, int] = {}  # priorities of the runs of the launches, by id
         self._pace = Throttle(0.0, clock, PLANNING_SHARE)
         self._flushed = ""
@@ -111,6 +112,10 @@ class PlannedQueue:
         for run_id in changed:
             if run_id not in self._planned:
                 self._gathering.setdefault(run_id, now)
+            if entries[run_id].priority >= Priority.URGENT:
+                self._urgent.add(run_id)
+            else:
+                self._urgent.discard(run_id)
 
     def _withdraw(self, ids: Set[str]) -> None:
         """Take runs whose priority was changed out of the planned launches."""
@@ -243,11 +248,9 @@ class PlannedQueue:
     @property
     def urgent_waits(self) -> bool:
         """Whether an urgent run waits."""
-        greatest = self._launches.greatest
-        if greatest is not None and greatest.urgent:
-            return True
-        found = (self._waiting.entries.get(run_id) for run_id in self._gathering)
-        return any(entry.priority >= Priority.URGENT for entry in found if entry is not None)
+        if self._urgent:
+            self._urgent &= self._waiting.entries.keys()
+        return bool(self._urgent)
 
     def candidates(self) -> list[Candidate]:
         """Return the runs that may join a running batch, those with the greatest rank first."""
@@ -314,6 +317,8 @@ class PlannedQueue:
         if not 0 < len(ready) < self._settings.rules.runs:
             return False
         runs = self._waiting.runs([entry.id for entry in ready])
+        if any(map(self._planner.fills_alone, runs)):
+            return True
         return fills_a_batch(runs, self._traits, self.cost, self._waiting.facts)
 
     def _flush(self, reason: str) -> None:
@@ -353,7 +358,7 @@ class PlannedQueue:
                 self._remove(place)
                 again |= {run.id: entries[run.id] for run in place[3].launch.runs if run.id in entries}
         again |= {entry.id: entry for entry in ready}
-        self._add(sorted(again.values(), key=plan_order))
+        self._add(sorted(again.values(), key=plan_order), separate=True)
 
     def _before_planned(self, ready: Iterable[QueueEntry]) -> list[QueueEntry]:
         """Return the runs that go before everything that is planned."""
@@ -372,10 +377,11 @@ class PlannedQueue:
         } | dict.fromkeys(self._waiting.entries.keys() - ids - self._gathering.keys(), self._clock())
         self._add(ready)
 
-    def _add(self, entries: Sequence[QueueEntry]) -> None:
-        """Plan these runs, and insert their launches among those that are planned."""
+    def _add(self, entries: Sequence[QueueEntry], *, separate: bool = False) -> None:
+        """Plan these runs, and insert their launches. `separate`: their kinds have no launch in common."""
         runs = self._waiting.runs([entry.id for entry in entries])
-        self._add_launches(self._planner.launches(runs))
+        plan = self._planner.separate_launches if separate else self._planner.launches
+        self._add_launches(plan(runs))
         for run in runs:
             self._planned[run.id] = run.priority
         for entry in entries:

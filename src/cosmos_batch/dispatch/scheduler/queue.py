@@ -190,7 +190,8 @@ class QueueScheduler:
         if start.prefetch is None or self._cursor.waiting:
             return start
         upcoming = self._queue.upcoming() if self._traits.steppable and not self._known.suspects else ()
-        return replace(start, prefetch=upcoming, certain=not self._queue.others.busy)
+        certain = not self._queue.others.busy
+        return Start(start.launch, start.cost, start.failures, start.reserve, start.closed, upcoming, certain)
 
     # Between steps
 

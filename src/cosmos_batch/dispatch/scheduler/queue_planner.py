@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
+from operator import is_
 
 from cosmos_batch.dispatch.scheduler.ports import CostSource
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
@@ -103,6 +104,11 @@ class QueuePlanner:
             load.add(run_class, 1)
         return sizing(self._traits, self._cost, planned.launch.controls).capacity_left(classes[-1], load) > 0
 
+    def fills_alone(self, run: ResolvedRun) -> bool:
+        """Whether a run is known to fill a batch alone."""
+        known = self._lone.get(self._class_and_level(run))
+        return known is not None and not known.room
+
     def batch_seconds(self, runs: Sequence[ResolvedRun]) -> float:
         """Predict the seconds of a batch of these runs."""
         return self._cost.batch_seconds(features([self._waiting.run_class(run).work for run in runs], branches=0))
@@ -116,7 +122,8 @@ class QueuePlanner:
                 batches.append(batch)
             elif left:
                 batches.append(batch.take(left, self.batch_seconds))
-        return replace(launch, batches=tuple(batches))
+        whole = len(batches) == len(launch.batches) and all(map(is_, batches, launch.batches))
+        return launch if whole else replace(launch, batches=tuple(batches))
 
     def _class_and_level(self, run: ResolvedRun) -> tuple[RunClass, Priority]:
         return self._waiting.run_class(run), Priority.level(run.priority)
@@ -130,14 +137,35 @@ class QueuePlanner:
         of_run = self._class_and_level(run)
         known = self._lone.get(of_run)
         if known is not None:
-            launch = known.launch
-            batch = replace(launch.batches[0], runs=(run,))
-            return [PlannedLaunch(self.rank_of(run.id), replace(launch, batches=(batch,)))]
+            return [self._lone_launch(known, run)]
         found = self._planned_together(runs)
         if len(found) == 1:
-            room = self.has_room(found[0])
-            self._lone[of_run] = _LoneLaunch(found[0].launch, room)
+            self._lone[of_run] = _LoneLaunch(found[0].launch, self.has_room(found[0]))
         return found
+
+    def _lone_launch(self, known: _LoneLaunch, run: ResolvedRun) -> PlannedLaunch:
+        launch = known.launch
+        like = launch.batches[0]
+        batch = Batch((run,), like.shape, like.seconds, like.bytes)
+        made = Launch(launch.index, launch.controls, (batch,), launch.load_seconds, launch.reason, launch.key)
+        return PlannedLaunch(self.rank_of(run.id), made)
+
+    def separate_launches(self, runs: Sequence[ResolvedRun]) -> list[PlannedLaunch]:
+        """Plan runs whose kinds have no launch in common.
+
+        A run of a class whose launch has no room for another is alone anyway, so only the others are planned.
+        """
+        found, together = [], []
+        for run in runs:
+            known = self._lone.get(self._class_and_level(run))
+            if known is not None and not known.room and not self._waiting.entries[run.id].crashes:
+                found.append(self._lone_launch(known, run))
+            else:
+                together.append(run)
+        for run in together:
+            if self._class_and_level(run) not in self._lone:
+                self._planned([run])  # so that its class is known from now on
+        return found + self.launches([run for run in together if run.id in self._waiting.entries])
 
     def _planned_together(self, runs: Sequence[ResolvedRun]) -> list[PlannedLaunch]:
         try:
@@ -150,7 +178,7 @@ class QueuePlanner:
     def _fitting(self, launch: Launch) -> Launch:
         """Return the launch with batches no larger than what is known to fit."""
         batches = [part for batch in launch.batches for part in self._parts(batch)]
-        return replace(launch, batches=tuple(batches))
+        return launch if len(batches) == len(launch.batches) else replace(launch, batches=tuple(batches))
 
     def _parts(self, batch: Batch) -> Sequence[Batch]:
         limit = self._costs.max_runs(batch.shape)

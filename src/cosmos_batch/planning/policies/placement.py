@@ -54,6 +54,7 @@ class Device:
         self.loaded = loaded
         self._cost = cost
         self._switch: dict[Kind, float] = {}
+        self._held_back: dict[Kind, float] = {}  # seconds of waiting that the load of a kind outweighs
         self._holding: dict[Kind | None, Device] = {loaded: self}
 
     def holding(self, loaded: Kind | None, cost: CostModel) -> Device:
@@ -78,19 +79,45 @@ class Device:
     def score(self, place: Place) -> float:
         """Seconds that count against the first launch of its kind; comparable among launches of one level."""
         rules = self.rules
-        return min(rules.patience, rules.load_weight * self.switch(place[4])) + place[1] * rules.point_seconds
+        known = self._held_back.get(place[4])
+        if known is None:
+            known = min(rules.patience, rules.load_weight * self.switch(place[4]))
+            self._held_back[place[4]] = known
+        return known + place[1] * rules.point_seconds
 
     def pick(self, queue: LaunchQueue, others: Sequence[float]) -> Place:
         """Pick the launch that begins next. `others`: for how many more seconds each other device is busy.
 
         The queue must not be empty.
         """
-        heads = queue.heads
-        level = min(heads)[0]
-        _, chosen = min([(self.score(place), place) for place in heads if place[0] == level])
+        chosen = self._least_score(queue)
         if not others or len(queue) > near(len(others)):
             return chosen
         return self._longest(queue, chosen) if len(others) > EXACT_OTHERS else self._soonest(queue, chosen, others)
+
+    def _least_score(self, queue: LaunchQueue) -> Place:
+        """The first launch of a kind with the least score; of equals the first in order.
+
+        A score is at least what it is without a load, so that most kinds are compared by their waiting alone.
+        """
+        heads = queue.heads
+        chosen = min(heads)
+        if len(heads) == 1 or self.loaded is None:
+            return chosen
+        level, seconds = chosen[0], self.rules.point_seconds
+        held = queue.head(self.loaded)
+        if held is not None and held[0] == level:
+            chosen = held
+        least = self.score(chosen)
+        held_back = self._held_back
+        for place in heads:
+            waited = place[1] * seconds
+            if place[0] == level and waited <= least:
+                known = held_back.get(place[4])
+                score = self.score(place) if known is None else known + waited
+                if score < least or (score == least and place < chosen):
+                    chosen, least = place, score
+        return chosen
 
     def _longest(self, queue: LaunchQueue, chosen: Place) -> Place:
         equals = queue.equals(chosen)

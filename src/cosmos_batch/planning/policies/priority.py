@@ -66,6 +66,8 @@ def _parts(
 ) -> Iterable[PlannedLaunch]:
     ranked = [(max(rank_of(run.id) for run in batch.runs), batch) for batch in launch.batches]
     if steppable:
+        if len(ranked) == 1:
+            return [PlannedLaunch(ranked[0][0], launch)]
         return [PlannedLaunch(best, replace(launch, batches=(batch,))) for best, batch in ranked]
     small = launch.batches[-1] if len(launch.batches[-1].runs) < launch.batch_size else None
     ranked.sort(key=lambda pair: pair[0], reverse=True)
