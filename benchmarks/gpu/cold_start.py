@@ -8,7 +8,8 @@ MODEL is a folder of `benchmarks.gpu.folder`. The real command makes one small r
 - warmed: with what `cosmos-batch warm` keeps, in a folder where nothing else was made;
 - nothing to make: the first command once more.
 
-The weights are read once before, so that they are in the page cache. Columns are the seconds of the parts in which
+Before, the weights are read once, so that they are in the page cache, and all modules are imported once, so that
+their bytecode is on disk, as it is where pip has installed them. Columns are the seconds of the parts in which
 the first step is reached; the last one is the whole command.
 """
 
@@ -32,6 +33,14 @@ from benchmarks.gpu.timed_command import MOMENTS, PARTS
 from benchmarks.gpu.videos import RunSpec, write_runs
 from cosmos_batch.engines.inprocess.gpu.compiler import CACHE_VARIABLE
 
+IMPORTED = (
+    "cosmos_batch.cli.commands.run",
+    "cosmos_batch.engines.inprocess.loader",
+    "triton.backends.nvidia.compiler",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.qwen2_5_vl.modeling_qwen2_5_vl",
+)
 TIMED = (sys.executable, "-m", "benchmarks.gpu.timed_command")
 FIRST_STEP = "first step after"
 
@@ -89,9 +98,17 @@ class ColdStart:
         subprocess.run([*COMMAND, *map(str, arguments)], env=self._environment(kept), check=True)
         return time.perf_counter() - begin
 
+    def import_all(self) -> None:
+        """Import what the command may import, so that its bytecode is on disk."""
+        script = "import importlib, contextlib\nfor name in " + repr(IMPORTED)
+        script += ":\n    with contextlib.suppress(ImportError): importlib.import_module(name)"
+        subprocess.run([sys.executable, "-c", script], env=self._environment("imports"), check=True)
+
     def _environment(self, kept: str) -> dict[str, str]:
-        names = {key: value for key, value in os.environ.items() if key != CACHE_VARIABLE}
-        return names | {"XDG_CACHE_HOME": str((self.work / kept).absolute())}
+        left_out = (CACHE_VARIABLE, "PYTHONDONTWRITEBYTECODE")
+        names = {key: value for key, value in os.environ.items() if key not in left_out}
+        folders = {"XDG_CACHE_HOME": kept, "PYTHONPYCACHEPREFIX": "bytecode"}
+        return names | {name: str((self.work / folder).absolute()) for name, folder in folders.items()}
 
 
 def read_files(folder: Path) -> float:
@@ -110,6 +127,7 @@ def measure(trial: ColdStart, size: Size, steps: int) -> tuple[list[StartTimes],
     first = RunSpec("first", ("edge",), size, steps, 1)
     later = [replace(first, id="again"), replace(first, id="other", seed=2)]
     runs, again, other = (write_runs(trial.work, spec.id, [spec]) for spec in (first, *later))
+    trial.import_all()
     found = [trial.command("fresh", runs, "out", "kept"), trial.command("again", again, "again", "kept")]
     found.append(trial.command("new prompt", other, "other", "kept"))
     warming = trial.warm("warmed")

@@ -84,5 +84,5 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__,
         "cudnn": str(torch.backends.cudnn.version()),
         "diffusers": diffusers,
-        "attention": "FlashAttention-3" if find_spec("fa3_fwd_interface") else "cuDNN",
+        "attention": "FlashAttention-3" if find_spec("fa3_fwd") else "cuDNN",
     }

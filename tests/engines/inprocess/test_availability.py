@@ -127,7 +127,7 @@ def test_options_that_model_or_machine_do_not_allow_are_problems(monkeypatch: py
         "--approximate float8-attention",
     ]
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    without(monkeypatch, "fa3_fwd_interface")
+    without(monkeypatch, "fa3_fwd")
     (found,) = device_problems(asked)
     assert "pip install 'cosmos-batch[hopper]'" in str(found)
     assert device_problems(Options()) == ()

@@ -30,7 +30,7 @@ from cosmos_batch.run import Control, Run
 
 _PURPOSES = {"depth": "making depth control videos", "seg": "making seg control videos and masks"}
 _UNTILED_VAE = "FoldedVae"
-_FLOAT8_PACKAGE = "fa3_fwd_interface"
+_FLOAT8_PACKAGE = "fa3_fwd"
 _OWN_TEXT_ENCODER = "TrigramText"  # every other one is of transformers
 
 

@@ -75,7 +75,7 @@ def load_engine(
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     network_dtype = torch.bfloat16 if device.type == "cuda" else torch.float64
     text = _text(folders, device, dtype, Part.TEXT in options.offload)
-    contexts = _contexts(kept, folders, family.name, device, options)
+    contexts = _contexts(kept, folders, device)
     network = family.load(folders, text, devices, network_dtype, options, contexts)
     loaded = Model(
         folders,
@@ -111,16 +111,17 @@ def identity(
     }
 
 
-def _contexts(
-    kept: Path | None, folders: ModelFolders, engine: str, device: torch.device, options: Options
-) -> ContextStore | None:
+def _contexts(kept: Path | None, folders: ModelFolders, device: torch.device) -> ContextStore | None:
     """Where texts are kept that were made by exactly this text encoder and these networks, on such a device."""
     if kept is None or not _is_qwen(folders):
         return None
-    facts = model_identity(folders, engine, options) | versions(device)
-    facts |= {"tokenizer": digest(folders.tokenizer), "transformers": installed_version("transformers")}
-    facts |= {"device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"}
-    return ContextStore(kept / "texts", json.dumps(facts, sort_keys=True))
+    facts = versions(device) | {
+        "text": digest(folders.text_encoder, folders.tokenizer),
+        "transformers": installed_version("transformers"),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+    }
+    weights = {name: digest(place) for name, place in (("base", folders.transformer), *folders.controls.items())}
+    return ContextStore(kept / "texts", json.dumps(facts, sort_keys=True), weights)
 
 
 def _class_of(folder: Path, known: Mapping[str, object]) -> str:

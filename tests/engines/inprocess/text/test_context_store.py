@@ -33,6 +33,12 @@ def test_another_model_network_or_prompt_has_a_text_of_its_own(
     assert ContextStore(tmp_path, model).get(network, prompt) is None
 
 
+def test_a_text_depends_on_the_weights_of_its_own_network_alone(tmp_path: Path) -> None:
+    ContextStore(tmp_path, "model", {"base": "1", "edge": "2"}).put("base", "a street", TEXT)
+    assert ContextStore(tmp_path, "model", {"base": "1", "vis": "3"}).get("base", "a street") is not None
+    assert ContextStore(tmp_path, "model", {"base": "4", "edge": "2"}).get("base", "a street") is None
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed", "another file"])
 def test_a_damaged_text_counts_as_absent(damage: str, tmp_path: Path) -> None:
     store = ContextStore(tmp_path, "model")

@@ -35,51 +35,46 @@ FAR = 0.15
 """Relative difference, in the norm. A number of 8 bits has 3 bits after its first, so it is off by 6 % at most."""
 
 
-@lru_cache(maxsize=1)
-def _flash3() -> Kernel:
-    """FlashAttention-3 among many tokens, as an operator that `torch.compile` does not change."""
-    kernel: Kernel = import_module("fa3_fwd_interface").flash_attn_func
+def _flash3(q: Tensor, k: Tensor, v: Tensor, **scales: Tensor) -> Tensor:
+    """FlashAttention-3 among many tokens.
 
-    @torch.library.custom_op("cosmos_batch::flash3", mutates_args=(), device_types="cuda")
-    def flash3(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return kernel(q, k, v) if q.shape[1] >= _MANY else attention(q, k, v).contiguous()
-
-    @flash3.register_fake
-    def _(q: Tensor, _k: Tensor, _v: Tensor) -> Tensor:
-        return torch.empty_like(q, memory_format=torch.contiguous_format)
-
-    return flash3
+    The package's own function goes through `torch.library`, which imports PyTorch's whole compiler at its first
+    call; this is the operator below it. One split, so that the sums have one order.
+    """
+    made = _operator()(q, k, v, softmax_scale=q.shape[-1] ** -0.5, num_splits=1, **scales)
+    out: Tensor = made[0]
+    return out
 
 
 @lru_cache(maxsize=1)
-def _flash3_float8() -> Kernel:
-    """The same in 8 bits. Among few tokens, where it would not be faster, it is exact."""
-    kernel: Callable[..., Tensor] = import_module("fa3_fwd_interface").flash_attn_func
-    proof = AccuracyCheck()
+def _operator() -> Callable[..., tuple[Tensor, ...]]:
+    import_module("fa3_fwd._C")  # registers it
+    operator: Callable[..., tuple[Tensor, ...]] = torch.ops.fa3_fwd.fwd
+    return operator
 
-    @torch.library.custom_op("cosmos_batch::flash3_float8", mutates_args=(), device_types="cuda")
-    def flash3(
-        q: Tensor, k: Tensor, v: Tensor, q_scale: Tensor, k_scale: Tensor, v_scale: Tensor, mean: Tensor
-    ) -> Tensor:
-        made = kernel(q, k, v, q_descale=q_scale, k_descale=k_scale, v_descale=v_scale) + mean
-        if not proof.given:
-            whole = (unscaled(*part) for part in ((q, q_scale), (k, k_scale), (v, v_scale)))
-            proof.check(made, kernel(*whole) + mean)
-        return made
 
-    @flash3.register_fake
-    def _(q: Tensor, _k: Tensor, _v: Tensor, _q: Tensor, _ks: Tensor, _vs: Tensor, _mean: Tensor) -> Tensor:
-        return torch.empty(q.shape, dtype=torch.bfloat16, device=q.device)
+def _flash3_among_many(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """FlashAttention-3 where it is faster than what PyTorch chooses."""
+    return _flash3(q, k, v) if q.shape[1] >= _MANY else attention(q, k, v)
 
-    exact = _flash3()
 
-    def kernel8(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+class _Flash3Float8:
+    """FlashAttention-3 in 8 bits. Among few tokens, where it would not be faster, it is exact."""
+
+    def __init__(self) -> None:
+        self._proof = AccuracyCheck()
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Queries, keys and values [R, N, A, E] -> [R, N, A, E]."""
         if q.shape[1] < _MANY:
-            return exact(q, k, v)
+            return attention(q, k, v)
         parts, mean = shortened(q, k, v)
-        return flash3(*(part for part, _ in parts), *(scale for _, scale in parts), mean)
-
-    return kernel8
+        short = [part for part, _ in parts]
+        scales = {f"{name}_descale": scale for name, (_, scale) in zip("qkv", parts, strict=True)}
+        made = _flash3(*short, **scales) + mean
+        if not self._proof.given:
+            self._proof.check(made, _flash3(*(unscaled(*part) for part in parts)) + mean)
+        return made
 
 
 class AccuracyCheck:
@@ -124,9 +119,9 @@ def unscaled(x: Tensor, scale: Tensor) -> Tensor:
 def flash3_kernel(device: torch.device, dtype: torch.dtype, *, float8: bool = False) -> Kernel | None:
     """FlashAttention-3's kernel, where it is installed and the device and number format are those it knows."""
     fits = device.type == "cuda" and dtype == torch.bfloat16 and torch.cuda.get_device_capability(device) == HOPPER
-    if not fits or not find_spec("fa3_fwd_interface"):
+    if not fits or not find_spec("fa3_fwd"):
         return None
-    return _flash3_float8() if float8 else _flash3()
+    return _Flash3Float8() if float8 else _flash3_among_many
 
 
 def attention_name(device: torch.device, dtype: torch.dtype) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -32,15 +33,23 @@ _DIGEST = "blake2b"
 class ContextStore:
     """A folder of texts. Any number of processes may share it. An entry whose bytes changed counts as absent."""
 
-    def __init__(self, folder: Path, model: str, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: str,
+        weights: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
         """
         Args:
             folder: holds the texts; it is made at the first one.
-            model: identifies all that a text depends on beside the prompt: weights, device, versions.
+            model: identifies what all texts depend on beside the prompt: text encoder, device, versions.
+            weights: identifies each network; texts of one network do not depend on the others.
             max_bytes: size of the folder above which the least recently used texts are removed.
         """
         self._folder = folder
         self._model = model
+        self._weights = weights or {}
         self._max_bytes = max_bytes
         self._writer = ThreadPoolExecutor(1, "texts")
 
@@ -88,7 +97,7 @@ class ContextStore:
             total -= size
 
     def _file(self, network: str, prompt: str) -> Path:
-        key = json.dumps([self._model, network, prompt])
+        key = json.dumps([self._model, network, self._weights.get(network, ""), prompt])
         return self._folder / f"{hashlib.blake2b(key.encode(), digest_size=20).hexdigest()}{_SUFFIX}"
 
 
