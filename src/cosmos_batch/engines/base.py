@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from cosmos_batch.media.info import FileMark
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run
+
+if TYPE_CHECKING:  # planning imports this module, and no numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Outcome(StrEnum):
