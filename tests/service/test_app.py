@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, reject, settings
 from schemathesis import Case, GenerationMode
 from starlette.testclient import TestClient
 
+from cosmos_batch.service.app import ServiceApp
 from tests.support.http_server import request as good_request
 
 ENDLESS = "/v1/events"  # a stream without end
@@ -42,6 +43,14 @@ def test_no_request_breaks_the_server(client: TestClient, mode: GenerationMode) 
     operations = [each.ok() for each in document.exclude(path=ENDLESS).get_all_operations()]
     counts = [send_examples(client, each, mode) for each in operations if mode.is_positive or takes_input(each)]
     assert sum(counts) > len(counts)
+
+
+def test_openapi_document_is_rendered_once(client: TestClient) -> None:
+    first = client.get("/openapi.json")
+    assert isinstance(client.app, ServiceApp)
+    assert (first.headers["content-type"], first.json()) == ("application/json", client.app.openapi())
+    client.app.openapi_schema = {}
+    assert client.get("/openapi.json").content == first.content
 
 
 def takes_input(operation: Any) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import traceback
 from collections.abc import AsyncIterator
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from cosmos_batch.errors import CosmosBatchError
@@ -46,11 +48,13 @@ class ServiceApp(FastAPI):
             responses=_ERROR_RESPONSES,
             docs_url=None,  # FastAPI's page loads scripts from other hosts, with access to the session cookie
             redoc_url=None,
+            openapi_url=None,  # FastAPI renders the document anew for each request
         )
         self.app_state = app_state
         for routes in (videos, files, batches, queue, stats, system):
             self.include_router(routes.router)
         self.add_api_route("/docs", _docs_page, include_in_schema=False)
+        self.add_api_route("/openapi.json", self._openapi_document, include_in_schema=False)
         install_error_handlers(self, app_state.monitoring.log)
         self.mount("/", StaticFiles(directory=PAGE, html=True, check_dir=False), name="page")
         self.add_middleware(BodyLimits, limits=app_state.settings.limits)
@@ -72,6 +76,14 @@ class ServiceApp(FastAPI):
             document["security"] = [{"key": []}, {}]
             self.openapi_schema = document
         return self.openapi_schema
+
+    @cached_property
+    def _openapi_json(self) -> bytes:
+        return json.dumps(self.openapi(), ensure_ascii=False, separators=(",", ":")).encode()
+
+    def _openapi_document(self) -> Response:
+        """Serve the OpenAPI document."""
+        return Response(self._openapi_json, media_type="application/json")
 
 
 @contextlib.asynccontextmanager

@@ -1,11 +1,13 @@
-"""Limits on the size and the speed of request bodies."""
+"""Limits on the encoding, the size and the speed of request bodies."""
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Callable, Iterable
 
+import pytest
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
@@ -95,3 +97,17 @@ def test_too_large_content_length_is_refused_before_the_body(make_client: Callab
     assert (response.status_code, response.json()["error"]["code"]) == (413, "too_large")
     assert client.post("/v1/files", files={"file": b"x" * 3000}).status_code == 413
     assert client.post("/v1/batches", files={"file": b"x" * 300}).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/files", "/v1/batches"])
+def test_compressed_body_is_refused_by_name(client: TestClient, path: str) -> None:
+    body = gzip.compress(json.dumps(request()).encode())
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    response = client.post(path, content=body, headers=headers)
+    assert (response.status_code, response.headers["accept-encoding"]) == (415, "identity")
+    message = "the content encoding 'gzip' is not supported; send the body uncompressed"
+    assert response.json()["error"]["message"] == message
+
+
+def test_body_may_say_that_it_is_not_compressed(client: TestClient) -> None:
+    assert client.post("/v1/videos", json=request(), headers={"Content-Encoding": "Identity"}).status_code == 200

@@ -37,11 +37,28 @@ def test_files_are_hashed_and_fields_kept(tmp_path: Path, piece: int) -> None:
     form = read(part("purpose", b"batch") + part("file", video, "a/b.mp4") + b"--x--\r\n", tmp_path, piece)
     [(name, file)] = form.files
     assert form.fields == [("purpose", "batch")]
-    assert (name, file.filename, file.bytes) == ("file", "a/b.mp4", len(video))
+    assert (name, file.filename, file.bytes) == ("file", "b.mp4", len(video))
     assert (file.path.parent, file.path.read_bytes()) == (tmp_path, video)
     assert file.sha256 == hashlib.sha256(video).hexdigest()
     form.discard()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("/home/ann/clips/dock.mp4", "dock.mp4"),
+        ("clips/dock.mp4", "dock.mp4"),
+        (r"C:\\clips\\dock.mp4", "dock.mp4"),
+        ("dock.mp4/", "dock.mp4"),
+        ("..", ".."),
+        ("/", ""),
+    ],
+)
+def test_file_name_is_shown_without_folders(tmp_path: Path, given: str, name: str) -> None:
+    form = read(part("file", b"x", given) + b"--x--\r\n", tmp_path)
+    assert [file.filename for _, file in form.files] == [name]
+    form.discard()
 
 
 @pytest.mark.parametrize(

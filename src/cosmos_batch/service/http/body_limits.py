@@ -1,4 +1,4 @@
-"""Limits on the size and the speed of request bodies."""
+"""Limits on the encoding, the size and the speed of request bodies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _CARRIES_FILES = ("/v1/files", "/v1/videos")
 
 
 class BodyLimits:
-    """ASGI middleware that bounds the size of a request's body and the time until it is received."""
+    """ASGI middleware that bounds the size of a request's body and the time until it is received.
+
+    Compressed bodies are refused: their size would tell nothing of what they hold.
+    """
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
@@ -34,8 +37,8 @@ class BodyLimits:
         carries_files = multipart and scope["path"] in _CARRIES_FILES
         limit = self._limits.upload_bytes if carries_files else self._limits.body_bytes
         body = _Body(receive, limit, self._limits, expected=_has_body(headers))
-        if (length := headers.get("content-length", "")).isdecimal() and int(length) > limit:
-            await error_response(_too_large(limit))(scope, receive, send)
+        if error := _refusal(headers, limit):
+            await error_response(error)(scope, receive, send)
             await body.drain()
             return
         await self._pass_on(scope, body, send)
@@ -115,6 +118,17 @@ class _Body:
 
 def _has_body(headers: Headers) -> bool:
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+def _refusal(headers: Headers, limit: int) -> ApiError | None:
+    """Find what the headers alone say against a request's body."""
+    if (length := headers.get("content-length", "")).isdecimal() and int(length) > limit:
+        return _too_large(limit)
+    encoding = headers.get("content-encoding", "").strip()
+    if encoding.lower() not in ("", "identity"):
+        message = f"the content encoding {encoding[:80]!r} is not supported; send the body uncompressed"
+        return ApiError(415, "unsupported_encoding", message, headers={"Accept-Encoding": "identity"})
+    return None
 
 
 def _too_large(limit: int) -> ApiError:

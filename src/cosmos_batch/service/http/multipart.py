@@ -101,7 +101,8 @@ class _Part:
         self.name = _text(options[b"name"], "the name of a field")
         self.filename = None
         if b"filename" in options:
-            self.filename = _text(options[b"filename"], f"the file name in the field {self.name[:80]!r}")
+            name = _text(options[b"filename"], f"the file name in the field {self.name[:80]!r}")
+            self.filename = _last_part(name)
         self._buffer = bytearray()  # of a file: bytes not yet written
         self._bytes = 0
         self._digest = hashlib.sha256()
@@ -289,6 +290,11 @@ def _text(raw: bytes | bytearray, what: str, param: str | None = None) -> str:
     if fault := text_fault(text):
         raise ApiError(400, "bad_form", f"{what} {fault}; leave it out", param=param)
     return text
+
+
+def _last_part(name: str) -> str:
+    """Return a file name without the folders before it, which are those of the client: `/` or `\\` ends each."""
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def _bad_field(name: str, message: str) -> ApiError:
