@@ -33,6 +33,20 @@ def test_renewal_returns_the_open_attempts(ledger: Ledger, clock: Clock) -> None
     assert ledger.queue.reclaim("silent") == []
 
 
+def test_attempt_has_the_times_of_its_first_and_latest_step(ledger: Ledger, clock: Clock) -> None:
+    """A resumed one begins where it was; a record without a new step changes no time."""
+    ledger.runs.submit([make_run("a")])
+    held = claim(ledger, "a").attempts["a"]
+    for at, done, steps in ((1010.0, 0, 0), (1030.0, 12, 20), (1035.0, 13, 20), (1036.0, 13, 20)):
+        clock.now = at
+        ledger.attempts.progress({held: (done, steps)}, lease=60)
+
+    (attempt,) = ledger.queries.attempts("a")
+
+    assert (attempt.first_step, attempt.first_step_at, attempt.step_at) == (12, 1030.0, 1035.0)
+    assert (attempt.step, attempt.steps, attempt.lease_until) == (13, 20, 1096.0)
+
+
 def test_failed_run_waits_before_its_next_attempt(ledger: Ledger, clock: Clock) -> None:
     ledger.runs.submit([make_run("a")])
     ledger.attempts.finish(claim(ledger, "a").attempts["a"], State.QUEUED, "broke", failure=True, wait=30)

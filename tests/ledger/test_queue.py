@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cosmos_batch.ledger import (
     Ledger,
     State,
@@ -93,6 +95,18 @@ def test_remaining_seconds_follow_the_steps_of_a_batch(ledger: Ledger, clock: Cl
 
     # 25 of 40 steps of 6 seconds are left; the other batch has no step yet, so that the clock counts
     assert ledger.queue.remaining_seconds() == {"w1": 6 * 25 / 40, "w2": 4}
+
+
+def test_remaining_seconds_before_the_first_step_have_the_model_load(ledger: Ledger, clock: Clock) -> None:
+    ledger.runs.submit([make_run("a")])
+    facts = replace(FACTS, load_seconds=50.0)
+    begun = ledger.queue.claim(["a"], facts, "w1", 60)
+    assert begun is not None
+    clock.now += 2
+    assert ledger.queue.remaining_seconds() == {"w1": 54}
+
+    ledger.attempts.progress({begun.attempts["a"]: (1, 3)}, lease=60)
+    assert ledger.queue.remaining_seconds() == {"w1": 4}
 
 
 def test_only_the_runs_of_one_worker_are_reclaimed(ledger: Ledger) -> None:

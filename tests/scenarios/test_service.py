@@ -16,7 +16,7 @@ from cosmos_batch.ledger import BatchFacts, Mode, State
 from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Priority
-from tests.support.dispatch_world import TRAITS
+from tests.support.dispatch_world import PRIOR, TRAITS
 from tests.support.service_world import ListeningEngine, World, stamp
 
 
@@ -522,3 +522,14 @@ def test_runs_of_a_silent_worker_are_requeued_and_its_files_discarded(world: Wor
 
     assert world.states() == {"a": State.CANCELLED}
     assert not (world.home.videos / "a").exists()
+
+
+def test_model_load_is_predicted_for_the_batch_before_which_it_happens(world: World) -> None:
+    """A second batch of the same launch loads nothing."""
+    world.settings = replace(world.settings, max_batch=1)
+    world.submit(world.run("a"), world.run("b"))
+
+    world.serve()
+
+    loads = {run_id: world.ledger.queries.attempts(run_id)[0].load_seconds for run_id in ("a", "b")}
+    assert loads == {"a": PRIOR.load_seconds(1), "b": 0.0}

@@ -92,6 +92,7 @@ class PredictedCost:
     seconds: float
     bytes: int
     alone_seconds: Mapping[str, float] = field(default_factory=dict)  # by run id
+    load_seconds: float = 0.0  # of the model load before the batch; 0: nothing is loaded
 
 
 @dataclass(frozen=True, slots=True)

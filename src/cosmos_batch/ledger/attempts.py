@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, bindparam, case, func, literal, select, update
 
 from cosmos_batch.ledger.database.schema import attempts, batches, runs
 from cosmos_batch.ledger.database.transactions import Component, Database, chunks
@@ -22,12 +22,20 @@ class SqlAttempts(Component):
 
     def progress(self, steps: Mapping[int, tuple[int, int]], lease: float) -> None:
         """Record the denoising steps done and in all, by attempt, and renew the leases for `lease` seconds."""
+        now = self._db.clock()
         query = update(attempts).where(attempts.c.id == bindparam("attempt"), attempts.c.ended.is_(None))
-        until = self._db.clock() + lease
-        values = [{"attempt": id_, "step": done, "steps": of} for id_, (done, of) in steps.items()]
+        query = query.values(
+            lease_until=now + lease,
+            step=bindparam("done"),
+            steps=bindparam("of"),
+            first_step=func.coalesce(attempts.c.first_step, func.nullif(bindparam("done"), 0)),
+            first_step_at=_if_further(func.coalesce(attempts.c.first_step_at, now), attempts.c.first_step_at),
+            step_at=_if_further(literal(now), attempts.c.step_at),
+        )
+        values = [{"attempt": id_, "done": done, "of": of} for id_, (done, of) in steps.items()]
         if values:
             with self._db.write() as connection:
-                connection.execute(query.values(lease_until=until), values)
+                connection.execute(query, values)
 
     def renew(self, held: Iterable[int], lease: float) -> set[int]:
         """Renew the leases of attempts for `lease` seconds. Returns the attempts that are still open."""
@@ -97,6 +105,11 @@ class SqlAttempts(Component):
             query = query.where(attempts.c.worker == worker)
         with self._db.read() as connection:
             return set(connection.scalars(query))
+
+
+def _if_further(then: ColumnElement[float], otherwise: ColumnElement[float]) -> ColumnElement[float]:
+    """One value for an attempt that has taken a step since the last record, another for one that has not."""
+    return case((bindparam("done", type_=Integer) > attempts.c.step, then), else_=otherwise)
 
 
 def requeue_attempts(

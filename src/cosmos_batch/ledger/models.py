@@ -153,7 +153,11 @@ class Attempt:
     cause: str
     step: int  # denoising steps done
     steps: int  # in all; 0 before the first
+    first_step: int | None  # the step that was recorded first; None before it
+    first_step_at: float | None  # when that was
+    step_at: float | None  # when the latest step was recorded
     batch_seconds: float  # predicted for all runs of its batch, which are made together
+    load_seconds: float  # predicted for the model load before the batch; 0: none
 
     @classmethod
     def from_row(cls, row: RowMapping) -> Attempt:
@@ -232,6 +236,7 @@ class BatchFacts:
     alone_seconds: Mapping[str, float] = field(
         default_factory=dict
     )  # by run id: predicted for a launch of the run alone
+    load_seconds: float = 0.0  # predicted for the model load before the batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,9 @@ from cosmos_batch.ledger.service_models import Filter, Page, RunWithAttempt
 from cosmos_batch.planning.gc_pause import gc_paused
 
 NO_FILTER = Filter()
-_ATTEMPTS = select(attempts, batches.c.predicted_seconds.label("batch_seconds")).join(batches)
+_ATTEMPTS = select(attempts, batches.c.predicted_seconds.label("batch_seconds"), batches.c.load_seconds).join(
+    batches
+)
 
 
 class SqlQueries(Component):

@@ -90,6 +90,7 @@ class SqlQueue(Component):
             "size": size,
             "predicted_seconds": facts.predicted_seconds,
             "predicted_bytes": facts.predicted_bytes,
+            "load_seconds": facts.load_seconds,
             "started": self._db.clock(),
             "worker": worker,
         }
@@ -108,16 +109,16 @@ class SqlQueue(Component):
         """Return the seconds that are left of each worker's batch, by worker.
 
         That is the predicted time of the batch times the share of its denoising steps that are left. Before the
-        first step it is the predicted end of the batch less the present time.
+        first step it is the predicted end of the batch, with the model load before it, less the present time.
         """
         left = case((attempts.c.ended.is_(None), attempts.c.steps - attempts.c.step), else_=0)
-        columns = (batches.c.worker, batches.c.started, batches.c.predicted_seconds)
+        columns = (batches.c.worker, batches.c.started, batches.c.predicted_seconds, batches.c.load_seconds)
         query = select(*columns, func.sum(attempts.c.steps), func.sum(left)).join(attempts)
         query = query.where(batches.c.ended.is_(None)).group_by(batches.c.id, *columns)
         now, busy = self._db.clock(), dict[str, float]()
         with self._db.read() as connection:
-            for worker, started, seconds, steps, missing in connection.execute(query):
-                more = seconds * missing / steps if steps else started + seconds - now
+            for worker, started, seconds, load, steps, missing in connection.execute(query):
+                more = seconds * missing / steps if steps else started + load + seconds - now
                 busy[worker] = max(busy.get(worker, 0.0), more)
         return busy
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,27 +20,35 @@ from tests.support.http_server import request
 
 
 @pytest.mark.parametrize(
-    ("step", "spent", "left"),
+    ("steps", "now", "left"),
     [
-        (0, 4.0, 6.0),  # as predicted, before its first step
-        (0, 10.5, None),  # the prediction has passed: not known
-        (5, 20.0, 15 * 4.0),  # by its own steps
-        (20, 20.0, None),  # its output is being written
+        ((), 104.0, 56.0),  # a load of 50 s and a batch of 10 s, as predicted
+        ((), 160.5, None),  # the prediction has passed: not known
+        (((1, 180.0),), 180.1, 19 * 0.5 - 0.1),  # the late first step tells of the load, not of the next ones
+        (((1, 180.0), (4, 192.0)), 193.0, 16 * 4.0 - 1.0),  # by the time between its steps
+        (((11, 180.0), (12, 181.0)), 181.0, 8 * 1.0),  # resumed at step 10: only steps of this attempt count
+        (((1, 180.0), (19, 198.0)), 200.0, None),  # its last step is late: not known
+        (((1, 180.0), (20, 199.0)), 199.0, None),  # its output is being written
     ],
 )
 def test_eta_of_a_running_run(
-    client: TestClient, ledger: Ledger, step: int, spent: float, left: float | None
+    client: TestClient, ledger: Ledger, steps: Sequence[tuple[int, float]], now: float, left: float | None
 ) -> None:
     for run_id in ("r", "company"):  # a batch of two, which takes 10 s
         client.post("/v1/videos", json=request(id=run_id))
-    claim = ledger.queue.claim(["r", "company"], BatchFacts("replay", Shape(32, 32, 2), 10.0, 0), "w", 60)
+    facts = BatchFacts("replay", Shape(32, 32, 2), 10.0, 0, load_seconds=50.0)
+    claim = ledger.queue.claim(["r", "company"], facts, "w", 60)
     found = ledger.queries.get_run("r")
     assert claim is not None
     assert found is not None
     assert found.attempt is not None
-    attempt: Attempt = replace(found.attempt, started=100.0, step=step, steps=20 if step else 0)
+    attempt: Attempt = replace(found.attempt, started=100.0)
+    if steps:
+        first, latest = steps[0], steps[-1]
+        attempt = replace(attempt, step=latest[0], steps=20, first_step=first[0])
+        attempt = replace(attempt, first_step_at=first[1], step_at=latest[1])
     assert client.get("/v1/videos/r").json()["predicted_seconds"] == 10
-    assert eta_seconds(attempt, now=100.0 + spent) == left
+    assert eta_seconds(attempt, now=now) == (left if left is None else pytest.approx(left))
 
 
 def finish(client: TestClient, ledger: Ledger, folder: Path, *names: str, **settings: object) -> Any:

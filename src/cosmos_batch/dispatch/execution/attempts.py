@@ -77,7 +77,8 @@ class AttemptRecorder:
         `failures`: failed attempts so far, by run id; `into`: the number of a batch that the runs join.
         """
         context = self._context
-        facts = BatchFacts(context.identity["engine"], batch.shape, cost.seconds, cost.bytes, cost.alone_seconds)
+        predicted = (cost.seconds, cost.bytes, cost.alone_seconds, cost.load_seconds)
+        facts = BatchFacts(context.identity["engine"], batch.shape, *predicted)
         ids = [run.id for run in batch.runs]
         claim = context.ledger.queue.claim(ids, facts, context.worker, context.settings.lease, into)
         if claim is None:

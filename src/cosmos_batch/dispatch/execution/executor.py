@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cosmos_batch.dispatch.contract import (
     Action,
@@ -122,7 +122,9 @@ class BatchExecutor:
         """Claim a batch and let it begin. Nothing is loaded for a batch that another worker has claimed."""
         batch = decision.launch.batches[0]
         if _key(batch) not in self._reserved:
-            self._claim(batch, decision.cost, decision.failures)
+            loads = self._session.current is None or self._switch is not None
+            load_seconds = decision.launch.load_seconds if loads else 0.0
+            self._claim(batch, replace(decision.cost, load_seconds=load_seconds), decision.failures)
         for part, cost in decision.reserve:
             self._claim(part, cost, decision.failures)
         if _key(batch) in self._reserved:

@@ -90,6 +90,7 @@ batches = Table(
     Column("cause", Text, nullable=False, default=""),  # why it ended early; "": it did not
     Column("worker", String(128), nullable=False, default=""),
     Column("seconds", Double),  # of engine time; null while it runs
+    Column("load_seconds", Double, nullable=False, default=0.0),  # predicted for the model load before it
     Index("ix_batches_ended", "ended"),
 )
 
@@ -107,6 +108,9 @@ attempts = Table(
     Column("cause", Text, nullable=False, default=""),
     Column("step", Integer, nullable=False, default=0),
     Column("steps", Integer, nullable=False, default=0),
+    Column("first_step", Integer),  # the step that was recorded first; null before it
+    Column("first_step_at", Double),  # when that was
+    Column("step_at", Double),  # when the latest step was recorded
     Index("ix_attempts_open", "ended", "lease_until"),
 )
 

@@ -174,18 +174,23 @@ def percent(attempt: Attempt | None) -> int:
 
 
 def eta_seconds(attempt: Attempt | None, now: float | None = None) -> float | None:
-    """Estimate the seconds until a running run ends: by its steps, before the first by its batch's prediction.
+    """Estimate the seconds until a running run ends.
 
-    None: not known, because there is no attempt, the prediction has passed, or all steps are done and the output
-    is being written. `now`: seconds since 1970.
+    Before its first step: by the predictions of the model load and of its batch. From then on by the time between
+    its steps: what came before the first one, as the load, tells nothing of the later ones.
+    None: not known, because there is no attempt, the predicted time has passed, or all steps are done and the
+    output is being written. `now`: seconds since 1970.
     """
     if attempt is None:
         return None
-    spent = (time.time() if now is None else now) - attempt.started
-    if attempt.step and attempt.steps:
-        left = spent / attempt.step * (attempt.steps - attempt.step)
+    now = time.time() if now is None else now
+    if attempt.first_step is None or attempt.first_step_at is None or attempt.step_at is None:
+        left = attempt.started + attempt.load_seconds + attempt.batch_seconds - now
     else:
-        left = attempt.batch_seconds - spent
+        taken = attempt.step - attempt.first_step
+        measured = attempt.step_at - attempt.first_step_at
+        of_step = measured / taken if taken else attempt.batch_seconds / attempt.steps
+        left = of_step * (attempt.steps - attempt.step) - (now - attempt.step_at)
     return left if left > 0 else None
 
 
