@@ -103,6 +103,8 @@ class PlannedQueue:
 
     def refresh(self, latest: int) -> None:
         """Catch up with the ledger, whose latest change is that."""
+        if latest == self._waiting.latest:
+            return
         changed = self._waiting.refresh(latest)
         now = self._clock()
         entries = self._waiting.entries
@@ -236,11 +238,13 @@ class PlannedQueue:
 
     def gather(self, idle: bool = False) -> None:
         """Plan the gathered runs where the flush rules say so."""
-        if reason := flush_reason(self._gathered(idle), self._settings.rules):
+        if self._gathering and (reason := flush_reason(self._gathered(idle), self._settings.rules)):
             self._flush(reason)
 
     def next_in(self) -> float:
         """Return the seconds after which time alone may bring a launch."""
+        if not self._gathering:
+            return float("inf")
         now = self._clock()
         later = [entry.not_before - now for entry in self.deferred(now)]
         return min([flush_in(self._gathered(True), self._settings.rules), *later])
@@ -329,7 +333,11 @@ class PlannedQueue:
         ready = self._ready(self._gathering)
         if not self._launches or self._pace.due():
             started = self._clock()
-            if self._planner.refit() or not self._traits.steppable or self._may_unite(ready):
+            if (
+                self._planner.refit()
+                or not self._traits.steppable
+                or self._planner.may_unite(ready, self._launches.kinds)
+            ):
                 self.plan()
             else:
                 self._plan_with_room(ready)
@@ -339,15 +347,6 @@ class PlannedQueue:
         else:
             return
         self._flushed = reason
-
-    def _may_unite(self, ready: Iterable[QueueEntry]) -> bool:
-        """Whether a plan of all runs may have launches that load the branches of several kinds."""
-        kinds = self._launches.kinds
-        controls = {kind.key: kind.controls for kind in kinds}
-        if len(controls) < len(kinds):
-            return True
-        classes = map(self._waiting.run_class, self._waiting.runs([entry.id for entry in ready]))
-        return any(controls.setdefault(each.launch_key, each.signature) != each.signature for each in classes)
 
     def _plan_with_room(self, ready: Sequence[QueueEntry]) -> None:
         """Plan runs together with those of the launches that have room. All other launches stay as they are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from operator import is_
 
@@ -13,7 +13,7 @@ from cosmos_batch.ledger import QueueEntry
 from cosmos_batch.planning.batch_size import Load, sizing
 from cosmos_batch.planning.cost.model import CostModel, features
 from cosmos_batch.planning.equivalence import RunClass, refusals_by_run
-from cosmos_batch.planning.plan import Batch, Launch
+from cosmos_batch.planning.plan import Batch, Kind, Launch
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.planning.policies.placement import PlacementRules
@@ -88,6 +88,17 @@ class QueuePlanner:
         for run in alone:
             found += [_alone(each) for each in self._planned([run])]
         return found
+
+    def may_unite(self, entries: Iterable[QueueEntry], kinds: Sequence[Kind]) -> bool:
+        """Whether a plan of all runs may have launches that load the branches of several kinds.
+
+        `entries`: of the runs that are not planned; `kinds`: of the planned launches.
+        """
+        controls = {kind.key: kind.controls for kind in kinds}
+        if len(controls) < len(kinds):
+            return True
+        classes = map(self._waiting.run_class, self._waiting.runs([entry.id for entry in entries]))
+        return any(controls.setdefault(each.launch_key, each.signature) != each.signature for each in classes)
 
     def has_room(self, planned: PlannedLaunch) -> bool:
         """Whether the last batch of a launch can take another run like its last one."""
