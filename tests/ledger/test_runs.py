@@ -218,3 +218,12 @@ def test_rating_is_stored(ledger: Ledger) -> None:
     record = ledger.queries.get("a")
     assert record is not None
     assert record.rating == 4
+
+
+def test_scores_are_stored_and_cleared_when_the_run_is_made_again(ledger: Ledger) -> None:
+    ledger.runs.submit([make_run("a")])
+    ledger.runs.set_scores({"a": {"edge_f1": 0.5}})
+    assert [status.scores for status in ledger.queries.statuses()] == [{"edge_f1": 0.5}]
+
+    ledger.runs.set_state(["a"], State.QUEUED, "its output is missing")
+    assert [status.scores for status in ledger.queries.statuses()] == [{}]

@@ -37,6 +37,29 @@ def test_record_has_digest_and_numbers_of_every_video(tmp_path: Path) -> None:
     assert made["ended_at"].endswith("Z")
 
 
+def test_record_and_manifest_have_the_scores_of_the_output(tmp_path: Path) -> None:
+    run = make_run("r", make_input(tmp_path / "in.mp4"))
+
+    dispatch([run], tmp_path / "out")
+
+    made = record(tmp_path / "out", "r")
+    # Input and output are two equal frames of one colour: no edge in either, and nothing moves in either.
+    assert (made["scores"]["edge_f1"], made["scores"]["steadiness"]) == (1.0, 1.0)
+    assert (made["flags"], made["scoring"]["frames"]) == ([], 2)
+    assert json.loads((tmp_path / "out" / "manifest.jsonl").read_text())["scores"] == made["scores"]
+
+
+def test_scores_of_a_found_output_come_from_its_record(tmp_path: Path) -> None:
+    run, root = make_run("r", make_input(tmp_path / "in.mp4")), tmp_path / "out"
+    dispatch([run], root)
+    (root / ".cosmos-batch" / "ledger.sqlite").unlink()
+
+    dispatch([run], root)
+
+    line = json.loads((root / "manifest.jsonl").read_text())
+    assert line["scores"] == record(root, "r")["scores"] != {}
+
+
 def test_run_starts_again_where_its_input_changes_meanwhile(tmp_path: Path) -> None:
     path, events = make_input(tmp_path / "in.mp4"), EventRecorder()
     run, before = make_run("r", path), file_digest(path)

@@ -20,6 +20,7 @@ from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.media.info import InputFile
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.run import ResolvedRun
+from cosmos_batch.scoring.scores import VideoScores
 
 
 class ExitCode(IntEnum):
@@ -224,7 +225,7 @@ class Ended:
     slot: Slot
     result: Result
     finishing: bool = False  # other runs may have used the device meanwhile
-    inspection: Future[None] | None = None  # of the output, where it has begun; may raise OutputError
+    inspection: Future[VideoScores] | None = None  # of the output, where it has begun; may raise OutputError
     since: float | None = None  # seconds since 1970 from when on dispatching waited for this; None: it did not
 
 

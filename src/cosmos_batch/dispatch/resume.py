@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from cosmos_batch.dispatch.execution.context import output_flaw
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.inputs import InputDigests
-from cosmos_batch.dispatch.output.provenance import Identity, request_key
+from cosmos_batch.dispatch.output.provenance import Identity, published_scores, request_key
 from cosmos_batch.dispatch.settings import EventSink
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import RunStatus, State
@@ -115,6 +115,8 @@ class _Findings:
     def settle(self, context: ResumeContext) -> None:
         context.folder.delete_checkpoints(self.done)
         context.ledger.runs.set_state(self.found, State.SUCCEEDED, "its finished output was found")
+        published = {id_: published_scores(context.folder.published(id_)) for id_ in self.found}
+        context.ledger.runs.set_scores(published)
         for reason in sorted(set(self.again.values())):
             ids = [id_ for id_, why in self.again.items() if why == reason]
             context.ledger.runs.set_state(ids, State.QUEUED, reason)

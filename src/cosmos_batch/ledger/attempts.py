@@ -70,11 +70,13 @@ class SqlAttempts(Component):
         wait: float = 0.0,
         steps: tuple[int, int] | None = None,
         blocked_key: str = "",
+        scores: Mapping[str, float] | None = None,
     ) -> bool:
         """End an attempt and set the state of its run.
 
         `failure`: count it as a failure of the run. `steps`: denoising steps done and in all; None: as last
-        recorded. `blocked_key`: key of the request, where the guardrail blocked it. A requeued run waits for
+        recorded. `blocked_key`: key of the request, where the guardrail blocked it. `scores`: of the published
+        video, by name; None: those that are stored stay. A requeued run waits for
         `wait` seconds at least; with a cancel request it becomes CANCELLED. Returns False, with no change, if the
         attempt had ended already because its lease had run out.
         """
@@ -87,9 +89,10 @@ class SqlAttempts(Component):
             run = connection.scalar(closing.returning(attempts.c.run))
             if run is None:
                 return False
-            counted = {"failures": runs.c.failures + 1} if failure else {}
+            more: dict[str, object] = {"failures": runs.c.failures + 1} if failure else {}
+            more |= {} if scores is None else {"scores": dict(scores)}
             later = now + wait if wait else 0.0
-            self._db.release(connection, [run], state, cause, not_before=later, blocked_key=blocked_key, **counted)
+            self._db.release(connection, [run], state, cause, not_before=later, blocked_key=blocked_key, **more)
         return True
 
     def end_batch(self, batch: int, cause: str = "", seconds: float | None = None) -> None:

@@ -69,6 +69,7 @@ class RunRecord:
     crashes: int  # workers that died while executing it
     lone_crashes: int  # of those, the ones that executed no other run
     rating: int | None  # 1 to 5
+    scores: Mapping[str, float]  # of its published video, by name; empty: none
 
     @property
     def id(self) -> str:
@@ -110,6 +111,7 @@ class RunRecord:
             crashes=row["crashes"],
             lone_crashes=row["lone_crashes"],
             rating=row["rating"],
+            scores=row["scores"],
         )
 
 
@@ -196,6 +198,7 @@ class RunStatus:
     step: int  # of that attempt
     steps: int
     blocked_key: str = ""  # of its request, where the guardrail blocked it; "": not blocked, or not known
+    scores: Mapping[str, float] = field(default_factory=dict)  # of its published video, by name
 
     @classmethod
     def from_row(cls, row: RowMapping) -> RunStatus:
@@ -210,6 +213,7 @@ class RunStatus:
             step=row["step"] or 0,
             steps=row["steps"] or 0,
             blocked_key=row["blocked_key"],
+            scores=row["scores"],
         )
 
 

@@ -36,7 +36,11 @@ class RunStore(Protocol):
         ...
 
     def set_state(self, ids: Sequence[str], state: State, reason: str) -> None:
-        """Set the state of runs that no worker holds; QUEUED clears their failures."""
+        """Set the state of runs that no worker holds; QUEUED clears their failures and scores."""
+        ...
+
+    def set_scores(self, scores: Mapping[str, Mapping[str, float]]) -> None:
+        """Store the scores of published videos, by run id."""
         ...
 
 
@@ -136,10 +140,11 @@ class AttemptStore(Protocol):
         wait: float = 0.0,
         steps: tuple[int, int] | None = None,
         blocked_key: str = "",
+        scores: Mapping[str, float] | None = None,
     ) -> bool:
         """End an attempt and set the state of its run; a `failure` is counted, and a requeued run waits for `wait`
-        seconds at least. `steps`: done and in all. `blocked_key`: key of a request that was blocked. Returns
-        False, with no change, if the attempt had ended.
+        seconds at least. `steps`: done and in all. `blocked_key`: key of a request that was blocked.
+        `scores`: of the published video. Returns False, with no change, if the attempt had ended.
         """
         ...
 

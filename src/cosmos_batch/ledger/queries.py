@@ -129,7 +129,8 @@ class SqlQueries(Component):
         last = select(attempts.c.run, attempts.c.step, attempts.c.steps, spent.label("seconds"))
         last_attempts = last.where(attempts.c.id.in_(select(latest.c.id))).subquery()
         query = (
-            select(runs.c.id, runs.c.fingerprint, runs.c.state, runs.c.cause, runs.c.priority, runs.c.blocked_key)
+            select(runs.c.id, runs.c.fingerprint, runs.c.state, runs.c.cause, runs.c.priority)
+            .add_columns(runs.c.blocked_key, runs.c.scores)
             .add_columns(last_attempts.c.seconds, last_attempts.c.step, last_attempts.c.steps)
             .select_from(runs.outerjoin(last_attempts, last_attempts.c.run == runs.c.id))
             .order_by(runs.c.created, runs.c.id)

@@ -121,13 +121,20 @@ class SqlRuns(Component):
 
     def _replace(self, connection: Connection, run: ResolvedRun) -> None:
         query = update(runs).where(runs.c.id == run.id, runs.c.state.not_in(HELD))
-        cleared: dict[str, Any] = {"cause": "", "failures": 0, "facts": {}, "warnings": [], **_NO_CRASHES}
+        cleared: dict[str, Any] = {
+            "cause": "",
+            "failures": 0,
+            "facts": {},
+            "warnings": [],
+            "scores": {},
+            **_NO_CRASHES,
+        }
         if connection.execute(query.values(**self._request_row(run) | cleared)).rowcount:
             self._db.record(connection, [run.id], State.QUEUED, "asked for with other settings")
 
     def set_state(self, ids: Sequence[str], state: State, reason: str) -> None:
-        """Set the state of runs that no worker holds; QUEUED clears their failures."""
-        cleared = {"failures": 0, **_NO_CRASHES} if state == State.QUEUED else {}
+        """Set the state of runs that no worker holds; QUEUED clears their failures and scores."""
+        cleared: dict[str, Any] = {"failures": 0, "scores": {}, **_NO_CRASHES} if state == State.QUEUED else {}
         with self._db.write() as connection:
             for chunk in chunks(ids):
                 self._db.change(connection, chunk, state, reason, **cleared)
@@ -189,6 +196,14 @@ class SqlRuns(Component):
         with self._db.write() as connection:
             query = update(runs).where(runs.c.id == run_id).values(rating=rating)
             return connection.execute(query).rowcount > 0
+
+    def set_scores(self, scores: Mapping[str, Mapping[str, float]]) -> None:
+        """Store the scores of published videos, by run id."""
+        query = update(runs).where(runs.c.id == bindparam("run")).values(scores=bindparam("found"))
+        values = [{"run": id_, "found": dict(found)} for id_, found in scores.items()]
+        if values:
+            with self._db.write() as connection:
+                connection.execute(query, values)
 
     def delete(self, ids: Iterable[str]) -> list[str]:
         """Delete ended runs with their history. Returns the ids of those runs. Their files stay."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.manifest import write_manifest
-from cosmos_batch.ledger import Ledger
+from cosmos_batch.ledger import Ledger, RunStatus, State
 from cosmos_batch.run import Control, Run
 
 
@@ -28,5 +28,16 @@ def test_waiting_run_has_no_output_and_a_fingerprint(tmp_path: Path) -> None:
             "cause": "",
             "seconds": None,
             "fingerprint": run.fingerprint,
+            "scores": {},
+            "flags": [],
         }
     ]
+
+
+def test_finished_run_has_scores_and_flags(tmp_path: Path) -> None:
+    status = RunStatus("a", "f", State.SUCCEEDED, "", 0, 1.5, 4, 4, scores={"edge_f1": 0.25, "frozen": 0.75})
+    with OutputDirectory(tmp_path / "out") as folder:
+        write_manifest(folder, [status])
+
+    line = json.loads((tmp_path / "out" / "manifest.jsonl").read_text())
+    assert (line["scores"], line["flags"]) == ({"edge_f1": 0.25, "frozen": 0.75}, ["frozen"])

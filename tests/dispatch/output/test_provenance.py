@@ -17,12 +17,14 @@ from cosmos_batch.dispatch.output.provenance import (
     describe,
     earlier_key,
     iso_time,
+    published_scores,
     request_key,
     write_description,
 )
 from cosmos_batch.errors import OutputError
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.run import Control, GuidedGeneration, Run, Sampling
+from cosmos_batch.scoring.scores import VideoScores
 
 IDENTITY = {"engine": "replay", "weights": "m"}
 
@@ -48,6 +50,7 @@ def info_of(run: Run) -> AttemptInfo:
         inputs=files,
         sizes=VideoSizes({file.path: read for file in files}, read, network, network),
         guardrail=("prompt", "video"),
+        scores=VideoScores({"edge_f1": 0.5, "black": 1.0}, frames=12, seconds=0.25),
     )
 
 
@@ -68,6 +71,7 @@ def test_description_keeps_the_names_of_its_fields(finished: Path, run: Run) -> 
         *("id", "fingerprint", "key", "run", "inputs", "made_by"),
         *("attempt", "batch", "company", "started", "ended", "started_at", "ended_at", "resumed"),
         *("seconds", "input", "network", "output", "outputs", "guardrail", "approximations"),
+        *("scores", "flags", "scoring"),
     ]
     assert described["company"] == ("a", "b")
     assert described["seconds"] == 2.5
@@ -76,6 +80,22 @@ def test_description_keeps_the_names_of_its_fields(finished: Path, run: Run) -> 
         "1970-01-01T00:00:12.500Z",
     )
     assert described["guardrail"] == ["prompt", "video"]
+    assert described["scores"] == {"edge_f1": 0.5, "black": 1.0}
+    assert described["flags"] == ["black"]
+    assert described["scoring"] == {"frames": 12, "seconds": 0.25}
+
+
+def test_scores_of_a_published_run_are_read_back(finished: Path) -> None:
+    assert published_scores(finished) == {"edge_f1": 0.5, "black": 1.0}
+    (finished / "run.json").write_text('{"scores": null}')
+    assert published_scores(finished) == {}
+
+
+def test_a_run_without_scores_says_why(tmp_path: Path, run: Run) -> None:
+    info = replace(info_of(run), scores=VideoScores(problem="in.mp4: no such file"))
+    described = describe(run, tmp_path, IDENTITY, info)
+    assert (described["scores"], described["flags"]) == ({}, [])
+    assert described["scoring"] == {"problem": "in.mp4: no such file"}
 
 
 def test_sizes_stand_as_numbers(finished: Path, run: Run) -> None:

@@ -28,10 +28,11 @@ from cosmos_batch.dispatch.contract import (
 )
 from cosmos_batch.dispatch.execution.context import DispatchContext, output_flaw
 from cosmos_batch.dispatch.execution.measurements import BatchTimes, MeasurementLog
+from cosmos_batch.dispatch.execution.record import score_output, write_record
 from cosmos_batch.dispatch.execution.slots import make_slot
 from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.dispatch.output.inputs import changed_inputs
-from cosmos_batch.dispatch.output.provenance import AttemptInfo, describe, key_of_inputs, write_description
+from cosmos_batch.dispatch.output.provenance import key_of_inputs, published_scores
 from cosmos_batch.dispatch.settings import Throttle
 from cosmos_batch.engines.base import Outcome as EngineOutcome
 from cosmos_batch.engines.base import Result
@@ -39,6 +40,7 @@ from cosmos_batch.errors import CosmosBatchError, LedgerError, OutputError, Stor
 from cosmos_batch.ledger import BatchFacts, Publication, State
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.run import ResolvedRun
+from cosmos_batch.scoring.scores import VideoScores
 
 PROGRESS_SECONDS = 1.0  # between two writes of denoising steps to the ledger
 
@@ -103,13 +105,15 @@ class AttemptRecorder:
         """Emit that an engine starts on a launch."""
         self._context.events.launched(launch.reason, len(launch.runs))
 
-    def inspect(self, slot: Slot) -> None:
-        """Open a run's output, and measure its inputs. Raises OutputError where the output does not hold.
+    def inspect(self, slot: Slot) -> VideoScores:
+        """Open a run's output, measure its inputs, and score it. Raises OutputError where it does not hold.
 
         Any thread may call it.
         """
-        self._context.check(slot.run, self._context.shape(slot.run), slot.job)
+        shape = self._context.shape(slot.run)
+        self._context.check(slot.run, shape, slot.job)
         self._context.sizes(slot.run, slot.inputs)
+        return score_output(slot.run, shape, slot.job)
 
     def _slot(self, run: ResolvedRun, attempt: int, number: int) -> Slot | None:
         """Return a slot for the attempt; None where the attempt has ended already, with or without a video."""
@@ -128,7 +132,8 @@ class AttemptRecorder:
     def _found(self, run: ResolvedRun, attempt: int) -> None:
         """End an attempt whose output was published by a process that was killed right after."""
         reason = "its finished output was found"
-        self._context.ledger.attempts.finish(attempt, State.SUCCEEDED, reason)
+        scores = published_scores(self._context.folder.published(run.id))
+        self._context.ledger.attempts.finish(attempt, State.SUCCEEDED, reason, scores=scores)
         self._context.events.changed(run.id, State.SUCCEEDED, reason)
         self._context.folder.delete_checkpoints({run.id})
 
@@ -228,20 +233,18 @@ class AttemptRecorder:
         except Exception as exc:
             self._fail(slot, explain(exc), retryable=False)
 
-    def _succeed(self, slot: Slot, result: Result, inspection: Callable[[], None] | None) -> None:
+    def _succeed(self, slot: Slot, result: Result, inspection: Callable[[], VideoScores] | None) -> None:
         context = self._context
         if not context.ledger.attempts.renew([slot.attempt], context.settings.lease):
             self._drop_lost(slot)
             return
         try:
-            if inspection is None:
-                self.inspect(slot)
-            else:
-                inspection()
+            scores = self.inspect(slot) if inspection is None else inspection()
             if changed := changed_inputs(slot.inputs, result.decoded):
                 self._fail(slot, f"changed while the video was made: {', '.join(changed)}", retryable=True)
                 return
-            self._describe(slot, result.guardrail)
+            company = self._members.get(slot.batch, (slot.run_id,))
+            write_record(slot, context, company, result.guardrail, scores)
             if not self._may_publish(slot):
                 return
             context.folder.publish(slot.job.folder, slot.run_id)
@@ -249,7 +252,7 @@ class AttemptRecorder:
             self._fail(slot, f"its output does not hold: {exc}", retryable=True)
         else:
             self._context.streak.succeeded()
-            self._close(slot, State.SUCCEEDED, "")
+            self._close(slot, State.SUCCEEDED, "", scores=scores.values)
             self._forget_state(slot)
 
     def _block(self, slot: Slot, result: Result) -> None:
@@ -270,23 +273,6 @@ class AttemptRecorder:
             case Publication.GRANTED:
                 return True
         return False
-
-    def _describe(self, slot: Slot, guardrail: tuple[str, ...]) -> None:
-        context = self._context
-        info = AttemptInfo(
-            attempt=slot.attempt,
-            batch=slot.batch,
-            batch_runs=self._members.get(slot.batch, (slot.run_id,)),
-            started=slot.started,
-            ended=context.clock(),
-            resumed=slot.resumed,
-            inputs=slot.inputs,
-            sizes=context.sizes(slot.run, slot.inputs),
-            guardrail=guardrail,
-        )
-        with folder_errors(context.folder.root):
-            made = describe(slot.run, slot.job.folder, context.identity, info)
-            write_description(slot.job.folder, made)
 
     def _fail(self, slot: Slot, cause: str, retryable: bool) -> None:
         """Count a failure against the run, unless the output folder is at fault.
@@ -330,10 +316,18 @@ class AttemptRecorder:
         failure: bool = False,
         wait: float = 0.0,
         blocked_key: str = "",
+        scores: Mapping[str, float] | None = None,
     ) -> None:
         attempts, steps = self._context.ledger.attempts, self._times.steps(slot)
         attempts.finish(
-            slot.attempt, state, cause, failure=failure, wait=wait, steps=steps, blocked_key=blocked_key
+            slot.attempt,
+            state,
+            cause,
+            failure=failure,
+            wait=wait,
+            steps=steps,
+            blocked_key=blocked_key,
+            scores=scores,
         )
         self._context.events.changed(slot.run_id, state, cause)
         self._leave(slot)

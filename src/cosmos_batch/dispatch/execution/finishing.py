@@ -11,6 +11,7 @@ from cosmos_batch.dispatch.contract import Ended, Failed, LeaseLost, Noted, Outc
 from cosmos_batch.engines.base import Event, Result, Session
 from cosmos_batch.engines.base import Outcome as EngineOutcome
 from cosmos_batch.errors import EngineError, explain
+from cosmos_batch.scoring.scores import VideoScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class _Written:
     """A run whose files are written and are being verified."""
 
     result: Result
-    inspection: Future[None]
+    inspection: Future[VideoScores]
 
 
 class FinishingRuns:
@@ -32,9 +33,9 @@ class FinishingRuns:
         self,
         clock: Callable[[], float],
         checks: Executor,
-        inspect: Callable[[Slot], None],
+        inspect: Callable[[Slot], VideoScores],
     ) -> None:
-        """`inspect` verifies a slot's output in `checks` and raises OutputError."""
+        """`inspect` verifies and scores a slot's output in `checks`, and raises OutputError."""
         self._clock = clock
         self._checks = checks
         self._inspect = inspect

@@ -8,6 +8,7 @@ from typing import Any
 
 from cosmos_batch.dispatch.output.directory import MANIFEST, OutputDirectory, output_of
 from cosmos_batch.ledger import RunStatus, State
+from cosmos_batch.scoring.scores import flags_of
 
 
 def write_manifest(folder: OutputDirectory, statuses: Iterable[RunStatus]) -> None:
@@ -25,4 +26,6 @@ def _line(folder: OutputDirectory, status: RunStatus) -> dict[str, Any]:
         "cause": "" if done else status.cause,
         "seconds": None if status.seconds is None else round(status.seconds, 3),
         "fingerprint": status.fingerprint,
+        "scores": dict(status.scores) if done else {},
+        "flags": list(flags_of(status.scores)) if done else [],
     }

@@ -18,6 +18,7 @@ from cosmos_batch.engines.base import approximations_of, model_key
 from cosmos_batch.errors import OutputError
 from cosmos_batch.media.info import InputFile, VideoInfo, videos_of
 from cosmos_batch.run import Run, with_paths
+from cosmos_batch.scoring.scores import VideoScores, flags_of
 
 _RUN = TypeAdapter(Run)
 
@@ -50,6 +51,7 @@ class AttemptInfo:
     inputs: tuple[InputFile, ...]  # as they were decoded
     sizes: VideoSizes
     guardrail: tuple[str, ...]  # what the guardrail checked
+    scores: VideoScores
 
 
 def request_key(run: Run, identity: Identity, digest: Digest) -> str:
@@ -102,7 +104,17 @@ def describe(run: Run, work: Path, identity: Identity, info: AttemptInfo) -> dic
         "outputs": {path.name: _file_facts(path) for path in sorted(work.iterdir()) if path.name != RUN_FILE},
         "guardrail": list(info.guardrail),
         "approximations": list(approximations_of(identity)),
+        "scores": dict(info.scores.values),
+        "flags": list(flags_of(info.scores.values)),
+        "scoring": _scoring(info.scores),
     }
+
+
+def _scoring(scores: VideoScores) -> dict[str, Any]:
+    """What scoring took, or why there are no scores."""
+    if scores.problem:
+        return {"problem": scores.problem}
+    return {"frames": scores.frames, "seconds": scores.seconds}
 
 
 def iso_time(seconds: float) -> str:
@@ -124,6 +136,15 @@ def write_description(work: Path, description: Mapping[str, Any]) -> None:
     """Write run.json beside the output that it describes. Raises OSError."""
     text = json.dumps(description, ensure_ascii=False, indent=2)
     (work / RUN_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def published_scores(folder: Path) -> dict[str, float]:
+    """The scores of a finished run by its run.json; none where that names none, as those of earlier versions."""
+    try:
+        found = json.loads((folder / RUN_FILE).read_bytes()).get("scores", {})
+        return {str(name): float(score) for name, score in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def check_published(folder: Path, key: str) -> None:

@@ -58,6 +58,7 @@ runs = Table(
     Column("alone_seconds", Double),  # predicted for a launch of this run alone
     Column("blocked_key", String(32), nullable=False, default=""),  # of the request that was blocked; "": none
     Column("rating", Integer),  # 1 to 5, given by a viewer of the video
+    Column("scores", JSON, nullable=False, default=dict),  # of its published video, by name; empty: none
     Index("ix_runs_waiting", "state", "priority", "created"),
     Index("ix_runs_created", "created", "id"),
     Index("ix_runs_batch_job", "batch_job_id", "line"),

@@ -129,6 +129,7 @@ def _new_record(submission: Submission, now: float) -> RunRecord:
         crashes=0,
         lone_crashes=0,
         rating=None,
+        scores={},
     )
 
 
