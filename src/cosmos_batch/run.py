@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import IntEnum
 from operator import itemgetter
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from cosmos_batch.controls import CONTROLS, ControlName
@@ -54,6 +54,15 @@ Resolution = Annotated[
     StringConstraints(pattern=r"^([1-9][0-9]{1,4}p?|[1-9][0-9]{1,4}x[1-9][0-9]{1,4})$"),
     Field(description="a height such as '720' or '480p', or 'WIDTHxHEIGHT', in quotes"),
 ]
+
+SweepName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"),
+    Field(description="1 to 128 letters, digits, '.', '_' or '-'"),
+]
+MAX_TAGS, MAX_TAG = 32, 256  # tags of a run, characters of a value
+MAX_METADATA = 16_384
+"""Characters of a run's metadata, as JSON."""
 
 _FROZEN = ConfigDict(extra="forbid")
 
@@ -170,6 +179,15 @@ class GuidedGeneration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
+class Annotations:
+    """What users say about a run, by which they find it again; no pixel depends on it."""
+
+    sweep: SweepName | None = None  # the sweep that the run is part of
+    tags: Mapping[str, str] = Field(default_factory=dict)  # to filter by
+    metadata: Mapping[str, JsonValue] = Field(default_factory=dict)  # kept and shown, never interpreted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class Run:
     """One video to make: input video, prompt, controls with weights, sampling settings."""
 
@@ -182,6 +200,7 @@ class Run:
     job_type: JobType = "inference"
     cosmos3: Cosmos3Settings | None = None  # absent from the JSON and the fingerprint where it is None
     guided_generation: GuidedGeneration | None = None  # absent in the same way
+    annotations: Annotations | None = None  # absent in the same way; never in the fingerprint
 
     @property
     def active(self) -> tuple[Control, ...]:
@@ -206,8 +225,12 @@ class Run:
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of everything that determines the video; id, priority and inactive controls do not."""
+        """Hex digest of everything that determines the video.
+
+        Id, priority, annotations and inactive controls do not.
+        """
         request = as_dict(self)
+        request.pop("annotations", None)
         for name in ("id", "priority"):
             del request[name]
         active = (control for control in request["controls"] if control["weight"] > 0)
@@ -254,7 +277,7 @@ def as_dict(run: Run) -> dict[str, Any]:
     Fields that earlier versions lack are absent where they have no effect, so that fingerprints stay.
     """
     made: dict[str, Any] = _RUN.dump_python(run)
-    for name in ("cosmos3", "guided_generation"):
+    for name in ("cosmos3", "guided_generation", "annotations"):
         if made[name] is None:
             del made[name]
     sampling = made["sampling"]

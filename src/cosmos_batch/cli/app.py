@@ -30,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Files = Annotated[list[Path], typer.Argument(metavar="FILES...", help="Runs: JSON or JSONL, of any known format.")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILES...", help="Sweeps, or runs of any known format.")]
 Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The output folder.")]
 EngineName = Annotated[
     str | None,

@@ -178,9 +178,7 @@ def revoke_key(home: Home, name: Annotated[str, typer.Argument()], ledger: Ledge
 
 
 def submit(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILES...", help="Runs: JSON or JSONL, of any known format.")
-    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Sweeps, or runs of any known format.")],
     server: Server = LOCAL,
     key: Key = None,
     in_place: Annotated[

@@ -1,11 +1,18 @@
-"""Field types that several formats share, and the default prompts of NVIDIA's formats."""
+"""Field types that several formats share, annotations of runs, and the default prompts of NVIDIA's formats."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic_core import PydanticCustomError
+
+from cosmos_batch.formats.json_text import text_fault, unstorable_texts
+from cosmos_batch.formats.problems import shown
+from cosmos_batch.run import MAX_METADATA, MAX_TAG, MAX_TAGS, Annotations
 
 PathText = Annotated[
     str,
@@ -45,3 +52,63 @@ def only(default: object, remedy: str, *others: object) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,63}")
+
+
+def _bounded(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The metadata, if a database can store them and they are short. Raises PydanticCustomError."""
+    try:
+        length = len(json.dumps(value, allow_nan=False))
+    except ValueError as error:
+        raise _refused("hold NaN or Infinity", "give numbers that JSON has") from error
+    except RecursionError as error:
+        raise _refused("are nested too deeply", "nest them less") from error
+    if length > MAX_METADATA:
+        remedy = f"keep them below {MAX_METADATA:,}, or name a file that holds them"
+        raise _refused(f"are {length:,} characters long", remedy)
+    if fault := next(unstorable_texts(value), None):
+        raise _refused(f"hold a text that {fault[1]}", "remove it")
+    return value
+
+
+def _tags(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The tags, if names and values keep their rules. Raises PydanticCustomError."""
+    for name, text in value.items():
+        if not _NAME.fullmatch(name):
+            raise _refused(f"have the name {shown(name)}", "use 1 to 64 letters, digits, '.', '_', '/' or '-'")
+        if not isinstance(text, str) or len(text) > MAX_TAG or text_fault(text):
+            raise _refused(
+                f"give {name} a value that cannot be used", f"give a text of at most {MAX_TAG} characters"
+            )
+    if len(value) > MAX_TAGS:
+        raise _refused(f"are {len(value):,}", f"keep at most {MAX_TAGS}, and put the others into metadata")
+    return value
+
+
+def _refused(message: str, remedy: str) -> PydanticCustomError:
+    return PydanticCustomError("unsupported", "{fault}", {"fault": message, "remedy": remedy})
+
+
+Tags = Annotated[
+    dict[str, JsonValue],
+    AfterValidator(_tags),
+    Field(description=f"an object of at most {MAX_TAGS} names with texts"),
+]
+Metadata = Annotated[
+    dict[str, JsonValue],
+    AfterValidator(_bounded),
+    Field(description=f"a JSON object below {MAX_METADATA:,} characters"),
+]
+
+
+def annotations_of(
+    sweep: str | None, tags: Mapping[str, JsonValue] | None, metadata: Mapping[str, JsonValue] | None
+) -> Annotations | None:
+    """The annotations of these values; None where all are absent or empty."""
+    if not (sweep or tags or metadata):
+        return None
+    return Annotations(
+        sweep=sweep, tags={name: str(text) for name, text in (tags or {}).items()}, metadata=metadata or {}
+    )

@@ -21,6 +21,7 @@ class Format(Enum):
     SAMPLES = "Transfer1 batch"
     TRANSFER25 = "Transfer2.5"
     COSMOS3 = "Cosmos 3"
+    SWEEP = "sweep"
 
 
 # Keys that decide alone, whatever stands beside them: the first format that has one.

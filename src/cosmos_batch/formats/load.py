@@ -18,6 +18,8 @@ from cosmos_batch.formats.nvidia.transfer1 import BaseSpec
 from cosmos_batch.formats.problems import Location, printable
 from cosmos_batch.formats.records import FastReader, ParsedRecord, Record, RecordFile
 from cosmos_batch.formats.run_builder import SourceFile, ValuePool, stem_of
+from cosmos_batch.formats.sweep.read import NAMES as SWEEP_NAMES
+from cosmos_batch.formats.sweep.read import is_sweep, read_sweep
 from cosmos_batch.formats.validate import FieldNames
 from cosmos_batch.run import Run
 
@@ -29,6 +31,7 @@ _FIELD_NAMES: Mapping[Format, FieldNames] = {
     Format.COSMOS3: cosmos3.NAMES,
     Format.SPEC: transfer1.SPEC_NAMES,
     Format.SAMPLES: transfer1.SAMPLE_NAMES,
+    Format.SWEEP: SWEEP_NAMES,
 }
 _DEFAULT_SIZES = {
     Format.SPEC: "1280x704",
@@ -185,6 +188,8 @@ class _Loader:
         records = RecordFile(path, printable(str(path)))
         head = list(islice(records.records(), SAMPLE_SIZE))
         format_ = format_of(record.value for record in head if isinstance(record, Record))
+        if records.is_yaml or (format_ is None and _is_sweep(head)):
+            format_ = Format.SWEEP
         folder = path.absolute().parent
         # Relative paths start from the file's folder, in NVIDIA's Transfer1 from the working directory.
         fallback = Path.cwd() if format_ in (Format.SPEC, Format.SAMPLES) else None
@@ -204,6 +209,8 @@ class _Loader:
 
     def _read_one(self, file: _OpenedFile, spec: _OpenedFile | None, specs: Sequence[_OpenedFile]) -> None:
         match file.format:
+            case Format.SWEEP:
+                self._expand(file)
             case Format.SPEC:
                 self._collect(file, transfer1.read_spec)
             case Format.TRANSFER25:
@@ -223,6 +230,17 @@ class _Loader:
                 self.problems.append(_spec_missing(file, specs))
             case None:
                 self._collect(file, native.read)
+
+    def _expand(self, file: _OpenedFile) -> None:
+        """Take the runs of a sweep."""
+        name = file.records.display_name
+        self.formats[name] = Format.SWEEP
+        location = Location(name)
+        for made in read_sweep(file.records.content(), name, file.source):
+            if isinstance(made, Run):
+                self._add(made, location, Format.SWEEP)
+            else:
+                self.problems.append(made)
 
     def _read_batch(self, batch: _OpenedFile, spec: _OpenedFile) -> None:
         base = self._base(spec)
@@ -272,8 +290,10 @@ class _Loader:
                 self.warned.add(made.id.casefold())
 
     def _add(self, run: Run, location: Location, format_: Format | None) -> None:
-        first = self.locations.setdefault(run.id.casefold(), location)
-        if first is location:
+        folded = run.id.casefold()
+        known = len(self.locations)
+        first = self.locations.setdefault(run.id if folded == run.id else folded, location)
+        if len(self.locations) > known:
             self.runs.append(run)
             return
         field = "" if format_ in _WITHOUT_ID else _FIELD_NAMES[format_ or Format.NATIVE].id
@@ -290,6 +310,12 @@ class _Loader:
             if not self.problems[place].field:
                 remedy = f"it is made of the file's name: rename the file, for example to {free!r}"
             self.problems[place] = replace(self.problems[place], remedy=remedy)
+
+
+def _is_sweep(head: Sequence[Record | Problem]) -> bool:
+    """Whether the only record of a file is a sweep."""
+    record = head[0] if len(head) == 1 else None
+    return isinstance(record, Record) and record.number is None and is_sweep(record.value)
 
 
 def _size_warning(first: Location, format_: Format, count: int, own: str) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -9,13 +10,14 @@ from pydantic_core import PydanticCustomError
 
 from cosmos_batch.controls import CONTROLS, UPSCALE_WEIGHT, ControlName
 from cosmos_batch.errors import Problem
-from cosmos_batch.formats.common import STOCK_PROMPT, PathText, StrictModel, Text
+from cosmos_batch.formats.common import STOCK_PROMPT, Metadata, PathText, StrictModel, Tags, Text, annotations_of
 from cosmos_batch.formats.guided import MASK, guided_generation, idle_settings
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record, keys_are_unique
 from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile, ValuePool
 from cosmos_batch.formats.validate import FieldNames, validate
 from cosmos_batch.run import (
+    Annotations,
     ConditionalFrames,
     Control,
     Fps,
@@ -34,6 +36,7 @@ from cosmos_batch.run import (
     Steps,
     StepThreshold,
     Strength,
+    SweepName,
     Weight,
 )
 
@@ -95,6 +98,9 @@ class _Record(StrictModel):
     execution_config: _Config | None = None
     priority: PriorityValue | None = None
     job_type: Literal["inference", "batch_inference", "upscale", "distilled"] | None = None
+    sweep: SweepName | None = None
+    tags: Tags | None = None
+    metadata: Metadata | None = None
 
 
 def read(record: Record, source: SourceFile) -> Run | list[Problem]:
@@ -113,9 +119,34 @@ def read_fast(raw: bytes, location: Location, source: SourceFile) -> Run | None:
         return None
     config = model.execution_config or _NO_CONFIG
     keys = len(model.model_fields_set) + len(config.model_fields_set)
-    keys += len(model.inputs or ()) + len(config.weights or ())
+    keys += len(model.inputs or ()) + len(config.weights or ()) + len(model.tags or ())
+    if model.metadata:
+        return None  # its keys are not counted
     made = _build(model, location.line, location, source, []) if keys_are_unique(raw, keys) else None
     return made if isinstance(made, Run) else None
+
+
+def field_problems(record: Mapping[str, object], location: Location) -> list[Problem]:
+    """The problems of single fields of a part of a record, without the rules between fields."""
+    return validate(_Record, record, location)[1]
+
+
+def read_sampling(settings: Mapping[str, object], location: Location, pool: ValuePool) -> Sampling | list[Problem]:
+    """The sampling settings of an `execution_config`, or all their problems."""
+    model, problems = validate(_Record, {"execution_config": dict(settings)}, location)
+    if problems or model is None:
+        return problems
+    return _sampling(model, model.execution_config or _NO_CONFIG, pool)
+
+
+def read_annotations(
+    sweep: object, tags: object, metadata: object, location: Location
+) -> Annotations | list[Problem]:
+    """The annotations of these fields, or all their problems."""
+    model, problems = validate(_Record, {"sweep": sweep, "tags": tags, "metadata": metadata}, location)
+    if problems or model is None:
+        return problems
+    return annotations_of(model.sweep, model.tags, model.metadata) or Annotations()
 
 
 def _build(
@@ -139,6 +170,7 @@ def _draft(model: _Record, config: _Config, number: int | None, source: SourceFi
         inputs=shared,
         sampling=_sampling(model, config, source.pool),
         priority=Priority.NORMAL if model.priority is None else model.priority,
+        annotations=annotations_of(model.sweep, model.tags, model.metadata),
     )
 
 

@@ -55,6 +55,22 @@ class RecordFile:
     display_name: str  # the path as the user gave it, printable
     _piped: bytes | None = None  # content of a pipe, which can be read only once
 
+    @property
+    def is_yaml(self) -> bool:
+        """Whether its content is YAML, and no JSON, which is YAML too."""
+        try:
+            with self._opened() as stream:
+                head = stream.read(4096).removeprefix(_BOM)
+                by_name = self.path.suffix.lower() in (".yaml", ".yml")
+                return b"\0" not in head and bool(_YAML.match(head) or (by_name and head.lstrip()[:1] != b"{"))
+        except OSError:
+            return False
+
+    def content(self) -> bytes:
+        """The whole file. Raises OSError."""
+        with self._opened() as stream:
+            return stream.read()
+
     def records(self) -> Iterator[Record | Problem]:
         """Yield every record, or a problem in its place; a bad line does not hide later lines."""
         for item in self.records_or_runs(lambda _raw, _location: None):
@@ -124,13 +140,11 @@ class RecordFile:
         try:
             value = parse_json(raw)
         except MalformedJsonError as error:
-            yield self._malformed(raw, error)
+            yield self._malformed(error)
             return
         yield from self._records_of(value)
 
-    def _malformed(self, raw: bytes, error: MalformedJsonError) -> Problem:
-        if _YAML.match(raw):
-            return self._problem("looks like YAML", "convert it to JSON: YAML is not read")
+    def _malformed(self, error: MalformedJsonError) -> Problem:
         where = f" at line {error.row}, column {error.column}" if error.row else ""
         return self._problem(error.message + where, error.remedy)
 

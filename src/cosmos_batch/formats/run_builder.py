@@ -16,6 +16,7 @@ from cosmos_batch.formats.input_files import PathResolver
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.validate import FieldNames, rule_violations
 from cosmos_batch.run import (
+    Annotations,
     Control,
     Cosmos3Settings,
     GuidedGeneration,
@@ -70,6 +71,7 @@ class RunDraft:
     sampling: Sampling
     priority: int = Priority.NORMAL
     cosmos3: Cosmos3Settings | None = None
+    annotations: Annotations | None = None
 
 
 _FILLED = frozenset({"num_steps", "guidance", "sigma_max", "negative_prompt"})
@@ -203,6 +205,7 @@ class SourceFile:
             job_type=inputs.job_type,
             cosmos3=draft.cosmos3,
             guided_generation=inputs.guided_generation,
+            annotations=draft.annotations,
         )
 
 

@@ -81,4 +81,5 @@ def with_sampling(run: Run, sampling: ResolvedSampling) -> ResolvedRun:
         job_type=run.job_type,
         cosmos3=run.cosmos3,
         guided_generation=run.guided_generation,
+        annotations=run.annotations,
     )

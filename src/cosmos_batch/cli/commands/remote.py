@@ -115,7 +115,13 @@ def request_of(run: Run, names: dict[str, str]) -> dict[str, Any]:
         "execution_config": {"weights": {c.name: c.weight for c in run.controls}, **settings, **run.presets},
         "priority": run.priority,
         "job_type": run.job_type,
+        **_annotations(run),
     }
+
+
+def _annotations(run: Run) -> dict[str, Any]:
+    """The sweep, tags and metadata of a run, without those that it does not have."""
+    return {name: value for name, value in asdict(run.annotations).items() if value} if run.annotations else {}
 
 
 def _has_mask_or_prompt(control: Control) -> bool:

@@ -1,0 +1,1 @@
+"""Sweeps: one YAML or JSON file that says what varies, and the runs that it makes."""

@@ -1,0 +1,58 @@
+"""Finds the videos that a path, a folder or a pattern names, in an order that does not change."""
+
+from __future__ import annotations
+
+import glob
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmos_batch.formats.input_files import PathResolver
+
+SUFFIXES = frozenset(
+    f".{name}"
+    for name in "mp4 mov mkv webm avi m4v mpg mpeg ts png jpg jpeg webp bmp".split()  # noqa: SIM905
+)
+"""Files of a folder that are taken: videos, and pictures as videos of one frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFile:
+    """An input video of a sweep."""
+
+    path: str  # absolute, or as a table gives it
+    name: str  # the placeholder {video}
+    folder: str  # its folder, relative to that of the pattern
+    place: str = ""  # in the sweep; "": the list of videos
+
+
+def find_videos(paths: PathResolver, text: str) -> list[VideoFile] | str:
+    """The videos of a path, of a folder without its subfolders, or of a pattern; or what is wrong.
+
+    In a pattern `**` stands for any subfolders.
+    """
+    if "\0" in text or not text:
+        return "is no path"
+    whole = Path(paths.resolve(text))
+    if whole.is_dir():
+        base, found = whole, [each for each in whole.iterdir() if _is_video(each)]
+        if not found:
+            return "is a folder without videos"
+    elif not whole.exists() and glob.has_magic(text):
+        base = Path(re.split(r"[^/]*[*?\[]", str(whole), maxsplit=1)[0] or "/")
+        found = [Path(each) for each in glob.iglob(str(whole), recursive=True)]  # noqa: PTH207 - the pattern is absolute
+        found = [each for each in found if each.is_file() and not each.name.startswith(".")]
+        if not found:
+            return "matches no file"
+    else:
+        return [VideoFile(str(whole), whole.stem, ".")]
+    ordered = sorted(found, key=str)
+    return [VideoFile(str(each), each.stem, _folder(each, base)) for each in ordered]
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _folder(path: Path, base: Path) -> str:
+    return str(path.parent.relative_to(base)) if path.is_relative_to(base) else "."
