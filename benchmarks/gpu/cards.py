@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import gc
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.base import Job, Outcome, Progress, Result
 from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.guardrail import NoGuardrail
 from cosmos_batch.engines.inprocess.loader import load_engine
-from cosmos_batch.engines.inprocess.model import Model
 from cosmos_batch.engines.inprocess.options import Options
-from cosmos_batch.engines.inprocess.transfer25.network import TransferNetwork
 from cosmos_batch.engines.inprocess.transfer25.profile import PROFILE
+from cosmos_batch.engines.inprocess.vae.base import Vae
 from cosmos_batch.engines.registry import cache_folder
 from cosmos_batch.errors import EngineError, OutOfMemoryError
 from cosmos_batch.media.controls.cache import ControlCache
@@ -35,12 +34,8 @@ GIB = 2**30
 SHARED = ("depth", "seg")
 """Controls that need a video; the input video is used."""
 
-PARTS: Mapping[str, tuple[type, str]] = {
-    "text": (TransferNetwork, "encode_prompt"),
-    "encode": (Model, "latents_of"),
-    "decode": (Model, "decode"),
-}
-"""The methods that are timed, by part."""
+PARTS = ("text", "encode", "decode")
+"""What is timed beside the steps: the prompts, and both ways through the autoencoder."""
 
 
 @dataclass(frozen=True)
@@ -120,25 +115,34 @@ class LimitedDevice:
         return torch.cuda.max_memory_allocated() if self.on_gpu else 0
 
 
+class TimedVae:
+    """An autoencoder whose time is counted, by part."""
+
+    def __init__(self, vae: Vae, device: LimitedDevice) -> None:
+        self.latent_channels = vae.latent_channels
+        self.spatial = vae.spatial
+        self.temporal = vae.temporal
+        self.taken: dict[str, float] = {}  # seconds
+        self._vae = vae
+        self._device = device
+
+    def encode(self, video: Tensor) -> Tensor:
+        """Video [B, 3, F, height, width] in -1..1 -> normalised latents [B, C, T, H, W]."""
+        with timed("encode", self._device, self.taken):
+            return self._vae.encode(video)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Normalised latents [B, C, T, H, W] -> video [B, 3, F, height, width] in -1..1."""
+        with timed("decode", self._device, self.taken):
+            return self._vae.decode(latents)
+
+
 @contextmanager
-def timed(device: LimitedDevice) -> Iterator[dict[str, float]]:
-    """Time the parts of a model; yields seconds by part."""
-    taken: dict[str, float] = defaultdict(float)
-    plain = {name: getattr(owner, method) for name, (owner, method) in PARTS.items()}
-
-    def call(part: object, *arguments: Any, name: str) -> Any:
-        begin = device.now()
-        made = plain[name](part, *arguments)
-        taken[name] += device.now() - begin
-        return made
-
-    for name, (owner, method) in PARTS.items():
-        setattr(owner, method, lambda part, *arguments, name=name: call(part, *arguments, name=name))
-    try:
-        yield taken
-    finally:
-        for name, (owner, method) in PARTS.items():
-            setattr(owner, method, plain[name])
+def timed(part: str, device: LimitedDevice, taken: dict[str, float]) -> Iterator[None]:
+    """Add the seconds of the device's work to those of a part."""
+    begin = device.now()
+    yield
+    taken[part] = taken.get(part, 0.0) + device.now() - begin
 
 
 @dataclass
@@ -165,9 +169,11 @@ class CardTrial:
 
     def _engine(self, options: Options) -> InProcessEngine:
         cache = ControlCache(self.folder / "controls")
-        return load_engine(
+        engine = load_engine(
             self.model, TRANSFER_CONTROLS, cache, guardrail=NoGuardrail(), kept=cache_folder(), options=options
         )
+        engine.model.vae = TimedVae(engine.model.vae, self.device)
+        return engine
 
     def clip(self, case: VideoCase) -> Path:
         """A video of the case's size with moving bars; written once."""
@@ -198,21 +204,34 @@ class CardTrial:
         shape = Shape(case.width, case.height, case.frames)
         launch = Launch(0, case.controls, (Batch((run,), shape, 0.0, 0),), 0.0, "a card's size")
         job = Job(run, self.folder / run.id, self.folder / f"{run.id}.safetensors")
-        with timed(self.device) as parts:
-            session = engine.open(launch)
-            try:
-                events = list(session.join(job))
-                step = 0.0
-                while session.active:
-                    begin = self.device.now()
-                    for event in session.advance():
-                        if isinstance(event, Progress):
-                            step = self.device.now() - begin
-                        events.append(event)
-            finally:
-                session.close()
+        vae = engine.model.vae
+        assert isinstance(vae, TimedVae)
+        session = engine.open(launch)  # loads the branches, each of which reads the prompts
+        try:
+            vae.taken = parts = self._read_prompts(engine, run)
+            events = list(session.join(job))
+            step = 0.0
+            while session.active:
+                begin = self.device.now()
+                for event in session.advance():
+                    if isinstance(event, Progress):
+                        step = self.device.now() - begin
+                    events.append(event)
+        finally:
+            session.close()
         _check(events)
-        return VideoCost(self.device.peak(), step, dict(parts))
+        return VideoCost(self.device.peak(), step, parts)
+
+    def _read_prompts(self, engine: InProcessEngine, run: ResolvedRun) -> dict[str, float]:
+        """Read the prompts of a run, which the model keeps for its steps. Raises OutOfMemoryError."""
+        taken: dict[str, float] = {}
+        try:
+            with timed("text", self.device, taken):
+                for prompt in (run.prompt, run.sampling.negative_prompt):
+                    engine.model.within_memory(partial(engine.model.network.read_prompt, prompt))
+        except torch.OutOfMemoryError as exc:
+            raise OutOfMemoryError(str(exc)) from exc
+        return taken
 
 
 def _check(events: Sequence[object]) -> None:
