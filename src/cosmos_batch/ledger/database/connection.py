@@ -17,7 +17,7 @@ from cosmos_batch.errors import LedgerError, RowError
 
 BUSY_SECONDS = 15.0  # how long a writer waits for another writer
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0007"  # the latest migration
+HEAD = "0008"  # the latest migration
 
 _OTHER_VERSION = "has been changed by another version of cosmos-batch; end this process and start that version"
 
