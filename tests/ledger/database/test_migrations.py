@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from cosmos_batch.ledger.database.schema import metadata
 from cosmos_batch.run import Run, as_dict
 from tests.support.runs import resolved
 
+_REVISION = re.compile(r'^(revision|down_revision) = "?(\w+)"?$', re.M)
 RUN = json.dumps(as_dict(resolved(Run(id="a", prompt="p", controls=(), video="/a.mp4"))))
 
 
@@ -115,3 +117,14 @@ def test_second_version_is_migrated_with_its_rows_and_back(place: Path | URL) ->
         assert "orders" in inspect(connection).get_table_names()
         assert connection.scalar(text("SELECT value FROM controls")) == "paused"
         assert connection.scalar(text("SELECT name FROM keys")) == "alice"
+
+
+def test_migrations_are_one_chain_that_ends_at_the_latest() -> None:
+    versions = sorted((MIGRATIONS / "versions").glob("r*.py"))
+    stated = [dict(_REVISION.findall(file.read_text())) for file in versions]
+    numbers = [f"{number:04}" for number in range(1, len(versions) + 1)]
+
+    assert [file.name[1:5] for file in versions] == numbers
+    assert [one["revision"] for one in stated] == numbers
+    assert [one["down_revision"] for one in stated] == ["None", *numbers[:-1]]
+    assert numbers[-1] == HEAD

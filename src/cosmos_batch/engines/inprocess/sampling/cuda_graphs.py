@@ -24,9 +24,9 @@ Inputs = TypeVar("Inputs", bound=StepInputs)
 Pool = Any
 """Memory of recordings, as PyTorch names it; its type has no public name."""
 
-MAX_TOKENS = 40_000
+MAX_TOKENS = 20_000
 """Tokens of a forward pass, over all rows, up to which a step may wait for the host (on an H100, a third of the
-time at 4,000 tokens)."""
+time at 4,000 tokens). With more, the device waits for the recording longer than it ever would for the host."""
 
 MAX_DIFFERENCE = 0.1
 """Relative difference, in the norm, from which a replay does not match the step that was recorded. Other kernels
