@@ -1,0 +1,1 @@
+"""Datasets of other projects as input and output."""
