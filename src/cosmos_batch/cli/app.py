@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from cosmos_batch.cli import dataset_app
-from cosmos_batch.cli.options import SCRIPT_ENGINES, Approximate, Offload, SplitGuidance, options_of
+from cosmos_batch.cli.options import SCRIPT_ENGINES, Approximate, Offload, Overrides, SplitGuidance, options_of
 from cosmos_batch.cli.render.streams import keep_streams_open
 from cosmos_batch.cli.render.text import safe
 from cosmos_batch.cli.service_app import Key, register
@@ -77,6 +77,28 @@ def _common(
 
 
 @app.command()
+def expand(
+    context: typer.Context,
+    files: Files,
+    engine: EngineName = None,
+    model: ModelName = None,
+    overrides: Overrides = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the runs to FILE, as JSONL.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print number, price and first runs as JSON.")] = False,
+    skip_invalid: SkipInvalid = False,
+) -> None:
+    """Show the number of runs of a sweep, the first ten, and the predicted time."""
+    from cosmos_batch.cli.commands.expand import ExpandOutput, expand_command
+
+    wanted = ExpandOutput(
+        write_to=output, as_json=as_json, skip_invalid=skip_invalid, overrides=tuple(overrides or ())
+    )
+    raise typer.Exit(expand_command(_engines(context), files, EngineChoice(engine, model), wanted))
+
+
+@app.command()
 def plan(
     context: typer.Context,
     files: Files,
@@ -90,6 +112,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan as JSON.")] = False,
     skip_invalid: SkipInvalid = False,
     strict: Strict = False,
+    overrides: Overrides = None,
     offload: Offload = None,
     approximate: Approximate = None,
     split_guidance: SplitGuidance = False,
@@ -102,7 +125,12 @@ def plan(
         raise typer.BadParameter(f"--engine {engine} and --emit {script}: the files are for one engine")
     choice = EngineChoice(script or engine, model, options=options_of(offload, approximate, split_guidance))
     wanted = PlanOutput(
-        measured_in=output, emit_to=folder, as_json=as_json, skip_invalid=skip_invalid, strict=strict
+        measured_in=output,
+        emit_to=folder,
+        as_json=as_json,
+        skip_invalid=skip_invalid,
+        strict=strict,
+        overrides=overrides or (),
     )
     raise typer.Exit(plan_command(_engines(context), files, choice, wanted))
 
@@ -117,6 +145,7 @@ def run(
     config: ConfigFile = None,
     skip_invalid: SkipInvalid = False,
     strict: Strict = False,
+    overrides: Overrides = None,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
     all_rows: AllRows = False,
     max_batch: Annotated[int | None, typer.Option(min=1, help="Maximum of runs in a batch.")] = None,
@@ -140,7 +169,15 @@ def run(
     )
     choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
     request = RunRequest(
-        files, output, choice, settings, skip_invalid=skip_invalid, strict=strict, plain=plain, all_rows=all_rows
+        files,
+        output,
+        choice,
+        settings,
+        skip_invalid=skip_invalid,
+        strict=strict,
+        plain=plain,
+        all_rows=all_rows,
+        overrides=overrides or (),
     )
     with unexpected_errors(output):
         code = run_command(_engines(context), request)
@@ -181,11 +218,13 @@ def check(
     engine: EngineName = None,
     model: ModelName = None,
     strict: Strict = False,
+    overrides: Overrides = None,
 ) -> None:
     """Report all problems and warnings of the files and videos, and of making their runs here, as run would."""
     from cosmos_batch.cli.commands.plan import check_command
 
-    raise typer.Exit(check_command(_engines(context), files, EngineChoice(engine, model), strict=strict))
+    choice = EngineChoice(engine, model)
+    raise typer.Exit(check_command(_engines(context), files, choice, strict=strict, overrides=overrides or ()))
 
 
 @app.command()

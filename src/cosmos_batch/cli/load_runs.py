@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cosmos_batch.errors import CosmosBatchError, MediaError, Problem
 from cosmos_batch.formats import LoadedRuns, read_files
+from cosmos_batch.formats.sweep.overrides import parse_overrides
 from cosmos_batch.media.info import VideoInfo, frame_count, videos_of
 from cosmos_batch.planning.batch_keys import input_facts
 from cosmos_batch.planning.equivalence import refusals_by_run
@@ -42,15 +43,18 @@ def gather(
     chosen: bool = True,
     strict: bool = False,
     decode: bool = False,
+    overrides: Sequence[str] = (),
 ) -> Requests:
     """Read the files and every video's header, and collect all problems and warnings.
 
     `traits`: those of the engine, whose limits are checked too; None: no engine is chosen. `obstacles`: why the
     engine cannot make any run; with one of them, no run is left. `chosen`: whether the user named the engine, so
     that warnings are about it, too. `strict`: a warning counts as a problem of its run. `decode`: decode the
-    videos too, which finds damage in their midst.
+    videos too, which finds damage in their midst. `overrides`: settings in place of those of every run, each as
+    `num_steps=4`. Raises InputError for overrides that are no settings.
     """
-    reading = read_files(files).giving_way(traits.own if traits else frozenset())
+    settings = parse_overrides(overrides)
+    reading = read_files(files).giving_way(traits.own if traits else frozenset()).with_settings(settings)
     facts, damaged = probe_videos({path for run in reading.runs for path in videos_of(run)}, decode=decode)
     own_size = traits.defaults.resolution if traits and chosen else None
     problems = [*obstacles, *reading.problems]

@@ -24,6 +24,10 @@ Approximate = Annotated[
 SplitGuidance = Annotated[
     bool, typer.Option("--split-guidance", help="Use two GPUs for each batch: one for each pass of guidance.")
 ]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting in place of that of every run; may be repeated."),
+]
 
 
 def options_of(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cosmos_batch.cli.options import Approximate, Offload, SplitGuidance, options_of
+from cosmos_batch.cli.options import Approximate, Offload, Overrides, SplitGuidance, options_of
 from cosmos_batch.engines.registry import EngineChoice, Engines
 
 Home = Annotated[Path, typer.Argument(metavar="HOME", help="The service's folder: queue, uploads and videos.")]
@@ -187,13 +187,16 @@ def submit(
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Report invalid runs, and submit the others.")
     ] = False,
+    overrides: Overrides = None,
 ) -> None:
     """Submit runs to a server, and upload their videos."""
     from cosmos_batch.cli.client import Client
     from cosmos_batch.cli.commands.remote import submit_command
 
     with Client(server, key) as client:
-        raise typer.Exit(submit_command(client, files, in_place=in_place, skip_invalid=skip_invalid))
+        raise typer.Exit(
+            submit_command(client, files, in_place=in_place, skip_invalid=skip_invalid, overrides=overrides or ())
+        )
 
 
 def watch(ids: SomeIds = None, server: Server = LOCAL, key: Key = None) -> None:

@@ -18,10 +18,11 @@ from cosmos_batch.formats.nvidia.transfer1 import BaseSpec
 from cosmos_batch.formats.problems import Location, printable
 from cosmos_batch.formats.records import FastReader, ParsedRecord, Record, RecordFile
 from cosmos_batch.formats.run_builder import SourceFile, ValuePool, stem_of
+from cosmos_batch.formats.sweep.overrides import with_settings
 from cosmos_batch.formats.sweep.read import NAMES as SWEEP_NAMES
 from cosmos_batch.formats.sweep.read import is_sweep, read_sweep
 from cosmos_batch.formats.validate import FieldNames
-from cosmos_batch.run import Run
+from cosmos_batch.run import Run, Sampling
 
 Reader = Callable[[Record, SourceFile], Run | list[Problem]]
 
@@ -62,6 +63,10 @@ class LoadedRuns:
     def has_warning(self, run: Run) -> bool:
         """Whether a warning is about the record of a run."""
         return run.id.casefold() in self._warned
+
+    def with_settings(self, settings: Sampling) -> LoadedRuns:
+        """The same, with these sampling settings in place of those of every run."""
+        return replace(self, runs=with_settings(self.runs, settings)) if settings != Sampling() else self
 
     def giving_way(self, own: Set[str]) -> LoadedRuns:
         """The same, where settings that a format has filled in are left open, if `own` names them.

@@ -44,12 +44,13 @@ class PlanOutput:
     as_json: bool
     skip_invalid: bool
     strict: bool
+    overrides: Sequence[str] = ()  # settings in place of those of every run: "num_steps=4"
 
 
 def plan_command(engines: Engines, files: Sequence[Path], choice: EngineChoice, wanted: PlanOutput) -> int:
     """Plan the runs of the files; returns the exit code. Raises CosmosBatchError."""
     preview = engines.preview(choice)
-    requests = gather(files, preview.traits, preview.problems, strict=wanted.strict)
+    requests = gather(files, preview.traits, preview.problems, strict=wanted.strict, overrides=wanted.overrides)
     if not usable(requests, wanted.skip_invalid):
         return 2
     cost = _measured_cost(preview.prior, wanted.measured_in)
@@ -111,11 +112,20 @@ def _to_dict(warning: Problem) -> dict[str, object]:
     return {name: value for name, value in asdict(warning).items() if name != "level"}
 
 
-def check_command(engines: Engines, files: Sequence[Path], choice: EngineChoice, *, strict: bool = False) -> int:
+def check_command(
+    engines: Engines,
+    files: Sequence[Path],
+    choice: EngineChoice,
+    *,
+    strict: bool = False,
+    overrides: Sequence[str] = (),
+) -> int:
     """Report every problem and warning of the files, and of making their runs here; returns the exit code."""
     preview = engines.preview(choice)
     chosen = choice != EngineChoice()
-    requests = gather(files, preview.traits, preview.problems, chosen=chosen, strict=strict, decode=True)
+    requests = gather(
+        files, preview.traits, preview.problems, chosen=chosen, strict=strict, decode=True, overrides=overrides
+    )
     warnings = print_warnings(requests.warnings)
     if print_problems(requests.problems):
         return 2

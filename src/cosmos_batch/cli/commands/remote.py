@@ -24,16 +24,20 @@ from cosmos_batch.dispatch.worker.retry import FIRST_WAIT, retry_policy
 from cosmos_batch.errors import CosmosBatchError, InputError, Problem
 from cosmos_batch.formats import read_files
 from cosmos_batch.formats.guided import MASK, guided_settings
+from cosmos_batch.formats.sweep.overrides import parse_overrides
 from cosmos_batch.media.info import videos_of
 from cosmos_batch.run import Control, Run, with_paths
 
 
-def submit_command(client: Client, files: Sequence[Path], *, in_place: bool, skip_invalid: bool) -> int:
+def submit_command(
+    client: Client, files: Sequence[Path], *, in_place: bool, skip_invalid: bool, overrides: Sequence[str] = ()
+) -> int:
     """Submit the runs of the files, and upload their videos; returns the exit code.
 
-    `in_place`: the server reads the videos at the same paths; they are not uploaded.
+    `in_place`: the server reads the videos at the same paths; they are not uploaded. `overrides`: settings in
+    place of those of every run, each as `num_steps=4`.
     """
-    reading = read_files(files)
+    reading = read_files(files).with_settings(parse_overrides(overrides))
     print_warnings(reading.warnings)
     if print_problems(reading.problems) and not skip_invalid:
         print_error("nothing was submitted; correct the input, or submit the valid runs alone with --skip-invalid")

@@ -39,12 +39,15 @@ class RunRequest:
     strict: bool
     plain: bool
     all_rows: bool  # list every run at the end
+    overrides: Sequence[str] = ()  # settings in place of those of every run: "num_steps=4"
 
 
 def run_command(engines: Engines, request: RunRequest) -> int:
     """Make the missing videos; returns the exit code. Raises CosmosBatchError if no run can be started."""
     preview = engines.preview(request.choice, executes=True)
-    requests = gather(request.files, preview.traits, preview.problems, strict=request.strict)
+    requests = gather(
+        request.files, preview.traits, preview.problems, strict=request.strict, overrides=request.overrides
+    )
     try:
         folder = OutputDirectory(request.output)
     except StorageError as exc:

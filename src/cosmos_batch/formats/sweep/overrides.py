@@ -1,0 +1,69 @@
+"""Settings of the command line, `num_steps=4`, that take the place of those of every run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+
+from cosmos_batch.errors import InputError, Problem
+from cosmos_batch.formats import native
+from cosmos_batch.formats.close_names import closest
+from cosmos_batch.formats.problems import Location
+from cosmos_batch.formats.run_builder import ValuePool
+from cosmos_batch.run import Run, Sampling
+
+OVERRIDABLE = tuple(asdict(Sampling()))
+"""The settings that may be given in place of those of every run."""
+_TEXTS = ("resolution", "negative_prompt")
+_WHERE = Location("--set")
+
+
+def parse_overrides(texts: Sequence[str]) -> Sampling:
+    """The settings of texts such as `num_steps=4`. Raises InputError with all problems."""
+    given: dict[str, object] = {}
+    problems: list[Problem] = []
+    for text in texts:
+        name, mark, value = text.partition("=")
+        name = name.strip().removeprefix("settings.").removeprefix("execution_config.")
+        if not mark:
+            problems.append(_WHERE.problem("", "is no setting", "write it as num_steps=4", text))
+        elif name not in OVERRIDABLE:
+            near = closest(name, OVERRIDABLE)
+            remedy = f"did you mean {near!r}?" if near else f"give one of {', '.join(OVERRIDABLE)}"
+            problems.append(_WHERE.problem(name, "is not a known setting", remedy, value))
+        elif name in given:
+            problems.append(_WHERE.problem(name, "is given twice", "give it once", value))
+        else:
+            given[name] = value if name in _TEXTS else _value(value.strip())
+    made = native.read_sampling(given, _WHERE, ValuePool())
+    if isinstance(made, list):
+        problems += map(_named, made)
+    if problems or isinstance(made, list):
+        raise InputError(problems)
+    return made
+
+
+def with_settings(runs: Iterable[Run], settings: Sampling) -> tuple[Run, ...]:
+    """The runs with the settings that are given in place of their own; equal settings stay one object."""
+    made: dict[int, tuple[Sampling, Sampling]] = {}
+    changed = []
+    for run in runs:
+        known = made.get(id(run.sampling))
+        if known is None:
+            known = made[id(run.sampling)] = (run.sampling, settings.over(run.sampling))
+        changed.append(replace(run, sampling=known[1]))
+    return tuple(changed)
+
+
+def _named(problem: Problem) -> Problem:
+    """A problem of a setting in the words of the command line, which has no quotes."""
+    field = problem.field.removeprefix("execution_config.")
+    return replace(problem, field=field, remedy=problem.remedy.removesuffix(", without quotes"))
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
