@@ -303,7 +303,22 @@ def test_command_whose_runs_are_all_made_loads_no_engine(
             return Deferred(made.traits, made.identity, load)
 
     assert call(monkeypatch, "run", runs_file, "-o", tmp_path / "out") == 0
+    drawn = (tmp_path / "out" / "contact_sheet.png").stat().st_mtime_ns
     monkeypatch.setattr("sys.argv", ["cosmos-batch", "run", str(runs_file), "-o", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
         main(Unloaded())
     assert not ended.value.code, capsys.readouterr().err
+    assert (tmp_path / "out" / "contact_sheet.png").stat().st_mtime_ns == drawn
+
+
+def test_contact_sheet_shows_the_runs_of_the_latest_command(
+    tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sheet = tmp_path / "out" / "contact_sheet.png"
+    call(monkeypatch, "run", runs_file, "-o", tmp_path / "out")
+    of_three = sheet.read_bytes()
+    call(monkeypatch, "run", write_runs(tmp_path / "one.jsonl", ["b"]), "-o", tmp_path / "out")
+    assert sheet.read_bytes() != of_three
+    sheet.unlink()
+    call(monkeypatch, "run", runs_file, "-o", tmp_path / "out")
+    assert sheet.read_bytes() == of_three

@@ -17,7 +17,7 @@ from cosmos_batch.cli.render.tables import SHOWN_RUNS, print_statuses
 from cosmos_batch.cli.render.text import duration
 from cosmos_batch.cli.signals import stop_on_signals
 from cosmos_batch.dispatch.command import Command, execute
-from cosmos_batch.dispatch.output.directory import OutputDirectory
+from cosmos_batch.dispatch.output.directory import MANIFEST, OutputDirectory
 from cosmos_batch.dispatch.resume import obstacles
 from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
 from cosmos_batch.engines.base import EngineSource
@@ -78,6 +78,7 @@ def _dispatch(requests: Requests, source: EngineSource, folder: OutputDirectory,
     stop, started = StopToken(), time.monotonic()
     progress_state = ProgressState(time.monotonic, len(requests.runs))
     runs = requests.resolved(source.traits)
+    before = _manifest(folder)
     command = Command(runs, source, requests.facts, request.settings)
     try:
         with _progress(progress_state, request.plain) as progress, stop_on_signals(stop, progress.noted):
@@ -88,7 +89,8 @@ def _dispatch(requests: Requests, source: EngineSource, folder: OutputDirectory,
             "finished videos and checkpoints are kept; the same command continues once the cause is removed"
         )
         return 1
-    _draw(folder, runs, statuses)
+    if _manifest(folder) != before or not (folder.root / "contact_sheet.png").exists():
+        _draw(folder, runs, statuses)
     few = len(statuses) <= SHOWN_RUNS
     print_statuses(console(), statuses, all_rows=request.all_rows, with_successes=few)
     print(f"{duration(time.monotonic() - started)}; videos and manifest.jsonl are in {request.output}")
@@ -99,6 +101,12 @@ def _progress(state: ProgressState, plain: bool) -> LiveProgress | PlainProgress
     if plain or not sys.stdout.isatty():
         return PlainProgress(sys.stdout, state, time.monotonic)
     return LiveProgress(console(), state)
+
+
+def _manifest(folder: OutputDirectory) -> str:
+    """The manifest of the last command: where it stays the same, nothing was made, and the contact sheet fits."""
+    file = folder.root / MANIFEST
+    return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 def _draw(folder: OutputDirectory, runs: Sequence[Run], statuses: Sequence[RunStatus]) -> None:
