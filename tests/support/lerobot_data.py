@@ -16,6 +16,7 @@ from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.info import InputFile, VideoInfo
 from cosmos_batch.media.video import Frames
 from cosmos_batch.run import Control, Run, Sampling
+from cosmos_batch.scoring.scores import VideoScores
 from tests.support.clips import moving
 
 TOP, WRIST = "observation.images.top", "observation.images.wrist"
@@ -234,6 +235,7 @@ def write_outputs(out: Path, dataset: Path, variation: str, episodes: Sequence[i
             inputs=(InputFile(str(run.video), (0, 0, 0, 0, 0), "0" * 64),),
             sizes=VideoSizes({}, made, made, made),
             guardrail=(),
+            scores=VideoScores({"edge_f1": 0.75}),
         )
         write_description(folder, describe(run, folder, identity, facts))
     return out

@@ -77,6 +77,7 @@ def test_files_of_the_data_and_of_other_cameras_stay_byte_for_byte(source: Path)
 def test_metadata_says_what_made_each_episode(source: Path) -> None:
     write_outputs(source.with_name("out"), source, "__snow")
     made = load(copy_of(source))[1].metadata
+    assert made["cosmos/scores"] == '{"edge_f1": 0.75}'
     facts = {
         name: made[f"cosmos/{name}"] for name in ("run_id", "prompt", "seed", "variation", "engine", "camera")
     }

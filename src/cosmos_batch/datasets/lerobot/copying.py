@@ -75,6 +75,7 @@ def provenance(plan: CopyPlan, made: MadeEpisode) -> dict[str, str | int | None]
         "weights": record.made_by.get("weights"),
         "key": record.key,
         "sha256": made.digest,
+        "scores": json.dumps(record.scores),
         "run": record.run.model_dump_json(),
     }
     return {_PREFIX + name: value for name, value in facts.items()}

@@ -61,6 +61,7 @@ class FinishedRun(BaseModel):
     key: str = ""
     run: _Request
     made_by: dict[str, str] = {}
+    scores: dict[str, float | None] = {}
     output: _Numbers
     outputs: Annotated[dict[str, _File], Field(min_length=1)]
 
