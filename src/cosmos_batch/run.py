@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, JsonValue, StringConstraints, TypeAdapte
 from pydantic.dataclasses import dataclass
 
 from cosmos_batch.controls import CONTROLS, ControlName
+from cosmos_batch.spans import with_file
 
 Signature = tuple[str, ...]
 """The sorted names of a run's active controls."""
@@ -97,7 +98,7 @@ class Control:
 
     name: ControlName
     weight: Weight  # strength; 0: the branch is not used at all
-    video: str | None = None  # a given control video; None: made from the input video
+    video: str | None = None  # a given control video, or a span of one; None: made from the input video
     preset: Strength = "medium"  # edge: Canny thresholds; vis: blur
     prompt: str | None = None  # seg: the objects to segment, where its control video is made
     mask: str | None = None  # a video that is white where the control applies
@@ -194,7 +195,9 @@ class Run:
     id: RunId
     prompt: Prompt
     controls: tuple[Control, ...]  # as given; those of weight 0 are kept, and not loaded
-    video: str | None = None  # None only where every active control has a video of its own
+    video: str | None = (
+        None  # or a span of one (`spans`); None only where every active control has a video of its own
+    )
     sampling: Sampling = Sampling()
     priority: int = Priority.NORMAL
     job_type: JobType = "inference"
@@ -256,15 +259,18 @@ class ResolvedRun(Run):
 
 
 def with_paths(run: Run, rename: Callable[[str], str]) -> Run:
-    """The run with its active controls alone, and every path replaced by what `rename` gives for it."""
+    """The run with its active controls alone, and the path of every file replaced by what `rename` gives for it.
+
+    Spans of videos stay.
+    """
 
     def renamed(path: str | None) -> str | None:
-        return None if path is None else rename(path)
+        return None if path is None else with_file(path, rename)
 
     controls = (replace(c, video=renamed(c.video), mask=renamed(c.mask)) for c in run.active)
     guided = run.guided_generation
     if guided is not None:
-        guided = replace(guided, mask=rename(guided.mask))
+        guided = replace(guided, mask=with_file(guided.mask, rename))
     return replace(run, video=renamed(run.video), controls=tuple(controls), guided_generation=guided)
 
 

@@ -16,7 +16,6 @@ import pytest
 
 from cosmos_batch.cli.client import ServerError
 from cosmos_batch.cli.commands.remote import request_of, watch_command
-from cosmos_batch.errors import InputError
 from cosmos_batch.formats import run_from_dict
 from cosmos_batch.run import Control, GuidedGeneration, Run, Sampling
 from tests.support.clips import clip
@@ -140,10 +139,35 @@ def test_request_holds_the_guided_generation_of_a_run() -> None:
     assert (again.guided_generation, again.sampling) == (own, sampling)
 
 
-def test_settings_that_a_request_cannot_hold_are_refused() -> None:
-    masked = Run(id="r", prompt="p", controls=(Control(name="edge", weight=1, mask="/m.mp4"),), video="/v.mp4")
-    with pytest.raises(InputError, match="masks and prompts of controls"):
-        request_of(masked, {"/v.mp4": "file-v"})
+def test_request_holds_masks_prompts_and_spans() -> None:
+    controls = (
+        Control(name="edge", weight=1, mask="/m.mp4#frames=3+2", video="/v.mp4#frames=0+2"),
+        Control(name="seg", weight=0.5, prompt="cars", mask_prompt="the road"),
+    )
+    run = Run(id="r", prompt="p", controls=controls, video="/v.mp4#t=1,2.5")
+    body = request_of(run, {"/v.mp4": "file-v", "/m.mp4": "file-m"})
+    names = {"video": "file-v#t=1,2.5", "edge": "file-v#frames=0+2", "edge_mask": "file-m#frames=3+2"}
+    assert body["inputs"] == names
+    again = run_from_dict(request_of(run, {"/v.mp4": "/v.mp4", "/m.mp4": "/m.mp4"}), check_inputs=False)
+    assert again == run
+
+
+def test_submit_uploads_masks_and_the_file_of_a_span_once(address: str, folder: Path) -> None:
+    clip(folder / "episodes.mp4", frames=6, width=32, height=32)
+    run = request("episodes.mp4", id="span")
+    run["inputs"] = {
+        "video": {"path": "episodes.mp4", "start": 1, "frames": 2},
+        "edge_mask": "episodes.mp4#frames=3+2",
+    }
+    (folder / "span.json").write_text(json.dumps(run))
+    ended = command("submit", "DIR/span.json", address=address, folder=folder)
+    assert (ended.returncode, ended.stdout) == (0, "span: queued\n"), ended.stderr
+    assert command("watch", "span", address=address, folder=folder).returncode == 0
+    assert command("fetch", "span", "-o", "DIR/spans", address=address, folder=folder).returncode == 0
+    made = json.loads((folder / "spans" / "span" / "run.json").read_text())
+    assert [each["span"] for each in made["inputs"]] == [{"start": 1, "frames": 2}, {"start": 3, "frames": 2}]
+    assert made["inputs"][0]["sha256"] == made["inputs"][1]["sha256"]
+    assert made["output"]["frames"] == 2
 
 
 class FlakyClient:

@@ -255,3 +255,75 @@ def test_guided_generation_that_cannot_be_is_a_problem(
     (problem,) = reading.problems
     assert problem.field == field
     assert words in str(problem)
+
+
+def test_input_may_be_a_span_of_a_video() -> None:
+    def video(value: object) -> str | None:
+        inputs = {"video": value, "depth": "/d.mp4#t=1,2"}
+        record = {
+            "id": "r",
+            "prompt": "p",
+            "inputs": inputs,
+            "execution_config": {"weights": {"edge": 1, "depth": 1}},
+        }
+        run = run_from_dict(record, check_inputs=False)
+        assert run.controls[1].video == "/d.mp4#t=1,2"
+        return run.video
+
+    assert video({"path": "/a.mp4", "start": 5, "frames": 3}) == "/a.mp4#frames=5+3"
+    assert video({"path": "/a.mp4", "frames": 3}) == video("/a.mp4#frames=0+3")
+    assert video({"path": "/a.mp4", "start": 5}) == "/a.mp4#frames=5+"
+    assert video({"path": "/a.mp4", "start_seconds": 0.1, "seconds": 0.2}) == "/a.mp4#t=0.1,0.3"
+    assert video({"path": "/a.mp4"}) == "/a.mp4"
+
+
+def test_problems_of_spans_masks_and_prompts_come_at_once() -> None:
+    record = {
+        "id": "r",
+        "prompt": "p",
+        "inputs": {
+            "video": {"path": "/a.mp4", "start": -1, "seconds": 2, "begin": 3},
+            "depth": "/d.mp4#t=2,1",
+            "seg": {"path": "/a.mp4", "start": 1, "seconds": 2},
+            "edge_mask": {"path": "/a.npz", "start": 1},
+        },
+        "execution_config": {"weights": {"edge": 1}, "control_prompts": {"edge": "cars", "seg": ""}},
+    }
+    with pytest.raises(InputError) as refused:
+        run_from_dict(record, check_inputs=False)
+    assert [(problem.field, problem.message) for problem in refused.value.problems] == [
+        ("inputs.video.start", "is too small"),
+        ("inputs.video.begin", "is not a known key"),
+        ("inputs.depth", "names a span that ends before it begins"),
+        ("inputs.seg", "is given in frames and in seconds"),
+        ("inputs.edge_mask", "names a span of a file of labels"),
+        ("execution_config.control_prompts.seg", "is empty"),
+        ("execution_config.control_prompts.edge", "has no effect: seg alone is made by a prompt"),
+    ]
+
+
+def test_masks_and_prompts_of_controls_are_read() -> None:
+    record = {
+        "id": "r",
+        "prompt": "p",
+        "inputs": {"video": "/a.mp4", "vis_mask": "/m.mp4"},
+        "execution_config": {
+            "weights": {"vis": 1, "seg": 0.5},
+            "mask_prompts": {"seg": "the road"},
+            "control_prompts": {"seg": "cars"},
+        },
+    }
+    vis, seg = run_from_dict(record, check_inputs=False).controls
+    assert (vis.mask, vis.mask_prompt) == ("/m.mp4", None)
+    assert (seg.mask, seg.mask_prompt, seg.prompt) == (None, "the road", "cars")
+
+
+def test_mask_is_not_given_twice() -> None:
+    record = {
+        "id": "r",
+        "prompt": "p",
+        "inputs": {"video": "/a.mp4", "vis_mask": "/m.mp4"},
+        "execution_config": {"weights": {"vis": 1}, "mask_prompts": {"vis": "the road"}},
+    }
+    with pytest.raises(InputError, match="is beside a mask"):
+        run_from_dict(record, check_inputs=False)

@@ -60,6 +60,19 @@ def test_scores_of_a_found_output_come_from_its_record(tmp_path: Path) -> None:
     assert line["scores"] == record(root, "r")["scores"] != {}
 
 
+def test_record_names_the_span_of_a_video(tmp_path: Path) -> None:
+    path = str(clip(tmp_path / "in.mp4", frames=6, width=32, height=32))
+    runs = [make_run("r", f"{path}#frames=1+2"), make_run("s", f"{path}#frames=3+2")]
+
+    ended = dispatch(runs, tmp_path / "out")
+
+    assert states(ended) == {"r": State.SUCCEEDED, "s": State.SUCCEEDED}
+    made, other = record(tmp_path / "out", "r"), record(tmp_path / "out", "s")
+    named = {"path": path, "span": {"start": 1, "frames": 2}, "sha256": file_digest(Path(path))}
+    assert made["inputs"] == [named | READ]
+    assert made["key"] != other["key"]
+
+
 def test_run_starts_again_where_its_input_changes_meanwhile(tmp_path: Path) -> None:
     path, events = make_input(tmp_path / "in.mp4"), EventRecorder()
     run, before = make_run("r", path), file_digest(path)

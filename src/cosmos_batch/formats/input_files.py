@@ -12,6 +12,7 @@ from typing import NamedTuple
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.picture_folders import numbered_pictures
 from cosmos_batch.formats.problems import Location, printable
+from cosmos_batch.spans import file_of, split_span
 
 FileFaults = dict[str, str | None]
 """The fault of a file by its path, None for a good one; shared by all input files."""
@@ -51,7 +52,7 @@ class PathResolver:
             return None
         path = self.resolve(text)
         if path not in self.faults:
-            self.faults[path] = _fault(path)
+            self.faults[path] = _fault(split_span(path)[0])
         fault = self.faults[path]
         if fault and _ADDRESS.match(text):
             fault = "is an address, and only files are read"
@@ -83,9 +84,9 @@ class PathResolver:
         if text.startswith("/") and not _REDUNDANT.search(text):
             return text  # a Path would not change it
         path = _expanded(text)
-        if self.fallback and not path.is_absolute() and not exists(self.base / path):
+        if self.fallback and not path.is_absolute() and not exists(file_of(self.base / path)):
             second = self.fallback / path
-            if exists(second):
+            if exists(file_of(second)):
                 return str(second)
         return str(self.base / path)
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
 
 from cosmos_batch.controls import CONTROLS, UPSCALE_WEIGHT, ControlName
 from cosmos_batch.errors import Problem
-from cosmos_batch.formats.common import STOCK_PROMPT, Metadata, PathText, StrictModel, Tags, Text, annotations_of
+from cosmos_batch.formats.common import STOCK_PROMPT, Metadata, StrictModel, Tags, Text, annotations_of
 from cosmos_batch.formats.guided import MASK, guided_generation, idle_settings
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record, keys_are_unique
 from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile, ValuePool
+from cosmos_batch.formats.span_input import InputText
 from cosmos_batch.formats.validate import FieldNames, validate
 from cosmos_batch.run import (
     Annotations,
@@ -44,6 +45,7 @@ NAMES = FieldNames(
     video="inputs.video",
     weights=("execution_config.weights",),
     control_video="inputs.{}",
+    control_mask="inputs.{}_mask",
     guided_mask=f"inputs.{MASK}",
     keep_input_resolution="execution_config.keep_input_resolution",
     settings="execution_config.{}",
@@ -60,6 +62,20 @@ def _priority(value: object) -> object:
     except KeyError as error:
         raise PydanticCustomError("literal_error", "is not a known priority") from error
 
+
+_MaskName = Literal[
+    "edge_mask",
+    "vis_mask",
+    "depth_mask",
+    "seg_mask",
+    "keypoint_mask",
+    "hdmap_mask",
+    "lidar_mask",
+    "upscale_mask",
+    "wsm_mask",
+]
+_InputName = Literal[ControlName, _MaskName, "video", "guided_generation_mask"]
+_Things = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"\S")]
 
 PriorityValue = Annotated[
     int,
@@ -84,9 +100,15 @@ class _Config(StrictModel):
     num_conditional_frames: ConditionalFrames | None = None
     guided_generation_step_threshold: StepThreshold | None = None
     guided_generation_foreground_labels: Annotated[list[Label], Field(min_length=1)] | None = None
+    mask_prompts: dict[ControlName, _Things | None] | None = None
+    control_prompts: dict[ControlName, _Things | None] | None = None
 
 
 _NO_CONFIG = _Config()
+_MASK_NAMES: dict[ControlName, _MaskName] = dict(zip(get_args(ControlName), get_args(_MaskName), strict=True))
+_CONTROL_OF: dict[str, ControlName] = {
+    name: control for control, mask in _MASK_NAMES.items() for name in (control, mask)
+}
 _JOB_TYPES: dict[str, JobType] = {name: name for name in get_args(JobType)}
 
 
@@ -94,13 +116,29 @@ class _Record(StrictModel):
     id: RunId | None = None
     prompt: Prompt | None = None
     negative_prompt: Text | None = None
-    inputs: dict[Literal[ControlName, "video", "guided_generation_mask"], PathText | None] | None = None
+    inputs: dict[_InputName, InputText | None] | None = None
     execution_config: _Config | None = None
     priority: PriorityValue | None = None
     job_type: Literal["inference", "batch_inference", "upscale", "distilled"] | None = None
     sweep: SweepName | None = None
     tags: Tags | None = None
     metadata: Metadata | None = None
+
+
+def mask_name(control: ControlName) -> str:
+    """The input of a native run that is the mask of a control."""
+    return _MASK_NAMES[control]
+
+
+def control_prompts(run: Run) -> dict[str, dict[ControlName, str]]:
+    """The prompts of a run's controls and masks, as the settings of a native run; absent where there are none."""
+    made: dict[str, dict[ControlName, str]] = {"mask_prompts": {}, "control_prompts": {}}
+    for control in run.controls:
+        if control.mask_prompt and control.mask is None:
+            made["mask_prompts"][control.name] = control.mask_prompt
+        if control.prompt and control.name == "seg" and control.video is None:
+            made["control_prompts"][control.name] = control.prompt
+    return {name: prompts for name, prompts in made.items() if prompts}
 
 
 def read(record: Record, source: SourceFile) -> Run | list[Problem]:
@@ -120,6 +158,7 @@ def read_fast(raw: bytes, location: Location, source: SourceFile) -> Run | None:
     config = model.execution_config or _NO_CONFIG
     keys = len(model.model_fields_set) + len(config.model_fields_set)
     keys += len(model.inputs or ()) + len(config.weights or ()) + len(model.tags or ())
+    keys += len(config.mask_prompts or ()) + len(config.control_prompts or ())
     if model.metadata:
         return None  # its keys are not counted
     made = _build(model, location.line, location, source, []) if keys_are_unique(raw, keys) else None
@@ -161,7 +200,15 @@ def _draft(model: _Record, config: _Config, number: int | None, source: SourceFi
     inputs, weights, job = model.inputs or {}, config.weights or {}, model.job_type
     labels = config.guided_generation_foreground_labels
     own = (config.guided_generation_step_threshold, tuple(labels) if labels else None)
-    key = (*weights.items(), *inputs.items(), config.blur_strength, config.canny_threshold, job, own)
+    key = (
+        *weights.items(),
+        *inputs.items(),
+        config.blur_strength,
+        config.canny_threshold,
+        job,
+        own,
+        *_prompts(config),
+    )
     shared = source.shared_inputs.get(key) or source.shared_inputs.put(key, _inputs(model, config, source))
     upscale = shared.job_type == "upscale"
     return RunDraft(
@@ -174,6 +221,11 @@ def _draft(model: _Record, config: _Config, number: int | None, source: SourceFi
     )
 
 
+def _prompts(config: _Config) -> tuple[tuple[tuple[str, str | None], ...], ...]:
+    """The prompts of masks and of controls, as part of a key."""
+    return tuple(tuple((each or {}).items()) for each in (config.mask_prompts, config.control_prompts))
+
+
 def _inputs(model: _Record, config: _Config, source: SourceFile) -> RunInputs:
     upscale = model.job_type == "upscale"
     inputs, weights = model.inputs or {}, config.weights or {}
@@ -183,12 +235,13 @@ def _inputs(model: _Record, config: _Config, source: SourceFile) -> RunInputs:
     return RunInputs(
         video=None if video is None else source.paths.resolve(video),
         controls=tuple(
-            _control(name, weight, inputs.get(name), config, source) for name, weight in weights.items()
+            _control(name, weight, inputs.get(name), inputs.get(_MASK_NAMES[name]), config, source)
+            for name, weight in weights.items()
         ),
         files=[
             (f"inputs.{name}", path, source.paths)
             for name, path in inputs.items()
-            if path is not None and (name == "video" or name == MASK or weights.get(name))
+            if path is not None and (name in ("video", MASK) or weights.get(_CONTROL_OF[name]))
         ],
         guided_generation=guided_generation(
             inputs.get(MASK),
@@ -200,11 +253,25 @@ def _inputs(model: _Record, config: _Config, source: SourceFile) -> RunInputs:
     )
 
 
-def _control(name: ControlName, weight: float, video: str | None, config: _Config, source: SourceFile) -> Control:
+def _control(
+    name: ControlName,
+    weight: float,
+    video: str | None,
+    mask: str | None,
+    config: _Config,
+    source: SourceFile,
+) -> Control:
     setting = CONTROLS[name].preset
     preset: Strength | None = getattr(config, setting) if setting else None
-    path = None if video is None else source.paths.resolve(video)
-    return source.pool.control(name, weight, path, preset or "medium")
+    return source.pool.control(
+        name,
+        weight,
+        None if video is None else source.paths.resolve(video),
+        preset or "medium",
+        prompt=(config.control_prompts or {}).get(name),
+        mask=None if mask is None else source.paths.resolve(mask),
+        mask_prompt=(config.mask_prompts or {}).get(name),
+    )
 
 
 def _sampling(model: _Record, config: _Config, pool: ValuePool) -> Sampling:
@@ -236,6 +303,7 @@ def _contradictions(model: _Record, config: _Config, location: Location) -> list
         remedy = 'set job_type to "upscale", or the weight to 0'
         name = "execution_config.weights.upscale"
         problems.append(location.problem(name, "is active in a run that is no upscale job", remedy))
+    problems += _idle_prompts(model.inputs or {}, config, location)
     return problems + idle_settings(
         (model.inputs or {}).get(MASK),
         config.guided_generation_step_threshold,
@@ -243,3 +311,27 @@ def _contradictions(model: _Record, config: _Config, location: Location) -> list
         location.within_field("execution_config"),
         f"inputs.{MASK}",
     )
+
+
+def _idle_prompts(inputs: Mapping[_InputName, str | None], config: _Config, location: Location) -> list[Problem]:
+    """Problems of prompts of controls and masks that have no effect."""
+    problems = []
+    for name, prompt in (config.mask_prompts or {}).items():
+        mask = _MASK_NAMES[name]
+        if prompt is not None and inputs.get(mask) is not None:
+            remedy = f"keep one of the two: inputs.{mask} is the mask itself"
+            problems.append(
+                location.problem(f"execution_config.mask_prompts.{name}", "is beside a mask", remedy, prompt)
+            )
+    for name, prompt in (config.control_prompts or {}).items():
+        if prompt is None:
+            continue
+        field = f"execution_config.control_prompts.{name}"
+        if name != "seg":
+            problems.append(
+                location.problem(field, "has no effect: seg alone is made by a prompt", "remove it", prompt)
+            )
+        elif inputs.get("seg") is not None:
+            remedy = "remove it, or the video, so that seg is made from the input video"
+            problems.append(location.problem(field, "has no effect: inputs.seg is given", remedy, prompt))
+    return problems

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cosmos_batch.errors import MediaError
 from cosmos_batch.run import Run
+from cosmos_batch.spans import file_of
 
 MAX_FRAMES = 5000
 """The most frames that one run makes; NVIDIA's scripts have the same limit."""
@@ -36,8 +37,8 @@ FileMark = tuple[int, int, int, int, int]
 
 
 def file_mark(path: str | Path) -> FileMark:
-    """The current mark of a file. Raises OSError."""
-    status = Path(path).stat()
+    """The current mark of a file, which a path or the span of a video names. Raises OSError."""
+    status = file_of(path).stat()
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -45,7 +46,7 @@ def file_mark(path: str | Path) -> FileMark:
 class InputFile:
     """An input file, as it was when its run was claimed."""
 
-    path: str
+    path: str  # with the span of the video, where its run names one
     mark: FileMark
     sha256: str
 

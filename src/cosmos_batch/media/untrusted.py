@@ -16,6 +16,7 @@ from cosmos_batch.errors import MediaError
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.label_masks import probe_labels
 from cosmos_batch.media.video import MAX_SIDE, probe
+from cosmos_batch.spans import file_of
 
 MAX_PIXELS = 8192 * 4352
 """Pixels of a frame: 8K video with the rows that codecs pad it with."""
@@ -69,12 +70,13 @@ def probe_untrusted(path: Path) -> VideoInfo:
     Raises MediaError, before a frame is decoded, for a file that is no video or image, claims more than
     `MAX_PIXELS`, or refers to other files; and for one that is damaged within its first `MAX_DECODED` pixels.
     """
-    suffix, _ = kind = file_type(path)
+    file = file_of(path)
+    suffix, _ = kind = file_type(file)
     if kind == LABELS:
-        return probe_labels(path, to_end=True, most_pixels=MAX_DECODED)
+        return probe_labels(file, to_end=True, most_pixels=MAX_DECODED)
     if suffix == "png":
-        _check_png(path)
-    _check_header(path)
+        _check_png(file)
+    _check_header(file)
     return probe(path, to_end=True, most_pixels=MAX_DECODED)
 
 

@@ -1,19 +1,18 @@
 """Reads video files: size, frames, masks and metadata, through PyAV.
 
 Frames are uint8 RGB, [height, width, 3], as `media.display` shows them. A file of variable frame rate gives its
-frames unchanged, none dropped or doubled. An image counts as a video of one frame.
+frames unchanged, none dropped or doubled. An image counts as a video of one frame. A path may name a span
+of a video (`cosmos_batch.spans`), which counts as a video of its frames alone.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 import av
@@ -21,7 +20,6 @@ import cv2
 import numpy as np
 from av.codec.context import CodecContext
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -29,12 +27,15 @@ from numpy.typing import NDArray
 
 from cosmos_batch.errors import MediaError
 from cosmos_batch.formats.guided import is_label_file
-from cosmos_batch.media.containers.whole import missing_end
+from cosmos_batch.media.containers.frame_index import FrameIndex
+from cosmos_batch.media.containers.opening import NO_MEMORY, cause_of, opened
+from cosmos_batch.media.containers.packets import CountedFrames, count_frames
 from cosmos_batch.media.display import FrameReader, over_black
 from cosmos_batch.media.display import Frames as Frames
-from cosmos_batch.media.info import MAX_FRAMES, VideoInfo
+from cosmos_batch.media.info import MAX_FRAMES, FileMark, VideoInfo, file_mark
 from cosmos_batch.media.label_masks import probe_labels
 from cosmos_batch.media.spacing import uneven_intervals
+from cosmos_batch.spans import split_span
 
 Resample = Literal["smooth", "nearest", "lanczos"]
 """Resampling of pixels. "smooth": area averages to shrink, cubic to enlarge; "nearest" keeps colours exact;
@@ -43,6 +44,7 @@ Resample = Literal["smooth", "nearest", "lanczos"]
 MAX_SIDE = 8192
 """Pixels; a wider or higher video counts as a damaged header."""
 
+_MOST_WITHOUT_INDEX = 20_000  # frames that are decoded to find the place of a span
 _RATE_TOLERANCE = Fraction(1, 50)  # Matroska rounds times to milliseconds: 3 % of one interval at 30 fps
 _UNIFORM = 24  # of 255: lossy colours of one area differ by less
 _ALPHA_DECODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}  # libav's own decoders ignore opacity
@@ -60,8 +62,9 @@ def probe(path: str | Path, *, to_end: bool = False, most_pixels: int | None = N
     """
     if is_label_file(path):
         return probe_labels(path, to_end=to_end, most_pixels=most_pixels)
-    counted = _counted(path)
-    with _opened(path) as (container, stream):
+    part = _count_part(path)
+    counted = part or count_frames(path)
+    with opened(path) as (container, stream):
         stream.codec_context.options = {"skip_loop_filter": "all"}  # the pixels are not used
         reader = FrameReader(stream.sample_aspect_ratio)
         decoded = ((frame.pts, reader.size(frame)) for frame in _decoded(container, stream, path))
@@ -72,7 +75,7 @@ def probe(path: str | Path, *, to_end: bool = False, most_pixels: int | None = N
         if to_end or not counted.certain:
             bound = min(MAX_FRAMES, (most_pixels or sys.maxsize) // (width * height))
             shown = [first[0], *(pts for pts, _ in islice(decoded, bound))]
-            times = shown if len(shown) <= bound else times
+            times = shown if part is None and len(shown) <= bound else times
         rate, intervals = _rate(stream, times), uneven_intervals(times, stream.time_base)
     return VideoInfo(width, height, len(times), float(rate), *(intervals or ()))
 
@@ -82,7 +85,7 @@ def frames_of(path: str | Path) -> Iterator[Frames]:
 
     Raises MediaError as `probe` does, when the damaged place is reached.
     """
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         reader = FrameReader(stream.sample_aspect_ratio)
         for frame in _decoded(container, stream, path):
             yield resized(reader.picture(frame), reader.size(frame))
@@ -94,7 +97,7 @@ def count_intact_frames(path: str | Path) -> int:
     Raises MediaError as `probe` does, and for errors in the compressed stream that a decoder would conceal.
     """
     count = 0
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         stream.codec_context.options = {"err_detect": "explode"}
         for frame in _decoded(container, stream, path):
             if frame.is_corrupt:
@@ -125,7 +128,7 @@ def _read(
     wanted = probe(path).frames if count is None else count
     out: Frames | None = None
     filled = 0
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         reader = FrameReader(stream.sample_aspect_ratio)
         make = reader.picture if channels == 3 else reader.picture_with_alpha
         for frame in islice(_decoded(container, stream, path), wanted):
@@ -184,120 +187,118 @@ def _by_colour(pictures: Frames) -> NDArray[np.float32]:
 
 def read_metadata(path: str | Path) -> dict[str, str]:
     """The metadata of a video file, as its container holds it. Raises MediaError if it cannot be opened."""
-    with _opened(path) as (container, _):
+    with opened(path) as (container, _):
         return dict(container.metadata)
 
 
 def encoding_of(path: str | Path) -> tuple[str, str]:
     """Codec and pixel format of a video, such as ("h264", "yuv420p"). Raises MediaError."""
-    with _opened(path) as (_, stream):
+    with opened(path) as (_, stream):
         return stream.codec_context.name, stream.codec_context.pix_fmt or ""
 
 
-@contextmanager
-def _opened(
-    path: str | Path, options: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its video stream; errors of libav inside the context become MediaError."""
+def _count_part(path: str | Path) -> CountedFrames | None:
+    """The frames of a span; None for a path without one. Raises MediaError."""
+    index, numbers = _index_of(path)
+    return None if index is None else CountedFrames([index.times[n] for n in numbers], certain=True)
+
+
+def _index_of(path: str | Path) -> tuple[FrameIndex | None, range]:
+    """The index of a file and the numbers of its frames that a span names; None for a path without a span."""
+    file, span = split_span(str(path))
+    if span is None:
+        return None, range(0)
     try:
-        # The whitelist prevents that a playlist in place of a video opens addresses.
-        allowed = {"protocol_whitelist": "file", **options}
-        with av.open(str(Path(path).absolute()), options=allowed, metadata_errors="replace") as container:
-            streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-            if not streams:
-                _check_end(path)
-                kinds = " and ".join(sorted({stream.type for stream in container.streams}))
-                found = f"no video in it, only {kinds}" if kinds else "not a single frame in it"
-                raise MediaError(f"{path}: {found}; supply a video file")
-            if not isinstance(streams[0].codec_context, VideoCodecContext):
-                raise MediaError(f"{path}: no decoder knows its video codec; encode it as H.264, for example")
-            streams[0].thread_type = "AUTO"
-            yield container, streams[0]
-    except (av.error.FFmpegError, OSError, MemoryError, ValueError) as error:
-        raise MediaError(f"{path}: {_cause(error)}") from error
+        index = _index(file, file_mark(file))
+    except OSError as error:
+        raise MediaError(f"{path}: {cause_of(error)}") from error
+    return index, index.chosen(span, str(path))
 
 
-def _cause(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return _NO_MEMORY
-    if isinstance(error, FileNotFoundError):
-        return "no such file; check the path"
-    if isinstance(error, IsADirectoryError):
-        return "a folder, not a file; name a video file"
-    if isinstance(error, PermissionError):
-        return "not allowed to read it; change its permissions"
-    reason = error.strerror if isinstance(error, (av.error.FFmpegError, OSError)) else str(error)
-    if isinstance(error, OSError):
-        return f"cannot be read ({reason}); try again, and check its disk"
-    return f"cannot be read as a video ({reason}): damaged, cut short, or no video; copy or encode it again"
-
-
-_NO_MEMORY = "memory ran out while it was read; free some, or use fewer or smaller frames"
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """Packets of a file, counted without decoding."""
-
-    times: list[int | None]  # presentation times of the packets that become frames
-    certain: bool  # the container gives the same number
-
-
-def _counted(path: str | Path) -> _Counted:
-    """Count packets. Raises MediaError for a file that has fewer packets than its header says."""
-    with _opened(path) as (container, stream):
-        times, damaged, cut = _packet_times(container, stream)
-        declared = stream.frames
-        indexed = "mp4" in container.format.name
-        if not (indexed and len(times) < declared):  # else its frames are compared below
-            _check_end(path, fewer_frames=len(times) < declared, last_is_cut=cut)
-    if indexed and len(times) < declared:
-        _check_whole(path, declared)
-    return _Counted(times, not damaged and declared == len(times))
-
-
-def _check_end(path: str | Path, *, fewer_frames: bool = True, last_is_cut: bool = False) -> None:
-    """Raise MediaError for a file that is cut short, by what its container says."""
-    missing = missing_end(Path(path), fewer_frames=fewer_frames)
-    if missing or last_is_cut:
-        missing = missing or "its last frame is not whole"
-        raise MediaError(f"{path}: the file was cut short: {missing}; copy or encode it again")
-
-
-def _check_whole(path: str | Path, declared: int) -> None:
-    """Raise MediaError unless all packets are there, also those that an edit list hides."""
-    with _opened(path, {"ignore_editlist": "1"}) as (container, stream):
-        stored = len(_packet_times(container, stream)[0])
-    if stored < declared:
-        raise MediaError(
-            f"{path}: it should have {declared} frames, and only {stored} are there: "
-            "the file was cut short; copy or encode it again"
-        )
-
-
-def _packet_times(container: InputContainer, stream: VideoStream) -> tuple[list[int | None], bool, bool]:
-    """Presentation times of the packets that become frames; whether one is damaged, and whether the last is."""
-    packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
-    damaged = [packet.is_corrupt for packet in packets]
-    return [packet.pts for packet in packets if not packet.is_corrupt], any(damaged), damaged[-1:] == [True]
+@lru_cache(maxsize=32)
+def _index(file: str, _mark: FileMark) -> FrameIndex:
+    """The index of a file, made once while the file is unchanged: many runs name spans of one file."""
+    counted = count_frames(file)
+    known = sorted({time for time in counted.times if time is not None})
+    if counted.ordered and counted.unit and known and len(known) == len(counted.times):
+        return FrameIndex(known, counted.unit, exact=True)
+    with opened(file) as (container, stream):
+        stream.codec_context.options = {"skip_loop_filter": "all"}
+        shown = [frame.pts for frame in islice(_decoded(container, stream, file), _MOST_WITHOUT_INDEX + 1)]
+        if len(shown) > _MOST_WITHOUT_INDEX:
+            raise MediaError(
+                f"{file}: is too long for spans, since its container has no index of its frames; "
+                "copy it to an MP4: ffmpeg -i VIDEO -c copy VIDEO.mp4"
+            )
+        known = sorted({time for time in shown if time is not None})
+        if stream.time_base and len(known) == len(shown):
+            return FrameIndex(known, stream.time_base, exact=False)
+        return FrameIndex(range(len(shown)), 1 / _rate(stream, []), exact=False)
 
 
 def _decoded(container: InputContainer, stream: VideoStream, path: str | Path) -> Iterator[VideoFrame]:
     """Decode; raise MediaError for a video without frames or of absurd size."""
     number = 0
+    index, numbers = _index_of(path)
     try:
-        for frame in _frames(container, stream):
+        for frame in _frames(container, stream) if index is None else _part(container, stream, index, numbers):
             number += 1
             _check_side(path, frame.width, frame.height)
             yield frame
     except MemoryError as error:
-        raise MediaError(f"{path}: {_NO_MEMORY}") from error
+        raise MediaError(f"{path}: {NO_MEMORY}") from error
     except av.error.FFmpegError as error:
         raise MediaError(
             f"{path}: damaged or cut short after {number} frames ({error.strerror}); copy or encode it again"
         ) from error
     if not number:
         raise MediaError(f"{path}: not a single frame in it; copy or encode it again")
+    if number < len(numbers):
+        raise MediaError(f"{path}: damaged after {number} frames of its span; copy or encode it again")
+
+
+def _part(
+    container: InputContainer, stream: VideoStream, index: FrameIndex, numbers: range
+) -> Iterator[VideoFrame]:
+    """Decode the frames of these numbers, from the key frame before them on; fewer where the file is damaged."""
+    if not index.exact:
+        yield from islice(_frames(container, stream), numbers.start, numbers.stop)
+        return
+    number = numbers.start
+    for frame in _frames_from(container, stream, index, number):
+        if frame.pts is not None and frame.pts < index.times[number]:
+            continue
+        if frame.pts != index.times[number]:
+            return
+        yield frame
+        number += 1
+        if number == numbers.stop:
+            return
+
+
+def _frames_from(
+    container: InputContainer, stream: VideoStream, index: FrameIndex, number: int
+) -> Iterator[VideoFrame]:
+    """Decode from a key frame that is shown no later than the frame of this number.
+
+    A container finds key frames by the order in which they are stored: one that is stored before a frame may be
+    shown after it, and then the one before that is taken.
+    """
+    time, back = index.times[number], round(1 / index.unit)
+    place = time
+    while number:
+        container.seek(place, stream=stream)
+        frames = _frames(container, stream)
+        first = next(frames, None)
+        if first is not None and first.pts is not None and first.pts <= time:
+            yield first
+            yield from frames
+            return
+        if place <= index.times[0]:
+            break
+        place, back = max(index.times[0], time - back), 4 * back
+    container.seek(index.times[0], stream=stream)
+    yield from _frames(container, stream)
 
 
 def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:

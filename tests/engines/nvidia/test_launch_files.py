@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cosmos_batch.engines.nvidia.cosmos3.write import write_cosmos3
-from cosmos_batch.engines.nvidia.launch_files import LaunchFiles
+from cosmos_batch.engines.nvidia.launch_files import LaunchFiles, LaunchFolder
 from cosmos_batch.engines.nvidia.transfer1.write import write_transfer1
 from cosmos_batch.engines.nvidia.transfer25.write import write_transfer25
 from cosmos_batch.formats.nvidia.weight_maps import constant_value
 from cosmos_batch.media.controls.cache import ControlCache
+from cosmos_batch.media.video import read_frames
 from cosmos_batch.run import Control, Run, Sampling
 from tests.support.clips import clip
 from tests.support.nvidia_files import as_written, fingerprints, planned, read_back
@@ -150,3 +152,12 @@ def test_other_files_read_back_as_the_same_runs(
         assert len(names) == len(set(names))
         expected = [as_written(sample) for sample in each.samples]
         assert fingerprints(read_back(each, engine)) == fingerprints(expected)
+
+
+def test_script_gets_a_cut_copy_of_a_span(tmp_path: Path) -> None:
+    video = clip(tmp_path / "long.mp4", frames=6)
+    target = LaunchFolder(tmp_path / "launch", "batch_0001", str)
+    (first, again, other) = (target.input(f"{video}#frames={span}") for span in ("2+3", "2+3", "0+1"))
+    assert first == again != other
+    assert np.array_equal(read_frames(first), read_frames(video)[2:5])
+    assert target.info(f"{video}#frames=2+3").frames == 3

@@ -103,3 +103,24 @@ def test_labels_are_no_video(parser: RequestParser, tmp_path: Path) -> None:
     body["inputs"] = {"video": str(tmp_path / "labels.npz")}
     with pytest.raises(InputError, match="holds labels, and no video"):
         parser.parse(body, "r")
+
+
+def test_request_may_name_a_span_of_a_video(parser: RequestParser, tmp_path: Path) -> None:
+    clip(tmp_path / "in.mp4", frames=6)
+
+    def body(**span: object) -> dict[str, object]:
+        inputs = {"video": {"path": "in.mp4", **span}, "edge_mask": "in.mp4#frames=3+2"}
+        return {"prompt": "rain", "inputs": inputs, "execution_config": {"weights": {"edge": 0.5}}}
+
+    parsed = parser.parse(body(start=1, frames=2), "r")
+    assert parsed.run.video == f"{tmp_path}/in.mp4#frames=1+2"
+    assert parsed.run.controls[0].mask == f"{tmp_path}/in.mp4#frames=3+2"
+    assert parsed.run.sampling.num_frames == 2
+    with pytest.raises(InputError) as refused:
+        parser.parse(body(start=5, frames=2), "r")
+    (problem,) = refused.value.problems
+    assert (problem.field, problem.found) == ("inputs.video", '"in.mp4#frames=5+2"')
+    assert "longer than the rest" in problem.message
+    with pytest.raises(InputError) as unknown:
+        parser.parse(body(path="gone.mp4", start=5), "r")
+    assert [problem.field for problem in unknown.value.problems] == ["inputs.video.path"]

@@ -24,9 +24,11 @@ from cosmos_batch.dispatch.worker.retry import FIRST_WAIT, retry_policy
 from cosmos_batch.errors import CosmosBatchError, InputError, Problem
 from cosmos_batch.formats import read_files
 from cosmos_batch.formats.guided import MASK, guided_settings
+from cosmos_batch.formats.native import control_prompts, mask_name
 from cosmos_batch.formats.sweep.overrides import parse_overrides
 from cosmos_batch.media.info import videos_of
-from cosmos_batch.run import Control, Run, with_paths
+from cosmos_batch.run import Run, with_paths
+from cosmos_batch.spans import split_span, with_file
 
 
 def submit_command(
@@ -46,9 +48,10 @@ def submit_command(
     failures = 0
     for run in reading.runs:
         try:
+            paths = {split_span(video)[0] for video in videos_of(run)}
             names = {
                 path: os.path.realpath(path) if in_place else _uploaded(client, path, uploaded)
-                for path in videos_of(run)
+                for path in sorted(paths)
             }
             video = _submitted(client, run, names)
             print(f"{safe(video['id'])}: {video['state']}")
@@ -98,24 +101,18 @@ def _warning(run: Run, *, field: str, found: str, message: str, remedy: str, **_
 
 
 def request_of(run: Run, names: dict[str, str]) -> dict[str, Any]:
-    """The body of POST /v1/videos for a run. `names`: the server's names of its videos, by path.
-
-    Raises InputError for settings that a request cannot hold.
-    """
-    if unsupported := [control.name for control in run.active if _has_mask_or_prompt(control)]:
-        message = f"masks and prompts of controls ({', '.join(unsupported)}) cannot be sent to a server"
-        raise InputError([Problem("", None, "controls", "", message, "make this run with: cosmos-batch run")])
+    """The body of POST /v1/videos for a run. `names`: the server's names of its files, by path."""
     settings = {name: value for name, value in asdict(run.sampling).items() if value is not None}
     if settings.get("fps") == "input":
         del settings["fps"]
-    inputs: dict[str, str] = {control.name: names[control.video] for control in run.active if control.video}
-    if run.guided_mask is not None:
-        inputs[MASK] = names[run.guided_mask]
-    settings |= guided_settings(run)
+    given = {"video": run.video, MASK: run.guided_mask}
+    for control in run.active:
+        given |= {control.name: control.video, mask_name(control.name): control.mask}
+    settings |= guided_settings(run) | control_prompts(run)
     return {
         "id": run.id,
         "prompt": run.prompt,
-        "inputs": inputs | ({"video": names[run.video]} if run.video else {}),
+        "inputs": {name: with_file(video, names.__getitem__) for name, video in given.items() if video},
         "execution_config": {"weights": {c.name: c.weight for c in run.controls}, **settings, **run.presets},
         "priority": run.priority,
         "job_type": run.job_type,
@@ -126,10 +123,6 @@ def request_of(run: Run, names: dict[str, str]) -> dict[str, Any]:
 def _annotations(run: Run) -> dict[str, Any]:
     """The sweep, tags and metadata of a run, without those that it does not have."""
     return {name: value for name, value in asdict(run.annotations).items() if value} if run.annotations else {}
-
-
-def _has_mask_or_prompt(control: Control) -> bool:
-    return bool(control.mask or control.mask_prompt or control.prompt)
 
 
 def status_command(client: Client, ids: Sequence[str], *, as_json: bool, all_rows: bool) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cosmos_batch.dispatch.contract import Slot
 from cosmos_batch.dispatch.execution.context import DispatchContext
-from cosmos_batch.dispatch.output.provenance import earlier_key, request_key
+from cosmos_batch.dispatch.output.provenance import digests_of, earlier_key, request_key
 from cosmos_batch.engines.base import Job
 from cosmos_batch.run import ResolvedRun
 
@@ -18,7 +18,7 @@ def make_slot(run: ResolvedRun, attempt: int, batch: int, context: DispatchConte
     `batch`: its number in the ledger. Raises OSError where an input cannot be read.
     """
     inputs = context.digest.files(run)
-    state = _checkpoint(run, {file.path: file.sha256 for file in inputs}, context)
+    state = _checkpoint(run, digests_of(inputs), context)
     job = Job(run, context.folder.work(attempt), state)
     context.leases.take(attempt)
     return Slot(job, attempt, batch, state.exists(), context.clock(), inputs)

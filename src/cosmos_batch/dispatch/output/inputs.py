@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.info import FileMark, InputFile, VideoInfo, changed_contents, file_mark, videos_of
 from cosmos_batch.run import Run
+from cosmos_batch.spans import file_of
 
 _TRIES = 3  # times that a file is read which changes while it is read
 
@@ -36,12 +38,13 @@ class InputDigests:
 
     def file(self, path: str) -> InputFile:
         """A file's mark and digest, of the same moment. Raises OSError, also for a file that keeps changing."""
+        file = str(file_of(path))
         for _ in range(_TRIES):
-            mark = file_mark(path)
-            if path not in self._known or self._known[path].mark != mark:
-                self._known[path] = InputFile(path, mark, file_digest(Path(path)))
-            if file_mark(path) == mark:
-                return self._known[path]
+            mark = file_mark(file)
+            if file not in self._known or self._known[file].mark != mark:
+                self._known[file] = InputFile(file, mark, file_digest(Path(file)))
+            if file_mark(file) == mark:
+                return replace(self._known[file], path=path)
         raise OSError(None, "it is being written", path)
 
     def files(self, run: Run) -> tuple[InputFile, ...]:
@@ -66,7 +69,7 @@ def _is_same(file: InputFile, decoded: Mapping[str, FileMark] | None) -> bool:
         if changed_contents(mark, file.mark):
             return False
         # A new link to a file, or another mode, changes its mark and not its contents.
-        return file_digest(Path(file.path)) == file.sha256 and file_mark(file.path) == mark
+        return file_digest(file_of(file.path)) == file.sha256 and file_mark(file.path) == mark
     except OSError:
         return False
 

@@ -19,6 +19,7 @@ from cosmos_batch.errors import OutputError
 from cosmos_batch.media.info import InputFile, VideoInfo, videos_of
 from cosmos_batch.run import Run, with_paths
 from cosmos_batch.scoring.scores import VideoScores, flags_of
+from cosmos_batch.spans import split_span
 
 _RUN = TypeAdapter(Run)
 
@@ -65,12 +66,19 @@ def request_key(run: Run, identity: Identity, digest: Digest) -> str:
 
 def key_of_inputs(run: Run, identity: Identity, inputs: Iterable[InputFile]) -> str:
     """The key of a request whose inputs are these files."""
-    return request_key(run, identity, {file.path: file.sha256 for file in inputs}.__getitem__)
+    return request_key(run, identity, digests_of(inputs).__getitem__)
+
+
+def digests_of(inputs: Iterable[InputFile]) -> dict[str, str]:
+    """The digests of input files by their paths, without the spans that runs name."""
+    return {split_span(file.path)[0]: file.sha256 for file in inputs}
 
 
 def earlier_key(run: Run, identity: Identity, digest: Digest) -> str:
     """The key that earlier versions gave the request, which depends on the spelling of its paths."""
-    return _digest_of([run.fingerprint, *model_key(run, identity), *(digest(path) for path in videos_of(run))])
+    return _digest_of(
+        [run.fingerprint, *model_key(run, identity), *(digest(split_span(path)[0]) for path in videos_of(run))]
+    )
 
 
 def _digest_of(parts: Iterable[str]) -> str:
@@ -85,7 +93,7 @@ def describe(run: Run, work: Path, identity: Identity, info: AttemptInfo) -> dic
         "key": key_of_inputs(run, identity, info.inputs),
         "run": asdict(run),
         "inputs": [
-            {"path": file.path, "sha256": file.sha256} | _numbers(info.sizes.inputs.get(file.path))
+            _named(file.path) | {"sha256": file.sha256} | _numbers(info.sizes.inputs.get(file.path))
             for file in info.inputs
         ],
         "made_by": dict(identity),
@@ -115,6 +123,12 @@ def _scoring(scores: VideoScores) -> dict[str, Any]:
     if scores.problem:
         return {"problem": scores.problem}
     return {"frames": scores.frames, "seconds": scores.seconds}
+
+
+def _named(video: str) -> dict[str, Any]:
+    """The file of an input video, with the span that its run names."""
+    path, span = split_span(video)
+    return {"path": path} | ({} if span is None else {"span": span.facts})
 
 
 def iso_time(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,10 +14,12 @@ from typing import Any
 
 from cosmos_batch.errors import StorageError
 from cosmos_batch.media.atomic import replacing
+from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.info import VideoInfo
-from cosmos_batch.media.video import probe
+from cosmos_batch.media.video import frames_of, probe
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.run import ResolvedRun
+from cosmos_batch.spans import has_span
 
 Stage = Callable[[Path], str]
 """Makes a local file available where the script runs, and returns its path there. Called once for every file,
@@ -63,8 +66,11 @@ class LaunchFolder:
         return self.folder / "outputs" / self.name
 
     def input(self, path: str | Path) -> str:
-        """Register a file that the script reads, and return its path there."""
-        local = Path(path).absolute()
+        """Register a file that the script reads, and return its path there; of a span, that of a cut copy.
+
+        Raises MediaError and StorageError where a span cannot be cut.
+        """
+        local = self._cut(str(path)) if has_span(path) else Path(path).absolute()
         if local not in self.inputs:
             self.inputs[local] = self.stage(local)
         return self.inputs[local]
@@ -75,6 +81,15 @@ class LaunchFolder:
         if local not in self._infos:
             self._infos[local] = probe(local)
         return self._infos[local]
+
+    def _cut(self, video: str) -> Path:
+        """Write the span of a video as a file of its own, without loss."""
+        digest = hashlib.blake2b(video.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        cut = self.folder / "inputs" / f"{digest}.mp4"
+        if cut not in self.inputs:
+            make_folder(cut.parent)
+            write_video(cut, frames_of(video), self.info(video).fps, lossless=True)
+        return cut
 
     def keep(self, made: Path) -> Path:
         """Link or copy a file to `inputs/`, where a cache cannot remove it. Raises StorageError."""

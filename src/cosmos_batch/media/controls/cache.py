@@ -21,6 +21,7 @@ from cosmos_batch.media.controls.estimators import TransformersEstimator
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.video import probe
 from cosmos_batch.run import Control
+from cosmos_batch.spans import file_of
 
 _GRACE = 600  # seconds that an entry is kept after its last use: a caller may not have read it yet
 
@@ -73,7 +74,10 @@ class ControlCache:
         return path
 
     def _key(self, video: Path, recipe: Recipe) -> str:
-        text = json.dumps([VERSION, self._content(video), asdict(recipe)], sort_keys=True)
+        file = file_of(video)
+        span = str(video)[len(str(file)) :]
+        content = self._content(file)
+        text = json.dumps([VERSION, [content, span] if span else content, asdict(recipe)], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
 
     def _content(self, video: Path) -> str:

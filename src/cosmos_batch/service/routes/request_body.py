@@ -44,10 +44,12 @@ def _form_body(form: Form, uploads: Uploads, owner: str) -> dict[str, Any]:
         raise bad_input([Problem("", None, "inputs", "", "is not an object", "")])
     for field_name, file in form.files:
         name = _input_name(field_name)
-        if name in inputs:
+        span = inputs.get(name)
+        if name in inputs and not (isinstance(span, dict) and "path" not in span):
             remedy = "send one video for each input"
             raise InputError([Problem("", None, field_name[:80], "", "is given twice", remedy)])
-        inputs[name] = uploads.keep(file, "user_data", owner, field_name[:80]).id
+        file_id = uploads.keep(file, "user_data", owner, field_name[:80]).id
+        inputs[name] = {**span, "path": file_id} if span else file_id
     return body | ({"inputs": inputs} if inputs else {})
 
 

@@ -37,6 +37,7 @@ from cosmos_batch.service.schemas.videos import (
     VideoList,
 )
 from cosmos_batch.service.state import AppState, AppStateDep, KeyNameDep
+from cosmos_batch.spans import has_span
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"], route_class=StrictJsonRoute)
 
@@ -210,7 +211,7 @@ async def get_content(
     if variant == "thumbnail":
         picture = await app.files.pools.thumbnails.run(partial(thumbnail, path))
         return Response(picture, media_type="image/png", headers=headers)
-    if playable and variant != "run":
+    if (playable and variant != "run") or has_span(path):
         path = await app.files.playable(path)
     kind = "application/json" if variant == "run" else (await asyncio.to_thread(kind_of_file, path))[1]
     name = f"{record.id}{path.suffix}" if variant == "video" else f"{record.id}.{variant}{path.suffix}"

@@ -15,6 +15,7 @@ from cosmos_batch.formats import run_from_dict
 from cosmos_batch.formats.guided import LABELS_SUFFIX, is_label_file
 from cosmos_batch.formats.native import NAMES
 from cosmos_batch.formats.problems import Location, shown
+from cosmos_batch.formats.span_input import located_input
 from cosmos_batch.media.info import MAX_FRAMES, VideoInfo, frame_limits, videos_of
 from cosmos_batch.media.untrusted import probe_untrusted
 from cosmos_batch.planning.batch_keys import input_facts, resolved_defaults
@@ -25,6 +26,7 @@ from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run
 from cosmos_batch.service.http.json_body import crowded_objects
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
+from cosmos_batch.spans import file_of, split_span
 
 TEXT_FIELDS = frozenset(
     {"id", "prompt", "negative_prompt", "model", "seconds", "size", "resolution", "video", "file_id"}
@@ -99,14 +101,17 @@ class RequestParser:
     def _located(self, inputs: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
         """Replace every file id and path of the inputs by the path of a readable file."""
         located = dict(inputs)
-        for name, text in inputs.items():
+        for name, given in inputs.items():
+            text = located_input(given)
             if not isinstance(text, str) or not text:
                 continue
-            path = self._find_upload(text) if text.startswith(_FILE_PREFIX) else self._allowed.resolve(text)
+            file = split_span(text)[0]
+            path = self._find_upload(file) if file.startswith(_FILE_PREFIX) else self._allowed.resolve(file)
             if path is None:
-                problems.append(self._unknown_input(f"inputs.{name}", text))
+                field = f"inputs.{name}" if text is given else f"inputs.{name}.path"
+                problems.append(self._unknown_input(field, file))
             else:
-                located[name] = str(path)
+                located[name] = f"{path}{text[len(file) :]}"
                 self._probed.add(text)
         return located
 
@@ -173,7 +178,7 @@ class RequestParser:
     def facts(self, path: str) -> VideoInfo:
         """Probe a video file, once for each content. Raises MediaError."""
         try:
-            found = os.stat(path)  # noqa: PTH116 - pathlib is slower, for every submitted run
+            found = os.stat(file_of(path))  # noqa: PTH116 - pathlib is slower, for every submitted run
         except OSError as exc:
             raise MediaError(f"{path}: cannot be read: {exc.strerror}") from exc
         key = (path, found.st_ino, found.st_size, found.st_mtime_ns)
@@ -203,7 +208,7 @@ def _given_names(body: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str
     names: dict[str, _Input] = {}
     for name, path in record.get("inputs", {}).items():
         if isinstance(path, str):
-            given = inputs.get(name) if isinstance(inputs, dict) else None
+            given = located_input(inputs.get(name)) if isinstance(inputs, dict) else None
             field = f"inputs.{name}" if given else "input_reference"
             names.setdefault(path, _Input(field, given if isinstance(given, str) else Path(path).stem))
     return names

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from cosmos_batch.dispatch.output.directory import RUN_FILE, output_names
 from cosmos_batch.formats.guided import MASK, guided_settings
+from cosmos_batch.formats.native import control_prompts, mask_name
 from cosmos_batch.ledger import ENDED, Attempt, RunRecord, RunWithAttempt, State
 from cosmos_batch.planning.resolve import leading_facts
 from cosmos_batch.planning.traits import Traits
@@ -17,6 +18,7 @@ from cosmos_batch.run import ResolvedRun, Run, as_dict
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
 from cosmos_batch.service.schemas.problems import field_problems
 from cosmos_batch.service.schemas.videos import Video, VideoError
+from cosmos_batch.spans import split_span, with_file
 
 Status = Literal["queued", "in_progress", "completed", "failed"]
 
@@ -141,11 +143,14 @@ class VideoPresenter:
         """Resolve a run's input; None where a link that leads out of the allowed folders has replaced it."""
         if path is None or path.startswith(f"{self._uploads}/"):
             return Path(path) if path else None
-        return self._allowed.resolve(path)
+        file = split_span(path)[0]
+        found = self._allowed.resolve(file)
+        return None if found is None else Path(f"{found}{path[len(file) :]}")
 
     def _inputs(self, run: Run) -> dict[str, str | None]:
         paths = {"video": run.video, MASK: run.guided_mask}
         paths |= {control.name: control.video for control in run.controls}
+        paths |= {mask_name(control.name): control.mask for control in run.controls}
         return {name: self._shown(path) for name, path in paths.items() if path}
 
     def _error(self, record: RunRecord) -> VideoError | None:
@@ -158,14 +163,15 @@ class VideoPresenter:
         return text.replace(f"{self._uploads}/", "")
 
     def _shown(self, path: str) -> str:
-        """Name an upload by its id, any other file by its path."""
-        return Path(path).stem if path.startswith(f"{self._uploads}/") else path
+        """Name an upload by its id, any other file by its path; the span of a video stays behind it."""
+        return with_file(path, lambda file: Path(file).stem) if path.startswith(f"{self._uploads}/") else path
 
 
 def execution_config(run: Run) -> dict[str, Any]:
     """Make the `execution_config` that a request for the run would have."""
     weights = {control.name: control.weight for control in run.controls}
-    return {"weights": weights, **as_dict(run)["sampling"], **guided_settings(run), **run.presets}
+    settings = {**as_dict(run)["sampling"], **guided_settings(run), **control_prompts(run), **run.presets}
+    return {"weights": weights, **settings}
 
 
 def percent(attempt: Attempt | None) -> int:

@@ -14,6 +14,7 @@ from cosmos_batch.media.atomic import delete_parts
 from cosmos_batch.media.untrusted import LABELS, file_type
 from cosmos_batch.media.video import encoding_of
 from cosmos_batch.service.http.errors import stopping
+from cosmos_batch.spans import file_of, has_span
 
 KEPT = 500  # copies; the oldest is deleted first
 
@@ -51,7 +52,13 @@ class Previews:
         return self.ready(path) or self.make(path)
 
     def ready(self, path: Path) -> Path | None:
-        """Get the file itself if browsers play it, else its copy, if there is one. Raises MediaError."""
+        """Get the file itself if browsers play it, else its copy, if there is one. Raises MediaError.
+
+        The span of a video always has a copy.
+        """
+        if has_span(path):
+            copy = self._copy_of(path)
+            return copy if copy.is_file() else None
         suffix = file_type(path)[0]
         if suffix in ("png", "jpg", LABELS[0]):
             return path
@@ -96,7 +103,7 @@ class Previews:
             process.kill()
 
     def _copy_of(self, path: Path) -> Path:
-        found = path.stat()
+        found = file_of(path).stat()
         key = f"{path}\0{found.st_ino}\0{found.st_size}\0{found.st_mtime_ns}"
         return self._folder / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()}.mp4"
 

@@ -46,7 +46,9 @@ class Video(BaseModel):
     updated_at: float
     priority: int
     group: str = Field(description="controls and size as text")
-    inputs: dict[str, str | None] = Field(description="file ids, or paths on the server")
+    inputs: dict[str, str | None] = Field(
+        description="file ids, or paths on the server, with the span of the video behind them"
+    )
     execution_config: dict[str, Any]
     job_type: str
     step: int = Field(description="denoising steps done")
@@ -93,8 +95,10 @@ class VideoRequest(BaseModel):
 
     prompt: str
     id: VideoId | None = None
-    inputs: dict[str, str] | None = Field(
-        None, description="video, control videos by name, guided_generation_mask: file ids or paths"
+    inputs: dict[str, str | dict[str, str | int | float]] | None = Field(
+        None,
+        description="video, control videos by name, masks (edge_mask), guided_generation_mask: file ids or paths; "
+        "of a part of a video an object of path, start and frames, or path, start_seconds and seconds",
     )
     input_reference: str | dict[str, str] | None = Field(None, description='the input video, {"file_id": ...}')
     execution_config: dict[str, Any] | None = Field(

@@ -426,7 +426,7 @@ export interface VideoList {
 export interface VideoRequest {
   prompt: string;
   id?: string | null;
-  inputs?: Record<string, string> | null;
+  inputs?: Record<string, string | Record<string, string | number>> | null;
   input_reference?: string | Record<string, string> | null;
   execution_config?: Record<string, unknown> | null;
   negative_prompt?: string | null;

@@ -41,6 +41,7 @@ const GUIDED = [
 ];
 const MASK = "guided_generation_mask";
 const NORMAL = "medium"; // preset
+const SPAN = /^(.*)#frames=(\d+)\+(\d*)$/s; // a part of a video, behind its name
 /** The choices of a setting that is true or false, by its name. @type {Record<string, [string, string][]>} */
 const SWITCHES = {
   keep_input_resolution: [
@@ -95,7 +96,11 @@ class RunForm {
       if (own) control.chooser.add(itemOfInput(own));
     }
     if (video.inputs[MASK]) this.mask.add(itemOfInput(video.inputs[MASK]));
-    if (video.inputs.video) this.videos.add(itemOfInput(video.inputs.video));
+    if (video.inputs.video) {
+      const [, file, start, frames] = SPAN.exec(video.inputs.video) ?? [];
+      this.texts.set("span_start", start ?? "").set("span_frames", frames ?? "");
+      this.videos.add(itemOfInput(file ?? video.inputs.video));
+    }
     this.changed();
   }
 
@@ -135,10 +140,16 @@ class RunForm {
     return videos.map((video, n) => ({
       prompt: this.text("prompt").trim(),
       ...(name ? { id: videos.length > 1 ? `${name}-${n + 1}` : name } : {}),
-      inputs: { ...(video ? { video: video.ref } : {}), ...own, ...(mask ? { [MASK]: mask.ref } : {}) },
+      inputs: { ...(video ? { video: video.ref + this.span() } : {}), ...own, ...(mask ? { [MASK]: mask.ref } : {}) },
       execution_config: this.config(),
       priority: this.text("priority"),
     }));
+  }
+
+  /** The part of the input videos that is used, as it stands behind their names. */
+  span() {
+    const [start, frames] = [this.text("span_start").trim(), this.text("span_frames").trim()];
+    return start || frames ? `#frames=${start || 0}+${frames}` : "";
   }
 
   get busy() {
@@ -204,7 +215,7 @@ class RunForm {
           <div class="stack">
             <section class="card">
               <h2>Input</h2>
-              ${this.videos.template()}
+              ${this.videos.template()} ${this.spanFields()}
               ${this.area("prompt", "Prompt", 4, "What the video should look like", true)}
             </section>
             <section class="card">
@@ -224,6 +235,18 @@ class RunForm {
           </aside>
         </form>`,
     );
+  }
+
+  spanFields() {
+    const whole = (/** @type {string} */ name, /** @type {number} */ minimum, /** @type {string} */ placeholder) =>
+      this.input(name, { type: "integer", minimum, placeholder });
+    return html`<details>
+      <summary>${this.span() ? "A part of the video" : "Use a part of the video"}</summary>
+      <div class="fields">
+        ${field("span_start", "First frame", "counted from 0", whole("span_start", 0, "0"))}
+        ${field("span_frames", "Frames of it", "empty: to the end", whole("span_frames", 1, "to the end"))}
+      </div>
+    </details>`;
   }
 
   settings() {
