@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cosmos_batch.cli.app import main
+from cosmos_batch.formats.span_input import input_text
 from cosmos_batch.media.video import read_frames
 from tests.support.lerobot_data import LENGTHS, TOP, WRIST, episode_frames, info, write_dataset, write_outputs
 from tests.support.lerobot_reader import load
@@ -37,7 +38,7 @@ def test_runs_of_episodes_are_valid_and_show_each_episode_whole(
     assert len(records) == 8
     assert [record["prompt"] for record in records[1:3]] == ["place the cube, snow", "rain"]
     for record, index in ((records[0], 1), (records[4], 2)):
-        shown = read_frames(record["inputs"]["video"])
+        shown = read_frames(str(input_text(record["inputs"]["video"])))
         assert len(shown) == LENGTHS[index]
         assert np.abs(shown.astype(int) - episode_frames(index, TOP)).mean() < 4
     assert call(monkeypatch, "check", runs) == 0

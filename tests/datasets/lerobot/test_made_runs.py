@@ -87,3 +87,15 @@ def test_an_unknown_variation_is_a_problem(dataset: CameraEpisodes, tmp_path: Pa
 def test_a_folder_without_runs_of_episodes_is_a_problem(dataset: CameraEpisodes, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no finished run of an episode"):
         find_variations(dataset, tmp_path)
+
+
+def test_a_run_of_the_span_of_another_episode_is_a_problem(tmp_path: Path) -> None:
+    root = write_dataset(tmp_path / "shared", "v3.0")
+    out, dataset = write_outputs(tmp_path / "spans", root, ""), read_dataset(root, TOP)
+    for index, span in enumerate(("#frames=0+5", "#frames=0+7", "#frames=12+6")):
+        path = out / f"episode_00000{index}" / "run.json"
+        video = f"{root / dataset.episodes[index].video}{span}"
+        change(path, run=json.loads(path.read_text())["run"] | {"video": video})
+    with pytest.raises(InputError, match="is not the video of episode_000001") as refused:
+        find_variations(dataset, out)
+    assert len(refused.value.problems) == 1

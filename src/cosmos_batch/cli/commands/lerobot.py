@@ -29,7 +29,7 @@ class ImportRequest:
 def import_command(request: ImportRequest) -> int:
     """Write a file of runs, one for each episode, prompt and seed; returns the exit code."""
     _require_pyarrow()
-    from cosmos_batch.datasets.lerobot.clips import episode_videos
+    from cosmos_batch.datasets.lerobot.episode_inputs import episode_inputs
     from cosmos_batch.datasets.lerobot.layout import read_dataset
     from cosmos_batch.datasets.lerobot.records import (
         RunChoice,
@@ -44,10 +44,10 @@ def import_command(request: ImportRequest) -> int:
     choice = RunChoice(prompts, list(dict.fromkeys(request.seeds)), _weights(request.weights))
     episodes = chosen_episodes(dataset, request.episodes)
     check_tasks(dataset, episodes, choice)
+    inputs = episode_inputs(dataset, episodes)
     try:
         request.target.parent.mkdir(parents=True, exist_ok=True)
-        clips = request.target.with_name(f"{request.target.stem}_clips") / request.camera
-        lines = list(records(dataset, episodes, episode_videos(dataset, episodes, clips), choice))
+        lines = list(records(dataset, episodes, inputs, choice))
         with replacing(request.target) as part:
             part.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     except OSError as error:

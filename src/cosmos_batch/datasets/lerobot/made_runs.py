@@ -17,6 +17,7 @@ from cosmos_batch.dispatch.output.inputs import file_digest
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.validate import validate
+from cosmos_batch.spans import Span, split_span
 
 _EPISODE = re.compile(r"(?:^|(?<=[_.-]))episode_(\d{6,})(?:(?=[_.-])|$)")
 _EDGES = "_.-"
@@ -204,9 +205,13 @@ def _faults(dataset: CameraEpisodes, made: MadeEpisode, folder: Path) -> list[Pr
 
 
 def _is_other_file(dataset: CameraEpisodes, source: str, episode: Episode) -> bool:
-    """Whether a run's input is a file of the dataset, and not that of the episode."""
-    path, root = Path(source).resolve(), dataset.root.resolve()
-    return path.is_relative_to(root) and path != (root / episode.video).resolve()
+    """Whether a run's input is a file of the dataset, or a span of one, and not that of the episode."""
+    file, span = split_span(source)
+    path, root = Path(file).resolve(), dataset.root.resolve()
+    if not path.is_relative_to(root):
+        return False
+    own = Span(episode.start, episode.length)
+    return path != (root / episode.video).resolve() or (span is not None and not span.in_seconds and span != own)
 
 
 def _causes(out: Path) -> dict[str, str]:

@@ -88,7 +88,7 @@ def chosen_episodes(dataset: CameraEpisodes, choice: str | None) -> list[Episode
 
 
 def records(
-    dataset: CameraEpisodes, episodes: Sequence[Episode], videos: Mapping[int, Path], choice: RunChoice
+    dataset: CameraEpisodes, episodes: Sequence[Episode], videos: Mapping[int, object], choice: RunChoice
 ) -> Iterator[str]:
     """Yield a line of JSON for each run, whose id is `episode_000012__PROMPT__sSEED`, or a part of that."""
     for episode in episodes:
@@ -106,7 +106,7 @@ def records(
                 record = {
                     "id": "__".join(filter(None, parts)),
                     "prompt": prompt.replace(TASK, task),
-                    "inputs": {"video": str(videos[episode.index])},
+                    "inputs": {"video": videos[episode.index]},
                     "execution_config": config,
                 }
                 yield json.dumps(record, ensure_ascii=False)
