@@ -14,6 +14,7 @@ from cosmos_batch.ledger import (
 )
 from cosmos_batch.planning.traits import VideoInfo
 from cosmos_batch.run import Control, Priority, Run
+from cosmos_batch.scoring.scores import ScoreCondition
 from tests.support.ledger import Clock, claim, make_run
 from tests.support.runs import resolved
 
@@ -96,6 +97,8 @@ def test_pages_continue_after_the_last_run(ledger: Ledger, clock: Clock) -> None
         (Filter(control="vis"), ["c"]),
         (Filter(owner="alice"), ["b"]),
         (Filter(rating=5), ["b"]),
+        (Filter(scores=[ScoreCondition("edge_f1", ">=", 0.5)]), ["b"]),
+        (Filter(scores=[ScoreCondition("edge_f1", "<", 0.5)]), ["a"]),  # not "c", which has no score
         (Filter(batch_job_id="batch_1", states=[State.QUEUED]), ["c"]),
         (Filter(), ["c", "b", "a"]),
     ],
@@ -109,6 +112,7 @@ def test_filter_selects_runs(ledger: Ledger, clock: Clock, where: Filter, found:
     ledger.runs.accept([Submission(resolved(vis), batch_job_id="batch_1")])
     ledger.runs.cancel(["a"])
     ledger.runs.rate("b", 5)
+    ledger.runs.set_scores({"a": {"edge_f1": 0.25}, "b": {"edge_f1": 0.5}})
 
     assert [look.record.id for look in ledger.queries.page(where).runs] == found
     assert ledger.queries.count(where) == len(found)
@@ -164,3 +168,23 @@ def test_video_is_needed_until_its_runs_have_ended(ledger: Ledger) -> None:
     assert not ledger.queries.needs("/in/another.mp4")
     ledger.runs.cancel(["a"])
     assert not ledger.queries.needs(path)
+
+
+@pytest.mark.parametrize(
+    ("highest_first", "found"), [(True, ["d", "e", "a", "c", "b"]), (False, ["a", "e", "d", "b", "c"])]
+)
+def test_pages_by_a_score_have_runs_without_it_last(ledger: Ledger, highest_first: bool, found: list[str]) -> None:
+    ledger.runs.submit([make_run(name) for name in "abcde"])
+    ledger.runs.set_scores(
+        {"a": {"edge_f1": 0.1}, "d": {"edge_f1": 0.9}, "e": {"edge_f1": 0.1}, "b": {"noise": 1}}
+    )
+    seen: list[str] = []
+    more = True
+    while more:
+        page = ledger.queries.page(
+            after=seen[-1] if seen else "", limit=2, newest_first=highest_first, score="edge_f1"
+        )
+        seen += [look.record.id for look in page.runs]
+        more = page.more
+
+    assert seen == found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
@@ -12,9 +10,7 @@ from cosmos_batch.scoring.measures import (
     difference,
     edge_counts,
     is_black,
-    mean_iou,
     roughness,
-    si_rmse,
     ssim,
 )
 
@@ -64,21 +60,3 @@ def test_roughness_of_noise_of_a_ramp_and_of_one_colour() -> None:
     assert roughness(ramp) == pytest.approx(0.0, abs=1e-5)
     assert roughness(np.full((4, 4), 7, np.uint8)) == 0.0
     assert roughness(np.zeros((1, 1), np.uint8)) == 0.0
-
-
-def test_depth_error_is_free_of_scale_and_of_missing_depths() -> None:
-    reference = np.array([1.0, 1.0, 0.0], np.float32)
-    assert si_rmse(reference, 5 * reference) == pytest.approx(0.0, abs=1e-6)
-    # Log ratios 0 and ln 4: their mean is ln 2, and each is ln 2 away from it.
-    assert si_rmse(reference, np.array([1.0, 4.0, 9.0], np.float32)) == pytest.approx(math.log(2), abs=1e-6)
-    assert math.isnan(si_rmse(np.zeros(2, np.float32), np.ones(2, np.float32)))
-
-
-def test_iou_is_the_mean_over_the_objects_of_the_reference() -> None:
-    left = np.array([[[True, True, False, False]]])
-    right = np.array([[[False, False, True, True]]])
-    found = np.array([[[True, True, True, False]]])
-    assert mean_iou(np.stack([left]), np.stack([found])) == pytest.approx(2 / 3)
-    assert mean_iou(np.stack([left, right]), np.stack([found])) == pytest.approx((2 / 3 + 1 / 4) / 2)
-    assert mean_iou(np.stack([left]), np.zeros((0, 1, 1, 4), np.bool_)) == 0.0
-    assert math.isnan(mean_iou(np.zeros((0, 1, 1, 4), np.bool_), np.stack([found])))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, and_, cast, func, or_, select
 
 from cosmos_batch.ledger.database.schema import attempts, batches, events, runs
 from cosmos_batch.ledger.database.transactions import Component, chunks
@@ -24,6 +24,7 @@ from cosmos_batch.ledger.service_models import Filter, Page, RunWithAttempt
 from cosmos_batch.planning.gc_pause import gc_paused
 
 NO_FILTER = Filter()
+_NO_SCORE = 1e300  # stands for a score that is missing, in the order of a list
 _ATTEMPTS = select(attempts, batches.c.predicted_seconds.label("batch_seconds"), batches.c.load_seconds).join(
     batches
 )
@@ -91,22 +92,28 @@ class SqlQueries(Component):
         return found[0] if found else None
 
     def page(
-        self, where: Filter = NO_FILTER, *, after: str = "", limit: int = 20, newest_first: bool = True
+        self,
+        where: Filter = NO_FILTER,
+        *,
+        after: str = "",
+        limit: int = 20,
+        newest_first: bool = True,
+        score: str = "",
     ) -> Page:
         """Return up to `limit` runs that pass the filter, by the time of their submission.
 
-        `after`: the id of the last run of the page before. An unknown id gives an empty page.
+        `score`: by that score instead, the highest first where `newest_first`, runs without it last. `after`: the
+        id of the last run of the page before. An unknown id gives an empty page.
         """
+        place = _score(score, -_NO_SCORE if newest_first else _NO_SCORE) if score else runs.c.created
         query = select(runs).where(*_conditions(where))
         with self._db.read() as connection:
             if after:
-                mark = connection.execute(
-                    select(runs.c.created, runs.c.id).where(runs.c.id == after)
-                ).one_or_none()
+                mark = connection.execute(select(place, runs.c.id).where(runs.c.id == after)).one_or_none()
                 if mark is None:
                     return Page((), more=False)
-                query = query.where(_created_after(mark.created, mark.id, newest_first))
-            order = (runs.c.created.desc(), runs.c.id.desc()) if newest_first else (runs.c.created, runs.c.id)
+                query = query.where(_after(place, *mark, descending=newest_first))
+            order = (place.desc(), runs.c.id.desc()) if newest_first else (place, runs.c.id)
             found = _with_attempts(connection, query.order_by(*order).limit(limit + 1))
         return Page(tuple(found[:limit]), more=len(found) > limit)
 
@@ -195,6 +202,8 @@ def _conditions(where: Filter) -> list[Any]:
         conditions.append(runs.c.signature.contains(where.control, autoescape=True))
     if where.rating is not None:
         conditions.append(runs.c.rating == where.rating)
+    for score in where.scores:
+        conditions.append(score.compare(runs.c.scores[score.name].as_float(), score.limit))
     if where.created_after is not None:
         conditions.append(runs.c.created >= where.created_after)
     if where.created_before is not None:
@@ -202,10 +211,14 @@ def _conditions(where: Filter) -> list[Any]:
     return conditions
 
 
-def _created_after(created: float, run_id: str, newest_first: bool) -> Any:
-    if newest_first:
-        return or_(runs.c.created < created, and_(runs.c.created == created, runs.c.id < run_id))
-    return or_(runs.c.created > created, and_(runs.c.created == created, runs.c.id > run_id))
+def _score(name: str, missing: float) -> ColumnElement[float]:
+    return func.coalesce(runs.c.scores[name].as_float(), missing)
+
+
+def _after(place: ColumnElement[float], value: float, run_id: str, *, descending: bool) -> ColumnElement[bool]:
+    if descending:
+        return or_(place < value, and_(place == value, runs.c.id < run_id))
+    return or_(place > value, and_(place == value, runs.c.id > run_id))
 
 
 def _with_attempts(connection: Connection, query: Select[Any]) -> list[RunWithAttempt]:

@@ -13,6 +13,7 @@ from cosmos_batch.errors import Problem
 from cosmos_batch.ledger.models import Attempt, RunRecord, State
 from cosmos_batch.planning.traits import VideoInfo
 from cosmos_batch.run import ResolvedRun
+from cosmos_batch.scoring.scores import ScoreCondition
 
 _NO_FACTS: Mapping[str, VideoInfo] = {}
 
@@ -52,6 +53,7 @@ class Filter:
     batch_job_id: str = ""
     owner: str = ""
     rating: int | None = None
+    scores: Collection[ScoreCondition] = ()
     created_after: float | None = None  # submitted then or later, seconds since 1970
     created_before: float | None = None  # submitted earlier, seconds since 1970
 

@@ -107,29 +107,3 @@ def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> flo
     x, y = first - first.mean(), second - second.mean()
     spread = float(np.sqrt(np.mean(x * x) * np.mean(y * y)))
     return float(np.mean(x * y)) / spread if spread > 0 else 1.0
-
-
-def si_rmse(reference: NDArray[np.float32], output: NDArray[np.float32]) -> float:
-    """Scale-invariant error of depth maps of equal shape, 0 or more: the standard deviation of their log ratio.
-
-    Eigen et al. 2014 (arXiv 1406.2283), equation 1. Depths of 0 and less are not compared; NaN where none is left.
-    """
-    valid = (reference > 0) & (output > 0)
-    if not valid.any():
-        return float("nan")
-    return float(np.std(np.log(output[valid]) - np.log(reference[valid])))
-
-
-def mean_iou(reference: NDArray[np.bool_], output: NDArray[np.bool_]) -> float:
-    """Mean over the objects of the reference of the intersection over union with the best matching object.
-
-    Both are [objects, frames, height, width], of any numbers of objects. An object without a match counts as 0;
-    NaN where the reference has no object.
-    """
-    best = [max((_iou(each, found) for found in output), default=0.0) for each in reference if each.any()]
-    return sum(best) / len(best) if best else float("nan")
-
-
-def _iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    union = int(np.count_nonzero(first | second))
-    return int(np.count_nonzero(first & second)) / union if union else 0.0

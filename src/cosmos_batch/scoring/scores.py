@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,41 @@ DIRECTIONS: Mapping[str, bool] = {
     "noise": False,
 }
 """Scores by name, in the order in which they are shown; whether more is better."""
+
+
+_CONDITION = re.compile(r"([a-z][a-z0-9_]{0,63})\s*(>=|<=|>|<)\s*(\S+)")
+_OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreCondition:
+    """A condition on one score: `edge_f1 > 0.5`. A video without the score does not meet it."""
+
+    name: str
+    relation: str  # >, >=, < or <=
+    limit: float
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a condition such as "edge_f1>0.5". Raises ValueError, with what was found and what would do."""
+        found = _CONDITION.fullmatch(text.strip())
+        try:
+            limit = float(found[3]) if found else math.nan
+        except ValueError:
+            limit = math.nan
+        if found is None or not math.isfinite(limit):
+            raise ValueError(f"{text[:60]!r} is no condition on a score; write one like 'edge_f1>0.5'")
+        return cls(found[1], found[2], limit)
+
+    @property
+    def compare(self) -> Callable[[float, float], bool]:
+        """The relation as a function of a score and the limit; the score may be a column of a query."""
+        return _OPERATORS[self.relation]
 
 
 def flags_of(scores: Mapping[str, float]) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from cosmos_batch.ledger import State
 from cosmos_batch.ledger.models import ENDED
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import MAX_STEP_THRESHOLD, Priority, RunId, Sampling, Strength
-from cosmos_batch.service.schemas.system import ControlInfo, SettingInfo, StateInfo
+from cosmos_batch.scoring.scores import DIRECTIONS
+from cosmos_batch.service.schemas.system import ControlInfo, ScoreInfo, SettingInfo, StateInfo
 
 _LABELS = {
     State.QUEUED: "waiting",
@@ -48,6 +49,11 @@ def control_infos(traits: Traits) -> list[ControlInfo]:
         ControlInfo(name=name, about=CONTROLS[name].about, preset=CONTROLS[name].preset)
         for name in sorted(traits.controls)
     ]
+
+
+def score_infos() -> list[ScoreInfo]:
+    """Describe the scores that videos may have."""
+    return [ScoreInfo(name=name, more_is_better=better) for name, better in DIRECTIONS.items()]
 
 
 def setting_infos(traits: Traits) -> dict[str, SettingInfo]:

@@ -280,6 +280,30 @@ def test_list_is_filtered(client: TestClient) -> None:
     assert client.get("/v1/videos", params={"state": "odd"}).status_code == 400
 
 
+def test_list_is_filtered_and_sorted_by_scores(client: TestClient, ledger: Ledger) -> None:
+    for name in ("a", "b", "c"):
+        client.post("/v1/videos", json=request(id=name))
+    ledger.runs.set_scores({"a": {"edge_f1": 0.75, "black": 0.0}, "b": {"edge_f1": 0.25, "black": 1.0}})
+
+    def ids(**query: str) -> list[str]:
+        return [video["id"] for video in client.get("/v1/videos", params=query).json()["data"]]
+
+    assert ids(score="edge_f1 > 0.5") == ["a"]
+    assert ids(score="black>0.5") == ["b"]
+    assert ids(sort="edge_f1") == ["a", "b", "c"]
+    assert ids(sort="edge_f1", order="asc") == ["b", "a", "c"]
+    black = client.get("/v1/videos/b").json()
+    assert (black["scores"], black["flags"]) == ({"edge_f1": 0.25, "black": 1.0}, ["black"])
+    assert client.get("/v1/videos/c").json()["scores"] == {}
+
+
+@pytest.mark.parametrize("condition", ["edge_f1", "edge_f1>", "edge_f1=0.5", "edge_f1>nan", "'; drop>1"])
+def test_odd_condition_on_a_score_is_refused(client: TestClient, condition: str) -> None:
+    answer = client.get("/v1/videos", params={"score": condition})
+    assert answer.status_code == 400
+    assert "edge_f1>0.5" in answer.json()["error"]["message"]
+
+
 def test_run_is_cancelled_retried_reprioritised_and_deleted(client: TestClient) -> None:
     client.post("/v1/videos", json=request(id="r"))
     assert client.delete("/v1/videos/r").status_code == 409

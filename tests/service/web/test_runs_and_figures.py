@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from cosmos_batch.cli.render.text import duration
+from cosmos_batch.ledger import Ledger
 from tests.service.web.conftest import ON_BOTH_SIZES, Visit
 from tests.support.page.site import CANCELLED, FAILING, MADE, Site
 
@@ -23,6 +24,23 @@ def test_runs_are_found_by_text_state_and_rating_and_the_address_keeps_it(site: 
     expect(cards).to_have_count(len(site.names(state="succeeded", rating=4)))
     assert "q=rain" not in page.url
     assert "rating=4" in page.url
+
+
+def test_runs_are_found_and_sorted_by_scores(site: Site, visit: Visit) -> None:
+    # given two runs that kept few edges
+    ledger = Ledger(site.home.ledger)
+    ledger.runs.set_scores({MADE[5]: {"edge_f1": 0.1, "black": 1.0}, MADE[3]: {"edge_f1": 0.2}})
+    ledger.close()
+
+    page = visit("runs?sort=edge_f1:asc&score=edge_f1<0.3")
+    kept = page.locator(f'[data-run="{MADE[3]}"]')
+    expect(kept).to_contain_text("edge_f1 0.20")
+    ids = [card.get_attribute("data-run") for card in page.locator("[data-run]").all()]
+    assert ids == [MADE[5], MADE[3]]
+    expect(page.locator(f'[data-run="{MADE[5]}"]')).to_contain_text("black")
+    page.get_by_label("Score").fill("edge_f1>0.15")
+    expect(page.locator(f'[data-run="{MADE[5]}"]')).to_have_count(0)
+    expect(kept).to_be_visible()
 
 
 def test_runs_are_found_by_control(site: Site, visit: Visit) -> None:

@@ -20,6 +20,7 @@ from cosmos_batch.service.server_info import (
     PRIORITY_LEVELS,
     control_infos,
     id_pattern,
+    score_infos,
     setting_infos,
     state_infos,
 )
@@ -51,6 +52,7 @@ def get_server(request: Request, app: AppStateDep) -> ServerInfo:
         limits={name: float(value) for name, value in asdict(limits).items()},
         states=state_infos(),
         control_infos=control_infos(app.engine.traits),
+        scores=score_infos(),
         settings=setting_infos(app.engine.traits),
         priorities=PRIORITIES,
         priority_levels=PRIORITY_LEVELS,

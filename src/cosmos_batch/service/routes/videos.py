@@ -7,6 +7,7 @@ import hashlib
 import json
 import secrets
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from cosmos_batch.ledger import ENDED, Filter, RunRecord, RunWithAttempt, State,
 from cosmos_batch.ledger.runs import shape_label
 from cosmos_batch.media.untrusted import file_type as kind_of_file
 from cosmos_batch.run import Priority
+from cosmos_batch.scoring.scores import ScoreCondition
 from cosmos_batch.service.http.errors import ApiError, not_found
 from cosmos_batch.service.http.file_content import FileContent
 from cosmos_batch.service.http.json_body import LARGE_BYTES, StrictJsonRoute
@@ -43,6 +45,8 @@ router = APIRouter(prefix="/v1/videos", tags=["videos"], route_class=StrictJsonR
 
 Id = Annotated[str, Path(max_length=128)]
 IdempotencyKey = Annotated[str | None, Header(max_length=255, description="the same key makes the same run, once")]
+
+SORT = r"^[a-z][a-z0-9_]{0,63}$"
 
 _BODY = {
     "requestBody": {
@@ -146,6 +150,11 @@ def list_videos(
     state: Annotated[str, Query(description="exact states; several with commas")] = "",
     control: Annotated[str, Query(max_length=32)] = "",
     rating: Annotated[int | None, Query(ge=1, le=5)] = None,
+    score: Annotated[
+        list[str] | None,
+        Query(max_length=10, description="a condition on a score, such as edge_f1>0.5; all must hold"),
+    ] = None,
+    sort: Annotated[str, Query(pattern=SORT, description="created, or the name of a score")] = "created",
     q: Annotated[str, Query(max_length=500, description="part of the prompt or the id")] = "",
     batch_id: Annotated[str, Query(max_length=64)] = "",
     created_after: CreatedAfter = None,
@@ -158,13 +167,23 @@ def list_videos(
         control=control,
         batch_job_id=batch_id,
         rating=rating,
+        scores=_score_conditions(score or ()),
         created_after=created_after,
         created_before=created_before,
     )
-    page = app.ledger.queries.page(wanted, after=after, limit=limit, newest_first=order == "desc")
+    by = "" if sort == "created" else sort
+    page = app.ledger.queries.page(wanted, after=after, limit=limit, newest_first=order == "desc", score=by)
     data = [app.runs.presenter.video(found) for found in page.runs]
     ends = (data[0].id, data[-1].id) if data else (None, None)
     return VideoList(data=data, first_id=ends[0], last_id=ends[1], has_more=page.more)
+
+
+def _score_conditions(texts: Sequence[str]) -> tuple[ScoreCondition, ...]:
+    """Parse the conditions on scores of a filter. Raises ApiError."""
+    try:
+        return tuple(ScoreCondition.parse(text) for text in texts)
+    except ValueError as exc:
+        raise ApiError(400, "invalid_value", str(exc), param="score") from exc
 
 
 def _states(status: str, state: str) -> tuple[State, ...]:

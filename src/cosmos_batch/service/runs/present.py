@@ -15,6 +15,7 @@ from cosmos_batch.ledger import ENDED, Attempt, RunRecord, RunWithAttempt, State
 from cosmos_batch.planning.resolve import leading_facts
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run, as_dict
+from cosmos_batch.scoring.scores import flags_of
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
 from cosmos_batch.service.schemas.problems import field_problems
 from cosmos_batch.service.schemas.videos import Video, VideoError
@@ -97,6 +98,8 @@ class VideoPresenter:
             batch_id=record.batch_job_id or None,
             custom_id=record.custom_id or None,
             rating=record.rating,
+            scores=dict(record.scores),
+            flags=list(flags_of(record.scores)),
             variants=self.variants(record),
             files=self.files(record),
             warnings=field_problems(record.warnings),

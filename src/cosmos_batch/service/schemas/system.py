@@ -53,6 +53,13 @@ class SettingInfo(BaseModel):
     choices: list[str] | None = Field(None, description="the texts that are allowed")
 
 
+class ScoreInfo(BaseModel):
+    """A score of finished videos."""
+
+    name: str
+    more_is_better: bool
+
+
 class ServerInfo(BaseModel):
     """The server's settings that a client needs before any other request."""
 
@@ -68,6 +75,7 @@ class ServerInfo(BaseModel):
     limits: dict[str, float]
     states: list[StateInfo]
     control_infos: list[ControlInfo] = Field(description="the controls, described")
+    scores: list[ScoreInfo] = Field(description="the scores that videos may have, in the order of showing")
     settings: dict[str, SettingInfo] = Field(description="limits of execution_config, by setting")
     priorities: dict[str, int] = Field(description="named priorities, lowest first")
     priority_levels: dict[str, int] = Field(description="the least priority of each level, lowest first")

@@ -63,6 +63,8 @@ class Video(BaseModel):
     batch_id: str | None = Field(None, description="its batch of the Batches API")
     custom_id: str | None = None
     rating: int | None = None
+    scores: dict[str, float] = Field(description="of its finished video, by name; empty before that")
+    flags: list[str] = Field(description="what its scores say is broken: black, frozen, noise")
     variants: list[str] = Field(description="the variants that /content can serve now")
     files: dict[str, str] = Field(description="names of its finished files, by variant: output.mp4, or a picture")
     warnings: list[FieldProblem] = Field(

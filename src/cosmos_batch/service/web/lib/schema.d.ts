@@ -272,6 +272,11 @@ export interface RunningVideo {
   eta_seconds: number | null;
 }
 
+export interface ScoreInfo {
+  name: string;
+  more_is_better: boolean;
+}
+
 export interface ServerInfo {
   object: "server";
   version: string;
@@ -285,6 +290,7 @@ export interface ServerInfo {
   limits: Record<string, number>;
   states: Array<StateInfo>;
   control_infos: Array<ControlInfo>;
+  scores: Array<ScoreInfo>;
   settings: Record<string, SettingInfo>;
   priorities: Record<string, number>;
   priority_levels: Record<string, number>;
@@ -374,6 +380,8 @@ export interface Video {
   batch_id?: string | null;
   custom_id?: string | null;
   rating?: number | null;
+  scores: Record<string, number>;
+  flags: Array<string>;
   variants: Array<string>;
   files: Record<string, string>;
   warnings: Array<FieldProblem>;

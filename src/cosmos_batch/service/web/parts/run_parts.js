@@ -5,7 +5,7 @@ import { live } from "../vendor/lit-html/directives/live.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api } from "../lib/api.js";
 import { clean, count, isNumber, timeLeft } from "../lib/format.js";
-import { hasEnded, isRetryable, isUrgent, priorityLabel, stateLabel } from "../lib/server.js";
+import { hasEnded, isRetryable, isUrgent, priorityLabel, server, stateLabel } from "../lib/server.js";
 import { messageOf } from "../lib/view.js";
 import { confirmed, guarded, toast } from "./dialogs.js";
 
@@ -147,6 +147,20 @@ export function stars(video, repaint) {
     ${[1, 2, 3, 4, 5].map(star)}
     <button type="button" class="plain tiny" ?hidden=${!rating} @click=${() => choose(null)}>clear</button>
   </fieldset>`;
+}
+
+/**
+ * The scores of a finished run in one line, and what is broken about its video.
+ * @param {Video} video
+ */
+export function scoresShown(video) {
+  const scores = server().scores.filter(({ name }) => video.scores[name] !== undefined);
+  if (!scores.length) return nothing;
+  const flags = video.flags.map((flag) => html`<span class="badge failed">${flag}</span>`);
+  const values = scores
+    .filter(({ more_is_better: more }) => more)
+    .map(({ name }) => `${name} ${video.scores[name]?.toFixed(2)}`);
+  return html`<p class="row tight soft small-print num scores">${flags}${values.join(" · ")}</p>`;
 }
 
 /**

@@ -5,7 +5,7 @@ import { api, contentUrl, playableUrl } from "../lib/api.js";
 import { baseName, clean, duration, isNumber, settingLabel, when } from "../lib/format.js";
 import { listen } from "../lib/live.js";
 import { neighbours } from "../lib/neighbours.js";
-import { hasEnded, priorityLabel, stateLabel } from "../lib/server.js";
+import { hasEnded, priorityLabel, server, stateLabel } from "../lib/server.js";
 import { paint, throttled } from "../lib/view.js";
 import { Player } from "../parts/player.js";
 import {
@@ -227,6 +227,8 @@ function settings(video) {
     ["finished", when(video.completed_at)],
     ["batch", String(video.batch ?? "")],
     ["predicted", isNumber(video.predicted_seconds) ? duration(video.predicted_seconds) : ""],
+    ...server().scores.map(({ name }) => [`score ${name}`, String(video.scores[name] ?? "")]),
+    ["flags", video.flags.join(", ")],
     ["took", took ? duration(video.seconds_taken) : ""],
   ].filter(([, value]) => value !== "");
   return html`<h2>Settings</h2>

@@ -21,6 +21,7 @@ import {
   ratingShown,
   removeRuns,
   runLink,
+  scoresShown,
   stepText,
 } from "../parts/run_parts.js";
 
@@ -29,7 +30,7 @@ import {
 
 const PAGE = 24; // runs that show at first, and that "Show more" adds
 const MOST = 100; // runs of one answer
-const FILTERS = ["q", "state", "control", "rating", "since", "until"];
+const FILTERS = ["q", "state", "control", "rating", "score", "since", "until", "sort"];
 
 /** @type {import("../lib/view.js").View} */
 export async function view(root, { query }, signal) {
@@ -84,7 +85,7 @@ class RunList {
     const wanted = before.length + limit;
     let more = true;
     while (more && found.length < wanted) {
-      const part = { limit: Math.min(MOST, wanted - found.length), after: found.at(-1)?.id, order: "desc" };
+      const part = { limit: Math.min(MOST, wanted - found.length), after: found.at(-1)?.id };
       const answer = await api.videos({ ...this.conditions(), ...part }, { signal: this.signal });
       found.push(...answer.data);
       more = answer.has_more;
@@ -95,9 +96,12 @@ class RunList {
   }
 
   conditions() {
-    const { since, until, ...conditions } = this.filters;
+    const { since, until, sort, ...conditions } = this.filters;
+    const [by, order] = (sort || "created:desc").split(":");
     return {
       ...conditions,
+      sort: by,
+      order,
       created_after: since ? dayStart(since) : "",
       created_before: until ? dayStart(until, 1) : "",
     };
@@ -147,6 +151,7 @@ class RunList {
 
   filterForm() {
     const change = (/** @type {Event} */ event) => {
+      if (!inputOf(event).validity.valid) return; // a condition that is being typed
       this.filters[inputOf(event).name] = inputOf(event).value;
       this.applySoon();
     };
@@ -159,11 +164,12 @@ class RunList {
         ([value, label]) => html`<option value=${value} ?selected=${this.filters[name] === value}>${label}</option>`,
       )}
     </select>`;
-    const input = (/** @type {string} */ name, /** @type {string} */ type, placeholder = "") => html`<input
+    const input = (/** @type {string} */ name, /** @type {string} */ type, placeholder = "", pattern = ".*") => html`<input
       id="filter-${name}"
       name=${name}
       type=${type}
       placeholder=${placeholder}
+      pattern=${pattern}
       .value=${live(this.filters[name])}
       @input=${change}
     />`;
@@ -183,6 +189,8 @@ class RunList {
       ${field("State", "state", select("state", stateOptions(this.filters.state ?? "")))}
       ${field("Control", "control", select("control", [["", "any control"], ...controls]))}
       ${field("Rating", "rating", select("rating", RATINGS))}
+      ${field("Score", "score", input("score", "text", "edge_f1>0.5", CONDITION))}
+      ${field("Order", "sort", select("sort", sortOptions()))}
       ${field("From", "since", input("since", "date"))} ${field("To", "until", input("until", "date"))}
       <button type="button" aria-expanded=${this.filtersOpen} @click=${toggle}>Filters</button>
     </form>`;
@@ -210,7 +218,7 @@ class RunList {
       <div class="body">
         ${runLink(video.id, video.prompt, "two-lines")}
         <p class="row tight">${chips(video)}${priorityChip(video.priority)}${ratingShown(video.rating)}</p>
-        ${standing(video)}
+        ${standing(video)}${scoresShown(video)}
         <p class="soft small-print num">${[video.size, took, when(video.created_at)].filter(Boolean).join(" · ")}</p>
         <div class="row tight">${actions(video, () => this.refresh(), { small: true })}</div>
       </div>
@@ -252,6 +260,17 @@ class RunList {
 }
 
 const RATINGS = [["", "any rating"], ...[5, 4, 3, 2, 1].map((n) => [String(n), "★".repeat(n)])];
+
+const CONDITION = "\\s*[a-z][a-z0-9_]*\\s*(>=|<=|>|<)\\s*-?[0-9]*[.]?[0-9]+\\s*";
+
+/** The orders of the list: by time, and by each score from either end. */
+function sortOptions() {
+  const named = server().scores.flatMap(({ name, more_is_better: more }) => [
+    [`${name}:${more ? "desc" : "asc"}`, `best ${name} first`],
+    [`${name}:${more ? "asc" : "desc"}`, `worst ${name} first`],
+  ]);
+  return [["", "newest first"], ["created:asc", "oldest first"], ...named];
+}
 
 /**
  * The choices of the state filter, with one for a filter of the address that is none of them.
