@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from cosmos_batch.cli import dataset_app
+from cosmos_batch.cli import dataset_app, support_app
 from cosmos_batch.cli.options import SCRIPT_ENGINES, Approximate, Offload, Overrides, SplitGuidance, options_of
 from cosmos_batch.cli.render.streams import keep_streams_open
 from cosmos_batch.cli.render.text import safe
@@ -310,6 +310,7 @@ def simulate(
 
 register(app)
 dataset_app.register(app)
+support_app.register(app)
 
 
 def _engines(context: typer.Context) -> Engines:

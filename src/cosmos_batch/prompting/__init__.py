@@ -1,0 +1,1 @@
+"""Prompts written by a model: captions of clips, and their variations, from any OpenAI-compatible server."""
