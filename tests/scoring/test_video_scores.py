@@ -105,3 +105,10 @@ def test_a_picture_has_no_scores_of_time(tmp_path: Path) -> None:
     run = Run(id="a", prompt="a", video=str(tmp_path / "in.png"), controls=(Control(name="vis", weight=1.0),))
     scores = score_video(run, tmp_path / "out.png", 1).values
     assert sorted(scores) == ["black", "blur_ssim", "edge_f1", "noise"]
+
+
+def test_a_span_of_a_longer_video_is_the_reference(tmp_path: Path) -> None:
+    longer = np.concatenate([np.zeros((3, SIDE, SIDE, 3), np.uint8), moving_square()])
+    span = f"{video(tmp_path / 'in.mp4', longer)}#frames=3+{COUNT}"
+    run = Run(id="a", prompt="a square", video=span, controls=(Control(name="edge", weight=1.0),))
+    assert score_video(run, video(tmp_path / "out.mp4", moving_square()), COUNT).values["edge_f1"] == 1.0
