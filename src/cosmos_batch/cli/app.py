@@ -14,7 +14,16 @@ from typing import Annotated
 import typer
 
 from cosmos_batch.cli import dataset_app, support_app
-from cosmos_batch.cli.options import SCRIPT_ENGINES, Approximate, Offload, Overrides, SplitGuidance, options_of
+from cosmos_batch.cli.options import (
+    SCRIPT_ENGINES,
+    Approximate,
+    Offload,
+    Overrides,
+    SplitGuidance,
+    Sweep,
+    Tag,
+    options_of,
+)
 from cosmos_batch.cli.render.streams import keep_streams_open
 from cosmos_batch.cli.render.text import safe
 from cosmos_batch.cli.service_app import Key, register
@@ -195,6 +204,8 @@ def status(
     key: Key = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every run as JSON.")] = False,
     all_rows: AllRows = False,
+    sweep: Sweep = "",
+    tag: Tag = None,
 ) -> None:
     """Show the state of every run of an output folder, or with --server of a server."""
     names = folder or []
@@ -202,13 +213,17 @@ def status(
         from cosmos_batch.cli.client import Client
         from cosmos_batch.cli.commands import remote
 
+        if names and (sweep or tag):
+            raise typer.BadParameter("name runs by their ids, or by --sweep and --tag")
+        chosen = remote.RunSelection(names, sweep, tag or ())
         with Client(server, key) as client:
-            raise typer.Exit(remote.status_command(client, names, as_json=as_json, all_rows=all_rows))
-    from cosmos_batch.cli.commands.status import status_command
+            raise typer.Exit(remote.status_command(client, chosen, as_json=as_json, all_rows=all_rows))
+    from cosmos_batch.cli.commands.status import status_command, status_filter
 
     if len(names) + (output is not None) != 1:
         raise typer.BadParameter("name the output folder: cosmos-batch status DIR; or a server: --server URL")
-    raise typer.Exit(status_command(output or Path(names[0]), as_json=as_json, all_rows=all_rows))
+    where = status_filter(sweep, tag or ())
+    raise typer.Exit(status_command(output or Path(names[0]), where, as_json=as_json, all_rows=all_rows))
 
 
 @app.command()

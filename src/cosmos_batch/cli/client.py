@@ -49,7 +49,7 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def get(self, path: str, **query: str | int) -> Any:
+    def get(self, path: str, **query: str | int | Sequence[str]) -> Any:
         """The JSON response to a GET. Raises ServerError and InputError, as all methods do."""
         return self._request("GET", path, params=query).json()
 
@@ -78,7 +78,7 @@ class Client:
                 for chunk in response.iter_bytes(CHUNK):
                     stream.write(chunk)
 
-    def videos(self, **query: str) -> Iterator[dict[str, Any]]:
+    def videos(self, **query: str | Sequence[str]) -> Iterator[dict[str, Any]]:
         """Yield every video that matches the query, oldest first, page by page."""
         after: dict[str, str] = {}
         while True:

@@ -28,6 +28,10 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A setting in place of that of every run; may be repeated."),
 ]
+Sweep = Annotated[str, typer.Option("--sweep", metavar="NAME", help="Runs of this sweep.")]
+Tag = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="NAME:VALUE", help="Runs with this tag; may be repeated.")
+]
 
 
 def options_of(

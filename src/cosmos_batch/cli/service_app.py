@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cosmos_batch.cli.options import Approximate, Offload, Overrides, SplitGuidance, options_of
+from cosmos_batch.cli.options import Approximate, Offload, Overrides, SplitGuidance, Sweep, Tag, options_of
 from cosmos_batch.engines.registry import EngineChoice, Engines
 
 Home = Annotated[Path, typer.Argument(metavar="HOME", help="The service's folder: queue, uploads and videos.")]
@@ -33,8 +33,8 @@ Key = Annotated[
         "--key", envvar="COSMOS_BATCH_KEY", metavar="KEY", help="An API key, if the server requires one."
     ),
 ]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Runs.")]
 SomeIds = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Runs; default: all.")]
+ChosenIds = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Runs; else --sweep, --tag.")]
 LOCAL = "http://127.0.0.1:8000"
 
 keys = typer.Typer(help="API keys of a service.", no_args_is_help=True, rich_markup_mode=None)
@@ -208,22 +208,28 @@ def watch(ids: SomeIds = None, server: Server = LOCAL, key: Key = None) -> None:
         raise typer.Exit(watch_command(client, ids or []))
 
 
-def cancel(ids: Ids, server: Server = LOCAL, key: Key = None) -> None:
+def cancel(
+    ids: ChosenIds = None, sweep: Sweep = "", tag: Tag = None, server: Server = LOCAL, key: Key = None
+) -> None:
     """Cancel runs on a server; a running one ends at its next step."""
-    _each(ids, "cancel", server, key)
+    _each(ids or [], sweep, tag or [], "cancel", server, key)
 
 
-def retry(ids: Ids, server: Server = LOCAL, key: Key = None) -> None:
+def retry(
+    ids: ChosenIds = None, sweep: Sweep = "", tag: Tag = None, server: Server = LOCAL, key: Key = None
+) -> None:
     """Requeue runs that failed, were blocked or were cancelled."""
-    _each(ids, "retry", server, key)
+    _each(ids or [], sweep, tag or [], "retry", server, key)
 
 
-def _each(ids: list[str], verb: str, server: str, key: str | None) -> None:
+def _each(ids: list[str], sweep: str, tags: list[str], verb: str, server: str, key: str | None) -> None:
     from cosmos_batch.cli.client import Client
-    from cosmos_batch.cli.commands.remote import each_command
+    from cosmos_batch.cli.commands.remote import RunSelection, each_command
 
+    if bool(ids) == bool(sweep or tags):
+        raise typer.BadParameter("name runs by their ids, or by --sweep and --tag")
     with Client(server, key) as client:
-        raise typer.Exit(each_command(client, ids, verb))
+        raise typer.Exit(each_command(client, RunSelection(ids, sweep, tags), verb))
 
 
 def pause(server: Server = LOCAL, key: Key = None) -> None:
@@ -264,15 +270,19 @@ def fetch(
         typer.Option("--output", "-o", metavar="DIR", help="Folder for DIR/ID/, with output.mp4 or a picture."),
     ],
     ids: SomeIds = None,
+    sweep: Sweep = "",
+    tag: Tag = None,
     server: Server = LOCAL,
     key: Key = None,
 ) -> None:
     """Download videos from a server, with their controls and run.json."""
     from cosmos_batch.cli.client import Client
-    from cosmos_batch.cli.commands.remote import fetch_command
+    from cosmos_batch.cli.commands.remote import RunSelection, fetch_command
 
+    if ids and (sweep or tag):
+        raise typer.BadParameter("name runs by their ids, or by --sweep and --tag")
     with Client(server, key) as client:
-        raise typer.Exit(fetch_command(client, ids or [], output))
+        raise typer.Exit(fetch_command(client, RunSelection(ids or [], sweep, tag or []), output))
 
 
 def _engines(context: typer.Context) -> Engines:

@@ -54,7 +54,8 @@ def only(default: object, remedy: str, *others: object) -> AfterValidator:
     return AfterValidator(check)
 
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,63}")
+TAG_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,63}")
+"""The form of a tag's name."""
 
 
 def _bounded(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -76,7 +77,7 @@ def _bounded(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
 def _tags(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """The tags, if names and values keep their rules. Raises PydanticCustomError."""
     for name, text in value.items():
-        if not _NAME.fullmatch(name):
+        if not TAG_NAME.fullmatch(name):
             raise _refused(f"have the name {shown(name)}", "use 1 to 64 letters, digits, '.', '_', '/' or '-'")
         if not isinstance(text, str) or len(text) > MAX_TAG or text_fault(text):
             raise _refused(

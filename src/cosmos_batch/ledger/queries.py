@@ -129,8 +129,8 @@ class SqlQueries(Component):
         with self._db.read() as connection:
             return connection.scalar(query) is not None
 
-    def statuses(self) -> list[RunStatus]:
-        """Return the status of every run, oldest first."""
+    def statuses(self, where: Filter = NO_FILTER) -> list[RunStatus]:
+        """Return the status of every run that passes the filter, oldest first."""
         spent = func.coalesce(attempts.c.ended, self._db.clock()) - attempts.c.started
         latest = select(func.max(attempts.c.id).label("id")).group_by(attempts.c.run).subquery()
         last = select(attempts.c.run, attempts.c.step, attempts.c.steps, spent.label("seconds"))
@@ -140,6 +140,7 @@ class SqlQueries(Component):
             .add_columns(runs.c.blocked_key, runs.c.scores)
             .add_columns(last_attempts.c.seconds, last_attempts.c.step, last_attempts.c.steps)
             .select_from(runs.outerjoin(last_attempts, last_attempts.c.run == runs.c.id))
+            .where(*_conditions(where))
             .order_by(runs.c.created, runs.c.id)
         )
         with self._db.read() as connection:
@@ -204,6 +205,10 @@ def _conditions(where: Filter) -> list[Any]:
         conditions.append(runs.c.rating == where.rating)
     for score in where.scores:
         conditions.append(score.compare(runs.c.scores[score.name].as_float(), score.limit))
+    if where.sweep:
+        conditions.append(runs.c.request["annotations", "sweep"].as_string() == where.sweep)
+    for name, value in where.tags.items():
+        conditions.append(runs.c.request["annotations", "tags", name].as_string() == value)
     if where.created_after is not None:
         conditions.append(runs.c.created >= where.created_after)
     if where.created_before is not None:

@@ -54,6 +54,8 @@ class Filter:
     owner: str = ""
     rating: int | None = None
     scores: Collection[ScoreCondition] = ()
+    sweep: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)  # each with its value
     created_after: float | None = None  # submitted then or later, seconds since 1970
     created_before: float | None = None  # submitted earlier, seconds since 1970
 

@@ -457,3 +457,17 @@ def test_object_with_very_many_keys_is_refused_before_they_are_read(
     [problem] = answer.json()["error"]["problems"]
     assert (answer.status_code, problem["field"]) == (400, field)
     assert problem["message"] == "has 1,001 keys, k0, k1, k2 and so on"
+
+
+def test_sweep_tags_and_metadata_are_kept_and_listed_by(client: TestClient) -> None:
+    said = {"sweep": "weather", "tags": {"road": "wet"}, "metadata": {"clip": [1, None]}}
+    client.post("/v1/videos", json=request(id="a", **said))
+    client.post("/v1/videos", json=request(id="b", tags={"road": "dry"}))
+
+    of_sweep = client.get("/v1/videos?sweep=weather").json()["data"]
+    wet = client.get("/v1/videos?tag=road:wet").json()["data"]
+
+    assert [video["id"] for video in wet] == [video["id"] for video in of_sweep] == ["a"]
+    assert {name: wet[0][name] for name in said} == said
+    assert client.get("/v1/videos?tag=road:wet&tag=road:dry").status_code == 400
+    assert client.get("/v1/videos?tag=road").json()["error"]["message"] == "'road' is no tag: write NAME:VALUE"

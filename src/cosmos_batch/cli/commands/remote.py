@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from itertools import chain
 from pathlib import Path
@@ -125,16 +125,37 @@ def _annotations(run: Run) -> dict[str, Any]:
     return {name: value for name, value in asdict(run.annotations).items() if value} if run.annotations else {}
 
 
-def status_command(client: Client, ids: Sequence[str], *, as_json: bool, all_rows: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class RunSelection:
+    """The runs that a command is about: by id, or by sweep and tags."""
+
+    ids: Sequence[str] = ()
+    sweep: str = ""
+    tags: Sequence[str] = ()  # NAME:VALUE
+
+    @property
+    def query(self) -> dict[str, str | Sequence[str]]:
+        """The query of the API that gives the runs of the sweep with the tags."""
+        sweep: dict[str, str | Sequence[str]] = {"sweep": self.sweep} if self.sweep else {}
+        return sweep | ({"tag": self.tags} if self.tags else {})
+
+    def found(self, client: Client, status: str) -> list[str]:
+        """The ids, else those of the runs of these statuses that the query gives."""
+        return list(self.ids) or [str(video["id"]) for video in client.videos(status=status, **self.query)]
+
+
+def status_command(client: Client, chosen: RunSelection, *, as_json: bool, all_rows: bool) -> int:
     """Print the states of runs (all that have not succeeded unless some are named); returns the exit code.
 
     Many are summarised by their reasons, unless they are named or `all_rows` are wanted.
     """
     queue = client.get("/v1/queue")
+    ids = chosen.ids
     if ids:
         videos = [_video(client, run_id) for run_id in ids]
     else:
-        videos = list(client.videos(status="queued,in_progress,failed"))
+        every = "queued,in_progress,failed" + (",completed" if chosen.query else "")
+        videos = list(client.videos(status=every, **chosen.query))
     if as_json:
         print(json.dumps({"queue": queue, "videos": videos}, ensure_ascii=False))
         return 0
@@ -222,8 +243,14 @@ def _line(name: str, data: dict[str, Any]) -> str:
     return f"{run_id}: {data['state']}{reason}"
 
 
-def each_command(client: Client, ids: Sequence[str], verb: str) -> int:
+_STATUSES = {"cancel": "queued,in_progress", "retry": "failed"}
+
+
+def each_command(client: Client, chosen: RunSelection, verb: str) -> int:
     """Cancel or retry runs; returns the exit code."""
+    ids = chosen.found(client, _STATUSES[verb])
+    if not ids:
+        print(f"no run to {verb}")
 
     def do(run_id: str) -> str:
         video = client.post(f"/v1/videos/{in_path(run_id)}/{verb}")
@@ -268,9 +295,9 @@ def logs_command(client: Client, run_id: str) -> int:
     return 0
 
 
-def fetch_command(client: Client, ids: Sequence[str], folder: Path) -> int:
+def fetch_command(client: Client, chosen: RunSelection, folder: Path) -> int:
     """Download videos (all completed ones unless some are named) with their controls; returns the exit code."""
-    wanted = list(ids) or [video["id"] for video in client.videos(status="completed")]
+    wanted = chosen.found(client, "completed")
     failures = _each(wanted, lambda run_id: _download(client, run_id, folder))
     print(f"{len(wanted) - failures} of {plural(len(wanted), 'run')} saved in {safe(str(folder))}")
     return 1 if failures else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from cosmos_batch.cli.render.tables import print_statuses
 from cosmos_batch.cli.render.text import plural
 from cosmos_batch.dispatch.output.directory import HOME, LEDGER, in_use
 from cosmos_batch.errors import InputError, Problem
-from cosmos_batch.ledger import Ledger
+from cosmos_batch.formats.common import TAG_NAME
+from cosmos_batch.ledger import Filter, Ledger
 from cosmos_batch.ledger.models import HELD, WAITING
 
 
@@ -23,11 +25,22 @@ def open_ledger(folder: Path) -> Ledger:
     return Ledger(path)
 
 
-def status_command(folder: Path, *, as_json: bool, all_rows: bool) -> int:
+def status_filter(sweep: str, tags: Sequence[str]) -> Filter:
+    """The filter of these options. Raises InputError for a tag that is not NAME:VALUE."""
+    pairs = [text.partition(":") for text in tags]
+    wrong = [
+        text for text, (name, mark, _) in zip(tags, pairs, strict=True) if not (mark and TAG_NAME.fullmatch(name))
+    ]
+    if wrong:
+        raise InputError([Problem("--tag", None, "", text, "is no tag", "write NAME:VALUE") for text in wrong])
+    return Filter(sweep=sweep, tags={name: value for name, _, value in pairs})
+
+
+def status_command(folder: Path, where: Filter, *, as_json: bool, all_rows: bool) -> int:
     """Print the states of the runs; returns the exit code."""
     ledger = open_ledger(folder)
     try:
-        statuses = ledger.queries.statuses()
+        statuses = ledger.queries.statuses(where)
     finally:
         ledger.close()
     if as_json:

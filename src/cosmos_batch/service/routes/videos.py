@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import FileResponse, Response
 
+from cosmos_batch.formats.common import TAG_NAME
 from cosmos_batch.ledger import ENDED, Filter, RunRecord, RunWithAttempt, State, Submission
 from cosmos_batch.ledger.runs import shape_label
 from cosmos_batch.media.untrusted import file_type as kind_of_file
@@ -157,6 +158,8 @@ def list_videos(
     sort: Annotated[str, Query(pattern=SORT, description="created, or the name of a score")] = "created",
     q: Annotated[str, Query(max_length=500, description="part of the prompt or the id")] = "",
     batch_id: Annotated[str, Query(max_length=64)] = "",
+    sweep: Annotated[str, Query(max_length=128)] = "",
+    tag: Annotated[list[str] | None, Query(description="NAME:VALUE; several must all hold")] = None,
     created_after: CreatedAfter = None,
     created_before: CreatedBefore = None,
 ) -> VideoList:
@@ -168,6 +171,8 @@ def list_videos(
         batch_job_id=batch_id,
         rating=rating,
         scores=_score_conditions(score or ()),
+        sweep=sweep,
+        tags=_tags(tag or ()),
         created_after=created_after,
         created_before=created_before,
     )
@@ -200,6 +205,18 @@ def _states(status: str, state: str) -> tuple[State, ...]:
         except ValueError as exc:
             raise ApiError(400, "invalid_value", f"{word[:40]!r} is not a state", param="state") from exc
     return tuple(dict.fromkeys(wanted))
+
+
+def _tags(texts: Sequence[str]) -> dict[str, str]:
+    """Parse the tags of a filter. Raises ApiError for one that is no tag, or two values of one name."""
+    wanted: dict[str, str] = {}
+    for text in texts:
+        name, mark, value = text.partition(":")
+        if not mark or not TAG_NAME.fullmatch(name):
+            raise ApiError(400, "invalid_value", f"{text[:60]!r} is no tag: write NAME:VALUE", param="tag")
+        if wanted.setdefault(name, value) != value:
+            raise ApiError(400, "invalid_value", f"the tag {name} has two values: no run has both", param="tag")
+    return wanted
 
 
 @router.get("/{video_id}", response_model=Video)

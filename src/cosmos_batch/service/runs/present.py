@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,6 +87,7 @@ class VideoPresenter:
             inputs=self._inputs(run),
             execution_config=execution_config(run),
             job_type=run.job_type,
+            **({} if run.annotations is None else asdict(run.annotations)),
             step=attempt.step if attempt else 0,
             steps=attempt.steps if attempt else 0,
             eta_seconds=eta,

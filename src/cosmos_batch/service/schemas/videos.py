@@ -51,6 +51,9 @@ class Video(BaseModel):
     )
     execution_config: dict[str, Any]
     job_type: str
+    sweep: str | None = Field(None, description="the sweep that it is part of")
+    tags: dict[str, str] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict)
     step: int = Field(description="denoising steps done")
     steps: int = Field(description="denoising steps in all; 0 before the first")
     eta_seconds: float | None = None
@@ -111,6 +114,9 @@ class VideoRequest(BaseModel):
     negative_prompt: str | None = None
     priority: int | str | None = Field(None, description="a whole number, or low, normal, high or urgent")
     job_type: str | None = None
+    sweep: str | None = Field(None, description="the sweep that it is part of, to filter by")
+    tags: dict[str, str] | None = Field(None, description="at most 32, to filter by")
+    metadata: dict[str, Any] | None = Field(None, description="kept and returned")
     model: str | None = None
     size: str | None = Field(None, description="WIDTHxHEIGHT: the resolution")
     seconds: str | float | None = Field(None, description="length of the video: sets num_frames")

@@ -368,6 +368,9 @@ export interface Video {
   inputs: Record<string, string | null>;
   execution_config: Record<string, unknown>;
   job_type: string;
+  sweep?: string | null;
+  tags?: Record<string, string>;
+  metadata?: Record<string, unknown>;
   step: number;
   steps: number;
   eta_seconds?: number | null;
@@ -440,6 +443,9 @@ export interface VideoRequest {
   negative_prompt?: string | null;
   priority?: number | string | null;
   job_type?: string | null;
+  sweep?: string | null;
+  tags?: Record<string, string> | null;
+  metadata?: Record<string, unknown> | null;
   model?: string | null;
   size?: string | null;
   seconds?: string | number | null;
