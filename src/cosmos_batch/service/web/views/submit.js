@@ -3,12 +3,13 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { ApiError, api, token } from "../lib/api.js";
-import { clean, count } from "../lib/format.js";
+import { count } from "../lib/format.js";
 import { server } from "../lib/server.js";
 import { inputOf, messageOf, paint } from "../lib/view.js";
 import { Chooser, KINDS } from "../parts/chooser.js";
 import { ControlField } from "../parts/control_field.js";
 import { toast } from "../parts/dialogs.js";
+import { field, problemList } from "../parts/form_parts.js";
 import { itemOfInput } from "../parts/items.js";
 import { PlanPreview } from "../parts/plan_preview.js";
 import { weightsOf } from "../parts/run_parts.js";
@@ -388,27 +389,4 @@ function valueOf(text, { type }) {
   if (type === "boolean") return text === "true";
   if (type === "array") return text.split(/[\s,]+/).filter(Boolean).map(Number);
   return type === "string" ? text : Number(text);
-}
-
-/**
- * A form field with its label and hint.
- * @param {string} name
- * @param {string} label
- * @param {string | undefined} hint
- * @param {unknown} control
- */
-const field = (name, label, hint, control) => html`<div class="field">
-  <label for="field-${name}">${label}</label>${control}
-  ${hint ? html`<small id="hint-${name}">${hint}</small>` : nothing}
-</div>`;
-
-/** @param {FieldProblem[] | string} problems */
-function problemList(problems) {
-  if (!problems.length) return nothing;
-  if (typeof problems === "string") return html`<p>${clean(problems)}</p>`;
-  const row = (/** @type {FieldProblem} */ problem) =>
-    html`<li>
-      <b>${clean(problem.field)}</b> ${clean(problem.message)}. <span class="soft">${clean(problem.remedy)}</span>
-    </li>`;
-  return html`<ul>${problems.map(row)}</ul>`;
 }
