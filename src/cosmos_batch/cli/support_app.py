@@ -1,4 +1,4 @@
-"""The commands of the command line beside the making of videos: prompts by a model."""
+"""The commands of the command line beside the making of videos: prompts by a model, a look at the machine."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from cosmos_batch.engines.registry import EngineChoice, Engines
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to an application."""
     app.command()(prompts)
+    app.command()(doctor)
 
 
 def prompts(
@@ -56,3 +59,20 @@ def prompts(
         skip_invalid=skip_invalid,
     )
     raise typer.Exit(prompts_command(files, options))
+
+
+def doctor(
+    context: typer.Context,
+    engine: Annotated[str | None, typer.Option("--engine", help="As for run.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Weights, as for run.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="As for run.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="An output folder to look at.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the lines as JSON.")] = False,
+) -> None:
+    """Show what of this machine works, and what to do about the rest."""
+    from cosmos_batch.cli.commands.doctor import doctor_command
+
+    engines: Engines = context.obj
+    raise typer.Exit(doctor_command(engines, EngineChoice(engine, model, config), output, as_json=as_json))
