@@ -147,8 +147,7 @@ class PromptWriter:
                     if isinstance(error, StorageError):
                         raise
                     self._outcome.failures |= dict.fromkeys(same, str(error))
-                except EndpointError as error:
-                    self._outcome.stopped = self._outcome.stopped or str(error)
+                except EndpointError:
                     self._model.stop()
                 advance(len(same))
         except BaseException:
@@ -164,7 +163,12 @@ class PromptWriter:
             return kept, False
         if self._outcome.stopped:
             raise EndpointError(self._outcome.stopped)
-        text = self._asked(question.messages())
+        messages = question.messages()
+        try:
+            text = self._asked(messages)
+        except EndpointError as error:  # noted in this thread, before it takes the next question
+            self._outcome.stopped = self._outcome.stopped or str(error)
+            raise
         answer = Answer(text, self._model.url, self._model.model, now())
         self._cache.put(question.key, answer)
         return answer, True
