@@ -66,6 +66,29 @@ def test_form_carries_videos_and_nested_fields(client: TestClient, videos: Path)
     assert made["inputs"]["edge"] == made["inputs"]["video"]  # equal content is stored once
 
 
+def test_form_carries_masks_as_files(client: TestClient, videos: Path) -> None:
+    clip(videos / "mask.mp4", frames=2, width=48, height=32)
+    dock, mask = ((videos / name).read_bytes() for name in ("dock.mp4", "mask.mp4"))
+    fields = {"prompt": "a dock", "execution_config[weights][edge]": "1", "execution_config[weights][depth]": "1"}
+    files = {
+        "inputs[video]": ("dock.mp4", dock),
+        "inputs[edge_mask]": ("mask.mp4", mask),
+        "inputs[depth]": ("depth.mp4", dock),
+        "inputs[guided_generation_mask]": ("where.mp4", mask),
+    }
+    answer = client.post("/v1/videos", data=fields, files=files)
+    made = answer.json()
+    assert answer.status_code == 200, made
+    assert set(made["inputs"]) == {"video", "edge_mask", "depth", "guided_generation_mask"}
+    assert made["inputs"]["edge_mask"] != made["inputs"]["video"]
+    sent = client.get(f"/v1/files/{made['inputs']['edge_mask']}/content")
+    assert sent.content == mask
+    assert client.get(f"/v1/videos/{made['id']}").json()["inputs"] == made["inputs"]
+    refused = client.post("/v1/videos", data=fields, files=files | {"inputs[lava_mask]": ("m.mp4", mask)})
+    assert refused.status_code == 400
+    assert [field for field, _ in problems_of(refused)] == ["inputs.lava_mask"]
+
+
 def test_every_problem_of_a_request_is_reported_at_once(client: TestClient) -> None:
     asked = request(inputs={"video": "nowhere.mp4"}, model="sora-2", seconds="soon", colour="red")
     asked["execution_config"]["weights"] = {"edge": 2, "lava": 1}
