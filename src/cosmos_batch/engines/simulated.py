@@ -15,6 +15,8 @@ from typing import Protocol
 
 from cosmos_batch.engines.base import Event, Job, Outcome, Progress, Result
 from cosmos_batch.errors import EngineError, OutOfMemoryError, StorageError
+from cosmos_batch.media.video import probe
+from cosmos_batch.planning.batch_keys import leading_video
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.traits import Shape, Traits
 from cosmos_batch.run import ResolvedRun
@@ -77,7 +79,7 @@ class VirtualClock:
 
 
 Write = Callable[[Job, Shape], None]
-"""Writes the output of a finished run of that shape into the job's folder."""
+"""Writes the output of a finished run, of that size and length, into the job's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,13 @@ class SimulatedSession:
         self._closed = True
 
     def _shape(self, run: ResolvedRun) -> Shape:
-        """The planned shape; for a run that joined later, that of its settings."""
+        """The shape of the finished video: as planned, of its settings if it joined later, or of its input's size.
+
+        Raises MediaError if a run keeps the size of an input that cannot be read.
+        """
+        lead = leading_video(run) if run.sampling.keep_input_resolution else None
+        if lead is not None:
+            return self._traits.finished(run, probe(lead))
         return self._shapes.get(run.id) or self._traits.shape(run, None)
 
     def _require_open(self) -> None:
