@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cosmos_batch.engines.inprocess.transfer25.traits import TRANSFER25
@@ -9,7 +11,7 @@ from cosmos_batch.engines.nvidia.transfer1.traits import TRANSFER1
 from cosmos_batch.engines.registry import profile
 from cosmos_batch.errors import PlanError
 from cosmos_batch.media.info import VideoInfo
-from cosmos_batch.planning.equivalence import groups_of, refusals, refusals_by_run
+from cosmos_batch.planning.equivalence import groups_of, refusals, refusals_by_run, work_of
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.run import Control, GuidedGeneration
 from tests.support.runs import MakeRun
@@ -65,6 +67,32 @@ def test_engine_without_guided_generation_refuses_its_mask(make_run: MakeRun) ->
     (problem,) = refusals([make_run("edge"), run], TRANSFER1)
     assert problem.field == f"{run.id}: guided_generation_mask"
     assert "transfer1 has no guided generation" in problem.message
+
+
+def test_an_input_video_that_is_encoded_counts_like_a_control_video(make_run: MakeRun) -> None:
+    """From noise, the input is only looked at; below `PURE_NOISE` or guided by a mask, its latents are used."""
+    mask = GuidedGeneration(mask="/in/mask.mp4")
+    noise, lower = make_run("edge", sigma_max=80.0), make_run("edge", sigma_max=79.0)
+    guided = replace(noise, guided_generation=mask)
+    both, twice = replace(lower, guided_generation=mask), make_run("edge", "vis", sigma_max=80.0)
+    runs = [replace(run, id=f"r{n}") for n, run in enumerate((noise, lower, guided, both, twice))]
+    works = [group.run_class.work for group in groups_of(runs, TRANSFER25, {})]
+    pixels = works[0].pixels
+    assert [work.encoded_pixels for work in works] == [pixels, 2 * pixels, 2 * pixels, 2 * pixels, 2 * pixels]
+    assert work_of(lower, TRANSFER25.shape(lower, None), TRANSFER25) == works[1]
+    model_default = replace(TRANSFER25, defaults=replace(TRANSFER25.defaults, sigma_max=200.0))
+    (group,) = groups_of([make_run("edge")], model_default, {})
+    assert not group.run_class.work.source
+
+    cost = replace(profile("transfer", "h100"), control_pixel=1e-6)
+    seconds = [plan_runs([run], TRANSFER25, cost, facts={}).launches[0].batches[0].seconds for run in runs[:3]]
+    assert [each - seconds[0] for each in seconds[1:]] == pytest.approx([pixels * 1e-6] * 2)
+
+
+def test_transfer1_encodes_the_input_of_a_run_below_pure_noise(make_run: MakeRun) -> None:
+    runs = [make_run("edge", sigma_max=level) for level in (70.0, 80.0)]
+    works = [work_of(run, TRANSFER1.shape(run, None), TRANSFER1) for run in runs]
+    assert [work.source for work in works] == [True, False]
 
 
 def test_runs_of_other_conditional_frames_have_other_costs(make_run: MakeRun) -> None:

@@ -89,6 +89,7 @@ def _alike(traits: Traits) -> Callable[[Run], Hashable]:
     wanted = {"num_steps", "guidance", *sizes, *keys}
     settings: Callable[[Any], Hashable] = attrgetter(*(name for name in SETTINGS if name in wanted))
     chunk = chunk_frames if "chunk_frames" in keys else _nothing
+    defaults = resolved_defaults(traits)
     weights, presets = "weights" in keys, not {"blur_strength", "canny_threshold"}.isdisjoint(keys)
 
     def alike(run: Run) -> Hashable:
@@ -108,7 +109,8 @@ def _alike(traits: Traits) -> Callable[[Run], Hashable]:
             ]
         )
         guided = run.guided_mask and PurePath(run.guided_mask).suffix
-        return controls, settings(run.sampling), run.job_type, run.video is None, guided, chunk(run)
+        source = starts_from_input(run, traits, defaults)
+        return controls, settings(run.sampling), run.job_type, run.video is None, guided, source, chunk(run)
 
     return alike
 
@@ -184,7 +186,16 @@ def _work(run: Run, shape: Shape, controls: int, traits: Traits, defaults: Sampl
         tokens=traits.tokens(run, shape),
         controls=controls,
         pixels=shape.width * shape.height * shape.frames,
+        source=run.guided_generation is not None or starts_from_input(run, traits, defaults),
     )
+
+
+def starts_from_input(run: Run, traits: Traits, defaults: Sampling) -> bool:
+    """Whether a run starts from its input video, noised, and not from pure noise."""
+    if traits.pure_noise is None:
+        return False
+    level: float = setting(run, "sigma_max", defaults)
+    return level < traits.pure_noise
 
 
 def _guidance(run: Run, traits: Traits, defaults: Sampling) -> float:

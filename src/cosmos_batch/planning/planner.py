@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import cache
 from itertools import zip_longest
 
 from cosmos_batch.errors import PlanError
 from cosmos_batch.planning.batch_keys import KeyValues
 from cosmos_batch.planning.batch_size import sizing
-from cosmos_batch.planning.cost.model import CostModel, Work
+from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.equivalence import RunClass, RunGroup, groups_of, refusals
 from cosmos_batch.planning.explain import reasons
 from cosmos_batch.planning.gc_pause import gc_paused
@@ -172,7 +173,6 @@ def _union(groups: Sequence[RunGroup]) -> Signature:
 
 def _one_by_one(group: RunGroup, controls: int, cost: CostModel) -> float:
     """Predict the seconds of a group's runs, each in a launch of its own that loads `controls` branches."""
-    work = group.run_class.work
-    work = Work(work.steps, work.rows, work.tokens, controls, work.pixels)
+    work = replace(group.run_class.work, controls=controls)
     each = cost.load_seconds(controls) + cost.overhead_seconds(work.steps) + cost.run_seconds(work)
     return len(group.places) * each

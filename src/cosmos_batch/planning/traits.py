@@ -13,6 +13,10 @@ from cosmos_batch.run import Run, Sampling, Signature
 STATIC_LIMITS: Mapping[int, int] = {1: 8, 2: 4, 3: 2, 4: 2}
 """Runs of a batch by control count before anything was measured; counts that are not named take 1."""
 
+PURE_NOISE = 80.0
+"""A run whose `sigma_max` is at least this starts from pure noise; below, from its input video noised to that level
+(Transfer1's rule)."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Shape:
@@ -87,6 +91,8 @@ class Traits:
     """Whether a run may choose the frames that its chunks share."""
     guided_generation: bool = False
     """Whether the engine has guided generation."""
+    pure_noise: float | None = None
+    """A run whose `sigma_max` is below starts from its input video, which is encoded for that; None: none does."""
     fixed: Sampling | None = None
     """Settings that have these values whatever a run asks for, because the model has no others; None: none."""
     own: frozenset[str] = frozenset()

@@ -24,7 +24,7 @@ class StepCosts:
         """Return the seconds that a run adds to a step, and those of its videos when it ends."""
         known = self._known.get(work)
         if known is None:
-            coding = (self.cost.pixel + self.cost.control_pixel * work.controls) * work.pixels
+            coding = self.cost.coding_seconds(work)
             known = self._known[work] = (self.cost.run_seconds(work) - coding) / work.steps, coding
         return known
 

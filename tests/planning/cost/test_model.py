@@ -21,6 +21,7 @@ def test_peak_of_a_batch_is_of_its_steps_or_of_a_coded_video() -> None:
 
 
 def test_batch_costs_its_overhead_and_the_seconds_of_each_run() -> None:
-    works = [Work(35, 2, 1_920, 1, 1_000_000), Work(20, 1, 1_920, 4, 500_000)]
+    works = [Work(35, 2, 1_920, 1, 1_000_000, source=True), Work(20, 1, 1_920, 4, 500_000)]
+    assert features(works, 4).control_pixels == 2 * 1_000_000 + 4 * 500_000
     one_by_one = sum(PRIOR.run_seconds(work) for work in works)
     assert PRIOR.batch_seconds(features(works, 4)) == pytest.approx(PRIOR.overhead_seconds(35) + one_by_one)

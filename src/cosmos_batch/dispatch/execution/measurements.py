@@ -227,7 +227,7 @@ class MeasurementLog:
         works = [(work_of(slot.run, shape, self._traits), slot) for slot in slots]
         steps = advances if self._traits.steppable else max(slot.taken for slot in slots)
         token_steps = sum(slot.taken * work.row_tokens for work, slot in works)
-        pixels = [(work.pixels, work.controls) for work, slot in works if slot.step == slot.steps]
+        ended = [work for work, slot in works if slot.step == slot.steps]
         return Features(
             runs=len(slots),
             branches=self._branches,
@@ -236,8 +236,8 @@ class MeasurementLog:
             token_steps=token_steps,
             control_steps=sum(slot.taken * work.row_tokens * work.controls for work, slot in works),
             attention_steps=sum(slot.taken * work.pairs for work, slot in works),
-            pixels=sum(count for count, _ in pixels),
-            control_pixels=sum(count * controls for count, controls in pixels),
+            pixels=sum(work.pixels for work in ended),
+            control_pixels=sum(work.encoded_pixels for work in ended),
         )
 
     def _keep(

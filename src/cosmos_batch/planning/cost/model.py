@@ -2,7 +2,8 @@
 
 A denoising forward takes a fixed time, plus time per token, per token and control branch, and per pair of tokens
 (attention, of base and branches); a batch takes that for each of its
-steps, plus a fixed time, plus time per output pixel and per pixel of control videos (autoencoder, video files).
+steps, plus a fixed time, plus time per output pixel and per pixel of control videos (autoencoder, video files). An
+input video that a run starts from, or is guided by, is encoded too and counts like a control video.
 """
 
 from __future__ import annotations
@@ -25,11 +26,17 @@ class Work:
     tokens: int  # of one row: one chunk
     controls: int  # branches that the run goes through
     pixels: int  # width * height * frames of the whole video, and of each control video
+    source: bool = False  # whether the input video is encoded beside the control videos
 
     @property
     def row_tokens(self) -> int:
         """Tokens of a forward pass."""
         return self.rows * self.tokens
+
+    @property
+    def encoded_pixels(self) -> int:
+        """Pixels of all videos that are encoded: the control videos, and the input video where it is used."""
+        return self.pixels * (self.controls + self.source)
 
     @property
     def pairs(self) -> float:
@@ -50,7 +57,7 @@ class Features:
     control_steps: int = 0  # steps * rows * tokens * controls
     attention_steps: float = 0  # steps * pairs
     pixels: int = 0  # width * height * frames
-    control_pixels: int = 0  # the same of control videos
+    control_pixels: int = 0  # the same of control videos, and of input videos that are encoded like them
 
 
 def features(works: Iterable[Work], branches: int) -> Features:
@@ -66,7 +73,7 @@ def features(works: Iterable[Work], branches: int) -> Features:
         control_steps=sum(work.steps * work.row_tokens * work.controls for work in all_works),
         attention_steps=sum(work.steps * work.pairs for work in all_works),
         pixels=sum(work.pixels for work in all_works),
-        control_pixels=sum(work.pixels * work.controls for work in all_works),
+        control_pixels=sum(work.encoded_pixels for work in all_works),
     )
 
 
@@ -101,7 +108,7 @@ class CostModel:
     model_bytes: float  # of the model without branches
     branch_bytes: float  # of a control branch
     token_bytes: float  # of a token in a forward pass
-    control_pixel: float = 0.0  # seconds of a pixel of a control video's frame: encoding
+    control_pixel: float = 0.0  # seconds of a pixel of a frame that is encoded, of a control or an input video
     row_bytes: float = 0.0  # of a row in a forward pass: its text features
     coding_bytes: float = 0.0  # of a pixel of a frame while a video is encoded or decoded
     tile_pixels: int | None = None  # pixels of a frame that are coded at once; None: all
@@ -143,7 +150,11 @@ class CostModel:
         """Seconds that a run adds to its batch."""
         per_token = self.token + self.control * work.controls
         step = work.row_tokens * per_token + self.attention * work.pairs
-        return work.steps * step + (self.pixel + self.control_pixel * work.controls) * work.pixels
+        return work.steps * step + self.coding_seconds(work)
+
+    def coding_seconds(self, work: Work) -> float:
+        """The seconds of a run in which its videos are encoded, decoded and written."""
+        return self.pixel * work.pixels + self.control_pixel * work.encoded_pixels
 
     def batch_seconds(self, batch: Features) -> float:
         """Seconds of a batch, without the model load."""

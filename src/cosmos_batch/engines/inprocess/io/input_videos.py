@@ -18,11 +18,8 @@ from cosmos_batch.media.outputs import OutputForm
 from cosmos_batch.media.pictures import picture_suffix
 from cosmos_batch.media.video import Frames, probe
 from cosmos_batch.planning.batch_keys import leading_video
+from cosmos_batch.planning.traits import PURE_NOISE
 from cosmos_batch.run import ResolvedRun
-
-PURE_NOISE = 80.0
-"""A run whose sigma_max is at least this starts from pure noise; below, from its input video noised to that level
-(Transfer1's rule)."""
 
 SOURCE = ""
 """Name of the input video among the videos that are encoded."""

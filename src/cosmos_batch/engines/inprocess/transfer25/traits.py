@@ -17,7 +17,7 @@ from cosmos_batch.engines.resolutions import (
     size_named,
 )
 from cosmos_batch.errors import PlanError, Problem
-from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
+from cosmos_batch.planning.traits import PURE_NOISE, Shape, Traits, VideoInfo
 from cosmos_batch.run import Run, Sampling
 
 DRAFT_STEPS = 12
@@ -72,6 +72,7 @@ def transfer_traits(
         overlap=overlap,
         free_overlap=True,
         guided_generation=True,
+        pure_noise=PURE_NOISE,
         objections=objections,
         defaults=defaults,
         ragged=True,

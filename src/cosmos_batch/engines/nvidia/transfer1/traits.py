@@ -7,7 +7,7 @@ from dataclasses import replace
 from cosmos_batch.controls import CONTROLS, PRESETS, Derivation
 from cosmos_batch.engines.resolutions import PATCH, TRANSFER1_BUCKETS, Size, chunker, frames_of, nearest
 from cosmos_batch.errors import Problem
-from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
+from cosmos_batch.planning.traits import PURE_NOISE, Shape, Traits, VideoInfo
 from cosmos_batch.run import Control, Run, Sampling
 
 _CHUNK_FRAMES = 121
@@ -107,6 +107,7 @@ TRANSFER1 = Traits(
     defaults=Sampling(fps="input"),
     job_types=frozenset({"inference", "upscale", "distilled"}),
     single_step_jobs=frozenset({"distilled"}),
+    pure_noise=PURE_NOISE,
     objections=_objections,
 )
 """NVIDIA's `transfer.py` with a base spec and a batch file: every setting but prompts, videos and weights holds
