@@ -14,7 +14,7 @@ STATIC_LIMITS: Mapping[int, int] = {1: 8, 2: 4, 3: 2, 4: 2}
 """Runs of a batch by control count before anything was measured; counts that are not named take 1."""
 
 PURE_NOISE = 80.0
-"""A run whose `sigma_max` is at least this starts from pure noise; below, from its input video noised to that level
+"""A run whose `sigma_max` is at least this starts from pure noise; below, from its input noised to that level
 (Transfer1's rule)."""
 
 

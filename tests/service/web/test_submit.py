@@ -116,6 +116,40 @@ def test_a_run_is_guided_by_labels(site: Site, visit: Visit, tmp_path: Path) -> 
     assert body["execution_config"]["guided_generation_foreground_labels"] == [3, 5]
 
 
+def test_another_run_of_an_uploaded_picture_shows_the_picture(site: Site, visit: Visit, tmp_path: Path) -> None:
+    # given a run of an uploaded picture, with an uploaded control video
+    site.post("/v1/queue/pause")
+    before = site.names()
+    write_picture(tmp_path / "dock.png", np.full((24, 40, 3), (200, 60, 30), np.uint8))
+    page = visit("new")
+    fill_in(page, tmp_path / "dock.png")
+    page.get_by_label("Frames", exact=True).evaluate("(input) => input.closest('details').open = true")
+    page.get_by_label("Frames", exact=True).fill("1")
+    page.get_by_text("from the input video").last.evaluate("(summary) => summary.parentElement.open = true")
+    page.get_by_label("Upload: control video for depth").set_input_files(site.videos / "short.mp4")
+    page.get_by_text("short.mp4").first.wait_for()
+    page.get_by_role("button", name="Queue this run").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("a quiet harbour at dawn")
+    (name,) = site.names() - before
+
+    # when another is made of it
+    page = visit(f"new?from={name}")
+
+    # then the form shows the picture as one, the control video as a video, both by their names
+    row = page.locator(".files li", has_text="dock.png")
+    expect(row).to_contain_text("40×24 · picture")
+    expect(row.locator("video")).to_have_count(0)
+    wait_for(page, "document.querySelector('.files li img')?.naturalWidth === 40")
+    control = page.locator(".files li", has_text="short.mp4")
+    expect(control.locator("video")).to_have_count(1)
+
+    # and the new run is of the same files
+    page.get_by_role("button", name="Queue this run").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("a quiet harbour at dawn")
+    (again,) = site.names() - before - {name}
+    assert site.video(again)["inputs"] == site.video(name)["inputs"]
+
+
 def test_the_page_of_a_run_shows_its_warnings(site: Site, visit: Visit) -> None:
     site.post("/v1/queue/pause")
     site.submit("slow-motion", fps=8)

@@ -116,6 +116,8 @@ export const api = {
   roots: (path) => call("GET", `/v1/roots${query({ path })}`),
   /** @type {(params: Query) => Promise<FileList>} */
   files: (params) => call("GET", `/v1/files${query(params)}`),
+  /** @type {(id: string, options?: Options) => Promise<File>} */
+  file: (id, options) => call("GET", `/v1/files/${encodeURIComponent(id)}`, options),
 };
 
 /**

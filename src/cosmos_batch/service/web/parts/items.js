@@ -1,6 +1,6 @@
 // Items of a chooser: videos that were uploaded, or that another run used.
 
-import { fileUrl } from "../lib/api.js";
+import { ApiError, api, fileUrl } from "../lib/api.js";
 import { baseName, clean, size } from "../lib/format.js";
 
 /** @import { File as StoredFile } from "../lib/schema.js" */
@@ -25,13 +25,31 @@ export function itemOfFile({ id, filename, width, height, frames, fps, bytes }) 
 }
 
 /**
- * The item for an input of another run.
+ * The item for an input of another run: of an uploaded file as when it was chosen, else by its name alone.
  * @param {string} ref
- * @returns {Item}
+ * @param {AbortSignal} signal
+ * @returns {Promise<Item>}
  */
-export const itemOfInput = (ref) => ({
-  ref,
-  name: baseName(ref),
-  note: "as in the run before",
-  src: ref.startsWith("file-") ? fileUrl(ref) : undefined,
-});
+async function itemOfInput(ref, signal) {
+  const named = { ref, name: baseName(ref), note: "as in the run before" };
+  if (!ref.startsWith("file-")) return named;
+  const [id = ref, part] = ref.split("#", 2);
+  try {
+    const item = itemOfFile(await api.file(id, { signal }));
+    return { ...item, ref, note: part ? `${item.note} · ${clean(part)}` : item.note };
+  } catch (error) {
+    if (error instanceof ApiError) return named; // it was deleted since
+    throw error;
+  }
+}
+
+/**
+ * The items for the inputs of another run, by name of the input.
+ * @param {Record<string, string>} inputs
+ * @param {AbortSignal} signal
+ */
+export async function itemsOf(inputs, signal) {
+  const read = async (/** @type {[string, string]} */ [name, ref]) =>
+    /** @type {[string, Item]} */ ([name, await itemOfInput(ref, signal)]);
+  return new Map(await Promise.all(Object.entries(inputs).map(read)));
+}

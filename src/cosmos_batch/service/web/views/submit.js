@@ -10,7 +10,7 @@ import { Chooser, KINDS } from "../parts/chooser.js";
 import { ControlField } from "../parts/control_field.js";
 import { toast } from "../parts/dialogs.js";
 import { field, problemList } from "../parts/form_parts.js";
-import { itemOfInput } from "../parts/items.js";
+import { itemsOf } from "../parts/items.js";
 import { PlanPreview } from "../parts/plan_preview.js";
 import { weightsOf } from "../parts/run_parts.js";
 
@@ -57,7 +57,7 @@ export async function view(root, { query }, signal) {
   const form = new RunForm(root, signal);
   form.changed();
   const from = query.get("from");
-  if (from) form.fill(await api.video(from, { signal }));
+  if (from) await form.fill(await api.video(from, { signal }));
 }
 
 class RunForm {
@@ -86,22 +86,23 @@ class RunForm {
    * Take over the request of another run.
    * @param {Video} video
    */
-  fill(video) {
+  async fill(video) {
+    const { video: source = "", ...others } = video.inputs;
+    const [, file, start = "", frames = ""] = SPAN.exec(source) ?? [];
+    const items = await itemsOf({ ...others, ...(source ? { video: file ?? source } : {}) }, this.signal);
     this.texts.set("prompt", video.prompt);
     for (const [name, value] of Object.entries(video.execution_config))
       if (Array.isArray(value)) this.texts.set(name, value.join(", "));
       else if (value !== null && typeof value !== "object") this.texts.set(name, String(value));
     for (const control of this.controls) {
       control.weight = String(weightsOf(video)[control.name] ?? 0);
-      const own = video.inputs[control.name];
-      if (own) control.chooser.add(itemOfInput(own));
+      const own = items.get(control.name);
+      if (own) control.chooser.add(own);
     }
-    if (video.inputs[MASK]) this.mask.add(itemOfInput(video.inputs[MASK]));
-    if (video.inputs.video) {
-      const [, file, start, frames] = SPAN.exec(video.inputs.video) ?? [];
-      this.texts.set("span_start", start ?? "").set("span_frames", frames ?? "");
-      this.videos.add(itemOfInput(file ?? video.inputs.video));
-    }
+    const [mask, shown] = [items.get(MASK), items.get("video")];
+    if (mask) this.mask.add(mask);
+    this.texts.set("span_start", start).set("span_frames", frames);
+    if (shown) this.videos.add(shown);
     this.changed();
   }
 
