@@ -97,6 +97,35 @@ def test_warnings_of_the_server_are_printed(address: str, folder: Path) -> None:
     assert "4 of 6 frames of the input video are not used" in ended.stderr
 
 
+def test_a_spec_that_runs_here_runs_on_a_server_of_the_distilled_model(tmp_path: Path) -> None:
+    # given specs of NVIDIA's: one leaves out the steps, which its format fills in with 35, and one states them
+    make_input(tmp_path / "dock.mp4")
+    spec = {"prompt": "snow", "video_path": "dock.mp4", "edge": {"control_weight": 1.0}}
+    (tmp_path / "open.json").write_text(json.dumps(spec | {"name": "open"}))
+    (tmp_path / "stated.json").write_text(json.dumps(spec | {"name": "stated", "num_steps": 35, "guidance": 3}))
+    launcher = "tests.support.distilled_launcher"
+    words = [sys.executable, "-m", launcher, "run", "-o", str(tmp_path / "here"), str(tmp_path / "open.json")]
+    here = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert here.returncode == 0, here.stderr
+
+    # when they are submitted
+    with server(tmp_path / "home", launcher=launcher) as address:
+        refused = command("submit", "DIR/stated.json", address=address, folder=tmp_path)
+        taken = command("submit", "DIR/open.json", address=address, folder=tmp_path)
+        set_here = command("submit", "DIR/stated.json", "--set", "num_steps=2", address=address, folder=tmp_path)
+        assert command("watch", "open", address=address, folder=tmp_path).returncode == 0
+        command("fetch", "open", "-o", "DIR/there", address=address, folder=tmp_path)
+
+    # then the open settings are the model's, the stated ones are kept, and the video is that of this machine
+    assert (taken.returncode, taken.stdout) == (0, "open: queued\n"), taken.stderr
+    assert refused.returncode == 1
+    assert "takes 1 to 4 steps" in refused.stderr
+    assert (set_here.returncode, set_here.stdout) == (0, "stated: queued\n"), set_here.stderr
+    made = [json.loads((tmp_path / place / "open" / "run.json").read_text()) for place in ("here", "there")]
+    assert made[0]["run"]["sampling"] == made[1]["run"]["sampling"]
+    assert made[0]["run"]["sampling"]["num_steps"] == 4
+
+
 def test_unreachable_server_is_an_error(folder: Path) -> None:
     ended = command("status", address="http://127.0.0.1:9", folder=folder)
     assert (ended.returncode, ended.stdout) == (1, "")

@@ -75,3 +75,7 @@ def test_levels_of_priority_are_those_of_the_plan(info: Any) -> None:
     for priority in (-(2**31), -11, -10, -1, 0, 1, 9, 10, 99, 100, 101, 2**31 - 1):
         name = [name for name, least in levels.items() if least <= priority][-1]
         assert name == Priority.level(priority).name.lower()
+
+
+def test_settings_that_the_model_has_values_of_its_own_for_are_named(info: Any) -> None:
+    assert info["own_settings"] == []

@@ -39,11 +39,13 @@ def submit_command(
     `in_place`: the server reads the videos at the same paths; they are not uploaded. `overrides`: settings in
     place of those of every run, each as `num_steps=4`.
     """
-    reading = read_files(files).with_settings(parse_overrides(overrides))
+    settings = parse_overrides(overrides)
+    reading = read_files(files)
     print_warnings(reading.warnings)
     if print_problems(reading.problems) and not skip_invalid:
         print_error("nothing was submitted; correct the input, or submit the valid runs alone with --skip-invalid")
         return 2
+    reading = reading.giving_way(_own_settings(client)).with_settings(settings)
     uploaded: dict[str, str] = {}
     failures = 0
     for run in reading.runs:
@@ -62,6 +64,14 @@ def submit_command(
             print_error(f"{run.id}: {exc}")
             failures += 1
     return 1 if failures else 0
+
+
+def _own_settings(client: Client) -> frozenset[str]:
+    """Settings that a format of NVIDIA's fills in, and that the server's model has values of its own for.
+
+    They are left to the server, as `cosmos-batch run` leaves them to its model. Earlier servers name none.
+    """
+    return frozenset(client.get("/v1/server").get("own_settings", ()))
 
 
 def _submitted(client: Client, run: Run, names: dict[str, str]) -> dict[str, Any]:

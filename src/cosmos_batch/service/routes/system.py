@@ -48,6 +48,7 @@ def get_server(request: Request, app: AppStateDep) -> ServerInfo:
         engine=app.engine.traits.name,
         controls=sorted(app.engine.traits.controls),
         defaults=asdict(resolved_defaults(app.engine.traits)),
+        own_settings=sorted(app.engine.traits.own),
         roots=[str(folder) for folder in app.files.allowed.folders] if signed_in else [],
         limits={name: float(value) for name, value in asdict(limits).items()},
         states=state_infos(),

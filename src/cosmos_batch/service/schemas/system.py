@@ -71,6 +71,9 @@ class ServerInfo(BaseModel):
     engine: str
     controls: list[str]
     defaults: dict[str, Any]
+    own_settings: list[str] = Field(
+        description="settings whose defaults precede those that a format of NVIDIA's fills in for another model"
+    )
     roots: list[str]
     limits: dict[str, float]
     states: list[StateInfo]

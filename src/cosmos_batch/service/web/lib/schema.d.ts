@@ -286,6 +286,7 @@ export interface ServerInfo {
   engine: string;
   controls: Array<string>;
   defaults: Record<string, unknown>;
+  own_settings: Array<string>;
   roots: Array<string>;
   limits: Record<string, number>;
   states: Array<StateInfo>;
