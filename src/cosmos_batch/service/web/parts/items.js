@@ -44,12 +44,16 @@ async function itemOfInput(ref, signal) {
 }
 
 /**
- * The items for the inputs of another run, by name of the input.
- * @param {Record<string, string>} inputs
+ * The items for the inputs of another run, by name of the input; none for an input that it lacks.
+ * @param {Record<string, string | null>} inputs
  * @param {AbortSignal} signal
  */
 export async function itemsOf(inputs, signal) {
-  const read = async (/** @type {[string, string]} */ [name, ref]) =>
-    /** @type {[string, Item]} */ ([name, await itemOfInput(ref, signal)]);
-  return new Map(await Promise.all(Object.entries(inputs).map(read)));
+  /** @type {Map<string, Item>} */
+  const items = new Map();
+  const read = async (/** @type {[string, string | null]} */ [name, ref]) => {
+    if (ref !== null) items.set(name, await itemOfInput(ref, signal));
+  };
+  await Promise.all(Object.entries(inputs).map(read));
+  return items;
 }

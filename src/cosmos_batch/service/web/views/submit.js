@@ -87,9 +87,9 @@ class RunForm {
    * @param {Video} video
    */
   async fill(video) {
-    const { video: source = "", ...others } = video.inputs;
-    const [, file, start = "", frames = ""] = SPAN.exec(source) ?? [];
-    const items = await itemsOf({ ...others, ...(source ? { video: file ?? source } : {}) }, this.signal);
+    const source = video.inputs.video ?? null;
+    const [, file = source, start = "", frames = ""] = SPAN.exec(source ?? "") ?? [];
+    const items = await itemsOf({ ...video.inputs, video: file }, this.signal);
     this.texts.set("prompt", video.prompt);
     for (const [name, value] of Object.entries(video.execution_config))
       if (Array.isArray(value)) this.texts.set(name, value.join(", "));
