@@ -80,8 +80,7 @@ def test_an_input_video_that_is_encoded_counts_like_a_control_video(make_run: Ma
     pixels = works[0].pixels
     assert [work.encoded_pixels for work in works] == [pixels, 2 * pixels, 2 * pixels, 2 * pixels, 2 * pixels]
     assert work_of(lower, TRANSFER25.shape(lower, None), TRANSFER25) == works[1]
-    model_default = replace(TRANSFER25, defaults=replace(TRANSFER25.defaults, sigma_max=200.0))
-    (group,) = groups_of([make_run("edge")], model_default, {})
+    (group,) = groups_of([make_run("edge")], TRANSFER25, {})  # the model's own level
     assert not group.run_class.work.source
 
     cost = replace(profile("transfer", "h100"), control_pixel=1e-6)

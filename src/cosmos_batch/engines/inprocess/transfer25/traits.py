@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.inprocess.model_settings import ModelSettings
 from cosmos_batch.engines.inprocess.transfer25.distilled import distilled_traits
+from cosmos_batch.engines.inprocess.transfer25.published import SETTINGS
 from cosmos_batch.engines.resolutions import (
     TRANSFER25_SIZES,
     Buckets,
@@ -90,7 +91,9 @@ def _overlap_problems(run: Run, chunk_frames: int) -> Iterator[Problem]:
         yield Problem("", None, "num_conditional_frames", str(shared), message, remedy)
 
 
-TRANSFER25 = transfer_traits("transfer", sizes=TRANSFER25_SIZES, defaults=Sampling(resolution="720"))
+_FROM_NOISE = Sampling(resolution="720", sigma_max=SETTINGS.defaults.sigma_max)  # not from its input by default
+
+TRANSFER25 = transfer_traits("transfer", sizes=TRANSFER25_SIZES, defaults=_FROM_NOISE)
 """Cosmos-Transfer2.5-2B in this process."""
 
 
