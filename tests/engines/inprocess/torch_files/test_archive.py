@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import mmap
 import os
+import struct
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -162,3 +163,26 @@ def test_a_description_that_asks_for_much_memory_is_refused(tmp_path: Path) -> N
 def test_a_file_that_has_changed_is_read_anew(tmp_path: Path) -> None:
     assert set(read_torch_file(saved(tmp_path, {"first": torch.ones(1)})).tensors) == {"first"}
     assert set(read_torch_file(saved(tmp_path, {"second": torch.ones(1)})).tensors) == {"second"}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compressed_archive_is_refused_whatever_is_in_it(method: int, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("model/data.pkl", bytes(range(256)) * 50)
+    content = bytearray(path.read_bytes())
+    content[60:66] = bytes(6)
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.pt: is a compressed archive"):
+        read_torch_file(path)
+
+
+def test_a_description_that_ends_with_the_file_is_damaged(tmp_path: Path) -> None:
+    """The list at the end of the file says that it is longer."""
+    path = saved(tmp_path, {"weight": torch.ones(4)})
+    content = bytearray(path.read_bytes())
+    entry = content.index(b"PK\x01\x02")
+    content[entry + 20 : entry + 28] = struct.pack("<2L", len(content), len(content))
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.pt: is damaged: its data\.pkl cannot be read"):
+        read_torch_file(path)

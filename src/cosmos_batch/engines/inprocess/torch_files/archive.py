@@ -27,6 +27,10 @@ from cosmos_batch.errors import ModelError
 _REMEDY = "needed is a file of weights by name, as torch.save writes it"
 _WRAPPERS = ("state_dict", "model", "module")  # fields under which a training loop may keep its weights
 _LOCAL_HEADER = struct.Struct("<26x2H")  # of a record: lengths of its name and of its extra field
+_DAMAGES = (BadZipFile, ValueError, EOFError, RuntimeError)
+"""Errors of `zipfile` for a damaged archive; RuntimeError for an encrypted record, and by its subclass
+NotImplementedError for a version or a feature that `zipfile` does not know."""
+
 _PICKLE_BYTES = 1 << 28
 """A `data.pkl` of more bytes describes no network: that of a thousand tensors has 100 kB."""
 
@@ -69,7 +73,7 @@ def _read_once(path: Path, *_state: int) -> TorchFile:
 def _read(path: Path, file: BinaryIO) -> TorchFile:
     try:
         archive = ZipFile(file)
-    except (BadZipFile, ValueError, NotImplementedError) as exc:
+    except _DAMAGES as exc:
         file.seek(0)
         begin = file.read(64)
         raise ModelError(f"{path}: {_other_kind(begin, str(exc))}") from exc
@@ -107,6 +111,8 @@ def _values(path: Path, archive: ZipFile, records: Mapping[str, ZipInfo]) -> Map
     if "data.pkl" not in records:
         raise ModelError(f"{path}: is a zip archive without data.pkl; {_REMEDY}")
     try:
+        if any(record.compress_type != ZIP_STORED for record in records.values()):
+            raise ModelError(f"{path}: is a compressed archive, which torch.save never writes; {_REMEDY}")
         if records["data.pkl"].file_size > _PICKLE_BYTES:
             raise ModelError(f"{path}: its data.pkl has {records['data.pkl'].file_size:,} bytes; {_REMEDY}")
         if "byteorder" in records and archive.read(records["byteorder"]) != b"little":
@@ -114,7 +120,7 @@ def _values(path: Path, archive: ZipFile, records: Mapping[str, ZipInfo]) -> Map
         found = unpickle(archive.read(records["data.pkl"]))
     except ForeignObjectError as exc:
         raise ModelError(f"{path}: holds {exc}, which is neither a tensor nor plain data; {_REMEDY}") from exc
-    except (BadZipFile, ValueError, NotImplementedError, RuntimeError) as exc:
+    except _DAMAGES as exc:
         raise ModelError(f"{path}: is damaged: its data.pkl cannot be read ({exc})") from exc
     while isinstance(found, Mapping) and (inner := _wrapped(found)) is not None:
         found = inner
