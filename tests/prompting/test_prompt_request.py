@@ -66,6 +66,13 @@ def test_runs_name_their_clips_once(tmp_path: Path) -> None:
     assert str(request.locations[request.videos[0]]) == f"{tmp_path / 'runs.jsonl'}:1"
 
 
+@pytest.mark.parametrize("pattern", ["a" * 5000, "a" * 300 + "/*.mp4", "~absent-user/*.mp4", "**a/[", ""])
+def test_pattern_that_matches_nothing_is_a_problem_of_its_own(pattern: str, folder: Path) -> None:
+    request, problems = read_request([write(folder / "p.json", videos=[pattern, "clips"])])
+    assert [problem.message for problem in problems] == ["matches no video file"]
+    assert len(request.videos) == 3
+
+
 def test_all_problems_of_all_files_are_found_at_once(folder: Path) -> None:
     first = write(folder / "p.json", videos=["no/*.mp4", "clips"], instructions={"a b": "x", "caption": "y"})
     second = write(folder / "q.json", videos="clips", frames=0, style="yaml", instruction=[])

@@ -17,8 +17,10 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.formats import read_files
 from cosmos_batch.formats.common import StrictModel
+from cosmos_batch.formats.input_files import PathResolver, exists
 from cosmos_batch.formats.json_text import MalformedJsonError, parse_json
 from cosmos_batch.formats.problems import Location, printable
+from cosmos_batch.formats.sweep.video_files import VIDEO_SUFFIXES, find_videos
 from cosmos_batch.formats.validate import validate
 
 Style = Literal["text", "json"]
@@ -28,8 +30,6 @@ CAPTION = "caption"
 """The name of the prompt that is the caption itself."""
 
 MAX_FRAMES = 64
-VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"})
-"""Of the files that the name of a folder stands for."""
 
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[
@@ -183,18 +183,10 @@ class _Reading:
 
 def _matches(pattern: str, folder: Path) -> list[str]:
     """The absolute paths of the video files that a path, a pattern or a folder stands for, in order."""
-    if not pattern or "\0" in pattern:
+    found = find_videos(PathResolver(folder), pattern, VIDEO_SUFFIXES)
+    if isinstance(found, str):
         return []
-    path = folder / Path(pattern).expanduser()
-    if path.is_dir():
-        return sorted(str(file) for file in path.iterdir() if file.suffix.lower() in VIDEO_SUFFIXES)
-    if path.is_file():
-        return [str(path)]
-    root = Path(path.anchor)
-    try:
-        return sorted(str(found) for found in root.glob(str(path.relative_to(root))) if found.is_file())
-    except (ValueError, NotImplementedError, OSError):  # no pattern
-        return []
+    return [video.path for video in found if exists(Path(video.path))]
 
 
 def _name_of(text: str, taken: Iterable[str]) -> str:

@@ -175,6 +175,21 @@ def test_all_problems_are_reported_with_their_lines(write: Write) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("video", "message"),
+    [
+        ("a" * 300, "cannot be looked at (File name too long)"),
+        ("a" * 300 + "/*.mp4", "matches no file"),
+        ("a" * 300 + ".csv", "cannot be read"),
+    ],
+)
+def test_names_that_are_too_long_are_problems(video: str, message: str, write: Write) -> None:
+    each = f"{{file: {video}, column: path}}" if video.endswith(".csv") else f"[{video}]"
+    found = problems(read_files([write("s.yaml", f"videos: {each}\nprompts: [rain]\ncontrols: {{edge: 1}}\n")]))
+    assert len(found) == 1
+    assert message in found[0][2]
+
+
 def test_ids_that_collide_are_one_problem(write: Write) -> None:
     text = HEAD + "prompts: [rain, snow]\nseeds: [1, 2]\nid: '{video}__{prompt_name}'\n"
 

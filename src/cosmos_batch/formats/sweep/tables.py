@@ -101,7 +101,7 @@ def _parquet(path: Path) -> list[Row]:
         from pyarrow import ArrowException
         from pyarrow.parquet import read_table
     except ImportError as error:
-        raise TableError("needs an extra that is not installed", "pip install 'cosmos-batch[tables]'") from error
+        raise TableError("needs an extra that is not installed", "pip install 'cosmos-batch[datasets]'") from error
     try:
         table: Table = read_table(path)
         rows: list[Row] = table.to_pylist()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import glob
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosmos_batch.formats.input_files import PathResolver
+from cosmos_batch.formats.input_files import PathResolver, exists
 
-SUFFIXES = frozenset(
-    f".{name}"
-    for name in "mp4 mov mkv webm avi m4v mpg mpeg ts png jpg jpeg webp bmp".split()  # noqa: SIM905
-)
-"""Files of a folder that are taken: videos, and pictures as videos of one frame."""
+VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm"})
+PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+"""Pictures are videos of one frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +25,26 @@ class VideoFile:
     place: str = ""  # in the sweep; "": the list of videos
 
 
-def find_videos(paths: PathResolver, text: str) -> list[VideoFile] | str:
+def find_videos(
+    paths: PathResolver, text: str, suffixes: Set[str] = VIDEO_SUFFIXES | PICTURE_SUFFIXES
+) -> list[VideoFile] | str:
     """The videos of a path, of a folder without its subfolders, or of a pattern; or what is wrong.
 
-    In a pattern `**` stands for any subfolders.
+    In a pattern `**` stands for any subfolders. A path that is neither a folder nor a pattern is given back,
+    whether or not it exists. `suffixes`: of the files of a folder that are taken.
     """
     if "\0" in text or not text:
         return "is no path"
     whole = Path(paths.resolve(text))
-    if whole.is_dir():
-        base, found = whole, [each for each in whole.iterdir() if _is_video(each)]
+    there = exists(whole)
+    if there and whole.is_dir():
+        try:
+            base, found = whole, [each for each in whole.iterdir() if _is_video(each, suffixes)]
+        except OSError as error:
+            return f"is a folder that cannot be listed ({error.strerror})"
         if not found:
             return "is a folder without videos"
-    elif not whole.exists() and glob.has_magic(text):
+    elif not there and glob.has_magic(text):
         base = Path(re.split(r"[^/]*[*?\[]", str(whole), maxsplit=1)[0] or "/")
         found = [Path(each) for each in glob.iglob(str(whole), recursive=True)]  # noqa: PTH207 - the pattern is absolute
         found = [each for each in found if each.is_file() and not each.name.startswith(".")]
@@ -50,8 +56,8 @@ def find_videos(paths: PathResolver, text: str) -> list[VideoFile] | str:
     return [VideoFile(str(each), each.stem, _folder(each, base)) for each in ordered]
 
 
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+def _is_video(path: Path, suffixes: Set[str]) -> bool:
+    return path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
 
 
 def _folder(path: Path, base: Path) -> str:
