@@ -245,6 +245,25 @@ def test_user_text_cannot_reach_the_terminal_unescaped(
     assert errors.strip()
 
 
+@pytest.mark.parametrize(
+    "arguments", [("status", "a" * 300), ("doctor", "--model", "a" * 300), ("plan", "runs", "--model", "a" * 300)]
+)
+def test_name_that_no_file_can_have_is_named(
+    arguments: tuple[str, ...],
+    runs_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = [str(runs_file) if word == "runs" else word for word in arguments]
+    monkeypatch.setattr("sys.argv", ["cosmos-batch", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code
+    errors = " ".join(capsys.readouterr().err.split())
+    assert "is longer than the name of a file can be; correct it" in errors
+    assert "should not have happened" not in errors
+
+
 def test_an_unexpected_error_is_a_line_and_a_file(
     tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

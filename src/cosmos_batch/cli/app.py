@@ -7,6 +7,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import ENAMETOOLONG
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -333,6 +334,9 @@ def _engines(context: typer.Context) -> Engines:
     return engines
 
 
+_NAME_SHOWN = 200  # characters of a name that is too long
+
+
 @contextmanager
 def unexpected_errors(folder: Path | None) -> Iterator[None]:
     """Turn an unexpected error into one line that names the file of its traceback."""
@@ -341,6 +345,9 @@ def unexpected_errors(folder: Path | None) -> Iterator[None]:
     except (CosmosBatchError, typer.Exit):
         raise
     except Exception as exc:
+        if isinstance(exc, OSError) and exc.errno == ENAMETOOLONG:  # whichever argument it came in by
+            name = safe(str(exc.filename), _NAME_SHOWN)
+            raise CosmosBatchError(f"{name}: is longer than the name of a file can be; correct it") from exc
         file = _write_traceback(exc, folder)
         line = f"this should not have happened: {type(exc).__name__}: {exc}; the details are in {file}"
         raise CosmosBatchError(line) from exc
