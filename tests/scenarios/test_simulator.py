@@ -13,7 +13,7 @@ from cosmos_batch.dispatch.scheduler.queue_planner import SchedulerSettings
 from cosmos_batch.ledger import State
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.run import Priority, ResolvedRun
-from cosmos_batch.simulation.fleet import Fleet
+from cosmos_batch.simulation.fleet.fleet import Fleet
 from cosmos_batch.simulation.policies import Policy
 from cosmos_batch.simulation.settings import SimulationSettings
 from cosmos_batch.simulation.trace import Arrival, trace_of

@@ -10,7 +10,7 @@ from cosmos_batch.formats.close_names import closest
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.simulation.bounds import lower_bound
-from cosmos_batch.simulation.fleet import Fleet
+from cosmos_batch.simulation.fleet.fleet import Fleet
 from cosmos_batch.simulation.policies import POLICIES, Policy
 from cosmos_batch.simulation.settings import Machines, SimulationSettings
 from cosmos_batch.simulation.summary import Summary, summarise

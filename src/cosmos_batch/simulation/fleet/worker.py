@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Protocol
 
 from cosmos_batch.dispatch.contract import (
     Admit,
@@ -18,22 +19,98 @@ from cosmos_batch.dispatch.contract import (
 )
 from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue
 from cosmos_batch.dispatch.scheduler.queue import QueueScheduler
+from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.equivalence import RunClass
 from cosmos_batch.planning.plan import Kind
 from cosmos_batch.planning.policies.placement import switch_seconds
+from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun
-from cosmos_batch.simulation.device import RunningSlot, SimulatedBatch
-
-if TYPE_CHECKING:
-    from cosmos_batch.simulation.fleet import Fleet
+from cosmos_batch.simulation.fleet.device import RunningSlot, SimulatedBatch, StepCosts
+from cosmos_batch.simulation.policies import Policy
+from cosmos_batch.simulation.settings import SimulationSettings
 
 _NOTHING, _OPEN = Snapshot(), Snapshot(session_open=True)
+
+
+class WorkerHost(Protocol):
+    """The fleet as a worker uses it: its settings, the queue of runs, the clock."""
+
+    @property
+    def traits(self) -> Traits:
+        """The engine's traits."""
+
+    @property
+    def cost(self) -> CostModel:
+        """The engine's cost."""
+
+    @property
+    def step_costs(self) -> StepCosts:
+        """Seconds of the steps of each kind of run."""
+
+    @property
+    def policy(self) -> Policy:
+        """How runs are batched."""
+
+    @property
+    def settings(self) -> SimulationSettings:
+        """Settings of the simulation."""
+
+    def deciding(self, worker: SimulatedWorker) -> tuple[PlannedQueue, QueueScheduler]:
+        """Return the queue and the scheduler of a worker's new process."""
+
+    def at(self, when: float, worker: SimulatedWorker) -> None:
+        """Let a worker go on at a time; what was planned for it before is void."""
+
+    def slot(self, run: ResolvedRun) -> RunningSlot:
+        """Return a slot for a claimed run."""
+
+    def claim(self, runs: Sequence[ResolvedRun]) -> list[ResolvedRun]:
+        """Claim those of the runs that wait."""
+
+    def begins(self, worker: SimulatedWorker, runs: Sequence[ResolvedRun], now: float, *, joined: bool) -> None:
+        """Record that claimed runs begin."""
+
+    def finish(self, slot: RunningSlot, now: float) -> None:
+        """Record that a run has its video."""
+
+    def refuse(self, run_id: str, now: float) -> None:
+        """Record that the engine cannot make a waiting run."""
+
+    def requeue(self, slot: RunningSlot, done: int, *, preempted: bool = False) -> None:
+        """Let a run wait again, with so many denoising steps in its checkpoint."""
+
+    def any_suspect(self, runs: Sequence[ResolvedRun]) -> bool:
+        """Whether one of the runs has crashed a worker."""
+
+    def crashed(self, worker: SimulatedWorker, broken: RunningSlot, now: float) -> None:
+        """Record that a run has crashed its worker, and give the worker a new process."""
+
+    def deviation(self) -> float:
+        """Return the factor by which a batch takes longer than predicted."""
+
+    def loads(self, worker: SimulatedWorker, seconds: float) -> None:
+        """Record a load."""
+
+    def foreseen(self, worker: SimulatedWorker, now: float) -> float:
+        """Return how many seconds of a load are done, since the future is known."""
+
+    def runs_segment(self, worker: SimulatedWorker, batch: SimulatedBatch, now: float) -> None:
+        """Let a worker's batch be denoised up to the next end of a run."""
+
+    def batch_over(self, worker: SimulatedWorker) -> None:
+        """Note that a worker has no batch any more."""
+
+    def idles(self, worker: SimulatedWorker, now: float, seconds: float) -> None:
+        """Let a worker wait until something changes, or until time alone may bring work."""
+
+    def ends_idling(self, worker: SimulatedWorker) -> None:
+        """Note that a worker looks at the queue."""
 
 
 class SimulatedWorker:
     """One device. Each of its turns ends with something that takes time: a load, steps, or a wait for work."""
 
-    def __init__(self, fleet: Fleet, number: int) -> None:
+    def __init__(self, fleet: WorkerHost, number: int) -> None:
         self.number = number
         self._fleet = fleet
         self.version = 0  # of its next event: earlier ones are void

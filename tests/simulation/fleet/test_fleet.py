@@ -14,7 +14,7 @@ from cosmos_batch.engines.inprocess.transfer25.profile import PROFILE
 from cosmos_batch.engines.inprocess.transfer25.traits import TRANSFER25
 from cosmos_batch.run import Priority
 from cosmos_batch.simulation.bounds import lower_bound
-from cosmos_batch.simulation.fleet import Fleet
+from cosmos_batch.simulation.fleet.fleet import Fleet
 from cosmos_batch.simulation.params import Params, generate
 from cosmos_batch.simulation.policies import POLICIES, Policy
 from cosmos_batch.simulation.records import Records

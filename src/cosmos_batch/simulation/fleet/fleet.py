@@ -26,17 +26,17 @@ from cosmos_batch.planning.plan import Kind
 from cosmos_batch.planning.policies.quarantine import CrashHistory, quarantine_reason
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import Priority, ResolvedRun
-from cosmos_batch.simulation.device import RunningSlot, SimulatedBatch, StepCosts
-from cosmos_batch.simulation.failures import FailureEvents
-from cosmos_batch.simulation.idle_workers import IdleWorkers
-from cosmos_batch.simulation.memory_queue import QueueInMemory
+from cosmos_batch.simulation.fleet.device import RunningSlot, SimulatedBatch, StepCosts
+from cosmos_batch.simulation.fleet.failures import FailureEvents
+from cosmos_batch.simulation.fleet.idle_workers import IdleWorkers
+from cosmos_batch.simulation.fleet.memory_queue import QueueInMemory
+from cosmos_batch.simulation.fleet.queue_reader import FleetCosts, FleetReader
+from cosmos_batch.simulation.fleet.run_pool import RunPool, TrackedRun
+from cosmos_batch.simulation.fleet.worker import SimulatedWorker
 from cosmos_batch.simulation.policies import Policy
-from cosmos_batch.simulation.ports import FleetCosts, FleetReader
 from cosmos_batch.simulation.records import BatchRecord, Records, Timeline, TraceTimes
-from cosmos_batch.simulation.run_pool import RunPool, TrackedRun
 from cosmos_batch.simulation.settings import Machines, SimulationSettings
 from cosmos_batch.simulation.trace import Trace
-from cosmos_batch.simulation.worker import SimulatedWorker
 
 _SHORTEST = 1e-3  # seconds that an idle worker waits at least, as in a service
 _MEDIAN_OF_NORMAL = 0.6745  # median of the absolute value of a standard normal variable

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cosmos_batch.planning.plan import Kind
-
-if TYPE_CHECKING:
-    from cosmos_batch.simulation.worker import SimulatedWorker
+from cosmos_batch.simulation.fleet.worker import SimulatedWorker
 
 
 class IdleWorkers:

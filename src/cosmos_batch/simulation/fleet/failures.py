@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from random import Random
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from cosmos_batch.simulation.device import RunningSlot
+from cosmos_batch.simulation.fleet.device import RunningSlot
+from cosmos_batch.simulation.fleet.worker import SimulatedWorker
+from cosmos_batch.simulation.records import Records
+from cosmos_batch.simulation.settings import Machines, SimulationSettings
 
-if TYPE_CHECKING:
-    from cosmos_batch.simulation.fleet import Fleet
+
+class FailingFleet(Protocol):
+    """What happens to a fleet whose machines fail, and what is known of it."""
+
+    @property
+    def now(self) -> float:
+        """The virtual time."""
+
+    @property
+    def machines(self) -> Machines:
+        """The machines, and how they fail."""
+
+    @property
+    def settings(self) -> SimulationSettings:
+        """Settings of the simulation."""
+
+    @property
+    def records(self) -> Records:
+        """What has happened."""
+
+    @property
+    def workers(self) -> Sequence[SimulatedWorker]:
+        """All workers, machine by machine."""
+
+    def plan_failure(self, when: float, number: int) -> None:
+        """Let the failure of that number happen at a time."""
+
+    def stop(self, worker: SimulatedWorker, now: float, *, saved: bool) -> list[tuple[RunningSlot, int]]:
+        """End a worker's process on a machine that goes; return its runs with the steps of their checkpoints."""
+
+    def restart(self, worker: SimulatedWorker, now: float) -> None:
+        """Begin a worker's process on a machine that came back."""
+
+    def requeue(self, slot: RunningSlot, done: int) -> None:
+        """Let a run wait again, with so many denoising steps in its checkpoint."""
 
 
 class _Event(Enum):
@@ -30,7 +67,7 @@ class _Planned:
 class FailureEvents:
     """Plans and carries out what happens to machines. Times between failures are exponential."""
 
-    def __init__(self, fleet: Fleet, gpus: int, dice: Random) -> None:
+    def __init__(self, fleet: FailingFleet, gpus: int, dice: Random) -> None:
         self._fleet = fleet
         self._dice = dice
         self._gpus = gpus

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, overload
+from typing import Protocol, overload
 
 from cosmos_batch.dispatch.scheduler.ports import OtherWorkers
 from cosmos_batch.ledger.models import QueueChanges, QueuePoll, Request
 from cosmos_batch.planning.cost.model import CostModel
-from cosmos_batch.planning.traits import Shape
+from cosmos_batch.planning.traits import Shape, Traits
+from cosmos_batch.simulation.fleet.memory_queue import QueueInMemory
+from cosmos_batch.simulation.fleet.worker import SimulatedWorker
 
-if TYPE_CHECKING:
-    from cosmos_batch.simulation.fleet import Fleet
-    from cosmos_batch.simulation.worker import SimulatedWorker
+
+class FleetState(Protocol):
+    """What the schedulers of a fleet see of it."""
+
+    @property
+    def now(self) -> float:
+        """The virtual time."""
+
+    @property
+    def queue(self) -> QueueInMemory:
+        """The queue of waiting runs."""
+
+    @property
+    def workers(self) -> Sequence[SimulatedWorker]:
+        """All workers."""
+
+    @property
+    def traits(self) -> Traits:
+        """The engine's traits."""
+
+    @property
+    def claims_first(self) -> bool:
+        """Whether the workers share one plan."""
 
 
 class FleetCosts:
@@ -51,7 +73,7 @@ class _ManyWorkers(Sequence[float]):
 class FleetReader:
     """The queue as one worker of a fleet reads it."""
 
-    def __init__(self, fleet: Fleet, worker: SimulatedWorker | None) -> None:
+    def __init__(self, fleet: FleetState, worker: SimulatedWorker | None) -> None:
         self._fleet = fleet
         self._worker = worker
         self._many: OtherWorkers | None = None
