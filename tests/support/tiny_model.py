@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from cosmos_batch.engines.base import Event, Job, Progress, Result, Session
+from cosmos_batch.engines.base import Engine, Event, Job, Progress, Result, Session
 from cosmos_batch.engines.inprocess.text.trigram import TrigramConfig, TrigramText
 from cosmos_batch.engines.inprocess.transfer25.config import NetworkConfig, to_diffusers
 from cosmos_batch.engines.inprocess.transfer25.diffusers_weights import base_to_diffusers, branch_to_diffusers
@@ -115,6 +115,17 @@ def launch_of(*runs: ResolvedRun) -> Launch:
 def job_of(run: ResolvedRun, folder: Path) -> Job:
     """The run's job, with its folders below `folder`."""
     return Job(run, folder / run.id, folder / "states" / f"{run.id}.safetensors")
+
+
+def save_after(engine: Engine, job: Job, steps: int) -> None:
+    """Denoise a run for some steps in a session of its own, and save it."""
+    session = engine.open(launch_of(job.run))
+    list(session.join(job))
+    for _ in range(steps):
+        list(session.advance())
+    session.save(job.run.id)
+    session.leave(job.run.id)
+    session.close()
 
 
 def drive(session: Session, events: list[Event] | None = None) -> dict[str, Result]:

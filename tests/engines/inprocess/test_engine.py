@@ -23,7 +23,7 @@ from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.verify import check_video
 from cosmos_batch.media.video import Frames
 from cosmos_batch.run import Run
-from tests.support.tiny_model import drive, job_of, launch_of, make_run
+from tests.support.tiny_model import drive, job_of, launch_of, make_run, save_after
 
 LIMIT = 2  # of 255: how far two makings of one run may be apart
 
@@ -133,13 +133,7 @@ def test_run_resumes_from_its_saved_state_in_a_new_session(
 ) -> None:
     """Three chunks of three steps, stopped within the first, between two, and within a later one."""
     run = make_run("long", clip, {"edge": 0.7}, frames=25, seed=5)
-    first = engine.open(launch_of(run))
-    first.join(job_of(run, tmp_path))
-    for _ in range(stop_after):
-        list(first.advance())
-    first.save("long")
-    first.leave("long")
-    first.close()
+    save_after(engine, job_of(run, tmp_path), stop_after)
     second = engine.open(launch_of(run))
     events: list[Event] = []
     second.join(job_of(run, tmp_path))

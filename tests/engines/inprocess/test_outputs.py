@@ -38,6 +38,7 @@ from tests.support.tiny_model import (
     job_of,
     launch_of,
     make_run,
+    save_after,
 )
 
 LIMIT = 2  # of 255: how far two makings of one run may be apart
@@ -167,12 +168,7 @@ def test_one_frame_resumes_at_each_step(
     whole = make(run)["a"]
     for steps in (1, 2):
         job = job_of(run, tmp_path / f"after-{steps}")
-        first = engine.open(launch_of(run))
-        first.join(job)
-        for _ in range(steps):
-            list(first.advance())
-        first.save("a")
-        first.close()
+        save_after(engine, job, steps)
         second = engine.open(launch_of(run))
         second.join(job)
         drive(second)

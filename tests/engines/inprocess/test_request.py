@@ -19,7 +19,7 @@ from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.video import Frames, read_frames
 from cosmos_batch.run import GuidedGeneration, ResolvedRun
-from tests.support.tiny_model import drive, job_of, launch_of, make_run
+from tests.support.tiny_model import drive, job_of, launch_of, make_run, save_after
 
 LIMIT = 2  # of 255: how far two makings of one run may be apart
 
@@ -95,12 +95,7 @@ def test_run_resumes_between_chunks_with_the_same_bits(
 ) -> None:
     run = make_run("run", clip, {"edge": 0.5}, 20, seed=3, num_conditional_frames=shared)
     (wanted,) = made(engine, tmp_path / "left_alone", run).values()
-    session = engine.open(launch_of(run))
-    session.join(job_of(run, tmp_path))
-    for _ in range(4):
-        list(session.advance())
-    session.save("run")
-    session.close()
+    save_after(engine, job_of(run, tmp_path), 4)
     (resumed,) = made(engine, tmp_path, run).values()
     assert np.array_equal(resumed, wanted)
 
@@ -188,12 +183,7 @@ def test_guided_run_resumes_at_each_step_with_the_same_bits(
     """Three chunks of three steps, of which the first two are guided."""
     run = guided(make_run("run", clip, {"edge": 0.5}, 20, seed=3), left_half, threshold=1)
     (wanted,) = made(engine, tmp_path / "left_alone", run).values()
-    session = engine.open(launch_of(run))
-    session.join(job_of(run, tmp_path))
-    for _ in range(done):
-        list(session.advance())
-    session.save("run")
-    session.close()
+    save_after(engine, job_of(run, tmp_path), done)
     (resumed,) = made(engine, tmp_path, run).values()
     assert np.array_equal(resumed, wanted)
 

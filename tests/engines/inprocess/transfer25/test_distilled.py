@@ -25,7 +25,7 @@ from cosmos_batch.planning.equivalence import refusals_by_run, work_of
 from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.run import ResolvedRun, Sampling
 from tests.support.runs import MakeRun
-from tests.support.tiny_model import SETTINGS, drive, job_of, launch_of, write_clip, write_tiny_model
+from tests.support.tiny_model import SETTINGS, drive, job_of, launch_of, save_after, write_clip, write_tiny_model
 from tests.support.tiny_model import make_run as tiny_run
 
 LIMIT = 2  # of 255: how far two makings of one run may be apart
@@ -121,13 +121,7 @@ def test_run_resumes_from_each_step(
 ) -> None:
     """Two chunks of four steps; the second has known frames."""
     run = distilled("long", clip, 4, frames=17)
-    first = engine.open(launch_of(run))
-    first.join(job_of(run, tmp_path))
-    for _ in range(stop_after):
-        list(first.advance())
-    first.save("long")
-    first.leave("long")
-    first.close()
+    save_after(engine, job_of(run, tmp_path), stop_after)
     second = engine.open(launch_of(run))
     events: list[Event] = []
     second.join(job_of(run, tmp_path))
