@@ -7,8 +7,8 @@ MODEL is a folder of `benchmarks.gpu.folder`. The real command makes the same ru
 - cached: with the caches of the second;
 - resumed: killed by SIGKILL while it denoises, and continued by another process.
 
-All commands make one run to a batch, so that each of them computes the same. Then `together` makes all runs of a
-size in one batch, which may change roundings: that difference is reported, and is not expected to be 0.
+All commands make one run to a batch, so that each of them computes the same; another number of rows in a pass may
+change roundings.
 """
 
 from __future__ import annotations
@@ -58,19 +58,17 @@ class RepeatTrial:
     specs: Sequence[RunSpec]
     program: Sequence[str] = COMMAND
 
-    def run(self, name: str, kept: str, *, alone: bool = True) -> float:
+    def run(self, name: str, kept: str) -> float:
         """Execute `cosmos-batch run` to its end; returns its seconds. Raises AssertionError where it fails."""
         begin = time.perf_counter()
-        made = subprocess.run(
-            self._words(name, alone), env=self._environment(kept), capture_output=True, text=True
-        )
+        made = subprocess.run(self._words(name), env=self._environment(kept), capture_output=True, text=True)
         assert made.returncode == 0, made.stdout + made.stderr
         return time.perf_counter() - begin
 
     def kill(self, name: str, kept: str, every: float = SAVE_EVERY, limit: float = 300) -> int:
         """Start the command, and kill it once a checkpoint is on disk; returns how often it was killed."""
         out = self.work / name
-        words = [*self._words(name, True), "--save-every", str(every)]
+        words = [*self._words(name), "--save-every", str(every)]
         with subprocess.Popen(words, env=self._environment(kept), stdout=subprocess.DEVNULL) as process:
             end = time.monotonic() + limit
             while process.poll() is None and time.monotonic() < end:
@@ -86,9 +84,9 @@ class RepeatTrial:
         """The frames of a command's videos, by run."""
         return {spec.id: read_frames(self.work / name / spec.id / OUTPUT) for spec in self.specs}
 
-    def _words(self, name: str, alone: bool) -> list[str]:
+    def _words(self, name: str) -> list[str]:
         words = ["run", self.work / "runs.jsonl", "--engine", "transfer", "--model", self.model, "--plain"]
-        words += ["-o", self.work / name, *(["--max-batch", 1] if alone else [])]
+        words += ["-o", self.work / name, "--max-batch", 1]
         return [*self.program, *map(str, words)]
 
     def _environment(self, kept: str) -> dict[str, str]:
@@ -110,12 +108,8 @@ def measure(trial: RepeatTrial) -> list[Repeated]:
     seconds = trial.run("first", "kept-1")
     first = trial.frames("first")
     rows = [compared("first", first, first, seconds)]
-    for name, kept, alone in (
-        ("second", "kept-2", True),
-        ("cached", "kept-2", True),
-        ("together", "kept-2", False),
-    ):
-        seconds = trial.run(name, kept, alone=alone)
+    for name in ("second", "cached"):
+        seconds = trial.run(name, "kept-2")
         rows.append(compared(name, trial.frames(name), first, seconds))
         print(rows[-1], flush=True)
     killed = trial.kill("resumed", "kept-2")
@@ -135,7 +129,7 @@ def _specs(text: str, steps: int) -> list[RunSpec]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Execute the commands, and print a table; returns 1 where a video that should be the same is not."""
+    """Execute the commands, and print a table; returns 1 where a video is not the same."""
     parser = argparse.ArgumentParser(description="Whether a video made again is the same bit for bit.")
     parser.add_argument("model", type=Path)
     parser.add_argument("--sizes", default=SIZES, help="sizes, and how many runs of each")
@@ -155,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"| {row.name} | {row.largest} | {psnr} | {row.seconds:.1f} | {row.killed} |")
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
-    return int(any(row.largest for row in rows if row.name != "together"))
+    return int(any(row.largest for row in rows))
 
 
 if __name__ == "__main__":
