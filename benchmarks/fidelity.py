@@ -18,7 +18,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.recording_guardrail import RecordingGuardrail
-from cosmos_batch.cli.load_runs import gather
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.engines.base import Job, Outcome, Result
 from cosmos_batch.engines.inprocess import pocket
@@ -28,6 +27,7 @@ from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames, read_frames
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.traits import Shape
+from cosmos_batch.requests import gather
 from cosmos_batch.run import ResolvedRun
 from examples.scenario import write_scenario
 

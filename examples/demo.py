@@ -21,7 +21,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from cosmos_batch.cli.load_runs import Requests, gather
 from cosmos_batch.cli.render.contact_sheet import write_contact_sheets
 from cosmos_batch.cli.render.progress import LiveProgress, PlainProgress
 from cosmos_batch.cli.render.progress_state import ProgressState
@@ -39,6 +38,7 @@ from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import read_frames
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.requests import Requests, gather
 from examples.scenario import forced, write_scenario
 
 DEMO = Path("demo")

@@ -12,7 +12,6 @@ import torch
 
 from benchmarks.gpu.timing import BatchTime, Stopwatch, TimedEngine
 from benchmarks.recording_guardrail import RecordingGuardrail
-from cosmos_batch.cli.load_runs import Requests, gather
 from cosmos_batch.controls import TRANSFER_CONTROLS
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory
@@ -27,6 +26,7 @@ from cosmos_batch.ledger import State
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.video import Frames
 from cosmos_batch.planning.cost.model import CostModel
+from cosmos_batch.requests import Requests, gather
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cosmos_batch.api import (
+    from cosmos_batch.api.batches import (
         SmartBatch,
         determine_batch_size,
         get_control_signature,
@@ -47,7 +47,7 @@ _HOMES = {
     "cosmos_batch.errors": {"CosmosBatchError", "InputError", "PlanError"},
     "cosmos_batch.engines.nvidia.transfer1.spec": {"create_minimal_base_spec", "to_cosmos_batch_inference_jsonl"},
     "cosmos_batch.run": {"Control", "GuidedGeneration", "Priority", "Run", "Sampling"},
-    "cosmos_batch.api": {
+    "cosmos_batch.api.batches": {
         "SmartBatch",
         "determine_batch_size",
         "get_control_signature",

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from cosmos_batch.cli.client import ServerError
 from cosmos_batch.cli.commands.remote import request_of, watch_command
+from cosmos_batch.client.connection import ServerError
 from cosmos_batch.formats import run_from_dict
 from cosmos_batch.run import Control, GuidedGeneration, Run, Sampling
 from tests.support.clips import clip

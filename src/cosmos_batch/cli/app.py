@@ -211,8 +211,8 @@ def status(
     """Show the state of every run of an output folder, or with --server of a server."""
     names = folder or []
     if server is not None and output is None:
-        from cosmos_batch.cli.client import Client
         from cosmos_batch.cli.commands import remote
+        from cosmos_batch.client.connection import Client
 
         if names and (sweep or tag):
             raise typer.BadParameter("name runs by their ids, or by --sweep and --tag")

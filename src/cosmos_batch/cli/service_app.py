@@ -190,8 +190,8 @@ def submit(
     overrides: Overrides = None,
 ) -> None:
     """Submit runs to a server, and upload their videos."""
-    from cosmos_batch.cli.client import Client
     from cosmos_batch.cli.commands.remote import submit_command
+    from cosmos_batch.client.connection import Client
 
     with Client(server, key) as client:
         raise typer.Exit(
@@ -201,8 +201,8 @@ def submit(
 
 def watch(ids: SomeIds = None, server: Server = LOCAL, key: Key = None) -> None:
     """Print the events of a server; with ids until those runs have ended."""
-    from cosmos_batch.cli.client import Client
     from cosmos_batch.cli.commands.remote import watch_command
+    from cosmos_batch.client.connection import Client
 
     with Client(server, key) as client:
         raise typer.Exit(watch_command(client, ids or []))
@@ -223,8 +223,8 @@ def retry(
 
 
 def _each(ids: list[str], sweep: str, tags: list[str], verb: str, server: str, key: str | None) -> None:
-    from cosmos_batch.cli.client import Client
     from cosmos_batch.cli.commands.remote import RunSelection, each_command
+    from cosmos_batch.client.connection import Client
 
     if bool(ids) == bool(sweep or tags):
         raise typer.BadParameter("name runs by their ids, or by --sweep and --tag")
@@ -248,8 +248,8 @@ def drain(server: Server = LOCAL, key: Key = None) -> None:
 
 
 def _set_mode(verb: str, server: str, key: str | None) -> None:
-    from cosmos_batch.cli.client import Client
     from cosmos_batch.cli.commands.remote import mode_command
+    from cosmos_batch.client.connection import Client
 
     with Client(server, key) as client:
         raise typer.Exit(mode_command(client, verb))
@@ -257,8 +257,8 @@ def _set_mode(verb: str, server: str, key: str | None) -> None:
 
 def logs(run_id: Annotated[str, typer.Argument(metavar="ID")], server: Server = LOCAL, key: Key = None) -> None:
     """Print the history of a run: every change of its state, every attempt."""
-    from cosmos_batch.cli.client import Client
     from cosmos_batch.cli.commands.remote import logs_command
+    from cosmos_batch.client.connection import Client
 
     with Client(server, key) as client:
         raise typer.Exit(logs_command(client, run_id))
@@ -276,8 +276,8 @@ def fetch(
     key: Key = None,
 ) -> None:
     """Download videos from a server, with their controls and run.json."""
-    from cosmos_batch.cli.client import Client
     from cosmos_batch.cli.commands.remote import RunSelection, fetch_command
+    from cosmos_batch.client.connection import Client
 
     if ids and (sweep or tag):
         raise typer.BadParameter("name runs by their ids, or by --sweep and --tag")

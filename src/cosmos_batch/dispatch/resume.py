@@ -11,7 +11,7 @@ from cosmos_batch.dispatch.output.inputs import InputDigests
 from cosmos_batch.dispatch.output.provenance import Identity, published_scores, request_key
 from cosmos_batch.dispatch.settings import EventSink
 from cosmos_batch.errors import InputError, Problem
-from cosmos_batch.ledger import RunStatus, State
+from cosmos_batch.ledger import Ledger, RunStatus, State
 from cosmos_batch.ledger.ports import DispatchStore
 from cosmos_batch.run import ResolvedRun, Run
 
@@ -33,6 +33,15 @@ def obstacles(runs: Iterable[Run], folder: OutputDirectory, ledger: DispatchStor
             obstacle = f"differs by case alone from {known[id_]}, which is the id of a run of this folder already"
             problems.append(Problem("", None, "id", id_, obstacle, "choose another id"))
     return problems
+
+
+def obstacles_in(folder: OutputDirectory, runs: Iterable[Run]) -> list[Problem]:
+    """Return the runs that cannot be published in the folder, by its own ledger. Raises LedgerError."""
+    ledger = Ledger(folder.ledger)
+    try:
+        return obstacles(runs, folder, ledger)
+    finally:
+        ledger.close()
 
 
 @dataclass(frozen=True, slots=True)

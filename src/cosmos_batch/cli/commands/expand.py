@@ -11,12 +11,12 @@ from typing import Any
 
 from cosmos_batch.cli.commands.plan import usable
 from cosmos_batch.cli.commands.remote import request_of
-from cosmos_batch.cli.load_runs import gather
 from cosmos_batch.cli.render.text import duration, plural, safe
 from cosmos_batch.engines.registry import EngineChoice, Engines
 from cosmos_batch.media.atomic import replacing
 from cosmos_batch.media.info import videos_of
 from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.requests import gather
 from cosmos_batch.run import Run
 
 SHOWN = 10  # runs that are printed

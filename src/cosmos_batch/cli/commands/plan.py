@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cosmos_batch.cli.load_runs import Requests, gather
 from cosmos_batch.cli.render.console import console, print_error, print_problems, print_warnings
 from cosmos_batch.cli.render.tables import draft_line, print_plan
 from cosmos_batch.cli.render.text import plural, safe
@@ -18,6 +17,7 @@ from cosmos_batch.planning.drafts import drafts_of, drafts_to_dicts
 from cosmos_batch.planning.open_settings import OpenSetting, open_settings
 from cosmos_batch.planning.plan import Plan, plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.requests import Requests, gather
 
 SHOWN_WARNINGS = 20  # that `plan` and `run` print; `check` prints all
 

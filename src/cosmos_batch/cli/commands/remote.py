@@ -15,11 +15,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from cosmos_batch.cli.client import Client, ServerError, in_path
 from cosmos_batch.cli.render.console import console, print_error, print_problems, print_warnings
 from cosmos_batch.cli.render.streams import output_is_read
 from cosmos_batch.cli.render.tables import SHOWN_RUNS, RunLine, print_causes
 from cosmos_batch.cli.render.text import duration, plural, safe
+from cosmos_batch.client.connection import Client, ServerError, in_path
 from cosmos_batch.dispatch.worker.retry import FIRST_WAIT, retry_policy
 from cosmos_batch.errors import CosmosBatchError, InputError, Problem
 from cosmos_batch.formats import read_files

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos_batch.cli.commands.plan import usable
-from cosmos_batch.cli.load_runs import Requests, gather
 from cosmos_batch.cli.render.console import console, print_error
 from cosmos_batch.cli.render.progress import LiveProgress, PlainProgress
 from cosmos_batch.cli.render.progress_state import ProgressState
@@ -18,12 +17,13 @@ from cosmos_batch.cli.render.text import duration
 from cosmos_batch.cli.signals import stop_on_signals
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import MANIFEST, OutputDirectory
-from cosmos_batch.dispatch.resume import obstacles
+from cosmos_batch.dispatch.resume import obstacles_in
 from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
 from cosmos_batch.engines.base import EngineSource
 from cosmos_batch.engines.registry import EngineChoice, Engines
 from cosmos_batch.errors import EngineError, LedgerError, MediaError, StorageError
-from cosmos_batch.ledger import Ledger, RunStatus, State
+from cosmos_batch.ledger import RunStatus, State
+from cosmos_batch.requests import Requests, gather
 from cosmos_batch.run import Run
 
 
@@ -54,24 +54,12 @@ def run_command(engines: Engines, request: RunRequest) -> int:
         print_error(str(exc))
         return 2
     with folder:
-        requests = _publishable(requests, folder)
+        requests = requests.without(obstacles_in(folder, requests.runs))
         if not usable(requests, request.skip_invalid):
             return 2
         controls = {name for run in requests.runs for name in run.signature}
         source = engines.source(request.choice, controls)
         return _dispatch(requests, source, folder, request)
-
-
-def _publishable(requests: Requests, folder: OutputDirectory) -> Requests:
-    """The requests without runs whose names are taken in the folder, which become problems. Raises LedgerError."""
-    ledger = Ledger(folder.ledger)
-    try:
-        blocked = obstacles(requests.runs, folder, ledger)
-    finally:
-        ledger.close()
-    taken = {problem.found for problem in blocked}
-    runs = tuple(run for run in requests.runs if run.id not in taken)
-    return replace(requests, runs=runs, problems=(*requests.problems, *blocked))
 
 
 def _dispatch(requests: Requests, source: EngineSource, folder: OutputDirectory, request: RunRequest) -> int:

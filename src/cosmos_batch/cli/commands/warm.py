@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cosmos_batch.cli.commands.plan import usable
-from cosmos_batch.cli.load_runs import gather
 from cosmos_batch.cli.options import IN_PROCESS_ENGINES
 from cosmos_batch.cli.render.console import console
 from cosmos_batch.cli.render.text import safe
 from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.registry import EngineChoice, Engines, cache_folder
 from cosmos_batch.errors import PlanError
+from cosmos_batch.requests import gather
 
 
 def warm_command(engines: Engines, choice: EngineChoice, files: Sequence[Path], *, skip_invalid: bool) -> int:

@@ -1,4 +1,4 @@
-"""Files of the command line to runs, with video info, every problem and every warning."""
+"""Files to runs, with video info, every problem and every warning."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from cosmos_batch.planning.resolve import resolve
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run, Sampling
 
+_NO_SETTINGS = Sampling()
 PROBES = 8  # videos whose headers are read at the same time
 
 
@@ -33,6 +34,12 @@ class Requests:
     def resolved(self, traits: Traits) -> tuple[ResolvedRun, ...]:
         """The runs with every setting filled in by the engine's traits. Raises PlanError and MediaError."""
         return tuple(resolve(run, traits, self.facts) for run in self.runs)
+
+    def without(self, problems: Sequence[Problem]) -> Requests:
+        """The requests with more problems, each of which names in `found` a run that is left out."""
+        left_out = {problem.found for problem in problems}
+        runs = tuple(run for run in self.runs if run.id not in left_out) if problems else self.runs
+        return replace(self, runs=runs, problems=(*self.problems, *problems))
 
 
 def gather(

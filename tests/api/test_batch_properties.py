@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmos_batch import Control, Run, SmartBatch, determine_batch_size, smart_batch_generation
-from cosmos_batch.api import WeightForm
+from cosmos_batch.api.batches import WeightForm
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.run import Sampling
 

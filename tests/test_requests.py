@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cosmos_batch.cli.load_runs import gather
 from cosmos_batch.engines.inprocess.transfer25.published import DISTILLED_SETTINGS
 from cosmos_batch.engines.inprocess.transfer25.traits import traits_of_model
 from cosmos_batch.engines.registry import traits_of
+from cosmos_batch.requests import gather
 from tests.support.clips import clip
 
 POCKET = traits_of("pocket")
