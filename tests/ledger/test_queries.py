@@ -111,7 +111,7 @@ def test_filter_selects_runs(ledger: Ledger, clock: Clock, where: Filter, found:
     clock.now += 1
     ledger.runs.accept([Submission(resolved(vis), batch_job_id="batch_1")])
     ledger.runs.cancel(["a"])
-    ledger.runs.rate("b", 5)
+    ledger.runs.rate(["b"], 5)
     ledger.runs.set_scores({"a": {"edge_f1": 0.25}, "b": {"edge_f1": 0.5}})
 
     assert [look.record.id for look in ledger.queries.page(where).runs] == found

@@ -212,8 +212,7 @@ def test_only_ended_runs_are_deleted(ledger: Ledger) -> None:
 def test_rating_is_stored(ledger: Ledger) -> None:
     ledger.runs.submit([make_run("a")])
 
-    assert ledger.runs.rate("a", 4)
-    assert not ledger.runs.rate("unknown", 4)
+    assert ledger.runs.rate(["a", "unknown"], 4) == ["a"]
 
     record = ledger.queries.get("a")
     assert record is not None

@@ -119,7 +119,7 @@ def test_content_of_a_finished_run_is_served(address: str) -> None:
     video = until(lambda: httpx.get(f"{address}/v1/videos/seen").json(), lambda v: v["status"] == "completed")
     assert {"input", "video", "thumbnail", "run"} <= set(video["variants"])
     at = f"{address}/v1/videos/seen/content"
-    assert httpx.get(at, params={"variant": "thumbnail"}).content[:4] == b"\x89PNG"
+    assert httpx.get(at, params={"variant": "thumbnail"}).content[:4] == b"\xff\xd8\xff\xe0"
     assert httpx.get(at, params={"variant": "run"}).json()["id"] == "seen"
     assert httpx.get(at, headers={"Range": "bytes=0-9"}).status_code == 206
     history = httpx.get(f"{address}/v1/videos/seen/history").json()

@@ -15,7 +15,9 @@ from cosmos_batch.ledger.service_models import BatchJobRecord as BatchJobRecord
 from cosmos_batch.ledger.service_models import BatchJobState as BatchJobState
 from cosmos_batch.ledger.service_models import FileRecord as FileRecord
 from cosmos_batch.ledger.service_models import Filter as Filter
+from cosmos_batch.ledger.service_models import OutlineRow as OutlineRow
 from cosmos_batch.ledger.service_models import Prediction as Prediction
+from cosmos_batch.ledger.service_models import RunLabels as RunLabels
 from cosmos_batch.ledger.service_models import RunWithAttempt as RunWithAttempt
 from cosmos_batch.ledger.service_models import Submission as Submission
 from cosmos_batch.ledger.service_models import SubmitResult as SubmitResult

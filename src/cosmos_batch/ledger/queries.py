@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, and_, cast, func, null, or_, select
 
 from cosmos_batch.ledger.database.schema import attempts, batches, events, runs
 from cosmos_batch.ledger.database.transactions import Component, chunks
@@ -20,7 +21,7 @@ from cosmos_batch.ledger.models import (
     State,
     StateChange,
 )
-from cosmos_batch.ledger.service_models import Filter, Page, RunWithAttempt
+from cosmos_batch.ledger.service_models import Filter, OutlineRow, Page, RunLabels, RunWithAttempt
 from cosmos_batch.planning.gc_pause import gc_paused
 
 NO_FILTER = Filter()
@@ -105,7 +106,7 @@ class SqlQueries(Component):
         `score`: by that score instead, the highest first where `newest_first`, runs without it last. `after`: the
         id of the last run of the page before. An unknown id gives an empty page.
         """
-        place = _score(score, -_NO_SCORE if newest_first else _NO_SCORE) if score else runs.c.created
+        place = _place(score, newest_first)
         query = select(runs).where(*_conditions(where))
         with self._db.read() as connection:
             if after:
@@ -116,6 +117,58 @@ class SqlQueries(Component):
             order = (place.desc(), runs.c.id.desc()) if newest_first else (place, runs.c.id)
             found = _with_attempts(connection, query.order_by(*order).limit(limit + 1))
         return Page(tuple(found[:limit]), more=len(found) > limit)
+
+    def with_attempts(self, ids: Iterable[str]) -> dict[str, RunWithAttempt]:
+        """Return the known runs among the ids with their latest attempts, by id."""
+        found: list[RunWithAttempt] = []
+        with self._db.read() as connection:
+            for chunk in chunks(ids):
+                found += _with_attempts(connection, select(runs).where(runs.c.id.in_(chunk)))
+        return {each.record.id: each for each in found}
+
+    def outline(
+        self,
+        where: Filter = NO_FILTER,
+        *,
+        keys: Sequence[str] = (),
+        limit: int,
+        newest_first: bool = True,
+        score: str = "",
+    ) -> list[OutlineRow]:
+        """Return up to `limit` runs that pass the filter, in the order of `page`, without their requests.
+
+        `keys`: what to group by, each of "sweep", "video", "prompt", "seed" or "tag:NAME".
+        """
+        place = _place(score, newest_first)
+        order = (place.desc(), runs.c.id.desc()) if newest_first else (place, runs.c.id)
+        value = runs.c.scores[score].as_float() if score else null()
+        query = select(runs.c.id, runs.c.state, runs.c.rating, value, *[_key(each) for each in keys])
+        query = query.where(*_conditions(where)).order_by(*order).limit(limit)
+        with self._db.read() as connection:
+            rows = connection.execute(query).all()
+        texts = (tuple(None if key is None else str(key) for key in row[4:]) for row in rows)
+        return [OutlineRow(row[0], row[1], row[2], row[3], text) for row, text in zip(rows, texts, strict=True)]
+
+    def scores_of(self, name: str, where: Filter = NO_FILTER) -> list[float]:
+        """Return the values of one score over the runs that pass the filter and have it."""
+        value = runs.c.scores[name].as_float()
+        with self._db.read() as connection:
+            query = select(value).where(value.is_not(None), *_conditions(where))
+            return list(connection.scalars(query))
+
+    def labels(self) -> RunLabels:
+        """Count the runs of each sweep, and of each value of each tag."""
+        sweep, tags = (runs.c.request["annotations", name].as_string().label(name) for name in ("sweep", "tags"))
+        query = select(sweep, tags, func.count()).group_by("sweep", "tags")
+        sweeps: Counter[str] = Counter()
+        values: dict[str, Counter[str]] = {}
+        with self._db.read() as connection:
+            for name, text, count in connection.execute(query):
+                if name:
+                    sweeps[name] += count
+                for tag, value in json.loads(text or "{}").items():
+                    values.setdefault(tag, Counter())[value] += count
+        return RunLabels(sweeps, values)
 
     def count(self, where: Filter = NO_FILTER) -> int:
         """Count the runs that pass the filter."""
@@ -202,7 +255,7 @@ def _conditions(where: Filter) -> list[Any]:
     if where.control:  # no control has a name that is part of another control's name
         conditions.append(runs.c.signature.contains(where.control, autoescape=True))
     if where.rating is not None:
-        conditions.append(runs.c.rating == where.rating)
+        conditions.append(runs.c.rating == where.rating if where.rating else runs.c.rating.is_(None))
     for score in where.scores:
         conditions.append(score.compare(runs.c.scores[score.name].as_float(), score.limit))
     if where.sweep:
@@ -216,8 +269,26 @@ def _conditions(where: Filter) -> list[Any]:
     return conditions
 
 
-def _score(name: str, missing: float) -> ColumnElement[float]:
-    return func.coalesce(runs.c.scores[name].as_float(), missing)
+def _place(score: str, newest_first: bool) -> ColumnElement[float]:
+    """What a list is ordered by: a score, where a missing one comes last, or the time of the submission."""
+    if not score:
+        return runs.c.created
+    return func.coalesce(runs.c.scores[score].as_float(), -_NO_SCORE if newest_first else _NO_SCORE)
+
+
+def _key(name: str) -> ColumnElement[Any]:
+    """The column of what runs are grouped by: a name of `SqlQueries.outline`."""
+    request = runs.c.request
+    if name.startswith("tag:"):
+        tag: ColumnElement[Any] = request["annotations", "tags", name.removeprefix("tag:")].as_string()
+        return tag
+    columns: dict[str, ColumnElement[Any]] = {
+        "sweep": request["annotations", "sweep"].as_string(),
+        "video": request["video"].as_string(),
+        "prompt": runs.c.prompt,
+        "seed": request["sampling", "seed"].as_string(),
+    }
+    return columns[name]
 
 
 def _after(place: ColumnElement[float], value: float, run_id: str, *, descending: bool) -> ColumnElement[bool]:

@@ -191,11 +191,14 @@ class SqlRuns(Component):
                     moved.append(run_id)
         return moved
 
-    def rate(self, run_id: str, rating: int | None) -> bool:
-        """Store the rating of a run's video, 1 to 5, or None. Returns False for an unknown run."""
+    def rate(self, ids: Iterable[str], rating: int | None) -> list[str]:
+        """Store the rating of runs, 1 to 5, or None. Returns the ids of the known ones."""
+        rated: list[str] = []
         with self._db.write() as connection:
-            query = update(runs).where(runs.c.id == run_id).values(rating=rating)
-            return connection.execute(query).rowcount > 0
+            for chunk in chunks(ids):
+                query = update(runs).where(runs.c.id.in_(chunk)).values(rating=rating)
+                rated += connection.scalars(query.returning(runs.c.id))
+        return rated
 
     def set_scores(self, scores: Mapping[str, Mapping[str, float]]) -> None:
         """Store the scores of published videos, by run id."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import RowMapping
 
@@ -52,7 +52,7 @@ class Filter:
     shape_label: str = ""
     batch_job_id: str = ""
     owner: str = ""
-    rating: int | None = None
+    rating: int | None = None  # 0: not rated
     scores: Collection[ScoreCondition] = ()
     sweep: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)  # each with its value
@@ -74,6 +74,24 @@ class Page:
 
     runs: tuple[RunWithAttempt, ...]
     more: bool  # there are runs after the last of these
+
+
+class OutlineRow(NamedTuple):
+    """A run of an outline: what the order and the groups of a long list need, and no more."""
+
+    id: str
+    state: str
+    rating: int | None
+    score: float | None  # the one that was asked for; None: the run lacks it
+    keys: tuple[str | None, ...]  # its value of each grouping; None: it has none
+
+
+@dataclass(frozen=True, slots=True)
+class RunLabels:
+    """The sweeps and tags that runs have, with the number of runs of each."""
+
+    sweeps: Mapping[str, int]
+    tags: Mapping[str, Mapping[str, int]]  # by name, then by value
 
 
 class WorkerState(StrEnum):

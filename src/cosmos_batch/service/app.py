@@ -22,7 +22,7 @@ from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.service.http.body_limits import BodyLimits
 from cosmos_batch.service.http.errors import ErrorBody, install_error_handlers
 from cosmos_batch.service.middleware import RequestMiddleware
-from cosmos_batch.service.routes import batches, files, queue, stats, system, videos
+from cosmos_batch.service.routes import batches, files, queue, runs, stats, system, videos
 from cosmos_batch.service.schemas.videos import video_request_schema
 from cosmos_batch.service.state import AppState
 
@@ -51,7 +51,7 @@ class ServiceApp(FastAPI):
             openapi_url=None,  # FastAPI renders the document anew for each request
         )
         self.app_state = app_state
-        for routes in (videos, files, batches, queue, stats, system):
+        for routes in (videos, runs, files, batches, queue, stats, system):
             self.include_router(routes.router)
         self.add_api_route("/docs", _docs_page, include_in_schema=False)
         self.add_api_route("/openapi.json", self._openapi_document, include_in_schema=False)

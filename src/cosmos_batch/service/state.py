@@ -25,7 +25,10 @@ from cosmos_batch.service.http.auth import Authenticator
 from cosmos_batch.service.http.rate_limit import RateLimiter
 from cosmos_batch.service.metrics import Metrics
 from cosmos_batch.service.queue_view import QueueViewReader
+from cosmos_batch.service.runs.actions import RunActions
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
+from cosmos_batch.service.runs.exports import Exports
+from cosmos_batch.service.runs.input_names import InputNames
 from cosmos_batch.service.runs.media_pool import MediaPools
 from cosmos_batch.service.runs.parse_request import RequestParser
 from cosmos_batch.service.runs.present import VideoPresenter
@@ -84,11 +87,14 @@ class ServerFiles:
 
 @dataclass(frozen=True, slots=True)
 class RunServices:
-    """A run's way through the API: parse a request, submit the run, present it."""
+    """A run's way through the API: parse a request, submit the run, present it, change it, export it."""
 
     parser: RequestParser
     submitter: Submitter
     presenter: VideoPresenter
+    names: InputNames
+    actions: RunActions
+    exports: Exports
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +135,23 @@ class AppState:
             authenticator,
             RateLimiter(limits.requests_per_second, limits.burst),
         )
+        names = InputNames(self.files.uploads.folder, self.files.uploads.name_of)
+        presenter = VideoPresenter(
+            engine.model,
+            engine.traits,
+            self.files.videos,
+            self.files.uploads.folder,
+            self.files.allowed,
+            self.queue_view.wait_of,
+            names,
+        )
         self.runs = RunServices(
             RequestParser(engine.traits, engine.model, self.files.allowed, self.files.uploads.video),
             Submitter(ledger, limits.queue_runs),
-            VideoPresenter(
-                engine.model,
-                engine.traits,
-                self.files.videos,
-                self.files.uploads.folder,
-                self.files.allowed,
-                self.queue_view.wait_of,
-            ),
+            presenter,
+            names,
+            RunActions(ledger, self.files.videos),
+            Exports(ledger, presenter, self.files.videos),
         )
         self.batch_jobs = BatchJobs(
             ledger, self.files.uploads, self.runs.parser, self.runs.submitter, self.runs.presenter, limits, log

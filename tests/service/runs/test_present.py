@@ -74,7 +74,7 @@ def test_finished_files_are_named_by_variant(client: TestClient, ledger: Ledger,
         assert answer.headers["content-type"] == "image/png"
         assert f'filename="{name}"' in answer.headers["content-disposition"]
         assert answer.content == (folder / "output.png").read_bytes()
-    assert client.get("/v1/videos/r/content?variant=thumbnail").headers["content-type"] == "image/png"
+    assert client.get("/v1/videos/r/content?variant=thumbnail").headers["content-type"] == "image/jpeg"
 
 
 def test_waiting_run_has_no_finished_files(client: TestClient) -> None:

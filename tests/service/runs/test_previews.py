@@ -97,4 +97,4 @@ def test_inputs_and_uploads_are_served_as_copies(client: TestClient, odd: Path) 
         assert client.get(place).content == odd.read_bytes()
         assert b"avc1" in client.get(f"{place}&playable=true").content
     still = client.get("/v1/videos/r/content?variant=thumbnail")
-    assert (still.content[:4], still.headers["cache-control"]) == (b"\x89PNG", "no-cache")
+    assert (still.content[:4], still.headers["cache-control"]) == (b"\xff\xd8\xff\xe0", "no-cache")

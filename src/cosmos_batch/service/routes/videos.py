@@ -6,8 +6,7 @@ import asyncio
 import hashlib
 import json
 import secrets
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -15,18 +14,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import FileResponse, Response
 
-from cosmos_batch.formats.common import TAG_NAME
-from cosmos_batch.ledger import ENDED, Filter, RunRecord, RunWithAttempt, State, Submission
+from cosmos_batch.ledger import RunRecord, RunWithAttempt, State, Submission
 from cosmos_batch.ledger.runs import shape_label
 from cosmos_batch.media.untrusted import file_type as kind_of_file
-from cosmos_batch.run import Priority
-from cosmos_batch.scoring.scores import ScoreCondition
 from cosmos_batch.service.http.errors import ApiError, not_found
 from cosmos_batch.service.http.file_content import FileContent
 from cosmos_batch.service.http.json_body import LARGE_BYTES, StrictJsonRoute
-from cosmos_batch.service.routes.paging import After, CreatedAfter, CreatedBefore, Limit, Order, Playable
+from cosmos_batch.service.routes.paging import After, Limit, Order, Playable
 from cosmos_batch.service.routes.request_body import read_body
-from cosmos_batch.service.runs.present import STATUS
+from cosmos_batch.service.routes.run_filter import RunFilter, Sort
+from cosmos_batch.service.runs.actions import Refusal
 from cosmos_batch.service.runs.thumbnails import thumbnail
 from cosmos_batch.service.schemas.videos import (
     VIDEO_REQUEST,
@@ -46,8 +43,6 @@ router = APIRouter(prefix="/v1/videos", tags=["videos"], route_class=StrictJsonR
 
 Id = Annotated[str, Path(max_length=128)]
 IdempotencyKey = Annotated[str | None, Header(max_length=255, description="the same key makes the same run, once")]
-
-SORT = r"^[a-z][a-z0-9_]{0,63}$"
 
 _BODY = {
     "requestBody": {
@@ -142,81 +137,18 @@ def _new_record(submission: Submission, now: float) -> RunRecord:
 @router.get("", response_model=VideoList)
 def list_videos(
     app: AppStateDep,
+    wanted: RunFilter,
     after: After = "",
     limit: Limit = 20,
     order: Order = "desc",
-    status: Annotated[
-        str, Query(description="queued, in_progress, completed or failed; several with commas")
-    ] = "",
-    state: Annotated[str, Query(description="exact states; several with commas")] = "",
-    control: Annotated[str, Query(max_length=32)] = "",
-    rating: Annotated[int | None, Query(ge=1, le=5)] = None,
-    score: Annotated[
-        list[str] | None,
-        Query(max_length=10, description="a condition on a score, such as edge_f1>0.5; all must hold"),
-    ] = None,
-    sort: Annotated[str, Query(pattern=SORT, description="created, or the name of a score")] = "created",
-    q: Annotated[str, Query(max_length=500, description="part of the prompt or the id")] = "",
-    batch_id: Annotated[str, Query(max_length=64)] = "",
-    sweep: Annotated[str, Query(max_length=128)] = "",
-    tag: Annotated[list[str] | None, Query(description="NAME:VALUE; several must all hold")] = None,
-    created_after: CreatedAfter = None,
-    created_before: CreatedBefore = None,
+    sort: Sort = "created",
 ) -> VideoList:
     """List videos."""
-    wanted = Filter(
-        states=_states(status, state),
-        text=q,
-        control=control,
-        batch_job_id=batch_id,
-        rating=rating,
-        scores=_score_conditions(score or ()),
-        sweep=sweep,
-        tags=_tags(tag or ()),
-        created_after=created_after,
-        created_before=created_before,
-    )
     by = "" if sort == "created" else sort
     page = app.ledger.queries.page(wanted, after=after, limit=limit, newest_first=order == "desc", score=by)
     data = [app.runs.presenter.video(found) for found in page.runs]
     ends = (data[0].id, data[-1].id) if data else (None, None)
     return VideoList(data=data, first_id=ends[0], last_id=ends[1], has_more=page.more)
-
-
-def _score_conditions(texts: Sequence[str]) -> tuple[ScoreCondition, ...]:
-    """Parse the conditions on scores of a filter. Raises ApiError."""
-    try:
-        return tuple(ScoreCondition.parse(text) for text in texts)
-    except ValueError as exc:
-        raise ApiError(400, "invalid_value", str(exc), param="score") from exc
-
-
-def _states(status: str, state: str) -> tuple[State, ...]:
-    """Parse the states of a filter; none means all. Raises ApiError for an unknown word."""
-    wanted: list[State] = []
-    for word in filter(None, status.split(",")):
-        found = [each for each, shown in STATUS.items() if shown == word]
-        if not found:
-            raise ApiError(400, "invalid_value", f"{word[:40]!r} is not a status", param="status")
-        wanted += found
-    for word in filter(None, state.split(",")):
-        try:
-            wanted.append(State(word))
-        except ValueError as exc:
-            raise ApiError(400, "invalid_value", f"{word[:40]!r} is not a state", param="state") from exc
-    return tuple(dict.fromkeys(wanted))
-
-
-def _tags(texts: Sequence[str]) -> dict[str, str]:
-    """Parse the tags of a filter. Raises ApiError for one that is no tag, or two values of one name."""
-    wanted: dict[str, str] = {}
-    for text in texts:
-        name, mark, value = text.partition(":")
-        if not mark or not TAG_NAME.fullmatch(name):
-            raise ApiError(400, "invalid_value", f"{text[:60]!r} is no tag: write NAME:VALUE", param="tag")
-        if wanted.setdefault(name, value) != value:
-            raise ApiError(400, "invalid_value", f"the tag {name} has two values: no run has both", param="tag")
-    return wanted
 
 
 @router.get("/{video_id}", response_model=Video)
@@ -246,7 +178,7 @@ async def get_content(
     headers = {"Cache-Control": "private, max-age=3600" if final else "no-cache"}
     if variant == "thumbnail":
         picture = await app.files.pools.thumbnails.run(partial(thumbnail, path))
-        return Response(picture, media_type="image/png", headers=headers)
+        return Response(picture, media_type="image/jpeg", headers=headers)
     if (playable and variant != "run") or has_span(path):
         path = await app.files.playable(path)
     kind = "application/json" if variant == "run" else (await asyncio.to_thread(kind_of_file, path))[1]
@@ -282,58 +214,44 @@ def _attempt(attempt: Any) -> dict[str, Any]:
 @router.delete("/{video_id}", response_model=VideoDeleted)
 def delete_video(video_id: Id, app: AppStateDep) -> VideoDeleted:
     """Delete a video and its record. A waiting or running one must be cancelled first."""
-    state = _find(app, video_id).record.state
-    if not app.ledger.runs.delete([video_id]):
-        raise _wrong_state(video_id, state, f"cancel it first, by POST /v1/videos/{video_id}/cancel")
-    shutil.rmtree(app.files.videos / video_id, ignore_errors=True)
+    _accepted(app.runs.actions.delete([video_id]), video_id)
     return VideoDeleted(id=video_id)
 
 
 @router.post("/{video_id}/cancel", response_model=Video)
 def cancel_video(video_id: Id, app: AppStateDep, key_name: KeyNameDep) -> Video:
     """Cancel a run: at once if it waits, at its next step if it runs; 409 if its video is being published."""
-    state = app.ledger.runs.cancel([video_id], _by("cancelled", key_name)).get(video_id)
-    if state is None:
-        raise not_found("video", video_id)
-    found = _find(app, video_id)
-    if state in (State.SUCCEEDED, State.FAILED, State.BLOCKED):
-        ended = found.record.state in ENDED
-        reason = "it has already ended" if ended else "its steps are done, and its video is being published"
-        raise _wrong_state(video_id, found.record.state, reason)
-    return app.runs.presenter.video(found)
+    _accepted(app.runs.actions.cancel([video_id], key_name), video_id)
+    return app.runs.presenter.video(_find(app, video_id))
 
 
 @router.post("/{video_id}/retry", response_model=Video)
 def retry_video(video_id: Id, app: AppStateDep, key_name: KeyNameDep) -> Video:
     """Queue a failed, blocked or cancelled run again."""
-    state = _find(app, video_id).record.state
-    if not app.ledger.runs.retry([video_id], _by("retried", key_name)):
-        raise _wrong_state(video_id, state, "only a failed, blocked or cancelled video can be retried")
+    _accepted(app.runs.actions.retry([video_id], key_name), video_id)
     return app.runs.presenter.video(_find(app, video_id))
 
 
 @router.post("/{video_id}/priority", response_model=Video)
 def set_priority(video_id: Id, body: PriorityRequest, app: AppStateDep) -> Video:
     """Change the priority of a run that has not ended."""
-    state = _find(app, video_id).record.state
-    given = body.priority
-    priority = Priority[given.upper()].value if isinstance(given, str) else given
-    if not app.ledger.runs.reprioritise([video_id], priority):
-        raise _wrong_state(video_id, state, "it has already ended")
+    _accepted(app.runs.actions.reprioritise([video_id], body.priority), video_id)
     return app.runs.presenter.video(_find(app, video_id))
 
 
 @router.post("/{video_id}/rating", response_model=Video)
 def set_rating(video_id: Id, body: RatingRequest, app: AppStateDep) -> Video:
     """Set the rating of a video; null removes it."""
-    if not app.ledger.runs.rate(video_id, body.rating):
-        raise not_found("video", video_id)
+    _accepted(app.runs.actions.rate([video_id], body.rating), video_id)
     return app.runs.presenter.video(_find(app, video_id))
 
 
-def _by(what: str, key_name: str) -> str:
-    return f"{what} by {key_name}" if key_name else what
-
-
-def _wrong_state(video_id: str, state: State, remedy: str) -> ApiError:
-    return ApiError(409, "wrong_state", f"the state of the video {video_id} is {state}: {remedy}")
+def _accepted(refused: Mapping[str, Refusal], video_id: str) -> None:
+    """Raise ApiError where a run was refused what was asked for."""
+    refusal = refused.get(video_id)
+    if refusal is None:
+        return
+    if refusal.state is None:
+        raise not_found("video", video_id)
+    message = f"the state of the video {video_id} is {refusal.state}: {refusal.reason}"
+    raise ApiError(409, "wrong_state", message)

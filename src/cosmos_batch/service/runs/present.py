@@ -18,6 +18,7 @@ from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run, as_dict
 from cosmos_batch.scoring.scores import flags_of
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
+from cosmos_batch.service.runs.input_names import InputNames
 from cosmos_batch.service.schemas.problems import field_problems
 from cosmos_batch.service.schemas.videos import Video, VideoError
 from cosmos_batch.spans import split_span, with_file
@@ -50,6 +51,7 @@ class VideoPresenter:
         uploads: Path,
         allowed: AllowedDirectories,
         wait_of: Callable[[RunRecord], tuple[str, float | None]],
+        names: InputNames,
     ) -> None:
         """`videos`: folder of the finished runs; `wait_of`: why a run waits, and in how many seconds it starts."""
         self._model = model
@@ -58,6 +60,7 @@ class VideoPresenter:
         self._uploads = str(uploads)
         self._allowed = allowed
         self._wait_of = wait_of
+        self._names = names
 
     def video(self, found: RunWithAttempt) -> Video:
         """Make the video object of a run and its latest attempt. Raises LedgerError."""
@@ -84,7 +87,8 @@ class VideoPresenter:
             updated_at=record.updated,
             priority=record.priority,
             group=record.shape_label,
-            inputs=self._inputs(run),
+            inputs={name: self._shown(path) for name, path in _inputs(run).items()},
+            names={name: self._names.of(path) for name, path in _inputs(run).items()},
             execution_config=execution_config(run),
             job_type=run.job_type,
             **({} if run.annotations is None else asdict(run.annotations)),
@@ -152,12 +156,6 @@ class VideoPresenter:
         found = self._allowed.resolve(file)
         return None if found is None else Path(f"{found}{path[len(file) :]}")
 
-    def _inputs(self, run: Run) -> dict[str, str | None]:
-        paths = {"video": run.video, MASK: run.guided_mask}
-        paths |= {control.name: control.video for control in run.controls}
-        paths |= {mask_name(control.name): control.mask for control in run.controls}
-        return {name: self._shown(path) for name, path in paths.items() if path}
-
     def _error(self, record: RunRecord) -> VideoError | None:
         if STATUS[record.state] != "failed":
             return None
@@ -170,6 +168,14 @@ class VideoPresenter:
     def _shown(self, path: str) -> str:
         """Name an upload by its id, any other file by its path; the span of a video stays behind it."""
         return with_file(path, lambda file: Path(file).stem) if path.startswith(f"{self._uploads}/") else path
+
+
+def _inputs(run: Run) -> dict[str, str]:
+    """The videos that a run reads, by name of the input."""
+    paths = {"video": run.video, MASK: run.guided_mask}
+    paths |= {control.name: control.video for control in run.controls}
+    paths |= {mask_name(control.name): control.mask for control in run.controls}
+    return {name: path for name, path in paths.items() if path}
 
 
 def execution_config(run: Run) -> dict[str, Any]:

@@ -107,6 +107,11 @@ class Uploads:
             self._videos[file_id] = Path(record.path)
         return self._videos[file_id]
 
+    def name_of(self, file_id: str) -> str | None:
+        """Find the client's name for a file; None for an unknown id. Raises LedgerError."""
+        record = self._ledger.files.get(file_id)
+        return record.name if record else None
+
     def get(self, file_id: str) -> FileRecord:
         """Get the record of a file. Raises ApiError for an unknown id, and LedgerError."""
         record = self._ledger.files.get(file_id)

@@ -49,6 +49,7 @@ class Video(BaseModel):
     inputs: dict[str, str | None] = Field(
         description="file ids, or paths on the server, with the span of the video behind them"
     )
+    names: dict[str, str] = Field(description="names of the inputs' files, of an upload as the client named it")
     execution_config: dict[str, Any]
     job_type: str
     sweep: str | None = Field(None, description="the sweep that it is part of")

@@ -70,6 +70,27 @@ export interface BatchRequest {
   metadata?: Record<string, string> | null;
 }
 
+export interface BulkAction {
+  ids: Array<string>;
+  action: "cancel" | "retry" | "delete" | "rate" | "priority";
+  rating?: number | null;
+  priority?: number | "low" | "normal" | "high" | "urgent" | null;
+}
+
+export interface BulkOutcome {
+  id: string;
+  done: boolean;
+  state: string | null;
+  reason: string | null;
+}
+
+export interface BulkResult {
+  object: "bulk";
+  action: string;
+  done: number;
+  data: Array<BulkOutcome>;
+}
+
 export interface ControlInfo {
   name: string;
   about: string;
@@ -86,6 +107,19 @@ export interface ErrorObject {
   param?: string | null;
   code?: string | null;
   problems: Array<FieldProblem>;
+}
+
+export interface Export {
+  object: "export";
+  id: string;
+  format: string;
+  runs: number;
+  url: string;
+}
+
+export interface ExportRequest {
+  ids: Array<string>;
+  format: "csv" | "jsonl" | "zip";
 }
 
 export interface FieldProblem {
@@ -166,6 +200,19 @@ export interface Health {
   detail: string;
 }
 
+export interface Histogram {
+  object: "histogram";
+  score: string;
+  runs: number;
+  start: number;
+  end: number;
+  counts: Array<number>;
+}
+
+export interface LookUp {
+  ids: Array<string>;
+}
+
 export interface ModelList {
   object: "list";
   data: Array<ModelObject>;
@@ -176,6 +223,25 @@ export interface ModelObject {
   object: "model";
   created: number;
   owned_by: string;
+}
+
+export interface Outline {
+  object: "outline";
+  ids: Array<string>;
+  states: Array<string>;
+  ratings: Array<number | null>;
+  scores: Array<number | null>;
+  groups: Array<OutlineGroup>;
+  columns: Array<OutlineGroup>;
+  cells: Array<number>;
+  counts: Record<string, number>;
+  has_more: boolean;
+}
+
+export interface OutlineGroup {
+  value: string | null;
+  label: string;
+  runs: number;
 }
 
 export interface PlanLaunch {
@@ -261,6 +327,12 @@ export interface Queue {
 
 export interface RatingRequest {
   rating: number | null;
+}
+
+export interface RunLabelCounts {
+  object: "labels";
+  sweeps: Record<string, number>;
+  tags: Record<string, Record<string, number>>;
 }
 
 export interface RunningVideo {
@@ -367,6 +439,7 @@ export interface Video {
   priority: number;
   group: string;
   inputs: Record<string, string | null>;
+  names: Record<string, string>;
   execution_config: Record<string, unknown>;
   job_type: string;
   sweep?: string | null;
