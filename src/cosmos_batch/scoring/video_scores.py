@@ -7,10 +7,14 @@ more than `MAX_LONG_SIDE` pixels, so that the cost is bounded whatever the video
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -18,7 +22,7 @@ import numpy as np
 from cosmos_batch.controls import ControlName
 from cosmos_batch.media.controls.pixels import blur, edges
 from cosmos_batch.media.video import Frames, frames_of, resized
-from cosmos_batch.run import Control, Run
+from cosmos_batch.run import Control, Run, Strength
 from cosmos_batch.scoring.measures import (
     EdgeCounts,
     Grey,
@@ -39,6 +43,12 @@ MAX_BLURRED = 4
 MAX_LONG_SIDE = 1280
 """Pixels of the longer side at which frames are compared; larger ones are shrunk."""
 
+Value = TypeVar("Value")
+
+_THREADS = 4  # of one video's costly measures, which do not hold Python's lock; each stream is read by one more
+_AHEAD = 4  # frames of a stream that are read ahead
+_MEASURED_AHEAD = 2 * _THREADS  # costly measures that wait for a thread, with their pictures
+
 _EDGE = 127  # of 255: a control video is an edge where it is lighter
 _DIGITS = 4
 
@@ -51,13 +61,14 @@ def score_video(run: Run, output: Path, frames: int) -> VideoScores:
     """
     started = time.perf_counter()
     compared, blurred = _spaced(frames, MAX_COMPARED), _spaced(frames, MAX_BLURRED)
-    tally = _Tally(_control(run, "edge"), _control(run, "vis"))
-    for number, shown in enumerate(_side_by_side(run, output, frames)):
-        tally.add(shown)
-        if number in compared:
-            tally.compare(shown)
-        if number in blurred:
-            tally.compare_blur(shown)
+    with ThreadPoolExecutor(_THREADS, "scores") as threads:
+        tally = _Tally(_control(run, "edge"), _control(run, "vis"), threads)
+        for number, shown in enumerate(_side_by_side(run, output, frames)):
+            tally.add(shown)
+            if number in compared:
+                tally.compare(shown)
+            if number in blurred:
+                tally.compare_blur(shown)
     return VideoScores(tally.values(), len(compared), round(time.perf_counter() - started, 3))
 
 
@@ -84,24 +95,37 @@ class _Shown:
 
 def _side_by_side(run: Run, output: Path, frames: int) -> Iterator[_Shown]:
     """Yield the frames of the output, each beside those of the videos that it was made from."""
-    sources = (run.video, _control(run, "edge").video, _control(run, "vis").video)
-    streams = [frames_of(path) if path else repeat(None) for path in sources]
-    for shown in islice(zip(frames_of(output), *streams, strict=False), frames):
-        yield _Shown(*shown)
+    sources = (output, run.video, _control(run, "edge").video, _control(run, "vis").video)
+    with ExitStack() as threads:
+        streams = [
+            _read_ahead(frames_of(path), threads.enter_context(ThreadPoolExecutor(1))) if path else repeat(None)
+            for path in sources
+        ]
+        for shown, *beside in islice(zip(*streams, strict=False), frames):
+            assert shown is not None  # there is an output
+            yield _Shown(shown, *beside)
+
+
+def _read_ahead(stream: Iterator[Frames], thread: Executor) -> Iterator[Frames]:
+    """Yield what a stream yields, of which one thread reads some frames ahead."""
+    pending = deque(thread.submit(next, stream, None) for _ in range(_AHEAD))
+    while (frame := pending.popleft().result()) is not None:
+        pending.append(thread.submit(next, stream, None))
+        yield frame
 
 
 class _Tally:
-    """What was measured of the frames so far."""
+    """What was measured of the frames so far. Costly measures are made by other threads."""
 
-    def __init__(self, edge: Control, vis: Control) -> None:
-        self._edge, self._vis = edge, vis
+    def __init__(self, edge: Control, vis: Control, threads: Executor) -> None:
+        self._edge, self._vis, self._threads = edge, vis, threads
         self._before: tuple[Grey, Grey | None] | None = None  # of the frame before: output and input
         self._changes: list[float] = []
         self._frozen: list[bool] = []
         self._black: list[bool] = []
-        self._noise: list[float] = []
-        self._edges: list[EdgeCounts] = []
-        self._likeness: list[float] = []
+        self._noise: list[Future[float]] = []
+        self._edges: list[Future[EdgeCounts]] = []
+        self._likeness: list[Future[float]] = []
 
     def add(self, shown: _Shown) -> None:
         """Measure the next frame, beside the one before."""
@@ -119,33 +143,62 @@ class _Tally:
 
     def compare(self, shown: _Shown) -> None:
         """Measure a frame's noise, and compare its edges."""
-        self._noise.append(roughness(_grey(shown.output)))
+        self._noise.append(self._threads.submit(_noise_of, shown.output))
         reference = shown.input if shown.edge is None else shown.edge
         if reference is not None:
-            output, reference = _alike(shown.output, reference)
-            wanted = edges(reference, self._edge.preset) if shown.edge is None else reference
-            self._edges.append(edge_counts(_lit(wanted), _lit(edges(output, self._edge.preset))))
+            made = shown.edge is None
+            self._edges.append(
+                self._threads.submit(_edge_counts, shown.output, reference, made, self._edge.preset)
+            )
+        _wait_for_all_but(self._edges, _MEASURED_AHEAD)
 
     def compare_blur(self, shown: _Shown) -> None:
         """Compare a blurred frame."""
         reference = shown.input if shown.vis is None else shown.vis
         if reference is not None:
-            output, reference = _alike(shown.output, reference)
-            wanted = blur(reference, self._vis.preset) if shown.vis is None else reference
-            self._likeness.append(ssim(_grey(wanted), _grey(blur(output, self._vis.preset))))
+            made = shown.vis is None
+            self._likeness.append(self._threads.submit(_likeness, shown.output, reference, made, self._vis.preset))
 
     def values(self) -> dict[str, float]:
         """The scores, without those of which nothing was measured."""
         found: dict[str, Sequence[float]] = {
-            "blur_ssim": self._likeness,
+            "blur_ssim": _results(self._likeness),
             "black": self._black,
             "frozen": self._frozen,
-            "noise": self._noise,
+            "noise": _results(self._noise),
         }
-        scores = {"edge_f1": sum(self._edges, EdgeCounts()).f1} if self._edges else {}
+        scores = {"edge_f1": sum(_results(self._edges), EdgeCounts()).f1} if self._edges else {}
         scores |= {"steadiness": 1 - _mean(self._changes)} if self._changes else {}
         scores |= {name: _mean(values) for name, values in found.items() if values}
         return {name: round(scores[name], _DIGITS) for name in DIRECTIONS if name in scores}
+
+
+def _wait_for_all_but(made: Sequence[Future[Value]], count: int) -> None:
+    """Wait until at most so many of the last ones may be without a result."""
+    if len(made) > count:
+        made[-count - 1].result()
+
+
+def _results(made: Iterable[Future[Value]]) -> list[Value]:
+    return [one.result() for one in made]
+
+
+def _noise_of(output: Frames) -> float:
+    return roughness(_grey(output))
+
+
+def _edge_counts(output: Frames, reference: Frames, made: bool, preset: Strength) -> EdgeCounts:
+    """Compare edges with those of the input, which are `made` here, or with a control video."""
+    output, reference = _alike(output, reference)
+    wanted = edges(reference, preset) if made else reference
+    return edge_counts(_lit(wanted), _lit(edges(output, preset)))
+
+
+def _likeness(output: Frames, reference: Frames, made: bool, preset: Strength) -> float:
+    """Compare the blurred output with the blurred input, which is `made` here, or with a control video."""
+    output, reference = _alike(output, reference)
+    wanted = blur(reference, preset) if made else reference
+    return ssim(_grey(wanted), _grey(blur(output, preset)))
 
 
 def _mean(values: Sequence[float]) -> float:
