@@ -1,12 +1,14 @@
 # make demo: ten runs through the embedded model, planned, made, checked, filed under their own names
 # make test: format, lint, types, layers, tests; needs Python alone
+# make test-postgres: the suites of the ledger and of dispatch on Postgres too, and its races; they need its server
+#   (Debian: apt-get install postgresql)
 # make test-browser: types and tests of the web page; they need Chromium (Debian: apt-get install chromium)
 PYTHON ?= python3
 BIN := .venv/bin
 PAGE := src/cosmos_batch/service/web
 PAGE_CHECKS := tests/service/web
 
-.PHONY: demo test test-browser setup format clean
+.PHONY: demo test test-postgres test-browser setup format clean
 
 setup: .venv/installed
 
@@ -26,6 +28,14 @@ test: setup
 	$(BIN)/lint-imports
 	$(BIN)/oxlint $(PAGE)
 	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+
+test-postgres: setup .venv/installed-postgres
+	$(BIN)/pytest tests/ledger tests/dispatch tests/scenarios --store postgres -m postgres
+	$(BIN)/pytest -m races
+
+.venv/installed-postgres: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --group postgres
+	touch $@
 
 test-browser: setup .venv/installed-browser
 	$(BIN)/node $(PAGE_CHECKS)/node_modules/typescript/bin/tsc -p $(PAGE_CHECKS)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import URL
 
 from cosmos_batch.controls import ControlName
 from cosmos_batch.dispatch.contract import ExitCode
@@ -84,6 +85,7 @@ class World:
     """A service's folder, ledger and clock."""
 
     root: Path
+    place: Path | URL | None = None  # of the ledger; None: a file in the folder
     clock: EventClock = field(default_factory=EventClock)
     scheduling: SchedulerSettings = field(
         default_factory=lambda: SchedulerSettings(rules=FlushRules(seconds=20, runs=32, quiet=1))
@@ -106,7 +108,7 @@ class World:
         self.home.make()
         with OutputDirectory(self.home.videos):
             pass  # as the supervisor does, which then leaves it to the workers
-        self.ledger = Ledger(self.home.ledger, self.clock.now)
+        self.ledger = Ledger(self.place or self.home.ledger, self.clock.now)
         self.log = io.StringIO()
         self.workers = 0
 

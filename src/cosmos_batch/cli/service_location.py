@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import Ledger
+from cosmos_batch.ledger.database.connection import DATABASES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +29,17 @@ class ServiceLocation:
     @property
     def url(self) -> URL | None:
         """The ledger's URL; None: a file in the folder. Raises InputError for an invalid URL."""
+        if self.ledger is None:
+            return None
         try:
-            return None if self.ledger is None else make_url(self.ledger)
+            url = make_url(self.ledger)
         except ArgumentError as exc:
-            remedy = "give one such as postgresql+psycopg://user@host/name"
-            raise InputError([Problem("", None, "--ledger", "", "is no database URL", remedy)]) from exc
+            raise _bad_url("is no database URL") from exc
+        if url.get_backend_name() not in DATABASES:
+            raise _bad_url(f"names a database of a kind that holds no ledger, {url.get_backend_name()[:40]!r}")
+        return url
+
+
+def _bad_url(message: str) -> InputError:
+    remedy = "give a URL such as postgresql://user@host/name, or leave the option out for a file in HOME"
+    return InputError([Problem("", None, "--ledger", "", message, remedy)])

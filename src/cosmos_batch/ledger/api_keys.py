@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from cosmos_batch.errors import ConflictError
 from cosmos_batch.ledger.database.schema import api_keys
@@ -18,11 +18,9 @@ class SqlApiKeys(Component):
     def add(self, name: str, hashed: str) -> None:
         """Store the hash of a key, hex of SHA-256. Raises ConflictError if the name is taken."""
         with self._db.write() as connection:
-            if connection.scalar(select(api_keys.c.name).where(api_keys.c.name == name)) is not None:
-                raise ConflictError(
-                    f"there is a key named {name} already; choose another name, or revoke it first"
-                )
-            connection.execute(insert(api_keys).values(name=name, hash=hashed, created=self._db.clock()))
+            row = {"name": name, "hash": hashed, "created": self._db.clock()}
+            if not self._db.dialect.insert_new(connection, api_keys, row):
+                raise ConflictError(f"there is a key named {name} already; choose another: a name is used once")
 
     def revoke(self, name: str) -> bool:
         """Revoke a key. Returns False if no valid key has that name."""

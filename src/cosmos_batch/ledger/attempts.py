@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Integer, bindparam, case, func, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, bindparam, case, func, select, update
 
 from cosmos_batch.ledger.database.schema import attempts, batches, runs
 from cosmos_batch.ledger.database.transactions import Component, Database, chunks
@@ -22,7 +22,7 @@ class SqlAttempts(Component):
 
     def progress(self, steps: Mapping[int, tuple[int, int]], lease: float) -> None:
         """Record the denoising steps done and in all, by attempt, and renew the leases for `lease` seconds."""
-        now = self._db.clock()
+        now = self._db.now
         query = update(attempts).where(attempts.c.id == bindparam("attempt"), attempts.c.ended.is_(None))
         query = query.values(
             lease_until=now + lease,
@@ -30,18 +30,20 @@ class SqlAttempts(Component):
             steps=bindparam("of"),
             first_step=func.coalesce(attempts.c.first_step, func.nullif(bindparam("done"), 0)),
             first_step_at=_if_further(func.coalesce(attempts.c.first_step_at, now), attempts.c.first_step_at),
-            step_at=_if_further(literal(now), attempts.c.step_at),
+            step_at=_if_further(now, attempts.c.step_at),
         )
-        values = [{"attempt": id_, "done": done, "of": of} for id_, (done, of) in steps.items()]
+        values = [{"attempt": id_, "done": done, "of": of} for id_, (done, of) in sorted(steps.items())]
         if values:
             with self._db.write() as connection:
                 connection.execute(query, values)
 
     def renew(self, held: Iterable[int], lease: float) -> set[int]:
         """Renew the leases of attempts for `lease` seconds. Returns the attempts that are still open."""
-        query = update(attempts).where(attempts.c.id.in_(list(held)), attempts.c.ended.is_(None))
+        ids = list(held)
+        query = update(attempts).where(attempts.c.id.in_(ids), attempts.c.ended.is_(None))
         with self._db.write() as connection:
-            query = query.values(lease_until=self._db.clock() + lease)
+            self._db.dialect.lock_rows(connection, attempts.c.id, ids)
+            query = query.values(lease_until=self._db.now + lease)
             return set(connection.scalars(query.returning(attempts.c.id)))
 
     def start_publication(self, attempt: int, lease: float) -> Publication:
@@ -51,7 +53,7 @@ class SqlAttempts(Component):
         """
         mine = update(attempts).where(attempts.c.id == attempt, attempts.c.ended.is_(None))
         with self._db.write() as connection:
-            renewed = mine.values(lease_until=self._db.clock() + lease).returning(attempts.c.run)
+            renewed = mine.values(lease_until=self._db.now + lease).returning(attempts.c.run)
             run = connection.scalar(renewed)
             if run is None:
                 return Publication.LOST
@@ -118,14 +120,17 @@ def _if_further(then: ColumnElement[float], otherwise: ColumnElement[float]) -> 
 def requeue_attempts(
     database: Database, connection: Connection, lapsed: ColumnElement[bool], reason: str
 ) -> list[str]:
-    """End the attempts that a condition selects and requeue their runs. Returns the ids of the runs."""
-    closing = update(attempts).where(lapsed)
-    closing = closing.values(ended=database.clock(), outcome=State.QUEUED, cause=reason)
-    rows = connection.execute(closing.returning(attempts.c.run, attempts.c.batch)).all()
+    """End the open attempts that a condition selects and requeue their runs. Returns the ids of the runs."""
+    ended = {"ended": database.clock(), "outcome": State.QUEUED, "cause": reason}
+    taken = select(attempts.c.id, attempts.c.run, attempts.c.batch).where(lapsed).order_by(attempts.c.id)
+    rows = connection.execute(taken.with_for_update(key_share=True)).all()
+    for chunk in chunks(row.id for row in rows):
+        connection.execute(update(attempts).where(attempts.c.id.in_(chunk)).values(ended))
     ids = sorted({row.run for row in rows})
     for chunk in chunks(ids):
         database.release(connection, chunk, State.QUEUED, reason)
-    for chunk in chunks({row.batch for row in rows}):
+    for chunk in chunks(sorted({row.batch for row in rows})):
+        database.dialect.lock_rows(connection, batches.c.id, chunk)
         over = update(batches).where(batches.c.id.in_(chunk), batches.c.ended.is_(None))
         connection.execute(over.values(ended=database.clock(), cause=reason))
     return ids

@@ -40,7 +40,8 @@ class SqlCrashes(Component):
     def _count_crash(self, connection: Connection, running: Mapping[str, int], cause: str) -> dict[str, str]:
         alone = len(running) == 1
         query = select(runs.c.id, runs.c.crashes, runs.c.lone_crashes, runs.c.crash_step)
-        rows = connection.execute(query.where(runs.c.id.in_(running), runs.c.state.in_(WAITING))).all()
+        waiting = query.where(runs.c.id.in_(running), runs.c.state.in_(WAITING)).order_by(runs.c.id)
+        rows = connection.execute(waiting.with_for_update(key_share=True)).all()
         quarantined = {}
         for row in rows:
             others = _crashes_without(connection, row.id) if alone else 0

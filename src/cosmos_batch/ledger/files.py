@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 
 from cosmos_batch.ledger.database.schema import files
 from cosmos_batch.ledger.database.transactions import Component, created_after
@@ -16,10 +16,11 @@ from cosmos_batch.ledger.service_models import (
 class SqlFiles(Component):
     """Records of files."""
 
-    def add(self, file: FileRecord) -> None:
-        """Store the record of a new file."""
+    def add(self, file: FileRecord) -> bool:
+        """Store the record of a new file. Returns False, with no change, if there is one with its id."""
+        row = asdict(file) | {"facts": asdict(file)["facts"] or {}}
         with self._db.write() as connection:
-            connection.execute(insert(files).values(asdict(file) | {"facts": asdict(file)["facts"] or {}}))
+            return self._db.dialect.insert_new(connection, files, row)
 
     def get(self, file_id: str) -> FileRecord | None:
         """Return the record of a file; None for an unknown id."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,14 +27,15 @@ class Ledger:
     """The components of one database.
 
     Every public method of a component is one transaction and raises LedgerError. No component uses a feature that
-    only SQLite has.
+    only one database has: `database.dialects` has those.
     """
 
     def __init__(
-        self, place: Path | URL, clock: Callable[[], float] = time.time, busy: float = BUSY_SECONDS
+        self, place: Path | URL, clock: Callable[[], float] | None = None, busy: float = BUSY_SECONDS
     ) -> None:
         """Open the ledger in a file or at a URL. A missing ledger is created, an old one is migrated.
 
+        `clock`: seconds since 1970; None: the clock of the database's server, in a file that of this machine.
         `busy`: seconds to wait for another process that writes. Raises LedgerError.
         """
         self.database = Database(place, clock, busy)
@@ -51,6 +51,10 @@ class Ledger:
         self.batch_jobs = SqlBatchJobs(self.database)
         self.files = SqlFiles(self.database)
         self.api_keys = SqlApiKeys(self.database)
+
+    def now(self) -> float:
+        """Return the time by which the ledger's records are made, in seconds since 1970."""
+        return self.database.clock()
 
     def close(self) -> None:
         """Close the database."""

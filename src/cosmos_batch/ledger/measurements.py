@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select
 
 from cosmos_batch.ledger.database.schema import counters, limits, measurements
 from cosmos_batch.ledger.database.transactions import Component
@@ -57,11 +57,10 @@ class SqlMeasurements(Component):
         if not more:
             return
         with self._db.write() as connection:
-            for (name, label), value in more.items():
-                mine = (counters.c.name == name, counters.c.label == label)
-                grown = update(counters).where(*mine).values(value=counters.c.value + value)
-                if not connection.execute(grown).rowcount:
-                    connection.execute(insert(counters).values(name=name, label=label, value=value))
+            rows = [{"name": name, "label": label, "value": value} for (name, label), value in more.items()]
+            self._db.dialect.upsert(
+                connection, counters, rows, lambda new: {"value": counters.c.value + new["value"]}
+            )
 
     def counters(self) -> dict[tuple[str, str], float]:
         """Return all counters, by name and label; `dispatch.observe.counters` says what each counts."""

@@ -21,6 +21,7 @@ from cosmos_batch.ledger.models import (
     State,
     StateChange,
 )
+from cosmos_batch.ledger.queue import latest_change
 from cosmos_batch.ledger.service_models import Filter, OutlineRow, Page, RunLabels, RunWithAttempt
 from cosmos_batch.planning.gc_pause import gc_paused
 
@@ -219,7 +220,8 @@ class SqlQueries(Component):
 
     def changes(self, after: int, *, run_id: str = "", limit: int = 500) -> list[StateChange]:
         """Return state changes after the change with that id, oldest first; only those of `run_id`, if given."""
-        query = select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
+        newer = and_(events.c.id > after, self._db.dialect.settled())
+        query = select(events).where(newer).order_by(events.c.id).limit(limit)
         if run_id:
             query = query.where(events.c.run == run_id)
         with self._db.read() as connection:
@@ -228,7 +230,7 @@ class SqlQueries(Component):
     def latest_change(self) -> int:
         """Return the id of the latest state change of any run; 0 before the first."""
         with self._db.read() as connection:
-            return connection.scalar(select(func.max(events.c.id))) or 0
+            return connection.scalar(latest_change(self._db)) or 0
 
     def under_way(self) -> list[RunWithAttempt]:
         """Return the runs that workers hold with their attempts, by batch."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, insert, select, update
 
 from cosmos_batch.ledger.attempts import requeue_attempts
 from cosmos_batch.ledger.database.schema import attempts, batches, events, runs, settings
-from cosmos_batch.ledger.database.transactions import Component
+from cosmos_batch.ledger.database.transactions import Component, Database
 from cosmos_batch.ledger.models import (
     CANCEL,
     HELD,
@@ -34,18 +34,21 @@ _ENTRY = (
     runs.c.failures,
     runs.c.crashes,
 )
-_LATEST = select(func.coalesce(func.max(events.c.id), 0)).scalar_subquery()
 _MODE = select(settings.c.value).where(settings.c.name == MODE).scalar_subquery()
-_POLL = select(_LATEST.label("latest"), _MODE.label("mode"))
 
 
 class SqlQueue(Component):
     """Hands waiting runs to workers."""
 
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._latest = latest_change(database).scalar_subquery()
+        self._poll = select(self._latest.label("latest"), _MODE.label("mode"))
+
     def poll(self) -> QueuePoll:
         """Return the id of the latest change and the mode of the queue, in one query."""
         with self._db.read() as connection:
-            row = connection.execute(_POLL).one()
+            row = connection.execute(self._poll).one()
         return QueuePoll(row.latest, Mode(row.mode or Mode.RUNNING))
 
     def changes_since(self, after: int | None = None) -> QueueChanges:
@@ -56,7 +59,7 @@ class SqlQueue(Component):
         else:
             query = query.where(runs.c.id.in_(select(events.c.run).where(events.c.id > after)))
         with self._db.read() as connection:
-            latest = connection.execute(select(_LATEST)).scalar_one()
+            latest = connection.execute(select(self._latest)).scalar_one()
             rows = connection.execute(query).all()
         waiting = [QueueEntry(*row[:-1]) for row in rows if row.state in WAITING]
         return QueueChanges(latest, waiting, [row.id for row in rows if row.state not in WAITING])
@@ -99,9 +102,9 @@ class SqlQueue(Component):
     def _insert_attempts(
         self, connection: Connection, ids: Sequence[str], batch: int, worker: str, lease: float
     ) -> dict[str, int]:
-        now = self._db.clock()
-        common = {"batch": batch, "worker": worker, "lease_until": now + lease, "started": now}
-        query = insert(attempts).returning(attempts.c.run, attempts.c.id)
+        common = {"batch": batch, "worker": worker, "started": self._db.clock()}
+        query = insert(attempts).values(lease_until=self._db.now + lease)
+        query = query.returning(attempts.c.run, attempts.c.id)
         rows = connection.execute(query, [{"run": id_, **common} for id_ in ids])
         return {row.run: row.id for row in rows}
 
@@ -137,7 +140,7 @@ class SqlQueue(Component):
         if worker:
             lapsed = and_(lapsed, attempts.c.worker == worker)
         elif not every_worker:
-            lapsed = and_(lapsed, attempts.c.lease_until < self._db.clock())
+            lapsed = and_(lapsed, attempts.c.lease_until < self._db.now)
         with self._db.write() as connection:
             return requeue_attempts(self._db, connection, lapsed, reason)
 
@@ -148,7 +151,8 @@ class SqlQueue(Component):
         """
         with self._db.write() as connection:
             mine = and_(runs.c.id.in_(ids), runs.c.state.in_(WAITING))
-            rows = connection.execute(select(runs.c.id, runs.c.failures).where(mine)).all()
+            query = select(runs.c.id, runs.c.failures).where(mine).order_by(runs.c.id)
+            rows = connection.execute(query.with_for_update(key_share=True)).all()
             spent = [row.id for row in rows if row.failures + 1 >= max_failures]
             again = [row.id for row in rows if row.failures + 1 < max_failures]
             counted = {"failures": runs.c.failures + 1, "not_before": self._db.clock() + wait}
@@ -156,6 +160,11 @@ class SqlQueue(Component):
                 if chunk:
                     self._db.change(connection, chunk, state, reason, **counted)
         return spent
+
+
+def latest_change(database: Database) -> Select[tuple[int]]:
+    """Return the query of the latest state change that no change before it can follow; 0: there is none."""
+    return select(func.coalesce(func.max(events.c.id), 0)).where(database.dialect.settled())
 
 
 def _grow_batch(connection: Connection, batch: int, facts: BatchFacts, size: int) -> int:

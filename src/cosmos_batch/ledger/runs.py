@@ -23,9 +23,10 @@ class SqlRuns(Component):
 
     def submit(self, requests: Iterable[ResolvedRun], reason: str = "submitted") -> Submitted:
         """Submit runs. A known id with other settings is queued again, unless a worker holds the run."""
-        total = Submitted(0, 0, 0)
+        total, wanted = Submitted(0, 0, 0), list(requests)
         with self._db.write() as connection:
-            for chunk in chunks(requests):
+            self._db.dialect.lock_names(connection, (f"run {run.id.lower()}" for run in wanted))
+            for chunk in chunks(wanted):
                 total += self._submit(connection, {run.id: run for run in chunk}, reason)
         return total
 
@@ -36,6 +37,9 @@ class SqlRuns(Component):
         Raises ConflictError if a key was used for another request or an id is taken.
         """
         with self._db.write() as connection:
+            names = [f"run {each.run.id.lower()}" for each in wanted]
+            names += [f"key {each.key}" for each in wanted if each.key]
+            self._db.dialect.lock_names(connection, names)
             accepted: list[SubmitResult] = []
             for chunk in chunks(wanted):
                 accepted += self._accept(connection, chunk, reason)
@@ -136,7 +140,7 @@ class SqlRuns(Component):
         """Set the state of runs that no worker holds; QUEUED clears their failures and scores."""
         cleared: dict[str, Any] = {"failures": 0, "scores": {}, **_NO_CRASHES} if state == State.QUEUED else {}
         with self._db.write() as connection:
-            for chunk in chunks(ids):
+            for chunk in chunks(sorted(ids)):
                 self._db.change(connection, chunk, state, reason, **cleared)
 
     def cancel(self, ids: Iterable[str], reason: str = "cancelled") -> dict[str, State]:
@@ -148,13 +152,13 @@ class SqlRuns(Component):
         """
         with self._db.write() as connection:
             states: dict[str, State] = {}
-            for chunk in chunks(ids):
+            for chunk in chunks(sorted(ids)):
                 states |= self._cancel(connection, chunk, reason)
         return states
 
     def _cancel(self, connection: Connection, ids: Sequence[str], reason: str) -> dict[str, State]:
         query = select(runs.c.id, runs.c.state, runs.c.requested_action).where(runs.c.id.in_(ids))
-        rows = connection.execute(query.with_for_update()).all()
+        rows = connection.execute(query.order_by(runs.c.id).with_for_update(key_share=True)).all()
         states = {id_: State(state) for id_, state, action in rows}
         published = [id_ for id_, state, action in rows if state in HELD and action == PUBLISH]
         states |= dict.fromkeys(published, State.SUCCEEDED)
@@ -172,9 +176,10 @@ class SqlRuns(Component):
         """Queue failed, blocked and cancelled runs again and clear their failures. Returns their ids."""
         again: list[str] = []
         with self._db.write() as connection:
-            for chunk in chunks(ids):
+            for chunk in chunks(sorted(ids)):
                 query = select(runs.c.id).where(runs.c.id.in_(chunk), runs.c.state.in_(RETRYABLE))
-                if found := list(connection.scalars(query.with_for_update())):
+                query = query.order_by(runs.c.id).with_for_update(key_share=True)
+                if found := list(connection.scalars(query)):
                     self._db.change(connection, found, State.QUEUED, reason, failures=0, **_NO_CRASHES)
                 again += found
         return again
@@ -183,7 +188,8 @@ class SqlRuns(Component):
         """Set the priority of runs that have not ended. Returns the ids of those runs."""
         moved: list[str] = []
         with self._db.write() as connection:
-            for chunk in chunks(ids):
+            for chunk in chunks(sorted(ids)):
+                self._db.dialect.lock_rows(connection, runs.c.id, chunk)
                 query = update(runs).where(runs.c.id.in_(chunk), runs.c.state.in_((*WAITING, *HELD)))
                 query = query.values(priority=priority, updated=self._db.clock())
                 for run_id, state in connection.execute(query.returning(runs.c.id, runs.c.state)).all():
@@ -203,7 +209,7 @@ class SqlRuns(Component):
     def set_scores(self, scores: Mapping[str, Mapping[str, float]]) -> None:
         """Store the scores of published videos, by run id."""
         query = update(runs).where(runs.c.id == bindparam("run")).values(scores=bindparam("found"))
-        values = [{"run": id_, "found": dict(found)} for id_, found in scores.items()]
+        values = [{"run": id_, "found": dict(found)} for id_, found in sorted(scores.items())]
         if values:
             with self._db.write() as connection:
                 connection.execute(query, values)
@@ -212,9 +218,9 @@ class SqlRuns(Component):
         """Delete ended runs with their history. Returns the ids of those runs. Their files stay."""
         deleted: list[str] = []
         with self._db.write() as connection:
-            for chunk in chunks(ids):
+            for chunk in chunks(sorted(ids)):
                 query = select(runs.c.id).where(runs.c.id.in_(chunk), runs.c.state.in_(ENDED))
-                found = list(connection.scalars(query.with_for_update()))
+                found = list(connection.scalars(query.order_by(runs.c.id).with_for_update()))
                 connection.execute(delete(attempts).where(attempts.c.run.in_(found)))
                 connection.execute(delete(runs).where(runs.c.id.in_(found)))  # deletes its events, too
                 deleted += found

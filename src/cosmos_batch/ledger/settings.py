@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select
 
 from cosmos_batch.ledger.database.schema import settings
 from cosmos_batch.ledger.database.transactions import Component
@@ -29,7 +29,8 @@ class SqlSettings(Component):
 
     def set(self, name: str, value: str) -> None:
         """Set the value of a setting."""
-        values = {"value": value, "updated": self._db.clock()}
+        row = {"name": name, "value": value, "updated": self._db.clock()}
         with self._db.write() as connection:
-            if not connection.execute(update(settings).where(settings.c.name == name).values(values)).rowcount:
-                connection.execute(insert(settings).values(name=name, **values))
+            self._db.dialect.upsert(
+                connection, settings, [row], lambda new: {"value": new["value"], "updated": new["updated"]}
+            )

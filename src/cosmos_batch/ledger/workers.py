@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, and_, select, update
 
 from cosmos_batch.ledger.database.schema import workers
 from cosmos_batch.ledger.database.transactions import Component
@@ -33,21 +33,22 @@ class SqlWorkers(Component):
         values["ended"] = now if state is WorkerState.ENDED else None
         if forecast is not None:
             values["forecast"] = dict(forecast)
+        fresh = {"id": worker, "engine": "", "device": "", "started": now, "forecast": {}}
         with self._db.write() as connection:
-            if not connection.execute(update(workers).where(workers.c.id == worker).values(values)).rowcount:
-                fresh = {"id": worker, "engine": "", "device": "", "started": now, "forecast": {}}
-                connection.execute(insert(workers).values(fresh | values))
+            self._db.dialect.upsert(
+                connection, workers, [fresh | values], lambda new: {name: new[name] for name in values}
+            )
 
     def register(self, worker: str, engine: str, device: str) -> None:
         """Store the engine and the device of a worker."""
         with self._db.write() as connection:
             mine = update(workers).where(workers.c.id == worker)
-            connection.execute(mine.values(engine=engine, device=device, heartbeat=self._db.clock()))
+            connection.execute(mine.values(engine=engine, device=device, heartbeat=self._db.now))
 
     def heartbeat(self, worker: str) -> None:
         """Store that a worker is alive."""
         with self._db.write() as connection:
-            connection.execute(update(workers).where(workers.c.id == worker).values(heartbeat=self._db.clock()))
+            connection.execute(update(workers).where(workers.c.id == worker).values(heartbeat=self._db.now))
 
     def all(self, *, ended: bool = False) -> list[WorkerRecord]:
         """Return the workers, oldest first; with `ended`, ended workers too."""
@@ -62,9 +63,12 @@ class SqlWorkers(Component):
 
     def close_silent(self, seconds: float) -> None:
         """Store that workers without a heartbeat for so long have ended; one that reports again has not."""
-        self._close(workers.c.heartbeat < self._db.clock() - seconds)
+        self._close(workers.c.heartbeat < self._db.now - seconds)
 
     def _close(self, which: ColumnElement[bool]) -> None:
-        query = update(workers).where(workers.c.ended.is_(None), which)
+        open_ones = and_(workers.c.ended.is_(None), which)
         with self._db.write() as connection:
+            ids = list(connection.scalars(select(workers.c.id).where(open_ones)))
+            self._db.dialect.lock_rows(connection, workers.c.id, ids)
+            query = update(workers).where(workers.c.id.in_(ids), open_ones)
             connection.execute(query.values(ended=self._db.clock(), state=WorkerState.ENDED, batch=None))

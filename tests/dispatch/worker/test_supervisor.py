@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
 
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import HOME, OutputDirectory
@@ -33,10 +34,10 @@ IGNORING_SIGTERM = (
 class Service:
     """A service's folder and ledger, without workers."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, place: Path | URL) -> None:
         self.home = ServiceHome(root / "home")
         self.home.make()
-        self.ledger = Ledger(self.home.ledger)
+        self.ledger = Ledger(place)
         self.log = io.StringIO()
 
     def supervisor(
@@ -63,8 +64,8 @@ class Service:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    made = Service(tmp_path)
+def service(tmp_path: Path, place: Path | URL) -> Iterator[Service]:
+    made = Service(tmp_path, place)
     yield made
     made.ledger.close()
 

@@ -40,10 +40,10 @@ def connected(place: Path | URL) -> Iterator[tuple[Connection, Config]]:
 
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index ix_runs_lower_id")
 @pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
-def test_migrations_create_the_tables_of_the_schema(place: Path | URL) -> None:
-    Ledger(place).close()
+def test_migrations_create_the_tables_of_the_schema(empty_place: Path | URL) -> None:
+    Ledger(empty_place).close()
 
-    with connected(place) as (connection, _config):
+    with connected(empty_place) as (connection, _config):
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
@@ -63,9 +63,9 @@ def test_head_is_the_latest_migration() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
-def test_first_version_is_migrated_with_its_rows(place: Path | URL) -> None:
+def test_first_version_is_migrated_with_its_rows(empty_place: Path | URL) -> None:
     columns = "id, fingerprint, request, state, priority, cause, failures, created, updated"
-    with connected(place) as (connection, config):
+    with connected(empty_place) as (connection, config):
         upgrade(config, "0001")
         values = {"request": RUN}
         connection.execute(
@@ -75,7 +75,7 @@ def test_first_version_is_migrated_with_its_rows(place: Path | URL) -> None:
             text("INSERT INTO events (run, state, reason, at) VALUES ('a', 'queued', 'submitted', 1)")
         )
 
-    ledger = Ledger(place)
+    ledger = Ledger(empty_place)
 
     (record,) = ledger.queries.waiting()
     assert (record.run.prompt, record.priority, record.facts, record.warnings) == ("p", 7, {}, ())
@@ -97,13 +97,13 @@ ROWS_OF_0002 = (
 )
 
 
-def test_second_version_is_migrated_with_its_rows_and_back(place: Path | URL) -> None:
-    with connected(place) as (connection, config):
+def test_second_version_is_migrated_with_its_rows_and_back(empty_place: Path | URL) -> None:
+    with connected(empty_place) as (connection, config):
         upgrade(config, "0002")
         for statement in ROWS_OF_0002:
             connection.exec_driver_sql(statement)
 
-    ledger = Ledger(place)
+    ledger = Ledger(empty_place)
     assert ledger.settings.mode() == "paused"
     assert ledger.measurements.counters() == {("steps", ""): 3.0}
     assert ledger.api_keys.name_of("ab") == "alice"
@@ -112,7 +112,7 @@ def test_second_version_is_migrated_with_its_rows_and_back(place: Path | URL) ->
     assert [(job.id, job.state) for job in ledger.batch_jobs.page()] == [("b", BatchJobState.VALIDATING)]
     ledger.close()
 
-    with connected(place) as (connection, config):
+    with connected(empty_place) as (connection, config):
         downgrade(config, "0002")
         assert "orders" in inspect(connection).get_table_names()
         assert connection.scalar(text("SELECT value FROM controls")) == "paused"

@@ -22,7 +22,7 @@ from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.dispatch.worker.inflight import InflightMarker
 from cosmos_batch.dispatch.worker.retry import retry_until_available
-from cosmos_batch.dispatch.worker.worker import LoadedEngine, Worker, WorkerPlace, WorkerSettings
+from cosmos_batch.dispatch.worker.worker import LoadedEngine, Worker, WorkerPlace, WorkerSettings, WorkerTime
 from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.ledger import Ledger, WorkerState
 from cosmos_batch.ledger.database.connection import BUSY_SECONDS
@@ -57,7 +57,7 @@ def run_worker(
         try:
             engine = _load(load_engine, database, name, log)
             place = WorkerPlace(name, folder, database, marker, log)
-            worker = Worker(engine, place, settings, check)
+            worker = Worker(engine, place, settings, check, WorkerTime(database.now))
             _stop_on_signals(worker)
             return worker.run()
         finally:

@@ -26,6 +26,8 @@ metadata = MetaData(
     }
 )
 
+BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up columns of the type INTEGER alone
+
 runs = Table(
     "runs",
     metadata,
@@ -78,7 +80,7 @@ submissions = Table(
 batches = Table(
     "batches",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BigId, primary_key=True),
     Column("engine", String(64), nullable=False),
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
@@ -98,9 +100,9 @@ batches = Table(
 attempts = Table(
     "attempts",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BigId, primary_key=True),
     Column("run", String(128), ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("batch", Integer, ForeignKey("batches.id"), nullable=False, index=True),
+    Column("batch", BigId, ForeignKey("batches.id"), nullable=False, index=True),
     Column("worker", String(128), nullable=False),
     Column("lease_until", Double, nullable=False),
     Column("started", Double, nullable=False),
@@ -118,19 +120,20 @@ attempts = Table(
 events = Table(
     "events",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BigId, primary_key=True),
     Column("run", String(128), ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("state", String(16), nullable=False),  # the state that the run changed to
     Column("reason", Text, nullable=False),
     Column("at", Double, nullable=False),
     sqlite_autoincrement=True,  # readers follow changes by id, so that a deleted id must not be used again
+    # On Postgres ids are given in the order of transactions, by `dialects.PostgresDialect.record`.
 )
 
 measurements = Table(
     "measurements",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("batch", Integer, ForeignKey("batches.id")),  # null: measured outside a batch
+    Column("id", BigId, primary_key=True),
+    Column("batch", BigId, ForeignKey("batches.id")),  # null: measured outside a batch
     Column("engine", String(64), nullable=False),
     Column("device", String(128), nullable=False),
     Column("facts", JSON, nullable=False),  # the fields of a planning.cost.Measurement
@@ -141,7 +144,7 @@ measurements = Table(
 limits = Table(
     "limits",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BigId, primary_key=True),
     Column("engine", String(64), nullable=False),
     Column("device", String(128), nullable=False),
     Column("width", Integer, nullable=False),
@@ -213,7 +216,7 @@ workers = Table(
     Column("device", String(128), nullable=False),
     Column("state", String(16), nullable=False),
     Column("trouble", Text, nullable=False, default=""),  # why it cannot work; "": it can
-    Column("batch", Integer),
+    Column("batch", BigId),
     Column("forecast", JSON, nullable=False, default=dict),  # its planned launches, as JSON
     Column("started", Double, nullable=False),
     Column("heartbeat", Double, nullable=False),

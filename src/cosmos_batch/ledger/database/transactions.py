@@ -10,17 +10,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Table, and_, insert, or_, select, update
+from sqlalchemy import URL, ColumnElement, Connection, Table, and_, or_, select, update
 
-from cosmos_batch.ledger.database.connection import (
-    BUSY_SECONDS,
-    connect,
-    ledger_errors,
-    locked,
-    readable,
-    sqlite_url,
-)
-from cosmos_batch.ledger.database.schema import events, runs
+from cosmos_batch.ledger.database.clock import ServerClock
+from cosmos_batch.ledger.database.connection import BUSY_SECONDS, connect, dialect_of, readable, sqlite_url
+from cosmos_batch.ledger.database.dialects import begin
+from cosmos_batch.ledger.database.messages import ledger_errors, locked
+from cosmos_batch.ledger.database.schema import runs
 from cosmos_batch.ledger.models import CANCEL, WAITING, State
 
 _T = TypeVar("_T")
@@ -31,19 +27,25 @@ class Database:
     """Opens read and write transactions and changes the state of runs."""
 
     def __init__(
-        self, place: Path | URL, clock: Callable[[], float] = time.time, busy: float = BUSY_SECONDS
+        self, place: Path | URL, clock: Callable[[], float] | None = None, busy: float = BUSY_SECONDS
     ) -> None:
-        """Open the database in a file or at a URL. A missing database is created, an old one is migrated.
+        """Open the database in a file or at a URL. A missing schema is created, an old one is migrated.
 
+        `clock`: seconds since 1970; None: the clock of the database's server, in a file that of this machine.
         `busy`: seconds to wait for another process that writes. Raises LedgerError, as all transactions do.
         """
         url = sqlite_url(place) if isinstance(place, Path) else place
         self._name = readable(url)
-        self.clock = clock
         self._reader = connect(url, busy)
         self._writer = self._reader.execution_options(writes=True)
         self._busy = busy
-        self._turn = Lock() if self._reader.dialect.name == "sqlite" else None
+        in_file = self._reader.dialect.name == "sqlite"
+        self._turn = Lock() if in_file else None
+        self._server_clock = ServerClock() if clock is None and not in_file else None
+        self.clock = clock or self._server_clock or time.time
+        self.dialect = dialect_of(self._reader, own_time=clock is None)
+        with self.read():
+            pass  # reads the server's clock
 
     def close(self) -> None:
         """Close the database."""
@@ -53,6 +55,8 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """Open a transaction that reads and writes."""
         with ledger_errors(self._name), self._in_turn(), self._writer.begin() as connection:
+            begin(connection)
+            self._read_server_clock(connection)
             yield connection
 
     @contextmanager
@@ -75,12 +79,24 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Open a transaction that only reads."""
         with ledger_errors(self._name), self._reader.connect() as connection:
+            self._read_server_clock(connection)
             yield connection
+
+    def _read_server_clock(self, connection: Connection) -> None:
+        if self._server_clock is not None:
+            self._server_clock.read_when_due(connection)
+
+    @property
+    def now(self) -> ColumnElement[float]:
+        """The time for a statement, in seconds since 1970: leases are set and compared by the database's own."""
+        return self.dialect.now(self.clock)
 
     def change(
         self, connection: Connection, ids: Sequence[str], state: State, reason: str, **values: object
     ) -> None:
         """Set the state of runs, with other columns, and record the change."""
+        if len(ids) > 1:
+            self.dialect.lock_rows(connection, runs.c.id, ids)
         query = update(runs).where(runs.c.id.in_(ids))
         connection.execute(query.values(state=state, cause=reason, updated=self.clock(), **values))
         self.record(connection, ids, state, reason)
@@ -103,7 +119,7 @@ class Database:
         now = self.clock()
         rows = [{"run": id_, "state": state, "reason": reason, "at": now} for id_ in ids]
         if rows:
-            connection.execute(insert(events), rows)
+            self.dialect.record(connection, rows)
 
 
 def chunks(items: Iterable[_T]) -> Iterator[list[_T]]:

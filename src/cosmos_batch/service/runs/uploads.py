@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from cosmos_batch.dispatch.output.directory import folder_errors
-from cosmos_batch.errors import InputError, LedgerError, MediaError, Problem
+from cosmos_batch.errors import InputError, MediaError, Problem
 from cosmos_batch.ledger import FileRecord, Ledger
 from cosmos_batch.media.atomic import delete_parts, replacing
 from cosmos_batch.media.info import VideoInfo
@@ -73,12 +73,8 @@ class Uploads:
             facts=facts,
             created=time.time(),
         )
-        try:
-            self._ledger.files.add(record)
-        except LedgerError:
-            if known := self._ledger.files.get(file_id):  # uploaded twice at the same time
-                return known
-            raise
+        if not self._ledger.files.add(record) and (known := self._ledger.files.get(file_id)):
+            return known  # uploaded twice at the same time
         return record
 
     def write(self, file_id: str, name: str, lines: Iterable[str], owner: str) -> FileRecord:
