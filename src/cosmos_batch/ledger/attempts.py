@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Connection, Integer, bindparam, case, func, select, update
 
+from cosmos_batch.ledger.database.dialects import Time
 from cosmos_batch.ledger.database.schema import attempts, batches, runs
 from cosmos_batch.ledger.database.transactions import Component, Database, chunks
 from cosmos_batch.ledger.models import CANCEL, PUBLISH, Publication, State
@@ -22,10 +23,10 @@ class SqlAttempts(Component):
 
     def progress(self, steps: Mapping[int, tuple[int, int]], lease: float) -> None:
         """Record the denoising steps done and in all, by attempt, and renew the leases for `lease` seconds."""
-        now = self._db.now
+        now = self._db.time()
         query = update(attempts).where(attempts.c.id == bindparam("attempt"), attempts.c.ended.is_(None))
         query = query.values(
-            lease_until=now + lease,
+            lease_until=self._db.time(lease),
             step=bindparam("done"),
             steps=bindparam("of"),
             first_step=func.coalesce(attempts.c.first_step, func.nullif(bindparam("done"), 0)),
@@ -43,7 +44,7 @@ class SqlAttempts(Component):
         query = update(attempts).where(attempts.c.id.in_(ids), attempts.c.ended.is_(None))
         with self._db.write() as connection:
             self._db.dialect.lock_rows(connection, attempts.c.id, ids)
-            query = query.values(lease_until=self._db.now + lease)
+            query = query.values(lease_until=self._db.time(lease))
             return set(connection.scalars(query.returning(attempts.c.id)))
 
     def start_publication(self, attempt: int, lease: float) -> Publication:
@@ -53,7 +54,7 @@ class SqlAttempts(Component):
         """
         mine = update(attempts).where(attempts.c.id == attempt, attempts.c.ended.is_(None))
         with self._db.write() as connection:
-            renewed = mine.values(lease_until=self._db.now + lease).returning(attempts.c.run)
+            renewed = mine.values(lease_until=self._db.time(lease)).returning(attempts.c.run)
             run = connection.scalar(renewed)
             if run is None:
                 return Publication.LOST
@@ -112,7 +113,7 @@ class SqlAttempts(Component):
             return set(connection.scalars(query))
 
 
-def _if_further(then: ColumnElement[float], otherwise: ColumnElement[float]) -> ColumnElement[float]:
+def _if_further(then: Time, otherwise: ColumnElement[float]) -> ColumnElement[float]:
     """One value for an attempt that has taken a step since the last record, another for one that has not."""
     return case((bindparam("done", type_=Integer) > attempts.c.step, then), else_=otherwise)
 

@@ -103,7 +103,7 @@ class SqlQueue(Component):
         self, connection: Connection, ids: Sequence[str], batch: int, worker: str, lease: float
     ) -> dict[str, int]:
         common = {"batch": batch, "worker": worker, "started": self._db.clock()}
-        query = insert(attempts).values(lease_until=self._db.now + lease)
+        query = insert(attempts).values(lease_until=self._db.time(lease))
         query = query.returning(attempts.c.run, attempts.c.id)
         rows = connection.execute(query, [{"run": id_, **common} for id_ in ids])
         return {row.run: row.id for row in rows}
@@ -140,7 +140,7 @@ class SqlQueue(Component):
         if worker:
             lapsed = and_(lapsed, attempts.c.worker == worker)
         elif not every_worker:
-            lapsed = and_(lapsed, attempts.c.lease_until < self._db.now)
+            lapsed = and_(lapsed, attempts.c.lease_until < self._db.time())
         with self._db.write() as connection:
             return requeue_attempts(self._db, connection, lapsed, reason)
 

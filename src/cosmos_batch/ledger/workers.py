@@ -43,12 +43,12 @@ class SqlWorkers(Component):
         """Store the engine and the device of a worker."""
         with self._db.write() as connection:
             mine = update(workers).where(workers.c.id == worker)
-            connection.execute(mine.values(engine=engine, device=device, heartbeat=self._db.now))
+            connection.execute(mine.values(engine=engine, device=device, heartbeat=self._db.time()))
 
     def heartbeat(self, worker: str) -> None:
         """Store that a worker is alive."""
         with self._db.write() as connection:
-            connection.execute(update(workers).where(workers.c.id == worker).values(heartbeat=self._db.now))
+            connection.execute(update(workers).where(workers.c.id == worker).values(heartbeat=self._db.time()))
 
     def all(self, *, ended: bool = False) -> list[WorkerRecord]:
         """Return the workers, oldest first; with `ended`, ended workers too."""
@@ -63,7 +63,7 @@ class SqlWorkers(Component):
 
     def close_silent(self, seconds: float) -> None:
         """Store that workers without a heartbeat for so long have ended; one that reports again has not."""
-        self._close(workers.c.heartbeat < self._db.now - seconds)
+        self._close(workers.c.heartbeat < self._db.time(-seconds))
 
     def _close(self, which: ColumnElement[bool]) -> None:
         open_ones = and_(workers.c.ended.is_(None), which)

@@ -27,7 +27,6 @@ from sqlalchemy import (
     false,
     func,
     insert,
-    literal,
     select,
     text,
     true,
@@ -49,6 +48,8 @@ if TYPE_CHECKING:
 Stored = Callable[["Columns"], Mapping[str, Any]]
 """From the columns of the row that an insertion gives: those that a row that exists already gets."""
 
+Time = float | ColumnElement[float]
+
 EVENT_BITS = 20  # of an event's id on Postgres, for its place in its transaction
 FIRST_TRANSACTION = 1 << 12  # of the numbers in ids: all are above the ids of 32 bits of earlier versions
 _LOCKS = 256  # into which names are divided; more would take too many of the server's locks
@@ -58,8 +59,8 @@ _NAMES, _MIGRATION = 0x636F736D, 0x6D696772  # of the locks, so that they are no
 class Dialect(Protocol):
     """One kind of database."""
 
-    def now(self, clock: Callable[[], float]) -> ColumnElement[float]:
-        """Return the present time for a statement, in seconds since 1970; leases are set and compared by it."""
+    def time(self, clock: Callable[[], float], after: float) -> Time:
+        """Return the time of a statement in seconds since 1970, `after` seconds added; leases are set by it."""
 
     def lock_rows(self, connection: Connection, column: Column[Any], keys: Collection[Any]) -> None:
         """Lock the rows whose unique `column` has one of the keys, in an order that all transactions keep."""
@@ -118,9 +119,9 @@ class _Upserts:
 class SqliteDialect(_Upserts):
     """A file with one writer at a time."""
 
-    def now(self, clock: Callable[[], float]) -> ColumnElement[float]:
+    def time(self, clock: Callable[[], float], after: float) -> Time:
         """Return the time of this machine, which all processes of the file share."""
-        return literal(clock(), Double)
+        return clock() + after
 
     def lock_rows(self, connection: Connection, column: Column[Any], keys: Collection[Any]) -> None:
         """Do nothing: the transaction is the only one that writes."""
@@ -161,9 +162,9 @@ class PostgresDialect(_Upserts):
     def __init__(self, *, own_time: bool) -> None:
         self._own_time = own_time
 
-    def now(self, clock: Callable[[], float]) -> ColumnElement[float]:
+    def time(self, clock: Callable[[], float], after: float) -> Time:
         """Return the time of the server, which no process' clock changes."""
-        return server_time() if self._own_time else literal(clock(), Double)
+        return server_time() + after if self._own_time else clock() + after
 
     def lock_rows(self, connection: Connection, column: Column[Any], keys: Collection[Any]) -> None:
         """Lock rows in the order of the column: two transactions cannot wait for each other."""

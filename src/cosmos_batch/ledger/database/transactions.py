@@ -10,11 +10,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, ColumnElement, Connection, Table, and_, or_, select, update
+from sqlalchemy import URL, Connection, Table, and_, or_, select, update
 
 from cosmos_batch.ledger.database.clock import ServerClock
 from cosmos_batch.ledger.database.connection import BUSY_SECONDS, connect, dialect_of, readable, sqlite_url
-from cosmos_batch.ledger.database.dialects import begin
+from cosmos_batch.ledger.database.dialects import Time, begin
 from cosmos_batch.ledger.database.messages import ledger_errors, locked
 from cosmos_batch.ledger.database.schema import runs
 from cosmos_batch.ledger.models import CANCEL, WAITING, State
@@ -86,10 +86,12 @@ class Database:
         if self._server_clock is not None:
             self._server_clock.read_when_due(connection)
 
-    @property
-    def now(self) -> ColumnElement[float]:
-        """The time for a statement, in seconds since 1970: leases are set and compared by the database's own."""
-        return self.dialect.now(self.clock)
+    def time(self, after: float = 0.0) -> Time:
+        """Return the time of a statement in seconds since 1970, `after` seconds added.
+
+        Leases are set and compared by it: where the database has a clock, it is that one.
+        """
+        return self.dialect.time(self.clock, after)
 
     def change(
         self, connection: Connection, ids: Sequence[str], state: State, reason: str, **values: object
