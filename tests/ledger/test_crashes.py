@@ -6,7 +6,7 @@ from cosmos_batch.ledger import (
     Ledger,
     State,
 )
-from tests.support.ledger import claim, make_run, run_states
+from tests.support.ledger import Clock, claim, make_run, run_states
 
 
 def test_run_that_crashes_its_worker_twice_alone_is_quarantined(ledger: Ledger) -> None:
@@ -93,3 +93,32 @@ def test_crash_of_the_engine_counts_for_waiting_runs_only(ledger: Ledger) -> Non
         "a": (1, 0),
         "b": (0, 0),
     }
+
+
+def test_run_that_takes_its_machines_along_is_quarantined(ledger: Ledger, clock: Clock) -> None:
+    ledger.runs.submit([make_run("a"), make_run("b")])
+    poisoned = []
+    for round_ in range(6):
+        ids = ("a", "b") if round_ < 2 else ("a",)  # a suspect is executed alone
+        claimed = claim(ledger, *ids, worker=f"w{round_}")
+        ledger.attempts.progress({claimed.attempts["a"]: (3, 8)}, lease=60)
+        assert ledger.crashes.requeue_silent() == ([], {})
+        clock.now += 61
+        requeued, quarantined = ledger.crashes.requeue_silent()
+        assert requeued == list(ids)
+        poisoned.append(list(quarantined))
+
+    assert poisoned == [[]] * 5 + [["a"]]
+    assert run_states(ledger) == {"a": State.FAILED, "b": State.QUEUED}
+
+
+def test_run_whose_steps_were_done_is_no_suspect_of_a_silent_worker(ledger: Ledger, clock: Clock) -> None:
+    ledger.runs.submit([make_run("a")])
+    for round_ in range(2):
+        claimed = claim(ledger, "a", worker=f"w{round_}")
+        ledger.attempts.progress({claimed.attempts["a"]: (8, 8)}, lease=60)
+        clock.now += 61
+        assert ledger.crashes.requeue_silent() == (["a"], {})
+
+    (entry,) = ledger.queue.changes_since().waiting
+    assert entry.crashes == 0

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from cosmos_batch.ledger.attempts import requeue_attempts
 from cosmos_batch.ledger.database.schema import attempts, runs
-from cosmos_batch.ledger.database.transactions import Component
+from cosmos_batch.ledger.database.transactions import Component, chunks
 from cosmos_batch.ledger.models import WAITING, State
-from cosmos_batch.planning.policies.quarantine import QUARANTINED, CrashHistory, quarantine_reason
+from cosmos_batch.planning.policies.quarantine import (
+    QUARANTINED,
+    CrashHistory,
+    counts_as_crash,
+    quarantine_reason,
+)
 
 DIED = "its worker died"  # the start of the cause of an attempt that a crash ended
-_WITH_IT = f"{DIED} ("  # the start of the cause where the engine was executing the run
+SILENT = "its worker was silent for too long"  # the same, where only the end of its leases tells of the crash
+_WITH_IT = " ("  # follows where the engine was executing the run
 
 
 class SqlCrashes(Component):
@@ -28,19 +34,60 @@ class SqlCrashes(Component):
         with self._db.write() as connection:
             mine = and_(attempts.c.ended.is_(None), attempts.c.worker == worker)
             blamed = attempts.c.run.in_(list(running))
-            requeue_attempts(self._db, connection, and_(mine, blamed), f"{_WITH_IT}{cause})")
+            requeue_attempts(self._db, connection, and_(mine, blamed), f"{DIED}{_WITH_IT}{cause})")
             requeue_attempts(self._db, connection, mine, f"{DIED} outside its engine call ({cause})")
-            return self._count_crash(connection, running, cause)
+            return self._count_crash(connection, running, cause, running)
+
+    def requeue_silent(self) -> tuple[list[str], dict[str, str]]:
+        """Requeue the runs whose leases have expired, and count each second silence with a run as a crash.
+
+        Suspected are the runs of a silent worker that were being denoised, by what it has recorded: it may have
+        taken its machine, and its in-flight marker, with it. Returns the ids of the requeued runs, and the
+        quarantined ones among them with the reason.
+        """
+        columns = (attempts.c.id, attempts.c.run, attempts.c.worker, attempts.c.step, attempts.c.steps)
+        lapsed = and_(attempts.c.ended.is_(None), attempts.c.lease_until < self._db.time())
+        query = select(*columns).where(lapsed).order_by(attempts.c.id).with_for_update(key_share=True)
+        with self._db.write() as connection:
+            found = connection.execute(query).all()
+            suspects = [row for row in found if not row.steps or row.step < row.steps]
+            suspected = {row.id for row in suspects}
+            others = [row.id for row in found if row.id not in suspected]
+            ids = self._requeue(connection, suspected, f"{SILENT}{_WITH_IT}with it, or its machine was)")
+            ids += self._requeue(connection, others, SILENT)
+            quarantined: dict[str, str] = {}
+            for worker in sorted({row.worker for row in suspects}):
+                running = {row.run: row.step for row in suspects if row.worker == worker}
+                quarantined |= self._count_silence(connection, running)
+        return ids, quarantined
+
+    def _requeue(self, connection: Connection, which: Collection[int], reason: str) -> list[str]:
+        requeued: list[str] = []
+        for chunk in chunks(sorted(which)):
+            requeued += requeue_attempts(self._db, connection, attempts.c.id.in_(chunk), reason)
+        return requeued
+
+    def _count_silence(self, connection: Connection, running: Mapping[str, int]) -> dict[str, str]:
+        """Count the silence of a worker for the runs that it executed (id -> steps done)."""
+        again: set[str] = set()
+        for chunk in chunks(sorted(running)):
+            query = update(runs).where(runs.c.id.in_(chunk)).values(silences=runs.c.silences + 1)
+            rows = connection.execute(query.returning(runs.c.id, runs.c.silences)).all()
+            again |= {row.id for row in rows if counts_as_crash(row.silences)}
+        return self._count_crash(connection, running, SILENT, again)
 
     def record_crash(self, running: Mapping[str, int], cause: str) -> dict[str, str]:
         """Count a crash for requeued runs; the parameters and the result are those of `requeue_dead_worker`."""
         with self._db.write() as connection:
-            return self._count_crash(connection, running, cause)
+            return self._count_crash(connection, running, cause, running)
 
-    def _count_crash(self, connection: Connection, running: Mapping[str, int], cause: str) -> dict[str, str]:
+    def _count_crash(
+        self, connection: Connection, running: Mapping[str, int], cause: str, counted: Collection[str]
+    ) -> dict[str, str]:
+        """Count a crash with the `running` runs for those that are `counted`."""
         alone = len(running) == 1
         query = select(runs.c.id, runs.c.crashes, runs.c.lone_crashes, runs.c.crash_step)
-        waiting = query.where(runs.c.id.in_(running), runs.c.state.in_(WAITING)).order_by(runs.c.id)
+        waiting = query.where(runs.c.id.in_(counted), runs.c.state.in_(WAITING)).order_by(runs.c.id)
         rows = connection.execute(waiting.with_for_update(key_share=True)).all()
         quarantined = {}
         for row in rows:
@@ -59,11 +106,17 @@ class SqlCrashes(Component):
 
 def _crashes_without(connection: Connection, run_id: str) -> int:
     """Count the workers that died since the first crash with the run, without it and without a quarantined run."""
-    died = attempts.c.cause.startswith(DIED, autoescape=True)
-    with_it = attempts.c.cause.startswith(_WITH_IT, autoescape=True)
+    died = _caused_by("")
+    with_it = _caused_by(_WITH_IT)
     first = select(func.min(attempts.c.ended)).where(attempts.c.run == run_id, with_it).scalar_subquery()
     quarantined = and_(runs.c.state == State.FAILED, runs.c.cause.startswith(QUARANTINED, autoescape=True))
     explained = select(attempts.c.worker).join(runs, attempts.c.run == runs.c.id)
     explained = explained.where(attempts.c.ended >= first, with_it, or_(runs.c.id == run_id, quarantined))
     since = select(func.count(attempts.c.worker.distinct())).where(attempts.c.ended >= first, died)
     return connection.scalar(since.where(attempts.c.worker.not_in(explained))) or 0
+
+
+def _caused_by(more: str) -> ColumnElement[bool]:
+    """Return the condition that a crash ended an attempt; `more` follows in the cause."""
+    causes = [attempts.c.cause.startswith(f"{start}{more}", autoescape=True) for start in (DIED, SILENT)]
+    return or_(*causes)

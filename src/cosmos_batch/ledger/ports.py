@@ -167,6 +167,13 @@ class CrashStore(Protocol):
         """
         ...
 
+    def requeue_silent(self) -> tuple[list[str], dict[str, str]]:
+        """Requeue the runs whose leases have expired, and count the silence of their workers, half a crash each.
+
+        Returns the ids of the requeued runs, and the quarantined ones among them with the reason.
+        """
+        ...
+
     def record_crash(self, running: Mapping[str, int], cause: str) -> dict[str, str]:
         """Count a crash for waiting runs (id -> steps done). Returns the quarantined runs with the reason."""
         ...

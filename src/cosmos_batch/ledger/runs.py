@@ -235,7 +235,7 @@ _USED_KEYS = select(submissions.c.key, submissions.c.run, submissions.c.digest).
 )
 
 _TO_BE_CANCELLED = "to be cancelled at its next step, or before its video is published"
-_NO_CRASHES = {"not_before": 0.0, "crashes": 0, "lone_crashes": 0, "crash_step": None}
+_NO_CRASHES = {"not_before": 0.0, "crashes": 0, "lone_crashes": 0, "silences": 0, "crash_step": None}
 
 
 def digest_of(wanted: Submission) -> str:

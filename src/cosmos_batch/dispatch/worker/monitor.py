@@ -40,8 +40,12 @@ class WorkerMonitor:
         """Between batches, requeue runs whose leases have expired. Raises LedgerError."""
         if snapshot.running or not self._sweep_pace.due():
             return
-        if back := self._context.ledger.queue.reclaim("its worker was silent for too long"):
+        back, poisoned = self._context.ledger.crashes.requeue_silent()
+        if back:
             self._context.events.noted(f"{len(back)} runs of silent workers wait again")
+            self._context.counters.count("poisoned", float(len(poisoned)))
+        for run_id, evidence in poisoned.items():
+            self._context.events.noted(f"{run_id} is {evidence}")
         self._sweep_pace.spent(0.0)
 
     def decided(self, decision: Decision) -> None:

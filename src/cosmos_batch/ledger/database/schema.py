@@ -57,6 +57,7 @@ runs = Table(
     Column("crashes", Integer, nullable=False, default=0),  # workers that died while executing it
     Column("lone_crashes", Integer, nullable=False, default=0),  # of those, the ones that executed no other run
     Column("crash_step", Integer),  # denoising steps done at the latest lone crash
+    Column("silences", Integer, nullable=False, default=0),  # workers that fell silent while executing it
     Column("alone_seconds", Double),  # predicted for a launch of this run alone
     Column("blocked_key", String(32), nullable=False, default=""),  # of the request that was blocked; "": none
     Column("rating", Integer),  # 1 to 5, given by a viewer of the video

@@ -4,6 +4,9 @@ A crash of a batch makes each of its runs a suspect, which from then on is execu
 after two crashes while executed alone, if it got no further the second time, or after four, however far it got: a
 worker may also crash for another reason while it executes a run. Where workers crash without the run, too, there
 is such a reason: each of the first three such crashes requires as many crashes again, up to four times as many.
+
+Where a worker falls silent, with its machine or its network, no process saw how it ended: two of these count as
+one crash.
 """
 
 from __future__ import annotations
@@ -20,6 +23,10 @@ QUARANTINED = "quarantined"
 """The first word of the reason."""
 
 
+SILENCES = 2
+"""Workers that fell silent while executing a run, which count as one crash."""
+
+
 @dataclass(frozen=True, slots=True)
 class CrashHistory:
     """The crashes of workers while executing a run, before the present crash."""
@@ -28,6 +35,11 @@ class CrashHistory:
     lone_crashes: int  # of these, workers that executed no other run
     crash_step: int | None  # denoising steps that it had done at the last lone crash
     others: int = 0  # workers that crashed without it, and without a quarantined run, since its own first crash
+
+
+def counts_as_crash(silences: int) -> bool:
+    """Whether the silence of a worker completes a crash; `silences`: of workers with the run, with this one."""
+    return silences % SILENCES == 0
 
 
 def quarantine_reason(history: CrashHistory, step: int, alone: bool, cause: str) -> str:
