@@ -194,7 +194,7 @@ class PlannedQueue:
         self._drop_taken()
         self.gather()
         while (rank := self._launches.greatest) is not None and rank.urgent:
-            place = min(self._launches.heads)
+            place = self._launches.heads[0]
             self._remove(place)
             if (launch := self._still_waiting(place[3].launch)) is not None:
                 return launch

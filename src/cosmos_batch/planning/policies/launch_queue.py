@@ -17,11 +17,12 @@ its kind."""
 class LaunchQueue:
     """Planned launches: the greatest rank first, equals in the order in which they were added.
 
-    To add or to remove a launch takes O(log n) comparisons, to find the first launch of every kind O(kinds).
+    To add or to remove a launch takes O(log n) comparisons; the first launches of all kinds are kept in order.
     """
 
     def __init__(self, launches: Iterable[PlannedLaunch] = ()) -> None:
         self._kinds: dict[Kind, list[Place]] = {}
+        self._heads: list[Place] = []  # the first launch of each kind, in order
         self._count = 0
         self._added = 0
         self.add(launches)
@@ -39,32 +40,48 @@ class LaunchQueue:
         for planned in launches:
             rank = planned.rank
             kind = planned.launch.kind
-            places = self._kinds.setdefault(kind, [])
             place = (-rank.level, -rank.points, self._added, planned, kind)
-            if places and places[-1] > place:
-                insort(places, place)
-            else:
+            places = self._kinds.get(kind)
+            if places is None:
+                self._kinds[kind] = [place]
+                insort(self._heads, place)
+            elif places[-1] < place:
                 places.append(place)
+            elif place < (head := places[0]):
+                places.insert(0, place)
+                self._replace_head(head, place)
+            else:
+                insort(places, place)
             self._added += 1
             self._count += 1
 
     def remove(self, place: Place) -> None:
         """Remove the launch of a place."""
         places = self._kinds[place[4]]
-        del places[0 if places[0] is place else bisect_left(places, place)]
         self._count -= 1
+        if places[0] is not place:
+            del places[bisect_left(places, place)]
+            return
+        del places[0]
+        self._replace_head(place, places[0] if places else None)
         if not places:
             del self._kinds[place[4]]
+
+    def _replace_head(self, place: Place, head: Place | None) -> None:
+        """Let another launch, or none, be the first of a kind in place of one that was."""
+        del self._heads[bisect_left(self._heads, place)]
+        if head is not None:
+            insort(self._heads, head)
 
     @property
     def greatest(self) -> Rank | None:
         """The rank of the first launch; None where there is none."""
-        return min([places[0] for places in self._kinds.values()])[3].rank if self._kinds else None
+        return self._heads[0][3].rank if self._heads else None
 
     @property
-    def heads(self) -> list[Place]:
-        """The first launch of each kind."""
-        return [places[0] for places in self._kinds.values()]
+    def heads(self) -> Sequence[Place]:
+        """The first launch of each kind, in order."""
+        return self._heads
 
     def head(self, kind: Kind) -> Place | None:
         """Return the first launch of a kind; None where there is none."""

@@ -98,31 +98,32 @@ class Device:
     def _least_score(self, queue: LaunchQueue) -> Place:
         """The first launch of a kind with the least score; of equals the first in order.
 
-        A score is at least what it is without a load, so that most kinds are compared by their waiting alone.
+        A score is at least what it is without a load, so that kinds that have waited too little are left out.
         """
         heads = queue.heads
-        chosen = min(heads)
-        if len(heads) == 1 or self.loaded is None:
+        chosen = heads[0]
+        if self.loaded is None or len(heads) == 1:
             return chosen
         level, seconds = chosen[0], self.rules.point_seconds
         held = queue.head(self.loaded)
         if held is not None and held[0] == level:
             chosen = held
         least = self.score(chosen)
-        held_back = self._held_back
         for place in heads:
-            waited = place[1] * seconds
-            if place[0] == level and waited <= least:
-                known = held_back.get(place[4])
-                score = self.score(place) if known is None else known + waited
-                if score < least or (score == least and place < chosen):
-                    chosen, least = place, score
+            if place[0] != level or place[1] * seconds > least:
+                break
+            score = self.score(place)
+            if score < least or (score == least and place < chosen):
+                chosen, least = place, score
         return chosen
 
     def _longest(self, queue: LaunchQueue, chosen: Place) -> Place:
         equals = queue.equals(chosen)
-        enough = max(seconds_of(place[3]) for place in equals) / TOLERANCE
-        return next(place for place in equals if seconds_of(place[3]) >= enough)
+        if len(equals) == 1:
+            return chosen
+        lengths = [seconds_of(place[3]) for place in equals]
+        enough = max(lengths) / TOLERANCE
+        return equals[next(index for index, seconds in enumerate(lengths) if seconds >= enough)]
 
     def _soonest(self, queue: LaunchQueue, chosen: Place, others: Sequence[float]) -> Place:
         waiting = [chosen, *(place for place in queue.places() if place is not chosen)]
