@@ -96,8 +96,7 @@ class PredictedCost:
     load_seconds: float = 0.0  # of the model load before the batch; 0: nothing is loaded
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """Begin the first batch of a launch, in the open session or in a new one."""
 
     launch: Launch  # without its batches that have begun

@@ -280,8 +280,7 @@ class QueueChanges:
     gone: list[str]  # ids of changed runs that do not wait
 
 
-@dataclass(frozen=True, slots=True)
-class QueuePoll:
+class QueuePoll(NamedTuple):
     """The answer to a worker's poll between two steps."""
 
     latest: int  # id of the latest change of any run

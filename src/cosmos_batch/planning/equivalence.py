@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Protocol
 
 from cosmos_batch.errors import PlanError, Problem
 from cosmos_batch.planning.batch_keys import (
@@ -153,6 +153,13 @@ class Classifier:
             upscale=run.job_type == "upscale" or "upscale" in signature,
             problems=tuple(problems),
         )
+
+
+class ClassSource(Protocol):
+    """Where the classes of runs are known from."""
+
+    def of(self, run: Run, facts: Mapping[str, VideoInfo]) -> RunClass:
+        """Return the class of a run. `facts`: of its videos, by path, as far as they are known."""
 
 
 class RunClasses:

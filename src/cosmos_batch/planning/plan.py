@@ -77,7 +77,8 @@ class Launch:
     @property
     def runs(self) -> tuple[ResolvedRun, ...]:
         """Every run of the launch, in the order of execution."""
-        return tuple(run for batch in self.batches for run in batch.runs)
+        batches = self.batches
+        return batches[0].runs if len(batches) == 1 else tuple(run for batch in batches for run in batch.runs)
 
     @property
     def batch_size(self) -> int:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, takewhile
+from math import inf
 
 from cosmos_batch.dispatch.contract import Admit, PredictedCost, SlotView, Step
 from cosmos_batch.dispatch.scheduler.launch_cursor import MaxRuns
 from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
-from cosmos_batch.planning.batch_size import sizing
-from cosmos_batch.planning.cost.model import CostModel
+from cosmos_batch.ledger import QueueEntry
 from cosmos_batch.planning.equivalence import RunClass
 from cosmos_batch.planning.policies.admission import AdmissionDecision, BatchCapacity, Join, RunningRun, admit
-from cosmos_batch.planning.policies.priority import Rank
-from cosmos_batch.planning.traits import Shape, Traits
+from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import ResolvedRun, Signature
 
 
@@ -30,18 +29,18 @@ class BatchInfo:
 
 @dataclass(slots=True)
 class KnownRuns:
-    """Ranks, failures and crashes of runs from when they waited: the ledger's queue lists no running runs."""
+    """Entries and classes of runs from when they waited: the ledger's queue lists no running runs."""
 
-    ranks: dict[str, tuple[Rank, RunClass]] = field(default_factory=dict)
+    runs: dict[str, tuple[QueueEntry, RunClass]] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)  # failed attempts so far
     suspects: set[str] = field(default_factory=set)  # runs that crashed a worker and must be alone
 
-    def add(self, runs: Iterable[ResolvedRun], waiting: WaitingRuns, rank_of: Callable[[str], Rank]) -> None:
+    def add(self, runs: Iterable[ResolvedRun], waiting: WaitingRuns) -> None:
         """Keep what is known of waiting runs that are about to be claimed."""
         for run in runs:
             entry = waiting.entries[run.id]
             self.failures[run.id] = entry.failures
-            self.ranks[run.id] = rank_of(run.id), waiting.run_class(run)
+            self.runs[run.id] = entry, waiting.run_class(run)
             if entry.crashes:
                 self.suspects.add(run.id)
 
@@ -49,13 +48,25 @@ class KnownRuns:
 class StepDecisions:
     """Decides the steps of one batch. It remembers what it has decided on, so that most steps cost no thought."""
 
+    __slots__ = (
+        "_batch",
+        "_clock",
+        "_considered",
+        "_due",
+        "_known",
+        "_max_runs",
+        "_prefetched",
+        "_queue",
+        "_waiting",
+        "displace",
+    )
+
     def __init__(
         self,
         batch: BatchInfo,
         known: KnownRuns,
         queue: PlannedQueue,
         waiting: WaitingRuns,
-        traits: Traits,
         max_runs: MaxRuns,
         clock: Callable[[], float],
     ) -> None:
@@ -64,10 +75,9 @@ class StepDecisions:
         self._known = known
         self._queue = queue
         self._waiting = waiting
-        self._traits = traits
         self._clock = clock
         self._considered: frozenset[str] = frozenset()  # the batch's runs when admission was last decided
-        self._due = float("inf")  # when a deferred run may begin
+        self._due = inf  # when a deferred run may begin
         self._prefetched: tuple[ResolvedRun, ...] = ()
         self.displace = False  # an urgent run waits that the latest step does not admit, and the batch makes way
 
@@ -79,12 +89,12 @@ class StepDecisions:
         `cancel`: runs to be taken out; `changed`: the queue has changed since the last step; `admitting`: the
         queue is running, so that runs may join and be prefetched.
         """
-        staying = [slot for slot in running if slot.run_id not in cancel]
+        staying = [slot for slot in running if slot.run_id not in cancel] if cancel else running
         decision = self._admission(staying, changed) if admitting and staying else AdmissionDecision()
         self.displace = decision.displace
         prefetch = self._prefetch() if admitting else None
         certain = not self._queue.others.busy
-        return Step(tuple(cancel), self._admit(decision.joins), prefetch, certain)
+        return Step(tuple(cancel), self._admit(decision.joins) if decision.joins else (), prefetch, certain)
 
     def without_preemption(self, step: Step) -> Step:
         """Return a step for which no run makes way; who makes way is decided again at the next step."""
@@ -93,33 +103,36 @@ class StepDecisions:
         return replace(step, admit=tuple(takewhile(lambda admit: not admit.preempt, step.admit)))
 
     def _admission(self, staying: Sequence[SlotView], changed: bool) -> AdmissionDecision:
-        ids = frozenset(slot.run_id for slot in staying)
+        ids = frozenset([slot.run.id for slot in staying])
         now = self._clock()
         if not (changed or ids != self._considered or now >= self._due):
             return AdmissionDecision()
         batch = self._batch
-        bounds = sizing(self._traits, self._queue.cost, batch.controls)
+        bounds = self._queue.planner.sizing(batch.controls)
         capacity = BatchCapacity(batch.controls, bounds.capacity_left, self._max_runs(batch.shape), batch.closed)
-        runs = [self._running(slot) for slot in staying]
-        if capacity.full(runs) and not self._queue.urgent_waits:
+        if capacity.full([self._known.runs[slot.run.id][1] for slot in staying]) and not self._queue.urgent_waits:
             decision = AdmissionDecision()
         else:
+            runs = [self._running(slot) for slot in staying]
             decision = admit(runs, self._queue.candidates(), capacity)
-        leaving = {run_id for join in decision.joins for run_id in join.preempt}
-        joining = {join.id for join in decision.joins}
-        self._considered = frozenset() if decision.displace else (ids - leaving) | joining
-        self._due = min((entry.not_before for entry in self._queue.deferred(now)), default=float("inf"))
+        if decision.joins:
+            leaving = {run_id for join in decision.joins for run_id in join.preempt}
+            ids = (ids - leaving) | {join.id for join in decision.joins}
+        self._considered = frozenset() if decision.displace else ids
+        self._due = min([entry.not_before for entry in self._queue.deferred(now)], default=inf)
         return decision
 
     def _running(self, slot: SlotView) -> RunningRun:
-        rank, run_class = self._known.ranks[slot.run_id]
+        entry, run_class = self._known.runs[slot.run_id]
         left = max(slot.steps - slot.step, 0)
-        return RunningRun(slot.run_id, run_class, rank, slot.run.priority, left)
+        return RunningRun(
+            slot.run_id, run_class, self._queue.planner.rank_of_entry(entry), slot.run.priority, left
+        )
 
     def _admit(self, joins: Sequence[Join]) -> tuple[Admit, ...]:
         """Return the admissions in order: one of each run that others make way for, the others together."""
         runs = {run.id: run for run in self._waiting.runs([join.id for join in joins])}
-        self._known.add(runs.values(), self._waiting, self._queue.rank_of)
+        self._known.add(runs.values(), self._waiting)
         found: list[Admit] = []
         for preempts, members in groupby((join for join in joins if join.id in runs), lambda join: join.preempt):
             together = [runs[join.id] for join in members]
@@ -128,10 +141,9 @@ class StepDecisions:
         return tuple(found)
 
     def _admission_of(self, runs: Sequence[ResolvedRun], preempt: tuple[str, ...]) -> Admit:
-        classes = {run.id: self._waiting.run_class(run) for run in runs}
         cost = self._queue.cost
-        seconds = sum(cost.run_seconds(run_class.work) for run_class in classes.values())
-        alone = {run_id: alone_seconds(run_class, cost) for run_id, run_class in classes.items()}
+        seconds = sum(cost.run_seconds(self._waiting.run_class(run).work) for run in runs)
+        alone = {run.id: self._queue.planner.alone_seconds(run) for run in runs}
         failures = {run.id: self._known.failures[run.id] for run in runs}
         return Admit(tuple(runs), PredictedCost(seconds, 0, alone), failures, preempt)
 
@@ -142,9 +154,3 @@ class StepDecisions:
             return None
         self._prefetched = upcoming
         return upcoming
-
-
-def alone_seconds(run_class: RunClass, cost: CostModel) -> float:
-    """Predict the seconds of a launch of one run."""
-    launch = cost.load_seconds(len(run_class.signature)) + cost.overhead_seconds(run_class.work.steps)
-    return launch + cost.run_seconds(run_class.work)

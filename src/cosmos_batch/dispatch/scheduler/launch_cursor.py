@@ -78,7 +78,7 @@ class LaunchCursor:
     def _part(self, batch: Batch) -> Start:
         reserve = tuple((part, self.cost(part)) for part in self._to_claim)
         self._to_claim = ()
-        return replace(self._start(batch), reserve=reserve, closed=True, prefetch=None)
+        return self._start(batch)._replace(reserve=reserve, closed=True, prefetch=None)
 
     def first_part(self, batch: Batch) -> Batch:
         """Return the batch, or the part of it that is within the limits."""

@@ -45,7 +45,7 @@ class PlannedQueue:
         self._traits = traits
         self._settings = settings
         self._clock = clock
-        self._planner = QueuePlanner(waiting, traits, prior, costs, settings)
+        self.planner = QueuePlanner(waiting, traits, prior, costs, settings)
         self._device = Device(settings.placement, prior)
         self._gathering: dict[str, float] = {}  # runs that are not planned, and since when
         self._launches = LaunchQueue()
@@ -70,7 +70,7 @@ class PlannedQueue:
     @property
     def cost(self) -> CostModel:
         """The cost model of the latest plan."""
-        return self._planner.cost
+        return self.planner.cost
 
     @property
     def flushed(self) -> str:
@@ -94,11 +94,11 @@ class PlannedQueue:
 
     def holds(self, loaded: Kind | None) -> None:
         """Note what the device holds from now on."""
-        self._device = self._device.holding(loaded, self.cost)
+        self._device = self._device.holding(loaded, self.planner.cost)
 
     def take_refused(self) -> dict[str, str]:
         """Return the runs that the engine cannot make, with the reasons, and forget them."""
-        refused, self._planner.refused = self._planner.refused, {}
+        refused, self.planner.refused = self.planner.refused, {}
         return refused
 
     def refresh(self, latest: int) -> None:
@@ -127,8 +127,8 @@ class PlannedQueue:
             if ids.isdisjoint(run.id for run in runs):
                 kept.append(planned)
             elif left := [run.id for run in runs if run.id not in ids and run.id in self._waiting.entries]:
-                launch = self._planner.part(planned.launch, set(left))
-                kept.append(PlannedLaunch(max(map(self.rank_of, left)), launch))
+                launch = self.planner.part(planned.launch, set(left))
+                kept.append(PlannedLaunch(max(map(self.planner.rank_of, left)), launch))
         self._set_launches(sorted(kept, key=lambda each: each.rank, reverse=True))
         self._forget_planned(ids)
 
@@ -139,7 +139,7 @@ class PlannedQueue:
 
     def _add_launches(self, launches: Iterable[PlannedLaunch]) -> None:
         for planned in launches:
-            if self._traits.steppable and self._planner.has_room(planned):
+            if self._traits.steppable and self.planner.has_room(planned):
                 self._with_room.add(first_run(planned))
             self._launches.add((planned,))
 
@@ -167,7 +167,7 @@ class PlannedQueue:
         while self._launches:
             place = self._device.pick(self._launches, self._others.busy)
             chosen = place[3]
-            if (same_session and not self._may_share(chosen.launch)) or self._leaves(chosen):
+            if (same_session and self._waiting.any_suspect(chosen.launch.runs)) or self._leaves(chosen):
                 return None
             self._remove(place)
             launch = self._still_waiting(chosen.launch)
@@ -212,7 +212,7 @@ class PlannedQueue:
         head = list(islice(self._launches, near(others) or PREFETCHED_LAUNCHES))
         at_the_end = others if len(self._launches) <= near(others) else 0
         for likely in prefetch_candidates(head, at_the_end, PREFETCHED_LAUNCHES):
-            if not self._may_share(likely.launch):
+            if self._waiting.any_suspect(likely.launch.runs):
                 break
             found += [run for run in likely.launch.runs if run.id in self._waiting.entries]
         return tuple(found)
@@ -231,15 +231,13 @@ class PlannedQueue:
         for run_id in ids:
             self._planned.pop(run_id, None)
 
-    def _may_share(self, launch: Launch) -> bool:
-        """Return whether a launch may share a session: not where one of its runs has crashed a worker."""
-        found = (self._waiting.entries.get(run.id) for run in launch.runs)
-        return not any(entry is not None and entry.crashes for entry in found)
-
     def gather(self, idle: bool = False) -> None:
         """Plan the gathered runs where the flush rules say so."""
-        if self._gathering and (reason := flush_reason(self._gathered(idle), self._settings.rules)):
-            self._flush(reason)
+        if not self._gathering:
+            return
+        ready = self._ready_gathering()
+        if ready and (reason := flush_reason(self._gathered(ready, idle), self._settings.rules)):
+            self._flush(ready, reason)
 
     def next_in(self) -> float:
         """Return the seconds after which time alone may bring a launch."""
@@ -247,7 +245,7 @@ class PlannedQueue:
             return float("inf")
         now = self._clock()
         later = [entry.not_before - now for entry in self.deferred(now)]
-        return min([flush_in(self._gathered(True), self._settings.rules), *later])
+        return min([flush_in(self._gathered(self._ready_gathering(), True), self._settings.rules), *later])
 
     @property
     def urgent_waits(self) -> bool:
@@ -264,20 +262,13 @@ class PlannedQueue:
         runs = self._waiting.runs([entry.id for entry in found[:CANDIDATES]])
         suspects = {run.id for run in runs if self._waiting.entries[run.id].crashes}
         return [
-            Candidate(run.id, self._waiting.run_class(run), self.rank_of(run.id), run.id in suspects)
+            Candidate(run.id, self._waiting.run_class(run), self.planner.rank_of(run.id), run.id in suspects)
             for run in runs
         ]
 
     def _precedence(self, entry: QueueEntry) -> tuple[Rank, float]:
         """Sort key of runs that may join: of equal ranks the run that was submitted first is the greatest."""
-        return self._rank(entry), -entry.created
-
-    def rank_of(self, run_id: str) -> Rank:
-        """Return a waiting run's rank."""
-        return self._planner.rank_of(run_id)
-
-    def _rank(self, entry: QueueEntry) -> Rank:
-        return self._planner.rank_of(entry.id)
+        return self.planner.rank_of_entry(entry), -entry.created
 
     def _planned_ready(self) -> Iterator[QueueEntry]:
         """Yield the first planned runs that can begin."""
@@ -290,54 +281,58 @@ class PlannedQueue:
                 return
 
     def _ready(self, ids: Iterable[str]) -> list[QueueEntry]:
-        now = self._clock()
-        entries = (self._waiting.entries.get(id_) for id_ in ids)
-        return [entry for entry in entries if entry is not None and entry.not_before <= now]
+        now, entries = self._clock(), self._waiting.entries
+        return [entry for id_ in ids if (entry := entries.get(id_)) is not None and entry.not_before <= now]
 
     def deferred(self, now: float) -> list[QueueEntry]:
         """Return the waiting runs that may not begin yet."""
-        entries = (self._waiting.entries.get(id_) for id_ in self._gathering)
-        return [entry for entry in entries if entry is not None and entry.not_before > now]
+        entries = self._waiting.entries
+        return [
+            entry for id_ in self._gathering if (entry := entries.get(id_)) is not None and entry.not_before > now
+        ]
 
-    def _gathered(self, idle: bool) -> Gathered:
-        for run_id in [run_id for run_id in self._gathering if run_id not in self._waiting.entries]:
-            del self._gathering[run_id]
-        ready = self._ready(self._gathering)
-        now = self._clock()
-        seen = [max(self._gathering[entry.id], entry.not_before) for entry in ready]
+    def _ready_gathering(self) -> list[QueueEntry]:
+        """Return the gathering runs that can begin; those that do not wait any more gather no longer."""
+        gathering, entries = self._gathering, self._waiting.entries
+        for run_id in [run_id for run_id in gathering if run_id not in entries]:
+            del gathering[run_id]
+        return self._ready(gathering)
+
+    def _gathered(self, ready: Sequence[QueueEntry], idle: bool) -> Gathered:
+        gathering, now = self._gathering, self._clock()
+        seen = [max(gathering[entry.id], entry.not_before) for entry in ready]
+        urgent = sum([entry.priority >= Priority.URGENT for entry in ready])
+        ahead = len(self._before_planned(ready))
+        joinable = self._traits.steppable
+        planned_anyway = urgent or ahead or (idle and joinable and self._settings.rules.at_once)
         return Gathered(
             runs=len(ready),
-            urgent=sum(self._rank(entry).urgent for entry in ready),
-            ahead=len(self._before_planned(ready)),
+            urgent=urgent,
+            ahead=ahead,
             oldest=now - min(seen, default=now),
             latest=now - max(seen, default=now),
             idle=idle,
-            full=self._full(ready),
-            joinable=self._traits.steppable,
+            full=not planned_anyway and self._full(ready),
+            joinable=joinable,
         )
 
     def _full(self, ready: Sequence[QueueEntry]) -> bool:
-        """Return whether some of the runs fill a batch. Not computed at the number that is planned anyway."""
+        """Return whether some of the runs fill a batch. Not computed where they are planned anyway."""
         if not 0 < len(ready) < self._settings.rules.runs:
             return False
         runs = self._waiting.runs([entry.id for entry in ready])
-        if any(map(self._planner.fills_alone, runs)):
+        if any(map(self.planner.fills_alone, runs)):
             return True
         return fills_a_batch(runs, self._traits, self.cost, self._waiting.facts)
 
-    def _flush(self, reason: str) -> None:
+    def _flush(self, ready: Sequence[QueueEntry], reason: str) -> None:
         """Plan the gathered runs, with all others where that may change something.
 
         While planning everything is not due yet, only the runs that go before what is planned.
         """
-        ready = self._ready(self._gathering)
         if not self._launches or self._pace.due():
             started = self._clock()
-            if (
-                self._planner.refit()
-                or not self._traits.steppable
-                or self._planner.may_unite(ready, self._launches.kinds)
-            ):
+            if self.planner.refit() or not self._traits.steppable or self.planner.may_unite(ready, self._launches):
                 self.plan()
             else:
                 self._plan_with_room(ready)
@@ -350,23 +345,23 @@ class PlannedQueue:
 
     def _plan_with_room(self, ready: Sequence[QueueEntry]) -> None:
         """Plan runs together with those of the launches that have room. All other launches stay as they are."""
-        entries = self._waiting.entries
-        again: dict[str, QueueEntry] = {}
         if self._with_room:
+            entries = self._waiting.entries
+            again: dict[str, QueueEntry] = {}
             for place in [each for each in self._launches.places() if first_run(each[3]) in self._with_room]:
                 self._remove(place)
                 again |= {run.id: entries[run.id] for run in place[3].launch.runs if run.id in entries}
-        again |= {entry.id: entry for entry in ready}
-        self._add(sorted(again.values(), key=plan_order), separate=True)
+            ready = list((again | {entry.id: entry for entry in ready}).values())
+        self._add(sorted(ready, key=plan_order) if len(ready) > 1 else ready, separate=True)
 
     def _before_planned(self, ready: Iterable[QueueEntry]) -> list[QueueEntry]:
         """Return the runs that go before everything that is planned."""
-        greatest = self._launches.greatest
-        return [] if greatest is None else [entry for entry in ready if self._rank(entry) > greatest]
+        greatest, rank_of = self._launches.greatest, self.planner.rank_of_entry
+        return [] if greatest is None else [entry for entry in ready if rank_of(entry) > greatest]
 
     def plan(self) -> None:
         """Plan every waiting run anew."""
-        self._planner.refit()
+        self.planner.refit()
         self._set_launches(())
         self._planned = {}
         ready = sorted(self._ready(self._waiting.entries), key=plan_order)
@@ -379,21 +374,19 @@ class PlannedQueue:
     def _add(self, entries: Sequence[QueueEntry], *, separate: bool = False) -> None:
         """Plan these runs, and insert their launches. `separate`: their kinds have no launch in common."""
         runs = self._waiting.runs([entry.id for entry in entries])
-        plan = self._planner.separate_launches if separate else self._planner.launches
+        plan = self.planner.separate_launches if separate else self.planner.launches
         self._add_launches(plan(runs))
         for run in runs:
             self._planned[run.id] = run.priority
         for entry in entries:
             self._gathering.pop(entry.id, None)
 
-    def batch_seconds(self, runs: Sequence[ResolvedRun]) -> float:
-        """Predict the seconds of a batch of these runs."""
-        return self._planner.batch_seconds(runs)
-
     def _still_waiting(self, launch: Launch) -> Launch | None:
         """Return the launch without runs that were claimed or may not begin yet; None if no run is left."""
-        ids = {run.id for run in launch.runs}
+        ids = [run.id for run in launch.runs]
         self._forget_planned(ids)
         free = {entry.id for entry in self._ready(ids)}
-        self._gather_again(ids - free)
-        return self._planner.part(launch, free) if free else None
+        if len(free) == len(ids):
+            return launch
+        self._gather_again([run_id for run_id in ids if run_id not in free])
+        return self.planner.part(launch, free) if free else None

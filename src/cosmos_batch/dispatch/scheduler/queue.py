@@ -25,7 +25,7 @@ from cosmos_batch.dispatch.contract import (
     Suspend,
     Switch,
 )
-from cosmos_batch.dispatch.scheduler.between_steps import BatchInfo, KnownRuns, StepDecisions, alone_seconds
+from cosmos_batch.dispatch.scheduler.between_steps import BatchInfo, KnownRuns, StepDecisions
 from cosmos_batch.dispatch.scheduler.launch_cursor import LaunchCursor
 from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue
 from cosmos_batch.dispatch.scheduler.ports import CostSource, QueueReader
@@ -65,9 +65,7 @@ class QueueScheduler:
         self._traits = traits
         self._poll = poll
         self._clock = clock
-        self._cursor = LaunchCursor(
-            costs.max_runs, queue.batch_seconds, lambda run: alone_seconds(waiting.run_class(run), queue.cost)
-        )
+        self._cursor = LaunchCursor(costs.max_runs, queue.planner.batch_seconds, queue.planner.alone_seconds)
         self._known = KnownRuns()
         self._steps: StepDecisions | None = None  # of the running batch
         self._left_since: float | None = None  # urgent runs have been left to an idle worker since then
@@ -147,7 +145,7 @@ class QueueScheduler:
 
     def _known_of(self, launch: Launch) -> KnownRuns:
         known = KnownRuns()
-        known.add(launch.runs, self._waiting, self._queue.rank_of)
+        known.add(launch.runs, self._waiting)
         return known
 
     def _begin_reserved(self, urgent: _UrgentLaunch, snapshot: Snapshot) -> Decision:
@@ -160,12 +158,12 @@ class QueueScheduler:
         return self._begin(urgent.launch, urgent.known, switch=snapshot.session_open)
 
     def _begin(self, launch: Launch, known: KnownRuns, *, switch: bool) -> Decision:
-        before = self._cursor.launch
+        before, kind = self._cursor.launch, launch.kind
         self._known = known
-        self._cursor.begin(launch, dict(self._known.failures))
+        self._cursor.begin(launch, dict(known.failures))
         if self._traits.steppable:  # what a session has loaded stays loaded when the session is closed
-            self._queue.holds(launch.kind)
-        if switch and before is not None and before.kind != launch.kind:
+            self._queue.holds(kind)
+        if switch and before is not None and before.kind != kind:
             return Switch(launch, self._cursor.failures)
         start = self._cursor.next()
         assert start is not None  # a planned launch has runs
@@ -182,16 +180,16 @@ class QueueScheduler:
     def _start(self, start: Start) -> Start:
         """Complete a start: what it prefetches, and how the steps of its batch are decided."""
         batch = start.launch.batches[0]
-        alone = any(run.id in self._known.suspects for run in batch.runs)
+        alone = bool(self._known.suspects) and any(run.id in self._known.suspects for run in batch.runs)
         info = BatchInfo(batch.shape, start.launch.controls, start.closed or alone)
         self._steps = StepDecisions(
-            info, self._known, self._queue, self._waiting, self._traits, self._costs.max_runs, self._clock
+            info, self._known, self._queue, self._waiting, self._costs.max_runs, self._clock
         )
         if start.prefetch is None or self._cursor.waiting:
             return start
         upcoming = self._queue.upcoming() if self._traits.steppable and not self._known.suspects else ()
         certain = not self._queue.others.busy
-        return Start(start.launch, start.cost, start.failures, start.reserve, start.closed, upcoming, certain)
+        return start._replace(prefetch=upcoming, certain=certain)
 
     # Between steps
 

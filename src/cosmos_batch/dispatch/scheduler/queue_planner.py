@@ -10,16 +10,17 @@ from cosmos_batch.dispatch.scheduler.ports import CostSource
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.errors import PlanError
 from cosmos_batch.ledger import QueueEntry
-from cosmos_batch.planning.batch_size import Load, sizing
+from cosmos_batch.planning.batch_size import Load, Sizing, sizing
 from cosmos_batch.planning.cost.model import CostModel, features
 from cosmos_batch.planning.equivalence import RunClass, refusals_by_run
-from cosmos_batch.planning.plan import Batch, Kind, Launch
+from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.planning.policies.flush import FlushRules
+from cosmos_batch.planning.policies.launch_queue import Key, LaunchQueue
 from cosmos_batch.planning.policies.placement import PlacementRules
 from cosmos_batch.planning.policies.priority import POINT_SECONDS, PlannedLaunch, Rank, order_launches, rank
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import Priority, ResolvedRun
+from cosmos_batch.run import Priority, ResolvedRun, Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class QueuePlanner:
         self._settings = settings
         self._cost = prior
         self._lone: dict[tuple[RunClass, Priority], _LoneLaunch] = {}
+        self._alone_seconds: dict[RunClass, float] = {}
+        self._sizing: dict[Signature, Sizing] = {}
         self.refused: dict[str, str] = {}  # runs that the engine cannot make, with the reasons, by id
 
     @property
@@ -72,12 +75,35 @@ class QueuePlanner:
         if changed:
             self._cost = cost
             self._lone.clear()
+            self._alone_seconds.clear()
+            self._sizing.clear()
         return changed
 
     def rank_of(self, run_id: str) -> Rank:
         """Return a waiting run's rank."""
-        entry = self._waiting.entries[run_id]
+        return self.rank_of_entry(self._waiting.entries[run_id])
+
+    def rank_of_entry(self, entry: QueueEntry) -> Rank:
+        """Return the rank of a run that waits, or waited."""
         return rank(entry.priority, entry.created, self._settings.point_seconds)
+
+    def sizing(self, controls: Signature) -> Sizing:
+        """Return the bounds of a batch in a launch that loads these branches."""
+        known = self._sizing.get(controls)
+        if known is None:
+            known = self._sizing[controls] = sizing(self._traits, self._cost, controls)
+        return known
+
+    def alone_seconds(self, run: ResolvedRun) -> float:
+        """Predict the seconds of a launch of one run."""
+        run_class = self._waiting.run_class(run)
+        known = self._alone_seconds.get(run_class)
+        if known is None:
+            cost, work = self._cost, run_class.work
+            load = cost.load_seconds(len(run_class.signature))
+            known = load + cost.overhead_seconds(work.steps) + cost.run_seconds(work)
+            self._alone_seconds[run_class] = known
+        return known
 
     def launches(self, runs: Sequence[ResolvedRun]) -> list[PlannedLaunch]:
         """Plan runs as launches in order. Runs that have crashed a worker are alone."""
@@ -89,16 +115,20 @@ class QueuePlanner:
             found += [_alone(each) for each in self._planned([run])]
         return found
 
-    def may_unite(self, entries: Iterable[QueueEntry], kinds: Sequence[Kind]) -> bool:
+    def may_unite(self, entries: Iterable[QueueEntry], launches: LaunchQueue) -> bool:
         """Whether a plan of all runs may have launches that load the branches of several kinds.
 
-        `entries`: of the runs that are not planned; `kinds`: of the planned launches.
+        `entries`: of the runs that are not planned; `launches`: those that are planned.
         """
-        controls = {kind.key: kind.controls for kind in kinds}
-        if len(controls) < len(kinds):
+        if launches.mixed:
             return True
-        classes = map(self._waiting.run_class, self._waiting.runs([entry.id for entry in entries]))
-        return any(controls.setdefault(each.launch_key, each.signature) != each.signature for each in classes)
+        controls: dict[Key, Signature] = {}
+        for run in self._waiting.runs([entry.id for entry in entries]):
+            each = self._waiting.run_class(run)
+            planned = launches.controls(each.launch_key) or each.signature
+            if controls.setdefault(each.launch_key, planned) != each.signature:
+                return True
+        return False
 
     def has_room(self, planned: PlannedLaunch) -> bool:
         """Whether the last batch of a launch can take another run like its last one."""
@@ -113,7 +143,7 @@ class QueuePlanner:
         load, classes = Load(), [self._waiting.run_class(run) for run in batch.runs]
         for run_class in classes:
             load.add(run_class, 1)
-        return sizing(self._traits, self._cost, planned.launch.controls).capacity_left(classes[-1], load) > 0
+        return self.sizing(planned.launch.controls).capacity_left(classes[-1], load) > 0
 
     def fills_alone(self, run: ResolvedRun) -> bool:
         """Whether a run is known to fill a batch alone."""

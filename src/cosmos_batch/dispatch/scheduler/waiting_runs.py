@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from operator import attrgetter
 
 from cosmos_batch.dispatch.scheduler.ports import WaitingSource
 from cosmos_batch.ledger import QueueEntry
-from cosmos_batch.planning.equivalence import RunClass, RunClasses
+from cosmos_batch.planning.equivalence import ClassSource, RunClass, RunClasses
 from cosmos_batch.planning.traits import Traits, VideoInfo
 from cosmos_batch.run import ResolvedRun
 
+_CRASHES = attrgetter("crashes")
 RESCAN_SECONDS = 60.0  # a database may show a change after a later one, so everything is read at this interval
 
 
@@ -24,10 +26,11 @@ class WaitingRuns:
         traits: Traits,
         clock: Callable[[], float] = time.time,
         rescan: float = RESCAN_SECONDS,
+        classes: ClassSource | None = None,
     ) -> None:
-        """`rescan`: seconds after which everything is read again."""
+        """`rescan`: seconds after which everything is read again; `classes`: of runs; None: by the traits."""
         self._source = source
-        self._alike = RunClasses(traits)
+        self._alike = classes or RunClasses(traits)
         self._clock = clock
         self._rescan_seconds = rescan
         self._latest: int | None = None
@@ -62,9 +65,11 @@ class WaitingRuns:
         return self._note(changes.waiting)
 
     def _note(self, waiting: Iterable[QueueEntry]) -> list[str]:
-        noted = {entry.id: entry for entry in waiting}
-        self.entries.update(noted)
-        return list(noted)
+        changed = []
+        for entry in waiting:
+            self.entries[entry.id] = entry
+            changed.append(entry.id)
+        return changed
 
     def forget(self, run_id: str) -> None:
         """Drop a run that does not wait any more."""
@@ -74,21 +79,29 @@ class WaitingRuns:
 
     def runs(self, ids: Iterable[str]) -> list[ResolvedRun]:
         """Return the requests of runs, with their present priority, without runs that do not wait any more."""
-        wanted = [entry for id_ in ids if (entry := self.entries.get(id_))]
-        unknown = [entry.id for entry in wanted if self._runs.get(entry.id, ("",))[0] != entry.fingerprint]
+        entries, known = self.entries, self._runs
+        wanted = [entry for id_ in ids if (entry := entries.get(id_)) is not None]
+        unknown = [
+            entry.id for entry in wanted if (held := known.get(entry.id)) is None or held[0] != entry.fingerprint
+        ]
         if unknown:
             for request in self._source.requests(unknown):
-                self._runs[request.id] = request.fingerprint, request.run
+                known[request.id] = request.fingerprint, request.run
                 self.facts.update(request.facts)
-        return [run for entry in wanted if (run := self._run(entry))]
+        return [self._run(entry, held[1]) for entry in wanted if (held := known.get(entry.id)) is not None]
 
-    def _run(self, entry: QueueEntry) -> ResolvedRun | None:
-        fingerprint, run = self._runs.get(entry.id, ("", None))
-        if run is None or run.priority == entry.priority:
-            return run
-        run = replace(run, priority=entry.priority)
-        self._runs[entry.id] = fingerprint, run
+    def _run(self, entry: QueueEntry, run: ResolvedRun) -> ResolvedRun:
+        """Return a run with its present priority."""
+        if run.priority != entry.priority:
+            run = replace(run, priority=entry.priority)
+            self._runs[entry.id] = self._runs[entry.id][0], run
         return run
+
+    def any_suspect(self, runs: Iterable[ResolvedRun]) -> bool:
+        """Return whether a run has crashed a worker: it is alone, and its launch shares no session."""
+        entries = self.entries
+        known = [entries[run.id] for run in runs if run.id in entries]
+        return any(map(_CRASHES, known))
 
     def run_class(self, run: ResolvedRun) -> RunClass:
         """Return the planner's class of a run."""

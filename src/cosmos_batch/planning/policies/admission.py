@@ -56,14 +56,14 @@ class BatchCapacity:
         fits = candidate.run_class.batch_key == key and set(candidate.run_class.signature) <= set(self.controls)
         return fits and not self.closed and not candidate.alone
 
-    def full(self, running: Sequence[RunningRun]) -> bool:
-        """Whether no run can join unless one leaves, not even one of a single row without controls."""
+    def full(self, running: Sequence[RunClass]) -> bool:
+        """Whether no run can join runs of these classes, not even one of a single row without controls."""
         if self.closed or (self.max_runs is not None and len(running) >= self.max_runs):
             return True
         load = Load()
-        for run in running:
-            load.add(run.run_class, 1)
-        return self.capacity_left(_lightest(running[0].run_class), load) <= 0
+        for run_class in running:
+            load.add(run_class, 1)
+        return self.capacity_left(_lightest(running[0]), load) <= 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from heapq import merge
 
 from cosmos_batch.planning.plan import Kind
 from cosmos_batch.planning.policies.priority import PlannedLaunch, Rank
+from cosmos_batch.run import Signature
 
+Key = tuple[Hashable, ...]
 Place = tuple[int, int, int, PlannedLaunch, Kind]
 """A launch with its place in the order: its negated level and points, the number of launches added before it, and
 its kind."""
@@ -23,6 +25,8 @@ class LaunchQueue:
     def __init__(self, launches: Iterable[PlannedLaunch] = ()) -> None:
         self._kinds: dict[Kind, list[Place]] = {}
         self._heads: list[Place] = []  # the first launch of each kind, in order
+        self._controls: dict[Key, list[Signature]] = {}  # of the kinds of each launch key
+        self._mixed = 0  # launch keys with kinds of several controls
         self._count = 0
         self._added = 0
         self.add(launches)
@@ -45,6 +49,7 @@ class LaunchQueue:
             if places is None:
                 self._kinds[kind] = [place]
                 insort(self._heads, place)
+                self._note_kind(kind)
             elif places[-1] < place:
                 places.append(place)
             elif place < (head := places[0]):
@@ -65,7 +70,20 @@ class LaunchQueue:
         del places[0]
         self._replace_head(place, places[0] if places else None)
         if not places:
-            del self._kinds[place[4]]
+            self._forget_kind(place[4])
+
+    def _note_kind(self, kind: Kind) -> None:
+        controls = self._controls.setdefault(kind.key, [])
+        controls.append(kind.controls)
+        self._mixed += len(controls) == 2
+
+    def _forget_kind(self, kind: Kind) -> None:
+        del self._kinds[kind]
+        controls = self._controls[kind.key]
+        controls.remove(kind.controls)
+        self._mixed -= len(controls) == 1
+        if not controls:
+            del self._controls[kind.key]
 
     def _replace_head(self, place: Place, head: Place | None) -> None:
         """Let another launch, or none, be the first of a kind in place of one that was."""
@@ -82,6 +100,16 @@ class LaunchQueue:
     def heads(self) -> Sequence[Place]:
         """The first launch of each kind, in order."""
         return self._heads
+
+    @property
+    def mixed(self) -> bool:
+        """Whether launches of one launch key load the branches of different controls."""
+        return self._mixed > 0
+
+    def controls(self, key: Key) -> Signature | None:
+        """Return the controls of a launch key's launches, of which there is one kind; None where there is none."""
+        known = self._controls.get(key)
+        return known[0] if known else None
 
     def head(self, kind: Kind) -> Place | None:
         """Return the first launch of a kind; None where there is none."""

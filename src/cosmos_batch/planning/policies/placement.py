@@ -108,11 +108,13 @@ class Device:
         held = queue.head(self.loaded)
         if held is not None and held[0] == level:
             chosen = held
-        least = self.score(chosen)
+        least, held_back = self.score(chosen), self._held_back
         for place in heads:
-            if place[0] != level or place[1] * seconds > least:
+            waited = place[1] * seconds
+            if place[0] != level or waited > least:
                 break
-            score = self.score(place)
+            known = held_back.get(place[4])
+            score = self.score(place) if known is None else known + waited
             if score < least or (score == least and place < chosen):
                 chosen, least = place, score
         return chosen

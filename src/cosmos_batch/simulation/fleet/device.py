@@ -7,25 +7,26 @@ from math import ceil, floor
 
 from cosmos_batch.dispatch.contract import SlotView
 from cosmos_batch.planning.batch_size import Load, sizing
-from cosmos_batch.planning.cost.model import CostModel, Work
+from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.equivalence import RunClass
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Signature
 
 
 class StepCosts:
-    """Seconds of denoising steps and of coding videos, by the work of a run."""
+    """Seconds of denoising steps and of coding videos, by the class of a run."""
 
     def __init__(self, cost: CostModel) -> None:
         self.cost = cost
-        self._known: dict[Work, tuple[float, float]] = {}
+        self._known: dict[RunClass, tuple[float, float]] = {}
 
-    def of(self, work: Work) -> tuple[float, float]:
+    def of(self, run_class: RunClass) -> tuple[float, float]:
         """Return the seconds that a run adds to a step, and those of its videos when it ends."""
-        known = self._known.get(work)
+        known = self._known.get(run_class)
         if known is None:
+            work = run_class.work
             coding = self.cost.coding_seconds(work)
-            known = self._known[work] = (self.cost.run_seconds(work) - coding) / work.steps, coding
+            known = self._known[run_class] = (self.cost.run_seconds(work) - coding) / work.steps, coding
         return known
 
 
@@ -49,6 +50,21 @@ class RunningSlot:
 
 class SimulatedBatch:
     """Runs that are denoised together, in segments: steps after which no run ends and none joins."""
+
+    __slots__ = (
+        "_before_steps",
+        "_closed",
+        "_controls",
+        "_costs",
+        "_deviation",
+        "_each",
+        "_overhead",
+        "_started",
+        "_traits",
+        "ends",
+        "slots",
+        "steps",
+    )
 
     def __init__(
         self, costs: StepCosts, traits: Traits, controls: Signature, deviation: float, closed: bool

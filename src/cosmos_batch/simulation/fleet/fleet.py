@@ -20,7 +20,6 @@ from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue
 from cosmos_batch.dispatch.scheduler.queue import QueueScheduler
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.planning.cost.model import CostModel
-from cosmos_batch.planning.equivalence import RunClass
 from cosmos_batch.planning.gc_pause import gc_paused
 from cosmos_batch.planning.plan import Kind
 from cosmos_batch.planning.policies.quarantine import CrashHistory, quarantine_reason
@@ -67,7 +66,7 @@ class Fleet:
         self.step_costs = StepCosts(cost)
         self.now = 0.0
         self._trace = trace
-        self._runs = RunPool(trace, levels=policy.levels)
+        self._runs = RunPool(trace, self.traits, levels=policy.levels)
         self._queue = QueueInMemory(trace.facts)
         self._dice = Random(self.settings.seed)
         self._spread = (cost.error or 0.0) / _MEDIAN_OF_NORMAL
@@ -94,7 +93,7 @@ class Fleet:
         return self.now
 
     def _waiting_runs(self) -> WaitingRuns:
-        return WaitingRuns(FleetReader(self, None), self.traits, self._clock, float("inf"))
+        return WaitingRuns(FleetReader(self, None), self.traits, self._clock, float("inf"), self._runs)
 
     def _planned_queue(self, waiting: WaitingRuns) -> PlannedQueue:
         plans_with = self.policy.cost(self.cost)
@@ -178,8 +177,7 @@ class Fleet:
     # Runs
 
     def _arrive(self, place: int) -> None:
-        run = self._runs.arrive(place)
-        self._put(self._runs.tracked(run.id))
+        self._put(self._runs.arrive(place))
 
     def _put(self, tracked: TrackedRun) -> None:
         self._queue.put(tracked.run, tracked.created, crashes=tracked.crashes)
@@ -188,12 +186,9 @@ class Fleet:
     def slot(self, run: ResolvedRun) -> RunningSlot:
         """Return a slot for a claimed run."""
         tracked = self._runs.tracked(run.id)
-        run_class = self._waiting_class(run)
-        step, coding = self.step_costs.of(run_class.work)
+        run_class = self._runs.run_class(run)
+        step, coding = self.step_costs.of(run_class)
         return RunningSlot(run, run_class, tracked.place, step, coding, tracked.done, tracked.breaks_at)
-
-    def _waiting_class(self, run: ResolvedRun) -> RunClass:
-        return self._runs.run_class(run, self.traits)
 
     def claim(self, runs: Sequence[ResolvedRun]) -> list[ResolvedRun]:
         """Claim those of the runs that wait."""
@@ -204,11 +199,14 @@ class Fleet:
         totals = self.records.totals
         totals.joins += len(runs) if joined else 0
         totals.batches += not joined
-        places = [self._runs.tracked(run.id).place for run in runs]
-        for place in places:
-            self._runs.began(place, now, self.records.times)
+        tracked = [self._runs.tracked(run.id) for run in runs]
+        for each in tracked:
+            if not each.begun:
+                each.begun = True
+                self.records.times.began[each.place] = now
         if self.records.batches is not None:
-            self.records.batches.append(BatchRecord(now, worker.number, tuple(places), joined))
+            places = tuple([each.place for each in tracked])
+            self.records.batches.append(BatchRecord(now, worker.number, places, joined))
 
     def finish(self, slot: RunningSlot, now: float) -> None:
         """Record that a run has its video."""
@@ -305,7 +303,7 @@ class Fleet:
         if not self.claims_first:
             self._wake_all(run)
             return
-        run_class = self._waiting_class(run)
+        run_class = self._runs.run_class(run)
         worker = self._idle.best(Kind(run_class.launch_key, run_class.signature))
         if worker is not None:
             worker.turn(self.now)
@@ -314,7 +312,7 @@ class Fleet:
 
     def _wake_all(self, run: ResolvedRun) -> None:
         urgent = run.priority >= Priority.URGENT and self.policy.levels
-        run_class = self._waiting_class(run)
+        run_class = self._runs.run_class(run)
         poll = self.settings.poll
         for worker in self.workers:
             if worker.idle_since is not None:

@@ -146,8 +146,8 @@ class SimulatedWorker:
         fleet = self._fleet
         if self.idle_since is not None:
             fleet.ends_idling(self)
+        self._show_device()
         while True:
-            self.queue.holds(self.holds if fleet.traits.steppable else None)  # a shared queue knows one device
             decision = self.scheduler.decide(self._snapshot())
             match decision:
                 case Start():
@@ -160,6 +160,7 @@ class SimulatedWorker:
                         return
                 case Displace():
                     self._displace(decision)
+                    self._show_device()
                 case Close():
                     self._session = False
                 case Refuse(reasons=reasons):
@@ -170,6 +171,10 @@ class SimulatedWorker:
                     return
                 case _:
                     raise AssertionError(f"a queue that runs is not left: {decision}")
+
+    def _show_device(self) -> None:
+        """Let the queue, which other workers may have used since, know this device."""
+        self.queue.holds(self.holds if self._fleet.traits.steppable else None)
 
     def _snapshot(self) -> Snapshot:
         if self.batch is None:
@@ -184,10 +189,10 @@ class SimulatedWorker:
         self._reserved = self._reserved or fleet.claim(launch.batches[0].runs)
         if not self._reserved:
             return False
-        holds = self.holds if fleet.traits.steppable else None
-        needed = not self._session or holds != launch.kind
-        seconds = switch_seconds(holds, launch.kind, fleet.cost) if needed else 0.0
-        self._session, self.holds = True, launch.kind
+        holds, kind = self.holds if fleet.traits.steppable else None, launch.kind
+        needed = not self._session or holds != kind
+        seconds = switch_seconds(holds, kind, fleet.cost) if needed else 0.0
+        self._session, self.holds = True, kind
         if seconds <= 0:
             self._start(decision, now)
             return False
