@@ -17,6 +17,9 @@ if TYPE_CHECKING:
         smart_batch_generation,
         write_launches,
     )
+    from cosmos_batch.client.client import Client
+    from cosmos_batch.client.connection import ServerError
+    from cosmos_batch.client.server_run import ServerRun
     from cosmos_batch.engines.nvidia.transfer1.spec import (
         create_minimal_base_spec,
         to_cosmos_batch_inference_jsonl,
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from cosmos_batch.run import Control, GuidedGeneration, Priority, Run, Sampling
 
 __all__ = [
+    "Client",
     "Control",
     "CosmosBatchError",
     "GuidedGeneration",
@@ -33,6 +37,8 @@ __all__ = [
     "Priority",
     "Run",
     "Sampling",
+    "ServerError",
+    "ServerRun",
     "SmartBatch",
     "create_minimal_base_spec",
     "determine_batch_size",
@@ -44,6 +50,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "cosmos_batch.client.client": {"Client"},
+    "cosmos_batch.client.connection": {"ServerError"},
+    "cosmos_batch.client.server_run": {"ServerRun"},
     "cosmos_batch.errors": {"CosmosBatchError", "InputError", "PlanError"},
     "cosmos_batch.engines.nvidia.transfer1.spec": {"create_minimal_base_spec", "to_cosmos_batch_inference_jsonl"},
     "cosmos_batch.run": {"Control", "GuidedGeneration", "Priority", "Run", "Sampling"},

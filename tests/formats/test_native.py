@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from cosmos_batch.errors import InputError
 from cosmos_batch.formats import read_files, run_from_dict
+from cosmos_batch.formats.native import record_of
 from cosmos_batch.run import Control, GuidedGeneration, Priority, Run, Sampling
 from tests.support.format_files import Write, minimal
 
@@ -327,3 +329,38 @@ def test_mask_is_not_given_twice() -> None:
     }
     with pytest.raises(InputError, match="is beside a mask"):
         run_from_dict(record, check_inputs=False)
+
+
+def test_record_holds_all_settings_of_a_run() -> None:
+    controls = (Control(name="edge", weight=0.5, preset="high"), Control(name="depth", weight=1, video="/d.mp4"))
+    run = Run(id="r", prompt="p", controls=controls, video="/v.mp4", sampling=Sampling(seed=3, fps="input"))
+    assert record_of(run, {"/v.mp4": "file-v", "/d.mp4": "file-d"}) == {
+        "id": "r",
+        "prompt": "p",
+        "inputs": {"depth": "file-d", "video": "file-v"},
+        "execution_config": {"weights": {"edge": 0.5, "depth": 1.0}, "seed": 3, "canny_threshold": "high"},
+        "priority": 0,
+        "job_type": "inference",
+    }
+
+
+def test_record_holds_the_guided_generation_of_a_run() -> None:
+    own = GuidedGeneration(mask="/m.npz", step_threshold=9, foreground_labels=(1, 2))
+    sampling = Sampling(num_conditional_frames=0)
+    run = Run(id="r", prompt="p", controls=(Control(name="edge", weight=1),), video="/v.mp4", sampling=sampling)
+    body = record_of(replace(run, guided_generation=own), {"/v.mp4": "/v.mp4", "/m.npz": "/m.npz"})
+    again = run_from_dict(body, check_inputs=False)
+    assert (again.guided_generation, again.sampling) == (own, sampling)
+
+
+def test_record_holds_masks_prompts_and_spans() -> None:
+    controls = (
+        Control(name="edge", weight=1, mask="/m.mp4#frames=3+2", video="/v.mp4#frames=0+2"),
+        Control(name="seg", weight=0.5, prompt="cars", mask_prompt="the road"),
+    )
+    run = Run(id="r", prompt="p", controls=controls, video="/v.mp4#t=1,2.5")
+    body = record_of(run, {"/v.mp4": "file-v", "/m.mp4": "file-m"})
+    names = {"video": "file-v#t=1,2.5", "edge": "file-v#frames=0+2", "edge_mask": "file-m#frames=3+2"}
+    assert body["inputs"] == names
+    again = run_from_dict(record_of(run, {"/v.mp4": "/v.mp4", "/m.mp4": "/m.mp4"}), check_inputs=False)
+    assert again == run

@@ -212,11 +212,12 @@ def status(
     names = folder or []
     if server is not None and output is None:
         from cosmos_batch.cli.commands import remote
-        from cosmos_batch.client.connection import Client
+        from cosmos_batch.client.client import Client
+        from cosmos_batch.client.selection import RunSelection
 
         if names and (sweep or tag):
             raise typer.BadParameter("name runs by their ids, or by --sweep and --tag")
-        chosen = remote.RunSelection(names, sweep, tag or ())
+        chosen = RunSelection(names, sweep, tag or ())
         with Client(server, key) as client:
             raise typer.Exit(remote.status_command(client, chosen, as_json=as_json, all_rows=all_rows))
     from cosmos_batch.cli.commands.status import status_command, status_filter

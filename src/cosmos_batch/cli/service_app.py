@@ -191,7 +191,7 @@ def submit(
 ) -> None:
     """Submit runs to a server, and upload their videos."""
     from cosmos_batch.cli.commands.remote import submit_command
-    from cosmos_batch.client.connection import Client
+    from cosmos_batch.client.client import Client
 
     with Client(server, key) as client:
         raise typer.Exit(
@@ -202,7 +202,7 @@ def submit(
 def watch(ids: SomeIds = None, server: Server = LOCAL, key: Key = None) -> None:
     """Print the events of a server; with ids until those runs have ended."""
     from cosmos_batch.cli.commands.remote import watch_command
-    from cosmos_batch.client.connection import Client
+    from cosmos_batch.client.client import Client
 
     with Client(server, key) as client:
         raise typer.Exit(watch_command(client, ids or []))
@@ -222,9 +222,12 @@ def retry(
     _each(ids or [], sweep, tag or [], "retry", server, key)
 
 
-def _each(ids: list[str], sweep: str, tags: list[str], verb: str, server: str, key: str | None) -> None:
-    from cosmos_batch.cli.commands.remote import RunSelection, each_command
-    from cosmos_batch.client.connection import Client
+def _each(
+    ids: list[str], sweep: str, tags: list[str], verb: Literal["cancel", "retry"], server: str, key: str | None
+) -> None:
+    from cosmos_batch.cli.commands.remote import each_command
+    from cosmos_batch.client.client import Client
+    from cosmos_batch.client.selection import RunSelection
 
     if bool(ids) == bool(sweep or tags):
         raise typer.BadParameter("name runs by their ids, or by --sweep and --tag")
@@ -249,7 +252,7 @@ def drain(server: Server = LOCAL, key: Key = None) -> None:
 
 def _set_mode(verb: str, server: str, key: str | None) -> None:
     from cosmos_batch.cli.commands.remote import mode_command
-    from cosmos_batch.client.connection import Client
+    from cosmos_batch.client.client import Client
 
     with Client(server, key) as client:
         raise typer.Exit(mode_command(client, verb))
@@ -258,7 +261,7 @@ def _set_mode(verb: str, server: str, key: str | None) -> None:
 def logs(run_id: Annotated[str, typer.Argument(metavar="ID")], server: Server = LOCAL, key: Key = None) -> None:
     """Print the history of a run: every change of its state, every attempt."""
     from cosmos_batch.cli.commands.remote import logs_command
-    from cosmos_batch.client.connection import Client
+    from cosmos_batch.client.client import Client
 
     with Client(server, key) as client:
         raise typer.Exit(logs_command(client, run_id))
@@ -276,8 +279,9 @@ def fetch(
     key: Key = None,
 ) -> None:
     """Download videos from a server, with their controls and run.json."""
-    from cosmos_batch.cli.commands.remote import RunSelection, fetch_command
-    from cosmos_batch.client.connection import Client
+    from cosmos_batch.cli.commands.remote import fetch_command
+    from cosmos_batch.client.client import Client
+    from cosmos_batch.client.selection import RunSelection
 
     if ids and (sweep or tag):
         raise typer.BadParameter("name runs by their ids, or by --sweep and --tag")

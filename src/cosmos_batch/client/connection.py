@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import httpx
 
-from cosmos_batch.errors import CosmosBatchError, InputError, Problem
-from cosmos_batch.media.atomic import replacing
+from cosmos_batch.errors import CosmosBatchError, InputError, Problem, StorageError
+from cosmos_batch.media.atomic import describe_folder_error, replacing
 
 CHUNK = 1 << 20  # bytes of a download in memory at a time
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
@@ -28,8 +28,8 @@ class ServerError(CosmosBatchError):
         self.status = status
 
 
-class Client:
-    """Client of one server, with one API key."""
+class Connection:
+    """Requests to one server, with one API key."""
 
     def __init__(self, url: str, key: str | None) -> None:
         """Raises InputError if the URL is no address of a server."""
@@ -41,15 +41,19 @@ class Client:
         if self._http.base_url.scheme not in ("http", "https"):
             raise InputError([_bad_url(url)])
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Connection:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to the server."""
         self._http.close()
 
-    def get(self, path: str, **query: str | int | Sequence[str]) -> Any:
+    def get(self, path: str, /, **query: str | int | Sequence[str]) -> Any:
         """The JSON response to a GET. Raises ServerError and InputError, as all methods do."""
         return self._request("GET", path, params=query).json()
 
@@ -72,6 +76,10 @@ class Client:
 
     def download(self, path: str, target: Path, **query: str) -> None:
         """Save a response in a file, completely or not at all. Also raises StorageError."""
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StorageError(f"the folder {target.parent} {describe_folder_error(exc)}") from exc
         with _reached(self._http), self._http.stream("GET", path, params=query) as response:
             _check(response)
             with replacing(target) as part, part.open("wb") as stream:
@@ -89,9 +97,8 @@ class Client:
             after = {"after": page["last_id"]}
 
     def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield server-sent events from now on, as (name, data)."""
-        timeout = httpx.Timeout(60.0, connect=10.0)
-        with _reached(self._http), self._http.stream("GET", "/v1/events", timeout=timeout) as response:
+        """Yield server-sent events from now on, as (name, data); a sign of life of the server is ("", {})."""
+        with _reached(self._http), self._http.stream("GET", "/v1/events", timeout=_TIMEOUT) as response:
             _check(response)
             name = ""
             for line in response.iter_lines():
@@ -100,6 +107,8 @@ class Client:
                     name = value
                 elif field == "data":
                     yield name, json.loads(value)
+                elif line.startswith(":"):
+                    yield "", {}
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         with _reached(self._http):

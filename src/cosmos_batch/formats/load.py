@@ -106,8 +106,21 @@ def read_files(paths: Sequence[Path | str], *, check_inputs: bool = True) -> Loa
     Bad content never raises: each bad line gives its problems, and the other lines their runs. With
     `check_inputs`, an input file that is missing, empty or no file is a problem of each run that uses it.
     """
+    return read_records(
+        [RecordFile(Path(path), printable(str(path))) for path in paths], check_inputs=check_inputs
+    )
+
+
+def read_records(
+    files: Sequence[RecordFile], runs: Iterable[tuple[Run, Location]] = (), *, check_inputs: bool = True
+) -> LoadedRuns:
+    """Read the runs of files as `read_files` does, of which some may be in memory, and add runs that were made.
+
+    `runs`: each with the location by which problems name it.
+    """
     session = _Loader({} if check_inputs else None)
-    session.read([Path(path) for path in paths])
+    session.read(files)
+    session.add_made(runs)
     return LoadedRuns(
         tuple(session.runs),
         tuple(session.problems),
@@ -169,8 +182,8 @@ class _Loader:
         self._bases: dict[Path, BaseSpec | None] = {}
         self._repeated: list[tuple[int, str]] = []  # place of a problem of an id that is in use, and the id
 
-    def read(self, paths: Sequence[Path]) -> None:
-        opened = [self._open(path) for path in self._without_duplicates(paths)]
+    def read(self, files: Sequence[RecordFile]) -> None:
+        opened = [self._open(file) for file in self._without_duplicates(files)]
         specs = [file for file in opened if file.format is Format.SPEC and len(file.head) == 1]
         spec_of = {id(file): self._spec_of(file, specs) for file in opened}
         used = {id(spec) for spec in spec_of.values() if spec}
@@ -179,18 +192,25 @@ class _Loader:
                 self._read_one(file, spec_of[id(file)], specs)
         self._suggest_ids()
 
-    def _without_duplicates(self, paths: Sequence[Path]) -> Iterator[Path]:
-        seen = set()
-        for path in paths:
-            if path.absolute() in seen:
-                remedy = "name each file once"
-                self.problems.append(Location(printable(str(path))).problem("", "is named twice", remedy))
-            else:
-                seen.add(path.absolute())
-                yield path
+    def add_made(self, runs: Iterable[tuple[Run, Location]]) -> None:
+        """Take runs that were made without a file."""
+        for run, location in runs:
+            self.formats[location.file] = Format.NATIVE
+            self._add(run, location, Format.NATIVE)
+        self._suggest_ids()
 
-    def _open(self, path: Path) -> _OpenedFile:
-        records = RecordFile(path, printable(str(path)))
+    def _without_duplicates(self, files: Sequence[RecordFile]) -> Iterator[RecordFile]:
+        seen = set()
+        for file in files:
+            if file.path.absolute() in seen:
+                remedy = "name each file once"
+                self.problems.append(Location(file.display_name).problem("", "is named twice", remedy))
+            else:
+                seen.add(file.path.absolute())
+                yield file
+
+    def _open(self, records: RecordFile) -> _OpenedFile:
+        path = records.path
         head = list(islice(records.records(), SAMPLE_SIZE))
         format_ = format_of(record.value for record in head if isinstance(record, Record))
         if records.is_yaml or (format_ is None and _is_sweep(head)):
@@ -210,7 +230,7 @@ class _Loader:
         if len(candidates) == 1:
             return candidates[0]
         beside = batch.records.path.with_name(batch.spec_name)
-        return self._open(beside) if exists(beside) else None
+        return self._open(RecordFile(beside, printable(str(beside)))) if exists(beside) else None
 
     def _read_one(self, file: _OpenedFile, spec: _OpenedFile | None, specs: Sequence[_OpenedFile]) -> None:
         match file.format:
@@ -315,6 +335,7 @@ class _Loader:
             if not self.problems[place].field:
                 remedy = f"it is made of the file's name: rename the file, for example to {free!r}"
             self.problems[place] = replace(self.problems[place], remedy=remedy)
+        self._repeated.clear()
 
 
 def _is_sweep(head: Sequence[Record | Problem]) -> bool:

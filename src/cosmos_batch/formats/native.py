@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, get_args
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
@@ -11,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from cosmos_batch.controls import CONTROLS, UPSCALE_WEIGHT, ControlName
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.common import STOCK_PROMPT, Metadata, StrictModel, Tags, Text, annotations_of
-from cosmos_batch.formats.guided import MASK, guided_generation, idle_settings
+from cosmos_batch.formats.guided import MASK, guided_generation, guided_settings, idle_settings
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record, keys_are_unique
 from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile, ValuePool
@@ -40,6 +41,7 @@ from cosmos_batch.run import (
     SweepName,
     Weight,
 )
+from cosmos_batch.spans import with_file
 
 NAMES = FieldNames(
     video="inputs.video",
@@ -335,3 +337,29 @@ def _idle_prompts(inputs: Mapping[_InputName, str | None], config: _Config, loca
             remedy = "remove it, or the video, so that seg is made from the input video"
             problems.append(location.problem(field, "has no effect: inputs.seg is given", remedy, prompt))
     return problems
+
+
+def record_of(run: Run, names: Mapping[str, str]) -> dict[str, Any]:
+    """The native record of a run. `names`: what to call its files, by path; others keep their path."""
+    settings = {name: value for name, value in asdict(run.sampling).items() if value is not None}
+    if settings.get("fps") == "input":
+        del settings["fps"]
+    given = {"video": run.video, MASK: run.guided_mask}
+    for control in run.active:
+        given |= {control.name: control.video, mask_name(control.name): control.mask}
+    settings |= guided_settings(run) | control_prompts(run)
+    inputs = {name: with_file(video, lambda path: names.get(path, path)) for name, video in given.items() if video}
+    return {
+        "id": run.id,
+        "prompt": run.prompt,
+        "inputs": inputs,
+        "execution_config": {"weights": {c.name: c.weight for c in run.controls}, **settings, **run.presets},
+        "priority": int(run.priority),
+        "job_type": run.job_type,
+        **_annotations(run),
+    }
+
+
+def _annotations(run: Run) -> dict[str, Any]:
+    """The sweep, tags and metadata of a run, without those that it does not have."""
+    return {name: value for name, value in asdict(run.annotations).items() if value} if run.annotations else {}

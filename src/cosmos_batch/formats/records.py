@@ -53,7 +53,7 @@ class RecordFile:
 
     path: Path
     display_name: str  # the path as the user gave it, printable
-    _piped: bytes | None = None  # content of a pipe, which can be read only once
+    _content: bytes | None = None  # in memory: of a pipe, which can be read only once, or of what was no file
 
     @property
     def is_yaml(self) -> bool:
@@ -87,7 +87,7 @@ class RecordFile:
             yield self._problem(f"cannot be read: {reason}", "name a JSON or JSONL file that exists")
 
     def _opened(self) -> IO[bytes]:
-        if self._piped is None:
+        if self._content is None:
             try:
                 stream = open_bytes(self.path)
             except ValueError as error:  # a zero byte in the path
@@ -95,8 +95,8 @@ class RecordFile:
             if stream.seekable():
                 return stream
             with stream:
-                self._piped = stream.read()
-        return io.BytesIO(self._piped)
+                self._content = stream.read()
+        return io.BytesIO(self._content)
 
     def _read(self, stream: IO[bytes], fast_reader: FastReader) -> Iterator[Record | Problem | ParsedRecord]:
         head = stream.read(4096)

@@ -7,14 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from cosmos_batch.cli.commands.plan import usable
-from cosmos_batch.cli.commands.remote import request_of
 from cosmos_batch.cli.render.text import duration, plural, safe
 from cosmos_batch.engines.registry import EngineChoice, Engines
+from cosmos_batch.formats.native import record_of
 from cosmos_batch.media.atomic import replacing
-from cosmos_batch.media.info import videos_of
 from cosmos_batch.planning.planner import plan_runs
 from cosmos_batch.requests import gather
 from cosmos_batch.run import Run
@@ -43,7 +41,7 @@ def expand_command(engines: Engines, files: Sequence[Path], choice: EngineChoice
         _write(wanted.write_to, runs)
     plan = plan_runs(requests.resolved(preview.traits), preview.traits, preview.prior, facts=requests.facts)
     if wanted.as_json:
-        first = [_record(run) for run in runs[:SHOWN]]
+        first = [record_of(run, {}) for run in runs[:SHOWN]]
         print(json.dumps({"runs": len(runs), "seconds": plan.seconds, "first": first}, ensure_ascii=False))
         return 0
     print(f"{plural(len(runs), 'run')}; about {duration(plan.seconds)} on one device, by {safe(plan.engine)}")
@@ -56,13 +54,7 @@ def expand_command(engines: Engines, files: Sequence[Path], choice: EngineChoice
     return 0
 
 
-def _record(run: Run) -> dict[str, Any]:
-    """The run as a native record. Raises InputError for a setting that none can hold."""
-    record = request_of(run, {path: path for path in videos_of(run)})
-    return {**record, "priority": int(run.priority)}
-
-
 def _write(path: Path, runs: Iterable[Run]) -> None:
-    """Write the runs as native JSONL. Raises StorageError and InputError."""
+    """Write the runs as native JSONL. Raises StorageError."""
     with replacing(path) as part, part.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(_record(run), ensure_ascii=False) + "\n" for run in runs)
+        file.writelines(json.dumps(record_of(run, {}), ensure_ascii=False) + "\n" for run in runs)

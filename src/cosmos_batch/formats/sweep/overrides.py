@@ -1,9 +1,9 @@
-"""Settings of the command line, `num_steps=4`, that take the place of those of every run."""
+"""Settings such as `num_steps=4` that take the place of those of every run."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 
 from cosmos_batch.errors import InputError, Problem
@@ -29,9 +29,7 @@ def parse_overrides(texts: Sequence[str]) -> Sampling:
         if not mark:
             problems.append(_WHERE.problem("", "is no setting", "write it as num_steps=4", text))
         elif name not in OVERRIDABLE:
-            near = closest(name, OVERRIDABLE)
-            remedy = f"did you mean {near!r}?" if near else f"give one of {', '.join(OVERRIDABLE)}"
-            problems.append(_WHERE.problem(name, "is not a known setting", remedy, value))
+            problems.append(_unknown(_WHERE, name, value))
         elif name in given:
             problems.append(_WHERE.problem(name, "is given twice", "give it once", value))
         else:
@@ -42,6 +40,25 @@ def parse_overrides(texts: Sequence[str]) -> Sampling:
     if problems or isinstance(made, list):
         raise InputError(problems)
     return made
+
+
+def settings_of(given: Mapping[str, object]) -> Sampling:
+    """The settings of a dict such as `{"num_steps": 4}`. Raises InputError with all problems."""
+    location = Location("settings")
+    problems = [_unknown(location, name, given[name]) for name in given if name not in OVERRIDABLE]
+    known = {name: value for name, value in given.items() if name in OVERRIDABLE}
+    made = native.read_sampling(known, location, ValuePool())
+    if isinstance(made, list):
+        problems += map(_named, made)
+    if problems or isinstance(made, list):
+        raise InputError(problems)
+    return made
+
+
+def _unknown(location: Location, name: str, value: object) -> Problem:
+    near = closest(name, OVERRIDABLE)
+    remedy = f"did you mean {near!r}?" if near else f"give one of {', '.join(OVERRIDABLE)}"
+    return location.problem(name, "is not a known setting", remedy, value)
 
 
 def with_settings(runs: Iterable[Run], settings: Sampling) -> tuple[Run, ...]:
