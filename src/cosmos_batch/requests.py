@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cosmos_batch.errors import CosmosBatchError, MediaError, Problem
 from cosmos_batch.formats import LoadedRuns, read_files
+from cosmos_batch.formats.problems import Location
+from cosmos_batch.formats.run_builder import BoundedCache
 from cosmos_batch.formats.sweep.overrides import parse_overrides
-from cosmos_batch.media.info import VideoInfo, frame_count, videos_of
+from cosmos_batch.media.info import VideoInfo, frame_count, videos_of, videos_of_all
 from cosmos_batch.planning.batch_keys import input_facts
-from cosmos_batch.planning.equivalence import refusals_by_run
+from cosmos_batch.planning.equivalence import Refusals
+from cosmos_batch.planning.gc_pause import gc_paused
 from cosmos_batch.planning.input_warnings import input_warnings
-from cosmos_batch.planning.resolve import resolve
+from cosmos_batch.planning.resolve import Resolver, RunKinds
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run, Sampling
 
@@ -33,7 +36,9 @@ class Requests:
 
     def resolved(self, traits: Traits) -> tuple[ResolvedRun, ...]:
         """The runs with every setting filled in by the engine's traits. Raises PlanError and MediaError."""
-        return tuple(resolve(run, traits, self.facts) for run in self.runs)
+        resolver = Resolver(traits, self.facts)
+        with gc_paused():
+            return tuple([resolver.resolve(run) for run in self.runs])
 
     def without(self, problems: Sequence[Problem]) -> Requests:
         """The requests with more problems, each of which names in `found` a run that is left out."""
@@ -61,26 +66,16 @@ def gather(
     `num_steps=4`. Raises InputError for overrides that are no settings.
     """
     settings = parse_overrides(overrides)
-    reading = read_files(files).giving_way(traits.own if traits else frozenset()).with_settings(settings)
-    facts, damaged = probe_videos({path for run in reading.runs for path in videos_of(run)}, decode=decode)
-    own_size = traits.defaults.resolution if traits and chosen else None
-    problems = [*obstacles, *reading.problems]
-    warnings = [*reading.warnings, *reading.size_warnings(own_size)]
-    readable = [run for run in reading.runs if damaged.keys().isdisjoint(videos_of(run))]
-    refused = refusals_by_run(readable, traits, facts) if traits else {}
-    runs = []
-    for run in reading.runs:
-        found = [damaged[path] for path in videos_of(run) if path in damaged]
-        found += map(str, refused.get(run.id, ()))
-        made = found or _resolved(run, traits, facts)
-        if not isinstance(made, Run):
-            problems += [_problem(reading, run, message) for message in made]
-            continue
-        warned = _warnings(reading, run, made.sampling, traits if chosen else None, facts)
-        warnings += warned
-        if not (strict and (warned or reading.has_warning(run) or reading.size_gives_way(run, own_size))):
-            runs.append(run)
+    with gc_paused():
+        reading = read_files(files).giving_way(traits.own if traits else frozenset()).with_settings(settings)
+        facts, damaged = probe_videos(videos_of_all(reading.runs), decode=decode)
+        own_size = traits.defaults.resolution if traits and chosen else None
+        review = _Review(reading, traits, facts, damaged, chosen=chosen)
+        runs = [run for run in reading.runs if review.accepts(run, strict=strict)]
+    problems = [*obstacles, *reading.problems, *review.problems]
+    warnings = [*reading.warnings, *reading.size_warnings(own_size), *review.warnings]
     if strict:
+        runs = [run for run in runs if not (reading.has_warning(run) or reading.size_gives_way(run, own_size))]
         problems += [replace(warning, level="problem") for warning in warnings]
         warnings = []
     return Requests(() if obstacles else tuple(runs), facts, tuple(problems), tuple(warnings))
@@ -103,31 +98,72 @@ def probe_videos(paths: Iterable[str], *, decode: bool = False) -> tuple[dict[st
     return infos, {path: result for path, result in found.items() if isinstance(result, str)}
 
 
-def _resolved(run: Run, traits: Traits | None, facts: Mapping[str, VideoInfo]) -> Run | list[str]:
-    """The run, resolved if there are traits; else the reasons why it cannot be."""
-    try:
-        if traits is not None:
-            return resolve(run, traits, facts)
-        frame_count(run, facts)
-    except CosmosBatchError as exc:
-        return [str(exc)]
-    return run
+class _Review:
+    """Finds the problems and warnings of runs, one by one; what runs have in common is looked at once."""
 
+    def __init__(
+        self,
+        reading: LoadedRuns,
+        traits: Traits | None,
+        facts: Mapping[str, VideoInfo],
+        damaged: Mapping[str, str],
+        *,
+        chosen: bool,
+    ) -> None:
+        self.problems: list[Problem] = []
+        self.warnings: dict[Problem, None] = {}  # runs of one place of a file may share one
+        self._reading, self._facts, self._damaged = reading, facts, damaged
+        self._traits = traits if chosen else None  # those that warnings are about
+        self._refusals = Refusals(traits, facts) if traits else None
+        self._resolver = Resolver(traits, facts) if traits else None
+        self._kinds = RunKinds()
+        self._clear = BoundedCache[Hashable, bool]()  # whether runs of a kind without problems have no warning
 
-def _warnings(
-    reading: LoadedRuns, run: Run, settings: Sampling, traits: Traits | None, facts: Mapping[str, VideoInfo]
-) -> list[Problem]:
-    """Warnings about the videos and weights of a run. `settings`: resolved ones, used where there are traits."""
-    return input_warnings(
-        run,
-        facts,
-        names=reading.field_names_of(run),
-        location=reading.location_of(run),
-        sampling=settings if traits else None,
-        crops=traits.crops if traits else False,
-        keeps_size=traits is None or traits.may_keep_size,
-        notices=traits.notices(run, input_facts(run, facts)) if traits else (),
-    )
+    def accepts(self, run: Run, *, strict: bool) -> bool:
+        """Whether a run is free of problems; with `strict`, of warnings as well."""
+        location = self._reading.location_of(run)
+        kind = self._kinds.of(run), location.file
+        clear = self._clear.get(kind)
+        if clear is None:
+            settings = self._settings(run)
+            if settings is None:
+                return False
+            clear = self._clear.put(kind, not self._warnings(run, settings, location))
+        if clear:
+            return True
+        settings = self._resolver.sampling(run) if self._resolver else run.sampling
+        self.warnings.update(dict.fromkeys(self._warnings(run, settings, location)))
+        return not strict
+
+    def _settings(self, run: Run) -> Sampling | None:
+        """The settings of a run, resolved if there are traits; None after a problem."""
+        found = [self._damaged[path] for path in videos_of(run) if path in self._damaged]
+        if not found:
+            found = list(map(str, self._refusals.of(run))) if self._refusals else []
+        if not found:
+            try:
+                if self._resolver is not None:
+                    return self._resolver.sampling(run)
+                frame_count(run, self._facts)
+                return run.sampling
+            except CosmosBatchError as exc:
+                found = [str(exc)]
+        self.problems += [_problem(self._reading, run, message) for message in found]
+        return None
+
+    def _warnings(self, run: Run, settings: Sampling, location: Location) -> list[Problem]:
+        """Warnings about the videos and weights of a run. `settings`: resolved ones, where there are traits."""
+        traits, facts = self._traits, self._facts
+        return input_warnings(
+            run,
+            facts,
+            names=self._reading.field_names_of(run),
+            location=location,
+            sampling=settings if traits else None,
+            crops=traits.crops if traits else False,
+            keeps_size=traits is None or traits.may_keep_size,
+            notices=traits.notices(run, input_facts(run, facts)) if traits else (),
+        )
 
 
 def _problem(reading: LoadedRuns, run: Run, message: str) -> Problem:

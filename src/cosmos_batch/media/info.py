@@ -5,7 +5,7 @@ This module imports no decoder, so that the pure layers above it may use it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,18 @@ def videos_of(run: Run) -> tuple[str, ...]:
     """Paths of every video that a run reads, each once: input, active controls, all masks."""
     paths = [run.video, *(path for c in run.active for path in (c.video, c.mask)), run.guided_mask]
     return tuple(dict.fromkeys(path for path in paths if path is not None))
+
+
+def videos_of_all(runs: Iterable[Run]) -> dict[str, None]:
+    """Paths of every video that some run reads, each once, in the order of the runs."""
+    seen: set[Hashable] = set()
+    found: dict[str, None] = {}
+    for run in runs:
+        named = (run.video, run.controls, run.guided_generation)
+        if named not in seen:
+            seen.add(named)
+            found.update(dict.fromkeys(videos_of(run)))
+    return found
 
 
 def frame_count(run: Run, infos: Mapping[str, VideoInfo]) -> int:

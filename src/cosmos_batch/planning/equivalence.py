@@ -262,17 +262,30 @@ def _of_many_sizes(run: Run, traits: Traits, facts: Mapping[str, VideoInfo]) -> 
             yield Problem("", None, name, found, message, "give videos of one aspect ratio")
 
 
+class Refusals:
+    """Finds why the engine cannot execute runs, one by one."""
+
+    def __init__(self, traits: Traits, facts: Mapping[str, VideoInfo]) -> None:
+        self._traits = traits
+        self._facts = facts
+        self._classes = RunClasses(traits)
+        self._by_file = traits.suffixes is not None or traits.frame_size is not None
+
+    def of(self, run: Run) -> tuple[Problem, ...]:
+        """All problems of a run; none where the engine can execute it."""
+        found = self._classes.of(run, self._facts).problems
+        if self._by_file:
+            found = (*found, *_misnamed(run, self._traits), *_of_many_sizes(run, self._traits, self._facts))
+        return found
+
+
 def refusals_by_run(
     runs: Sequence[Run], traits: Traits, facts: Mapping[str, VideoInfo] | None = None
 ) -> dict[str, tuple[Problem, ...]]:
     """The runs that the engine cannot execute, by id in the order of the runs, each with all its problems."""
-    refused = [group for group in groups_of(runs, traits, facts or {}) if group.run_class.problems]
-    reasons = {runs[place].id: group.run_class.problems for group in refused for place in group.places}
-    if traits.suffixes is not None or traits.frame_size is not None:
-        for run in runs:
-            if found := (*_misnamed(run, traits), *_of_many_sizes(run, traits, facts or {})):
-                reasons[run.id] = (*reasons.get(run.id, ()), *found)
-    return {run.id: reasons[run.id] for run in runs if run.id in reasons} if reasons else {}
+    refusals = Refusals(traits, facts or {})
+    found = ((run.id, refusals.of(run)) for run in runs)
+    return {run_id: problems for run_id, problems in found if problems}
 
 
 def refusals(

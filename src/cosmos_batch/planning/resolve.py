@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, replace
+from typing import NamedTuple, TypeAlias
 
 from pydantic import TypeAdapter
 
 from cosmos_batch.errors import MediaError
+from cosmos_batch.formats.run_builder import BoundedCache
 from cosmos_batch.media.info import VideoInfo, frame_count
 from cosmos_batch.planning.batch_keys import leading_video, resolved_defaults
 from cosmos_batch.planning.traits import Traits
-from cosmos_batch.run import MAX_FPS, MIN_FPS, ResolvedRun, ResolvedSampling, Run
+from cosmos_batch.run import MAX_FPS, MIN_FPS, ResolvedRun, ResolvedSampling, Run, Sampling
 
 UNKNOWN_FPS = 24.0
 """Frames per second where a run asks for the rate of its input, and the rate of the input is unknown."""
@@ -32,22 +34,86 @@ def resolve(run: Run, traits: Traits, facts: Mapping[str, VideoInfo]) -> Resolve
     Raises PlanError where the engine has no such resolution, MediaError where a video is shorter than asked for,
     or has a frame rate that no output can have.
     """
-    wanted = traits.fixed.over(run.sampling) if traits.fixed else run.sampling
-    sampling = wanted.over(resolved_defaults(traits))
-    lead = leading_facts(run, facts)
-    shape = traits.shape(replace(run, sampling=sampling), lead)
-    fps = sampling.fps
-    if fps == "input":
-        fps = _input_fps(run, traits, lead)
-    found: dict[str, object] = {
-        "resolution": f"{shape.width}x{shape.height}",
-        "num_frames": frame_count(run, facts),
-        "fps": fps,
-        "keep_input_resolution": traits.may_keep_size and _differs(replace(run, sampling=sampling), traits, lead),
-    }
-    if sampling.num_conditional_frames is None:
-        found["num_conditional_frames"] = traits.overlap
-    return with_sampling(run, _SAMPLING.validate_python(asdict(sampling) | found))
+    return Resolver(traits, facts).resolve(run)
+
+
+class _Found(NamedTuple):
+    """The settings that depend on the videos of a run, and on all its settings but the seed."""
+
+    resolution: str
+    num_frames: int
+    fps: float
+    num_conditional_frames: int
+    keep_input_resolution: bool
+
+
+class RunKinds:
+    """Finds the kinds of runs: equal for runs that differ in id, prompt, seed, priority and annotations alone."""
+
+    def __init__(self) -> None:
+        self._without_seed = BoundedCache[Sampling, Sampling]()
+
+    def of(self, run: Run) -> Hashable:
+        """The kind of a run."""
+        settings = self._without_seed.get(run.sampling)
+        if settings is None:
+            settings = self._without_seed.put(run.sampling, replace(run.sampling, seed=0))
+        return settings, run.video, run.controls, run.job_type, run.guided_generation, run.cosmos3
+
+
+_Samplings: TypeAlias = BoundedCache[Sampling, ResolvedSampling]
+
+
+class Resolver:
+    """Resolves runs one by one; what runs have in common is worked out once."""
+
+    def __init__(self, traits: Traits, facts: Mapping[str, VideoInfo]) -> None:
+        """`facts` must hold every video of the runs."""
+        self._traits = traits
+        self._facts = facts
+        self._defaults = resolved_defaults(traits)
+        self._kinds = RunKinds()
+        self._found = BoundedCache[Hashable, tuple[_Found, _Samplings]]()
+        self._samplings = BoundedCache[_Found, _Samplings]()
+
+    def sampling(self, run: Run) -> ResolvedSampling:
+        """The settings of a run with every one filled in. Raises as `resolve` does."""
+        kind = self._kinds.of(run)
+        known = self._found.get(kind)
+        if known is None:
+            found = self._of_videos(run)
+            same = self._samplings.get(found) or self._samplings.put(found, _Samplings())
+            known = self._found.put(kind, (found, same))
+        found, samplings = known
+        made = samplings.get(run.sampling)
+        if made is None:
+            full = asdict(self._wanted(run).over(self._defaults)) | found._asdict()
+            made = samplings.put(run.sampling, _SAMPLING.validate_python(full))
+        return made
+
+    def resolve(self, run: Run) -> ResolvedRun:
+        """The run with every setting filled in. Raises as the function `resolve` does."""
+        return with_sampling(run, self.sampling(run))
+
+    def _wanted(self, run: Run) -> Sampling:
+        fixed = self._traits.fixed
+        return fixed.over(run.sampling) if fixed else run.sampling
+
+    def _of_videos(self, run: Run) -> _Found:
+        traits, sampling = self._traits, self._wanted(run).over(self._defaults)
+        lead = leading_facts(run, self._facts)
+        shape = traits.shape(replace(run, sampling=sampling), lead)
+        fps = sampling.fps
+        if not isinstance(fps, float | int):
+            fps = _input_fps(run, traits, lead)
+        shared = sampling.num_conditional_frames
+        return _Found(
+            resolution=f"{shape.width}x{shape.height}",
+            num_frames=frame_count(run, self._facts),
+            fps=fps,
+            num_conditional_frames=traits.overlap if shared is None else shared,
+            keep_input_resolution=traits.may_keep_size and _differs(replace(run, sampling=sampling), traits, lead),
+        )
 
 
 def _differs(run: Run, traits: Traits, lead: VideoInfo | None) -> bool:

@@ -14,6 +14,7 @@ CLIPS = ("clips/a.mp4", "clips/b.mp4")
 HEAD = "sweep: weather\nvideos: clips/*.mp4\ncontrols: {edge: 0.5}\n"
 
 
+HUNDRED = list(range(1, 101))
 MULTIPLIED = "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
     for before, name in zip("abcdef", "bcdefg", strict=True)
@@ -208,7 +209,7 @@ def test_ids_that_collide_are_one_problem(write: Write) -> None:
         ("a: &a [x, x, x, x, x, x, x, x, x, x]\n" + MULTIPLIED, "has more than 2,000,000 parts"),
         ("seeds: &a [*a]\n", "is nested too deeply"),
         ("videos: !!python/object:os.system x\n", "has the tag"),
-        ("seeds: {count: 1000000}\nsettings: {fps: [1, 2, 3, 4, 5, 6, 7], num_steps: [1, 2, 3]}\n", "has 21,"),
+        (f"seeds: {{count: 3000}}\nsettings: {{num_steps: {HUNDRED}, fps: {HUNDRED}}}\n", "has 30,000,000"),
     ],
 )
 def test_a_file_that_cannot_be_expanded_is_one_problem(write: Write, text: str, message: str) -> None:

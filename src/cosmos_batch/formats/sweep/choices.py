@@ -57,6 +57,8 @@ def word(value: object) -> str:
     match value:
         case str():
             return value
+        case int() if type(value) is int:  # not true or false
+            return str(value)
         case float() if value.is_integer() and abs(value) < 1e15:
             return str(int(value))
         case _:

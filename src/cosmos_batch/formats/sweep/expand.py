@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod
 
 from cosmos_batch.errors import Problem
@@ -43,7 +43,7 @@ class Expansion:
         self, given: Mapping[str, object], axes: Sequence[Axis], report: Report, source: SourceFile, name: str
     ) -> None:
         self._given, self._axes, self._report, self._source = given, axes, report, source
-        self._groups = combined(axes, given.get("combine", "product"), report)
+        self._groups = _without_single(combined(axes, given.get("combine", "product"), report))
         self._common = {"sweep": name}
         known = dict.fromkeys(name for axis in axes for choice in axis.choices for name in choice.words)
         self._known = ("sweep", *known)
@@ -56,12 +56,36 @@ class Expansion:
         self._presets = tuple(name for name in _OF_INPUTS if f"settings.{name}" in fields)
         settings = {name.removeprefix("settings.") for name in fields if name.startswith("settings.")}
         self._settings = tuple(sorted(settings.difference(_OF_INPUTS)))
-        self._prompts = BoundedCache[str, Template]()
+        named = (*self._inputs, "weights", *(f"settings.{name}" for name in self._presets))
+        self._part_groups = self._groups_with(named, self._path_names())
+        self._sampling_groups = self._groups_with([f"settings.{name}" for name in self._settings])
+        self._known_parts = BoundedCache[object, Run]()
+        self._known_samplings = BoundedCache[object, Sampling]()
+        texts = [choice.fields["prompt"] for axis in axes for choice in axis.choices if "prompt" in choice.fields]
+        self._prompt_groups = self._groups_with(["prompt"], _names_in(texts))
+        self._prompts = BoundedCache[object, str]()
         self._parts = BoundedCache[object, Run]()
         self._samplings = BoundedCache[object, Sampling]()
         self._annotations = BoundedCache[object, Annotations]()
         self._broken: set[object] = set()  # parts that gave problems
         self._id_words: dict[str, str] = {}
+
+    def _groups_with(self, fields: Iterable[str], words: Iterable[str] = ()) -> tuple[int, ...]:
+        """The groups with a choice that sets one of these fields, or gives one of these placeholders a value."""
+        wanted, named = frozenset(fields), frozenset(words)
+        return tuple(
+            index
+            for index, group in enumerate(self._groups)
+            if any(not (wanted.isdisjoint(each.fields) and named.isdisjoint(each.words)) for each in group)
+        )
+
+    def _path_names(self) -> set[str]:
+        """The placeholders in paths."""
+        given = self._given.get("inputs")
+        paths = list(given.values()) if isinstance(given, dict) else []
+        choices = [choice.fields for axis in self._axes for choice in axis.choices]
+        paths += [fields[name] for fields in choices for name in self._inputs if name in fields]
+        return _names_in(paths)
 
     def runs(self) -> Iterator[Run]:
         """The runs of the combinations that the rules keep; problems go into the report."""
@@ -110,7 +134,7 @@ class Expansion:
         try:
             part = self._part(words, fields, chosen)
             sampling = self._sampling(fields, chosen)
-            prompt = self._prompt(words, fields)
+            prompt = self._prompt(words, fields, chosen)
             id_ = self._id_of(words)
             annotations = self._annotations_of(words)
         except KeyError as error:
@@ -134,11 +158,20 @@ class Expansion:
     def _part(
         self, words: Mapping[str, str], fields: Mapping[str, object], chosen: Sequence[Choice]
     ) -> Run | None:
-        """A run with the inputs and controls of this one, which other runs share."""
+        """A run with the inputs and controls of this one, which other runs share; None after a problem."""
+        has_prompt = bool(str(fields.get("prompt", "")).strip())
+        key = (has_prompt, *[id(chosen[index]) for index in self._part_groups])
+        if (known := self._known_parts.get(key)) is not None:
+            return known
+        made = self._new_part(words, fields, chosen, has_prompt=has_prompt)
+        return None if made is None else self._known_parts.put(key, made)
+
+    def _new_part(
+        self, words: Mapping[str, str], fields: Mapping[str, object], chosen: Sequence[Choice], *, has_prompt: bool
+    ) -> Run | None:
         paths = [self._filled(fields.get(name), words) for name in self._inputs]
         presets = [fields.get(f"settings.{name}") for name in self._presets]
         weights = fields.get("weights")
-        has_prompt = bool(str(fields.get("prompt", "")).strip())
         key = (*map(repr, paths), *map(repr, presets), repr(weights), has_prompt)
         if (known := self._parts.get(key)) is not None:
             return known
@@ -170,6 +203,14 @@ class Expansion:
         )
 
     def _sampling(self, fields: Mapping[str, object], chosen: Sequence[Choice]) -> Sampling | None:
+        """The settings of a run, which other runs share; None after a problem."""
+        key = tuple([id(chosen[index]) for index in self._sampling_groups])
+        if (known := self._known_samplings.get(key)) is not None:
+            return known
+        made = self._new_sampling(fields, chosen)
+        return None if made is None else self._known_samplings.put(key, made)
+
+    def _new_sampling(self, fields: Mapping[str, object], chosen: Sequence[Choice]) -> Sampling | None:
         values = [fields.get(f"settings.{name}") for name in self._settings]
         key = (*values, *map(type, values)) if all(map(_plain, values)) else repr(values)
         if (known := self._samplings.get(key)) is not None:
@@ -185,6 +226,8 @@ class Expansion:
         return None
 
     def _take(self, problems: Sequence[Problem], chosen: Sequence[Choice]) -> None:
+        if not problems:
+            return
         paths = dict(_PLACES)
         if isinstance(given := self._given.get("inputs"), dict):
             paths |= {f"inputs.{name}": f"inputs.{name}" for name in given}
@@ -195,12 +238,13 @@ class Expansion:
         for problem in problems:
             self._report.take(problem, paths)
 
-    def _prompt(self, words: Mapping[str, str], fields: Mapping[str, object]) -> str:
+    def _prompt(self, words: Mapping[str, str], fields: Mapping[str, object], chosen: Sequence[Choice]) -> str:
         text = str(fields.get("prompt", ""))
         if "{" not in text:
             return text
-        template = self._prompts.get(text) or self._prompts.put(text, Template.of(text))
-        return self._source.pool.text(template.fill(words))
+        key = tuple([id(chosen[index]) for index in self._prompt_groups])
+        known = self._prompts.get(key)
+        return known or self._prompts.put(key, self._source.pool.text(Template.of(text).fill(words)))
 
     def _id_of(self, words: Mapping[str, str]) -> str:
         parts = []
@@ -313,6 +357,23 @@ class Expansion:
         pattern = "".join(f"{{{part}}}" if is_name else part for part, is_name in self._id.parts)
         message = f"gives {count:,} runs an id that another has, for example {shown(example)}"
         self._report.add("id", message, remedy, pattern)
+
+
+def _without_single(groups: Sequence[Sequence[Choice]]) -> list[Sequence[Choice]]:
+    """The groups, where one with a single choice is part of the choices of the group before it."""
+    made: list[Sequence[Choice]] = []
+    for group in groups:
+        if made and len(group) == 1:
+            made[-1] = [choice.beside(group[0]) for choice in made[-1]]
+        else:
+            made.append(group)
+    return made
+
+
+def _names_in(texts: Iterable[object]) -> set[str]:
+    """The placeholders in texts; other values have none."""
+    templates = (Template.of(text) for text in texts if isinstance(text, str) and "{" in text)
+    return {name for template in templates for name in template.names}
 
 
 def _plain(value: object) -> bool:
