@@ -23,8 +23,9 @@ class ServiceLocation:
 
     def open(self) -> Ledger:
         """Open the ledger. Raises InputError for an invalid URL, StorageError and LedgerError."""
-        ServiceHome(self.home).make()
-        return Ledger(self.url or ServiceHome(self.home).ledger)
+        home = ServiceHome(self.home)
+        home.make()
+        return Ledger(home.ledger) if self.url is None else Ledger(self.url, service=home.id)
 
     @property
     def url(self) -> URL | None:

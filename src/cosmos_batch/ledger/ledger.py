@@ -31,23 +31,28 @@ class Ledger:
     """
 
     def __init__(
-        self, place: Path | URL, clock: Callable[[], float] | None = None, busy: float = BUSY_SECONDS
+        self,
+        place: Path | URL,
+        clock: Callable[[], float] | None = None,
+        busy: float = BUSY_SECONDS,
+        service: str = "",
     ) -> None:
         """Open the ledger in a file or at a URL. A missing ledger is created, an old one is migrated.
 
         `clock`: seconds since 1970; None: the clock of the database's server, in a file that of this machine.
-        `busy`: seconds to wait for another process that writes. Raises LedgerError.
+        `busy`: seconds to wait for another process that writes. `service`: the id of the service that this process
+        belongs to, where several share the ledger; it may have a mode of its own. Raises LedgerError.
         """
         self.database = Database(place, clock, busy)
         self.runs = SqlRuns(self.database)
         self.queries = SqlQueries(self.database)
-        self.queue = SqlQueue(self.database)
+        self.queue = SqlQueue(self.database, service)
         self.attempts = SqlAttempts(self.database)
         self.crashes = SqlCrashes(self.database)
         self.measurements = SqlMeasurements(self.database)
         self.reports = SqlReports(self.database)
         self.workers = SqlWorkers(self.database)
-        self.settings = SqlSettings(self.database)
+        self.settings = SqlSettings(self.database, service)
         self.batch_jobs = SqlBatchJobs(self.database)
         self.files = SqlFiles(self.database)
         self.api_keys = SqlApiKeys(self.database)

@@ -247,7 +247,11 @@ class SettingStore(Protocol):
         ...
 
     def set_mode(self, mode: Mode) -> None:
-        """Set the mode of the queue."""
+        """Set the mode of the queue for all services."""
+        ...
+
+    def set_own_mode(self, mode: Mode) -> None:
+        """Set the mode of the queue for the service of this process, until a mode is set for all."""
         ...
 
 

@@ -34,16 +34,16 @@ _ENTRY = (
     runs.c.failures,
     runs.c.crashes,
 )
-_MODE = select(settings.c.value).where(settings.c.name == MODE).scalar_subquery()
 
 
 class SqlQueue(Component):
     """Hands waiting runs to workers."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, service: str = "") -> None:
+        """`service`: the id of the service whose mode is polled; "": it has none of its own."""
         super().__init__(database)
         self._latest = latest_change(database).scalar_subquery()
-        self._poll = select(self._latest.label("latest"), _MODE.label("mode"))
+        self._poll = select(self._latest.label("latest"), effective_mode(service).label("mode"))
 
     def poll(self) -> QueuePoll:
         """Return the id of the latest change and the mode of the queue, in one query."""
@@ -160,6 +160,20 @@ class SqlQueue(Component):
                 if chunk:
                     self._db.change(connection, chunk, state, reason, **counted)
         return spent
+
+
+def effective_mode(service: str) -> ColumnElement[str]:
+    """Return the mode of a service, or that of the queue where it has none of its own, for a statement."""
+    own, common = (
+        select(settings.c.value).where(settings.c.name == name).scalar_subquery()
+        for name in (own_mode(service), MODE)
+    )
+    return func.coalesce(own, common) if service else common
+
+
+def own_mode(service: str) -> str:
+    """Return the name of the setting that holds a service's own mode."""
+    return f"{MODE}/{service}" if service else MODE
 
 
 def latest_change(database: Database) -> Select[tuple[int]]:

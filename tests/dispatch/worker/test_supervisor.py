@@ -34,10 +34,10 @@ IGNORING_SIGTERM = (
 class Service:
     """A service's folder and ledger, without workers."""
 
-    def __init__(self, root: Path, place: Path | URL) -> None:
+    def __init__(self, root: Path, place: Path | URL, service: str = "") -> None:
         self.home = ServiceHome(root / "home")
         self.home.make()
-        self.ledger = Ledger(place)
+        self.ledger = Ledger(place, service=service)
         self.log = io.StringIO()
 
     def supervisor(
@@ -87,6 +87,25 @@ def test_start_sets_or_keeps_the_mode_of_the_queue(
 
     with service.supervisor(on_start=on_start):
         assert service.ledger.settings.mode() is found
+
+
+def test_start_of_one_of_two_services_leaves_the_other_its_runs_and_its_mode(
+    tmp_path: Path, place: Path | URL
+) -> None:
+    first, second = Service(tmp_path / "1", place, "one"), Service(tmp_path / "2", place, "two")
+    first.submit("a")
+    first.claim("a")
+
+    with second.supervisor(on_start=OnStart.PAUSE):
+        modes = [each.ledger.settings.mode() for each in (first, second)]
+        polled = [each.ledger.queue.poll().mode for each in (first, second)]
+        assert modes == polled == [Mode.RUNNING, Mode.PAUSED]
+        assert first.states() == {"a": State.LEASED}
+        first.ledger.settings.set_mode(Mode.DRAINING)
+        assert second.ledger.settings.mode() is Mode.DRAINING
+
+    first.ledger.close()
+    second.ledger.close()
 
 
 def test_workers_run_only_while_the_queue_runs(service: Service) -> None:

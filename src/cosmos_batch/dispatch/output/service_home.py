@@ -8,6 +8,8 @@ HOME/lock                     held by the supervisor
 
 from __future__ import annotations
 
+import hashlib
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,11 @@ class ServiceHome:
     def ledger(self) -> Path:
         """The ledger's file."""
         return self.root / LEDGER
+
+    @property
+    def id(self) -> str:
+        """The id of the service in a ledger that several services share: a digest of its machine and folder."""
+        return hashlib.sha256(f"{socket.gethostname()}:{self.root.absolute()}".encode()).hexdigest()[:32]
 
     @property
     def videos(self) -> Path:

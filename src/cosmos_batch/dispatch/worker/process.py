@@ -52,7 +52,8 @@ def run_worker(
     log = EventLog(sys.stderr, worker=name)
     home.make()
     marker = InflightMarker(home.marker(number), name)
-    database = retry_until_available(lambda: Ledger(ledger or home.ledger, busy=busy), log)
+    service = "" if ledger is None else home.id
+    database = retry_until_available(lambda: Ledger(ledger or home.ledger, busy=busy, service=service), log)
     with retry_until_available(lambda: OutputDirectory(home.videos, shared=True), log) as folder:
         try:
             engine = _load(load_engine, database, name, log)

@@ -119,7 +119,7 @@ class Supervisor:
         """Requeue the runs of the folder's earlier workers, close their records, set the queue's mode.
 
         The in-flight markers name them. Other services may use the ledger, whose workers keep their runs; where a
-        marker was lost, a run waits again when its lease expires.
+        marker was lost, a run waits again when its lease expires. Their mode stays, too.
         """
         former = [name for path in self._home.markers() if (name := read_inflight(path).worker)]
         requeued: list[str] = []
@@ -128,7 +128,7 @@ class Supervisor:
         self._ledger.workers.close(former)
         self._ledger.workers.close_silent(SILENT_SECONDS)
         if self._on_start is not OnStart.KEEP:
-            self._ledger.settings.set_mode(Mode.RUNNING if self._on_start is OnStart.RUN else Mode.PAUSED)
+            self._ledger.settings.set_own_mode(Mode.RUNNING if self._on_start is OnStart.RUN else Mode.PAUSED)
         self._log("serving", home=str(self._home.root), returned=len(requeued), mode=self._ledger.settings.mode())
 
     def _run(self) -> None:
