@@ -107,20 +107,24 @@ class StepDecisions:
         now = self._clock()
         if not (changed or ids != self._considered or now >= self._due):
             return AdmissionDecision()
-        batch = self._batch
-        bounds = self._queue.planner.sizing(batch.controls)
-        capacity = BatchCapacity(batch.controls, bounds.capacity_left, self._max_runs(batch.shape), batch.closed)
-        if capacity.full([self._known.runs[slot.run.id][1] for slot in staying]) and not self._queue.urgent_waits:
-            decision = AdmissionDecision()
-        else:
-            runs = [self._running(slot) for slot in staying]
-            decision = admit(runs, self._queue.candidates(), capacity)
+        decision = self._decide(staying)
         if decision.joins:
             leaving = {run_id for join in decision.joins for run_id in join.preempt}
             ids = (ids - leaving) | {join.id for join in decision.joins}
         self._considered = frozenset() if decision.displace else ids
         self._due = min([entry.not_before for entry in self._queue.deferred(now)], default=inf)
         return decision
+
+    def _decide(self, staying: Sequence[SlotView]) -> AdmissionDecision:
+        batch, planner, urgent = self._batch, self._queue.planner, self._queue.urgent_waits
+        classes = [self._known.runs[slot.run.id][1] for slot in staying]
+        if not urgent and len(classes) == 1 and planner.fills(classes[0], batch.controls):
+            return AdmissionDecision()
+        bounds = planner.sizing(batch.controls)
+        capacity = BatchCapacity(batch.controls, bounds.capacity_left, self._max_runs(batch.shape), batch.closed)
+        if not urgent and capacity.full(classes):
+            return AdmissionDecision()
+        return admit([self._running(slot) for slot in staying], self._queue.candidates(), capacity)
 
     def _running(self, slot: SlotView) -> RunningRun:
         entry, run_class = self._known.runs[slot.run_id]

@@ -108,15 +108,16 @@ class PlannedQueue:
         changed = self._waiting.refresh(latest)
         now = self._clock()
         entries = self._waiting.entries
-        planned = [run_id for run_id in changed if run_id in self._planned]
-        if moved := {run_id for run_id in planned if self._planned[run_id] != entries[run_id].priority}:
+        planned = self._planned
+        moved = {each for each in changed if planned.get(each, entries[each].priority) != entries[each].priority}
+        if moved:
             self._withdraw(moved)
         for run_id in changed:
             if run_id not in self._planned:
                 self._gathering.setdefault(run_id, now)
             if entries[run_id].priority >= Priority.URGENT:
                 self._urgent.add(run_id)
-            else:
+            elif self._urgent:
                 self._urgent.discard(run_id)
 
     def _withdraw(self, ids: Set[str]) -> None:

@@ -189,7 +189,7 @@ class QueueScheduler:
             return start
         upcoming = self._queue.upcoming() if self._traits.steppable and not self._known.suspects else ()
         certain = not self._queue.others.busy
-        return start._replace(prefetch=upcoming, certain=certain)
+        return Start(start.launch, start.cost, start.failures, start.reserve, start.closed, upcoming, certain)
 
     # Between steps
 

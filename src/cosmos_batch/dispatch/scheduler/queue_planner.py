@@ -15,6 +15,7 @@ from cosmos_batch.planning.cost.model import CostModel, features
 from cosmos_batch.planning.equivalence import RunClass, refusals_by_run
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.planning.policies.admission import BatchCapacity
 from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.planning.policies.launch_queue import Key, LaunchQueue
 from cosmos_batch.planning.policies.placement import PlacementRules
@@ -61,6 +62,7 @@ class QueuePlanner:
         self._lone: dict[tuple[RunClass, Priority], _LoneLaunch] = {}
         self._alone_seconds: dict[RunClass, float] = {}
         self._sizing: dict[Signature, Sizing] = {}
+        self._fills: dict[tuple[RunClass, Signature], bool] = {}
         self.refused: dict[str, str] = {}  # runs that the engine cannot make, with the reasons, by id
 
     @property
@@ -77,6 +79,7 @@ class QueuePlanner:
             self._lone.clear()
             self._alone_seconds.clear()
             self._sizing.clear()
+            self._fills.clear()
         return changed
 
     def rank_of(self, run_id: str) -> Rank:
@@ -92,6 +95,14 @@ class QueuePlanner:
         known = self._sizing.get(controls)
         if known is None:
             known = self._sizing[controls] = sizing(self._traits, self._cost, controls)
+        return known
+
+    def fills(self, run_class: RunClass, controls: Signature) -> bool:
+        """Whether no run fits beside one of a class, in a launch that loads these branches."""
+        known = self._fills.get((run_class, controls))
+        if known is None:
+            known = BatchCapacity(controls, self.sizing(controls).capacity_left).full([run_class])
+            self._fills[run_class, controls] = known
         return known
 
     def alone_seconds(self, run: ResolvedRun) -> float:

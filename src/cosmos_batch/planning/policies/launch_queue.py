@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from heapq import merge
 
 from cosmos_batch.planning.plan import Kind
+from cosmos_batch.planning.policies.load_balance import seconds_of
 from cosmos_batch.planning.policies.priority import PlannedLaunch, Rank
 from cosmos_batch.run import Signature
 
@@ -25,6 +26,7 @@ class LaunchQueue:
     def __init__(self, launches: Iterable[PlannedLaunch] = ()) -> None:
         self._kinds: dict[Kind, list[Place]] = {}
         self._heads: list[Place] = []  # the first launch of each kind, in order
+        self._lengths: dict[Kind, dict[float, int]] = {}  # of the launches of each kind: how many have each length
         self._controls: dict[Key, list[Signature]] = {}  # of the kinds of each launch key
         self._mixed = 0  # launch keys with kinds of several controls
         self._count = 0
@@ -46,8 +48,9 @@ class LaunchQueue:
             kind = planned.launch.kind
             place = (-rank.level, -rank.points, self._added, planned, kind)
             places = self._kinds.get(kind)
+            seconds = seconds_of(planned)
             if places is None:
-                self._kinds[kind] = [place]
+                self._kinds[kind], self._lengths[kind] = [place], {}
                 insort(self._heads, place)
                 self._note_kind(kind)
             elif places[-1] < place:
@@ -57,6 +60,8 @@ class LaunchQueue:
                 self._replace_head(head, place)
             else:
                 insort(places, place)
+            lengths = self._lengths[kind]
+            lengths[seconds] = lengths.get(seconds, 0) + 1
             self._added += 1
             self._count += 1
 
@@ -64,6 +69,10 @@ class LaunchQueue:
         """Remove the launch of a place."""
         places = self._kinds[place[4]]
         self._count -= 1
+        lengths, seconds = self._lengths[place[4]], seconds_of(place[3])
+        lengths[seconds] -= 1
+        if not lengths[seconds]:
+            del lengths[seconds]
         if places[0] is not place:
             del places[bisect_left(places, place)]
             return
@@ -78,7 +87,7 @@ class LaunchQueue:
         self._mixed += len(controls) == 2
 
     def _forget_kind(self, kind: Kind) -> None:
-        del self._kinds[kind]
+        del self._kinds[kind], self._lengths[kind]
         controls = self._controls[kind.key]
         controls.remove(kind.controls)
         self._mixed -= len(controls) == 1
@@ -125,6 +134,10 @@ class LaunchQueue:
         """Return the launches of the kind and the rank of a place, which is the first of its kind."""
         places = self._kinds[place[4]]
         return places[: bisect_left(places, (place[0], place[1] + 1))]
+
+    def uniform(self, kind: Kind) -> bool:
+        """Whether all launches of a kind are equally long."""
+        return len(self._lengths[kind]) == 1
 
     def places(self) -> list[Place]:
         """Return all places in order."""

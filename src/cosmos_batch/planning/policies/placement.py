@@ -120,9 +120,9 @@ class Device:
         return chosen
 
     def _longest(self, queue: LaunchQueue, chosen: Place) -> Place:
-        equals = queue.equals(chosen)
-        if len(equals) == 1:
+        if queue.uniform(chosen[4]):
             return chosen
+        equals = queue.equals(chosen)
         lengths = [seconds_of(place[3]) for place in equals]
         enough = max(lengths) / TOLERANCE
         return equals[next(index for index, seconds in enumerate(lengths) if seconds >= enough)]

@@ -9,8 +9,9 @@ order of two waiting runs never changes, and a stream of new runs delays no old 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import floor
+from typing import NamedTuple
 
 from cosmos_batch.planning.plan import Batch, Launch, Plan
 from cosmos_batch.run import Priority
@@ -19,9 +20,10 @@ POINT_SECONDS = 60.0
 """Default seconds of waiting that count as a point of priority."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Rank:
-    """A run's place in the order of waiting runs; the greater rank goes first."""
+class Rank(NamedTuple):
+    """A run's place in the order of waiting runs; the greater rank goes first. A named tuple, as others below,
+    since every waiting run has some.
+    """
 
     level: Priority
     points: int  # of priority and waiting; comparable among ranks of the same pace
@@ -41,8 +43,7 @@ def rank(priority: int, created: float, point_seconds: float = POINT_SECONDS) ->
     return Rank(Priority.level(priority), floor(priority - created / point_seconds))
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedLaunch:
+class PlannedLaunch(NamedTuple):
     """A launch to begin, which is a plan's launch or a part of it, with its rank."""
 
     rank: Rank

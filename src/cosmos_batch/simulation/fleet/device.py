@@ -95,10 +95,14 @@ class SimulatedBatch:
 
     def begin_segment(self, now: float) -> float:
         """Begin the steps up to the next end or crash of a run; return when that is."""
-        slots = self.slots.values()
-        self.steps = min(_left(slot) for slot in slots)
-        self._each = (self._costs.cost.step + sum([slot.step_seconds for slot in slots])) * self._deviation
-        ending = sum([slot.coding_seconds for slot in slots if slot.steps - slot.done == self.steps])
+        slots, together = self.slots.values(), 0.0
+        steps, ending = min([_left(slot) for slot in slots]), 0.0
+        for slot in slots:
+            together += slot.step_seconds
+            if slot.run_class.work.steps - slot.done == steps:
+                ending += slot.coding_seconds
+        self.steps = steps
+        self._each = (self._costs.cost.step + together) * self._deviation
         self._started, self._before_steps = now, self._overhead * self._deviation
         self._overhead = 0.0
         self.ends = now + self._before_steps + self.steps * self._each + ending * self._deviation
@@ -157,7 +161,7 @@ class SimulatedBatch:
 
 
 def _left(slot: RunningSlot) -> int:
-    left = slot.steps - slot.done
+    left = slot.run_class.work.steps - slot.done
     if slot.breaks_at is not None and slot.done < slot.breaks_at:
         left = min(left, slot.breaks_at - slot.done)
     return left

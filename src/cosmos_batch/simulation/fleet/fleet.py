@@ -17,6 +17,7 @@ from math import exp
 from random import Random
 
 from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue
+from cosmos_batch.dispatch.scheduler.ports import OtherWorkers
 from cosmos_batch.dispatch.scheduler.queue import QueueScheduler
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.planning.cost.model import CostModel
@@ -63,6 +64,7 @@ class Fleet:
         self.cost = cost
         self.machines = machines or Machines()
         self.claims_first = gpus > self.settings.own_plans
+        self.many = OtherWorkers((0.0,) * (gpus - 1))
         self.step_costs = StepCosts(cost)
         self.now = 0.0
         self._trace = trace
@@ -133,6 +135,7 @@ class Fleet:
         arrivals, heap = self._trace.at.tolist(), self._heap
         place, count = 0, len(arrivals)
         timeline = self.records.timeline
+        due = timeline.due
         while self._left:
             arrival = arrivals[place] if place < count else float("inf")
             if heap and heap[0][0] <= arrival:
@@ -141,8 +144,9 @@ class Fleet:
                     continue
             else:
                 when, worker, version = arrival, None, -1
-            if when >= timeline.due:
+            if when >= due:
                 timeline.add(when, len(self._queue), self._busy, self.records.totals.loads)
+                due = timeline.due
             self.now = when
             if version == -1:
                 self._arrive(place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol, overload
+from typing import Protocol
 
 from cosmos_batch.dispatch.scheduler.ports import OtherWorkers
 from cosmos_batch.ledger.models import QueueChanges, QueuePoll, Request
@@ -36,6 +36,10 @@ class FleetState(Protocol):
     def claims_first(self) -> bool:
         """Whether the workers share one plan."""
 
+    @property
+    def many(self) -> OtherWorkers:
+        """The other workers where they share one plan: the schedulers look at their number alone."""
+
 
 class FleetCosts:
     """Costs of the profile, which no measurement changes."""
@@ -53,30 +57,12 @@ class FleetCosts:
         return self._max_runs
 
 
-class _ManyWorkers(Sequence[float]):
-    """So many busy workers that only their number counts."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, index: int) -> float: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[float]: ...
-    def __getitem__(self, index: int | slice) -> float | Sequence[float]:
-        raise IndexError("the schedulers of many workers look at their number alone")
-
-
 class FleetReader:
     """The queue as one worker of a fleet reads it."""
 
     def __init__(self, fleet: FleetState, worker: SimulatedWorker | None) -> None:
         self._fleet = fleet
         self._worker = worker
-        self._many: OtherWorkers | None = None
 
     def poll(self) -> QueuePoll:
         """Return the latest change and the queue's mode."""
@@ -98,9 +84,7 @@ class FleetReader:
         """Return the state of the other workers. A run of many workers wakes the one that is to begin it."""
         fleet = self._fleet
         if fleet.claims_first:
-            if self._many is None:
-                self._many = OtherWorkers(_ManyWorkers(len(fleet.workers) - 1))
-            return self._many
+            return fleet.many
         others = [other for other in fleet.workers if other is not self._worker and other.alive]
         idle = dict[str, int]()
         for other in others:
