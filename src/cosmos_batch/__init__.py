@@ -5,7 +5,9 @@ The names below are loaded at their first use, so that `import cosmos_batch` is 
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
         smart_batch_generation,
         write_launches,
     )
+    from cosmos_batch.api.planning import ExpandedRuns, PlannedRuns, expand, plan
+    from cosmos_batch.api.result import RunResult
+    from cosmos_batch.api.running import RunResults, run
     from cosmos_batch.client.client import Client
     from cosmos_batch.client.connection import ServerError
     from cosmos_batch.client.server_run import ServerRun
@@ -31,25 +36,35 @@ __all__ = [
     "Client",
     "Control",
     "CosmosBatchError",
+    "ExpandedRuns",
     "GuidedGeneration",
     "InputError",
     "PlanError",
+    "PlannedRuns",
     "Priority",
     "Run",
+    "RunResult",
+    "RunResults",
     "Sampling",
     "ServerError",
     "ServerRun",
     "SmartBatch",
     "create_minimal_base_spec",
     "determine_batch_size",
+    "expand",
     "get_control_signature",
     "group_runs_for_batching",
+    "plan",
+    "run",
     "smart_batch_generation",
     "to_cosmos_batch_inference_jsonl",
     "write_launches",
 ]
 
 _HOMES = {
+    "cosmos_batch.api.planning": {"ExpandedRuns", "PlannedRuns", "expand", "plan"},
+    "cosmos_batch.api.result": {"RunResult"},
+    "cosmos_batch.api.running": {"RunResults", "run"},
     "cosmos_batch.client.client": {"Client"},
     "cosmos_batch.client.connection": {"ServerError"},
     "cosmos_batch.client.server_run": {"ServerRun"},
@@ -65,6 +80,22 @@ _HOMES = {
         "write_launches",
     },
 }
+
+
+class _Package(ModuleType):
+    """The package: its `run` stays the function, where the import system would set the submodule of that name."""
+
+    @property
+    def run(self) -> Any:
+        """Make runs in this process."""
+        return __getattr__("run")
+
+    @run.setter
+    def run(self, module: ModuleType) -> None:
+        """Leave the name to the function. `from cosmos_batch.run import Run` needs no attribute."""
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -67,7 +67,26 @@ def gather(
     """
     settings = parse_overrides(overrides)
     with gc_paused():
-        reading = read_files(files).giving_way(traits.own if traits else frozenset()).with_settings(settings)
+        reading = read_files(files)
+        return examine(reading, traits, obstacles, chosen=chosen, strict=strict, decode=decode, settings=settings)
+
+
+def examine(
+    reading: LoadedRuns,
+    traits: Traits | None,
+    obstacles: Sequence[Problem] = (),
+    *,
+    chosen: bool = True,
+    strict: bool = False,
+    decode: bool = False,
+    settings: Sampling = _NO_SETTINGS,
+) -> Requests:
+    """Read every video's header, and collect all problems and warnings, as `gather` does for the runs of files.
+
+    `settings`: sampling settings in place of those of every run.
+    """
+    with gc_paused():
+        reading = reading.giving_way(traits.own if traits else frozenset()).with_settings(settings)
         facts, damaged = probe_videos(videos_of_all(reading.runs), decode=decode)
         own_size = traits.defaults.resolution if traits and chosen else None
         review = _Review(reading, traits, facts, damaged, chosen=chosen)
