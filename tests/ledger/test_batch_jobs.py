@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cosmos_batch.ledger import (
     BatchJobRecord,
     BatchJobState,
@@ -49,3 +51,14 @@ def test_batch_job_counts_its_runs(ledger: Ledger, clock: Clock) -> None:
     assert [found.id for found in ledger.batch_jobs.page(after="batch_2")] == ["batch_1"]
     assert [found.id for found in ledger.batch_jobs.page(states=[BatchJobState.IN_PROGRESS])] == ["batch_1"]
     assert ledger.batch_jobs.get("batch_3") is None
+
+
+def test_job_is_open_to_the_service_that_has_its_files(ledger: Ledger, clock: Clock) -> None:
+    ledger.batch_jobs.add(make_job("batch_1", clock))
+    ledger.batch_jobs.add(replace(make_job("batch_2", clock), service="one"))
+    ledger.batch_jobs.add(replace(make_job("batch_3", clock), state=BatchJobState.COMPLETED))
+
+    found = {name: ledger.batch_jobs.open([BatchJobState.VALIDATING], name) for name in ("one", "two")}
+
+    assert [job.id for job in found["one"]] == ["batch_1", "batch_2"]
+    assert [job.id for job in found["two"]] == ["batch_1"]

@@ -31,6 +31,13 @@ class SqlBatchJobs(Component):
             row = connection.execute(select(batch_jobs).where(batch_jobs.c.id == job_id)).mappings().one_or_none()
         return None if row is None else BatchJobRecord.from_row(row)
 
+    def open(self, states: Collection[BatchJobState], service: str, limit: int = 1000) -> list[BatchJobRecord]:
+        """Return the first jobs in these states whose files a service has, oldest first."""
+        mine = (batch_jobs.c.state.in_(states), batch_jobs.c.service.in_(("", service)))
+        query = select(batch_jobs).where(*mine).order_by(batch_jobs.c.created, batch_jobs.c.id).limit(limit)
+        with self._db.read() as connection:
+            return [BatchJobRecord.from_row(row) for row in connection.execute(query).mappings()]
+
     def page(
         self, *, after: str = "", limit: int = 20, states: Collection[BatchJobState] = (), owner: str = ""
     ) -> list[BatchJobRecord]:

@@ -44,6 +44,7 @@ class Ledger:
         belongs to, where several share the ledger; it may have a mode of its own. Raises LedgerError.
         """
         self.database = Database(place, clock, busy)
+        self.service = service
         self.runs = SqlRuns(self.database)
         self.queries = SqlQueries(self.database)
         self.queue = SqlQueue(self.database, service)

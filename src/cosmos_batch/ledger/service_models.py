@@ -154,6 +154,7 @@ class BatchJobRecord:
     error_file: str
     total: int  # lines of the input file
     created: float  # seconds since 1970
+    service: str = ""  # id of the service that has its files; "": any
     started: float | None = None
     cancelling: float | None = None
     ended: float | None = None

@@ -128,7 +128,10 @@ class AppState:
         self.settings = settings
         self.files = ServerFiles.open(home, ledger, settings.roots)
         self.queue_view = QueueViewReader(
-            ledger, settings.flush_seconds, plan=WaitingPlan(ledger, engine.traits, engine.prior).forecast
+            ledger,
+            settings.flush_seconds,
+            ledger.now,
+            WaitingPlan(ledger, engine.traits, engine.prior, ledger.now).forecast,
         )
         authenticator = Authenticator(ApiKeyCache(ledger), local=settings.local)
         self.access = Access(

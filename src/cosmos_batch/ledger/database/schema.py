@@ -170,6 +170,7 @@ batch_jobs = Table(
     Column("output_file", String(64), nullable=False, default=""),
     Column("error_file", String(64), nullable=False, default=""),
     Column("total", Integer, nullable=False, default=0),  # lines
+    Column("service", String(32), nullable=False, default=""),  # id of the service that has its files; "": any
     Column("created", Double, nullable=False),
     Column("started", Double),
     Column("cancelling", Double),

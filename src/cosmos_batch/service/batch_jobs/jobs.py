@@ -77,7 +77,8 @@ class BatchJobs:
             output_file="",
             error_file="",
             total=0,
-            created=time.time(),
+            created=self._ledger.now(),
+            service=self._ledger.service,
         )
         self._ledger.batch_jobs.add(job)
         return job
@@ -93,7 +94,7 @@ class BatchJobs:
         """Cancel the runs of a job that have not ended. Raises ApiError for a job that has ended, LedgerError."""
         job = self.get(job_id)
         changed = self._ledger.batch_jobs.change(
-            job_id, only=OPEN[:2], state=BatchJobState.CANCELLING, cancelling=time.time()
+            job_id, only=OPEN[:2], state=BatchJobState.CANCELLING, cancelling=self._ledger.now()
         )
         if not changed and job.state is not BatchJobState.CANCELLING:
             raise ApiError(409, "wrong_state", f"the batch {job_id} has already ended: {job.state}")
@@ -107,12 +108,13 @@ class BatchJobs:
     def advance(self) -> None:
         """Submit the lines of new jobs; write the results of finished ones. Raises LedgerError, StorageError.
 
-        A job that raises anything is tried again after `_RETRY_SECONDS`; the other jobs advance meanwhile. The
-        first error is raised once all jobs had their turn.
+        Where several services share the ledger, each advances the jobs whose files it has. A job that raises is
+        tried again after `_RETRY_SECONDS`; the other jobs advance meanwhile. The first error is raised once all
+        jobs had their turn.
         """
         first: Exception | None = None
         with self._lock:
-            jobs = reversed(self._ledger.batch_jobs.page(states=OPEN, limit=1000))
+            jobs = self._ledger.batch_jobs.open(OPEN, self._ledger.service)
             for job in [job for job in jobs if self._not_before.get(job.id, 0.0) <= time.monotonic()]:
                 try:
                     self._advance(job)
@@ -160,7 +162,7 @@ class BatchJobs:
         with folder_errors(self._uploads.folder):
             self._bad_lines_path(job.id).write_text("".join(f"{text}\n" for text in lines.bad), encoding="utf-8")
         errors = lines.errors[:SHOWN_ERRORS]
-        values: dict[str, Any] = {"total": lines.total, "errors": errors, "started": time.time()}
+        values: dict[str, Any] = {"total": lines.total, "errors": errors, "started": self._ledger.now()}
         begun = self._ledger.batch_jobs.change(
             job.id, only=[BatchJobState.VALIDATING], state=BatchJobState.IN_PROGRESS, **values
         )
@@ -179,7 +181,7 @@ class BatchJobs:
             total=lines.total,
             errors=errors,
             error_file=error_file,
-            ended=time.time(),
+            ended=self._ledger.now(),
         )
 
     def _finish(self, job: BatchJobRecord) -> None:
@@ -199,7 +201,7 @@ class BatchJobs:
         cancelled = job.state is BatchJobState.CANCELLING
         final = BatchJobState.CANCELLED if cancelled else BatchJobState.COMPLETED
         self._ledger.batch_jobs.change(
-            job.id, only=[job.state], state=final, output_file=output, error_file=error, ended=time.time()
+            job.id, only=[job.state], state=final, output_file=output, error_file=error, ended=self._ledger.now()
         )
         with suppress(OSError):
             self._bad_lines_path(job.id).unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from statistics import median
 from typing import Annotated
@@ -22,7 +21,7 @@ _BUCKETS = 48  # intervals of time, at most
 def get_stats(app: AppStateDep, hours: Annotated[float, Query(ge=0.1, le=24 * 366)] = 24.0) -> Stats:
     """Get the figures of the last hours."""
     interval = max(60.0, hours * 3600 / _BUCKETS)
-    until = time.time() + 1
+    until = app.ledger.now() + 1
     since = until - interval * max(1, round(hours * 3600 / interval))
     throughput = app.ledger.reports.throughput(since, until, interval)
     predictions = app.ledger.reports.predictions()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
@@ -71,7 +70,7 @@ class Uploads:
             sha256=file.sha256,
             owner=owner,
             facts=facts,
-            created=time.time(),
+            created=self._ledger.now(),
         )
         if not self._ledger.files.add(record) and (known := self._ledger.files.get(file_id)):
             return known  # uploaded twice at the same time
