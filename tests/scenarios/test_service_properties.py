@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from cosmos_batch.dispatch.output.directory import HOME
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble
 from cosmos_batch.ledger import State
+from cosmos_batch.ledger.usage import UsageBy
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Priority, Run
 from tests.support.service_world import World, stamp
@@ -94,6 +96,9 @@ def test_every_run_has_one_outcome_and_every_video_is_its_own(scene: Scene) -> N
         for run, arrival in zip(runs, scene.arrivals, strict=True):
             check(world, run, arrival)
         assert not any((world.home.videos / HOME / "work").iterdir())
+        used = sum(total.seconds for total in world.ledger.usage.totals(UsageBy.TENANT))
+        (spent,) = world.ledger.reports.throughput(0, 2e6, 2e6)
+        assert used == pytest.approx(spent.engine_seconds, rel=1e-3)
         world.ledger.close()
 
 

@@ -42,7 +42,7 @@ keys = typer.Typer(help="API keys of a service.", no_args_is_help=True, rich_mar
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (serve, submit, watch, cancel, retry, pause, resume, drain, logs, fetch):
+    for command in (serve, cost, submit, watch, cancel, retry, pause, resume, drain, logs, fetch):
         app.command()(command)
     app.command(hidden=True)(worker)
     app.add_typer(keys, name="keys")
@@ -151,12 +151,18 @@ def worker(
 
 
 @keys.command("add")
-def add_key(home: Home, name: Annotated[str, typer.Argument()], ledger: LedgerUrl = None) -> None:
+def add_key(
+    home: Home,
+    name: Annotated[str, typer.Argument()],
+    tenant: Annotated[str, typer.Option(metavar="NAME", help="Who pays for the runs of this key.")] = "",
+    ledger: LedgerUrl = None,
+) -> None:
     """Create a key and print it. It cannot be printed again."""
     from cosmos_batch.cli import service_location
     from cosmos_batch.cli.commands import keys
 
-    raise typer.Exit(keys.add_key_command(service_location.ServiceLocation(home=home, ledger=ledger), name))
+    location = service_location.ServiceLocation(home=home, ledger=ledger)
+    raise typer.Exit(keys.add_key_command(location, name, tenant))
 
 
 @keys.command("list")
@@ -175,6 +181,23 @@ def revoke_key(home: Home, name: Annotated[str, typer.Argument()], ledger: Ledge
     from cosmos_batch.cli.commands import keys
 
     raise typer.Exit(keys.revoke_key_command(service_location.ServiceLocation(home=home, ledger=ledger), name))
+
+
+def cost(
+    home: Home,
+    by: Annotated[Literal["tenant", "model", "day"], typer.Option(help="What to add up by.")] = "tenant",
+    since: Annotated[str, typer.Option(metavar="DAY", help="The first day, UTC: 2026-11-30.")] = "",
+    until: Annotated[str, typer.Option(metavar="DAY", help="The last day.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ledger: LedgerUrl = None,
+) -> None:
+    """Print the engine time of a service, by tenant, model or day."""
+    from cosmos_batch.cli.commands.cost import CostRequest, cost_command
+    from cosmos_batch.cli.service_location import ServiceLocation
+    from cosmos_batch.ledger.usage import UsageBy
+
+    location = ServiceLocation(home=home, ledger=ledger)
+    raise typer.Exit(cost_command(CostRequest(location, UsageBy(by), since, until, as_json)))
 
 
 def submit(

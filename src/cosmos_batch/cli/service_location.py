@@ -27,6 +27,12 @@ class ServiceLocation:
         home.make()
         return Ledger(home.ledger) if self.url is None else Ledger(self.url, service=home.id)
 
+    def open_known(self) -> Ledger:
+        """Open the ledger of a service that there is. Raises InputError where none ran there, and LedgerError."""
+        if self.url is None and not ServiceHome(self.home).ledger.is_file():
+            raise InputError([Problem("", None, "", str(self.home), "no service ran in it", "name its folder")])
+        return self.open()
+
     @property
     def url(self) -> URL | None:
         """The ledger's URL; None: a file in the folder. Raises InputError for an invalid URL."""

@@ -15,10 +15,13 @@ from cosmos_batch.ledger.service_models import (
 class SqlApiKeys(Component):
     """Records of API keys."""
 
-    def add(self, name: str, hashed: str) -> None:
-        """Store the hash of a key, hex of SHA-256. Raises ConflictError if the name is taken."""
+    def add(self, name: str, hashed: str, tenant: str = "") -> None:
+        """Store the hash of a key, hex of SHA-256, and who pays for its runs.
+
+        Raises ConflictError if the name is taken.
+        """
         with self._db.write() as connection:
-            row = {"name": name, "hash": hashed, "created": self._db.clock()}
+            row = {"name": name, "hash": hashed, "tenant": tenant, "created": self._db.clock()}
             if not self._db.dialect.insert_new(connection, api_keys, row):
                 raise ConflictError(f"there is a key named {name} already; choose another: a name is used once")
 
@@ -36,8 +39,7 @@ class SqlApiKeys(Component):
 
     def all(self) -> list[KeyRecord]:
         """Return all keys, revoked keys too, oldest first."""
-        query = select(api_keys.c.name, api_keys.c.created, api_keys.c.revoked).order_by(
-            api_keys.c.created, api_keys.c.name
-        )
+        columns = (api_keys.c.name, api_keys.c.created, api_keys.c.revoked, api_keys.c.tenant)
+        query = select(*columns).order_by(api_keys.c.created, api_keys.c.name)
         with self._db.read() as connection:
             return [KeyRecord(*row) for row in connection.execute(query)]

@@ -10,6 +10,7 @@ from cosmos_batch.ledger.database.dialects import Time
 from cosmos_batch.ledger.database.schema import attempts, batches, runs
 from cosmos_batch.ledger.database.transactions import Component, Database, chunks
 from cosmos_batch.ledger.models import CANCEL, PUBLISH, Publication, State
+from cosmos_batch.ledger.usage import store_usage
 
 
 class SqlAttempts(Component):
@@ -100,9 +101,13 @@ class SqlAttempts(Component):
 
     def end_batch(self, batch: int, cause: str = "", seconds: float | None = None) -> None:
         """Record the end of a batch, the cause if it ended early, and its seconds of engine time."""
+        mine = update(batches).where(batches.c.id == batch)
         with self._db.write() as connection:
-            query = update(batches).where(batches.c.id == batch)
-            connection.execute(query.values(ended=self._db.clock(), cause=cause, seconds=seconds))
+            if seconds is not None:
+                first = mine.where(batches.c.seconds.is_(None)).values(seconds=seconds)
+                if connection.execute(first.returning(batches.c.id)).first() is not None:
+                    store_usage(self._db, connection, batch, seconds)
+            connection.execute(mine.values(ended=self._db.clock(), cause=cause))
 
     def open_attempts(self, worker: str = "") -> set[int]:
         """Return the attempts that have not ended; only those of `worker`, if given."""

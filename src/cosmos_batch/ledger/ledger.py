@@ -20,6 +20,7 @@ from cosmos_batch.ledger.queue import SqlQueue
 from cosmos_batch.ledger.reports import SqlReports
 from cosmos_batch.ledger.runs import SqlRuns
 from cosmos_batch.ledger.settings import SqlSettings
+from cosmos_batch.ledger.usage import SqlUsage
 from cosmos_batch.ledger.workers import SqlWorkers
 
 
@@ -57,6 +58,7 @@ class Ledger:
         self.batch_jobs = SqlBatchJobs(self.database)
         self.files = SqlFiles(self.database)
         self.api_keys = SqlApiKeys(self.database)
+        self.usage = SqlUsage(self.database)
 
     def now(self) -> float:
         """Return the time by which the ledger's records are made, in seconds since 1970."""

@@ -193,6 +193,16 @@ class KeyRecord:
     name: str
     created: float  # seconds since 1970
     revoked: float | None
+    tenant: str = ""  # who pays for its runs; "": not said
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTotal:
+    """Engine time of a tenant, a model or a day."""
+
+    name: str  # of the tenant ("": runs without one), the model or the day
+    seconds: float  # of engines
+    runs: int  # that succeeded
 
 
 @dataclass(frozen=True, slots=True)

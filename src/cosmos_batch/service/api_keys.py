@@ -19,18 +19,21 @@ FRESH_SECONDS = 2.0  # after which the cache reads the ledger again: the longest
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-def make_key(ledger: Ledger, name: str) -> str:
-    """Create a key and return it; only its digest is stored.
+def make_key(ledger: Ledger, name: str, tenant: str = "") -> str:
+    """Create a key and return it; only its digest is stored. `tenant`: who pays for its runs; "": not said.
 
     Raises InputError for an invalid or taken name, and LedgerError.
     """
+    if tenant and not _NAME.fullmatch(tenant):
+        message, remedy = "is not a valid name of a tenant", "use 1 to 64 letters, digits, '.', '_' or '-'"
+        raise InputError([Problem("", None, "--tenant", repr(tenant[:80]), message, remedy)])
     if not _NAME.fullmatch(name):
         raise _bad_name(name, "is not a valid name of a key", "use 1 to 64 letters, digits, '.', '_' or '-'")
     known = ledger.api_keys.all()
     if any(key.name == name for key in known):
         raise _bad_name(name, "is already the name of a key", "choose another: a name is used once")
     token = PREFIX + secrets.token_urlsafe(32)
-    ledger.api_keys.add(name, digest_of(token))
+    ledger.api_keys.add(name, digest_of(token), tenant)
     return token
 
 

@@ -10,11 +10,14 @@ from cosmos_batch.cli.service_location import ServiceLocation
 from cosmos_batch.service.api_keys import make_key, revoke_key
 
 
-def add_key_command(location: ServiceLocation, name: str) -> int:
-    """Create an API key and print it; returns the exit code. Raises InputError and LedgerError."""
+def add_key_command(location: ServiceLocation, name: str, tenant: str) -> int:
+    """Create an API key of a tenant, or of none (""), and print it; returns the exit code.
+
+    Raises InputError and LedgerError.
+    """
     ledger = location.open()
     try:
-        print(make_key(ledger, name))
+        print(make_key(ledger, name, tenant))
     finally:
         ledger.close()
     print("keep it: it is stored nowhere and not shown again", file=sys.stderr)
@@ -31,7 +34,8 @@ def list_keys_command(location: ServiceLocation) -> int:
     try:
         for key in ledger.api_keys.all():
             state = f"revoked {day(key.revoked)}" if key.revoked is not None else "in force"
-            print(f"{safe(key.name)}\tmade {day(key.created)}\t{state}")
+            tenant = f"\tof {safe(key.tenant)}" if key.tenant else ""
+            print(f"{safe(key.name)}\tmade {day(key.created)}\t{state}{tenant}")
     finally:
         ledger.close()
     return 0

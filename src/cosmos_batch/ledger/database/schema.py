@@ -198,8 +198,19 @@ api_keys = Table(
     metadata,
     Column("name", String(128), primary_key=True),
     Column("hash", String(64), nullable=False, unique=True),  # hex SHA-256 of the key, which is not stored
+    Column("tenant", String(64), nullable=False, default=""),  # who pays for its runs; "": not said
     Column("created", Double, nullable=False),
     Column("revoked", Double),
+)
+
+usage = Table(
+    "usage",  # engine time of ended batches; it stays when runs are deleted
+    metadata,
+    Column("day", String(10), primary_key=True),  # of the batch's end, UTC: "2026-11-30"
+    Column("tenant", String(64), primary_key=True),  # of the runs' keys; "": none
+    Column("model", String(64), primary_key=True),  # the engine
+    Column("seconds", Double, nullable=False),  # of engines
+    Column("runs", Integer, nullable=False),  # that succeeded
 )
 
 settings = Table(
