@@ -13,7 +13,9 @@ from cosmos_batch.dispatch.contract import (
     Displace,
     Done,
     Idle,
+    LaunchFailed,
     Outcome,
+    Preload,
     Refuse,
     Reserved,
     SlotView,
@@ -24,10 +26,11 @@ from cosmos_batch.dispatch.contract import (
     Switch,
 )
 from cosmos_batch.dispatch.scheduler.planned_queue import PlannedQueue
-from cosmos_batch.dispatch.scheduler.ports import OtherWorkers
+from cosmos_batch.dispatch.scheduler.ports import OtherWorkers, PredictionSource
 from cosmos_batch.dispatch.scheduler.queue import QueueScheduler
 from cosmos_batch.dispatch.scheduler.queue_planner import SchedulerSettings
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
+from cosmos_batch.errors import EngineError
 from cosmos_batch.ledger import Mode
 from cosmos_batch.ledger.models import QueueChanges, QueueEntry, QueuePoll, Request
 from cosmos_batch.planning.cost.model import CostModel
@@ -100,7 +103,9 @@ class MemoryQueue:
     def requests(self, ids: Sequence[str]) -> list[Request]:
         """Return what was asked for."""
         return [
-            Request(run_id, self.known[run_id].fingerprint, self.known[run_id], {VIDEO: FACTS}) for run_id in ids
+            Request(run_id, self.known[run_id].fingerprint, self.known[run_id], {VIDEO: FACTS})
+            for run_id in ids
+            if run_id in self.known
         ]
 
     def cancel_requests(self) -> list[str]:
@@ -123,10 +128,15 @@ class MemoryQueue:
         """Return the time."""
         return self.now
 
-    def scheduler(self, traits: Traits = TRAITS, settings: SchedulerSettings | None = None) -> QueueScheduler:
+    def scheduler(
+        self,
+        traits: Traits = TRAITS,
+        settings: SchedulerSettings | None = None,
+        predictions: PredictionSource | None = None,
+    ) -> QueueScheduler:
         """Make a scheduler for a worker of this queue."""
         runs = WaitingRuns(self, traits, self.clock)
-        queue = PlannedQueue(runs, traits, PRIOR, self, settings or SchedulerSettings(), self.clock)
+        queue = PlannedQueue(runs, traits, PRIOR, self, settings or SchedulerSettings(), self.clock, predictions)
         return QueueScheduler(self, queue, runs, self, traits, 0.1, self.clock)
 
 
@@ -139,6 +149,7 @@ class PaperExecution:
     running: dict[str, SlotView] = field(default_factory=dict)
     finishing: dict[str, int] = field(default_factory=dict)  # steps left
     loaded: tuple[str, ...] | None = None  # branches of the open session
+    preload_fails: bool = False  # nothing can be loaded ahead of runs
     done: list[str] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     batches: list[tuple[str, ...]] = field(default_factory=list)  # runs at every step
@@ -185,6 +196,8 @@ class PaperExecution:
                 self.loaded = None
             case Refuse(reasons=reasons):
                 self.queue.take(list(reasons))
+            case Preload(launch=launch):
+                return [LaunchFailed(launch, EngineError("no memory"), 0)] if self.preload_fails else []
             case Idle(seconds=seconds):
                 self.queue.now += max(seconds, 0.01)
         return []

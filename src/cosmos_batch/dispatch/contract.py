@@ -171,6 +171,13 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
+class Preload:
+    """Load the model and the branches of a launch without runs, which are expected; then close the session."""
+
+    launch: Launch
+
+
+@dataclass(frozen=True, slots=True)
 class Idle:
     """Do nothing for a time."""
 
@@ -184,7 +191,7 @@ class Done:
     exit_code: ExitCode
 
 
-Action = Start | Switch | Step | Displace | Suspend | Close | Refuse | Idle
+Action = Start | Switch | Step | Displace | Suspend | Close | Refuse | Preload | Idle
 Decision = Action | Done
 
 

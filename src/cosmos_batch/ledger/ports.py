@@ -240,7 +240,11 @@ class WorkerStore(Protocol):
 
 
 class SettingStore(Protocol):
-    """Stores the mode of the queue."""
+    """Stores the mode of the queue, and other settings by name."""
+
+    def get(self, name: str, default: str = "") -> str:
+        """Return the value of a setting."""
+        ...
 
     def mode(self) -> Mode:
         """Return the mode of the queue."""

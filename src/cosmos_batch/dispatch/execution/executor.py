@@ -20,6 +20,7 @@ from cosmos_batch.dispatch.contract import (
     LaunchFailed,
     Outcome,
     PredictedCost,
+    Preload,
     Refuse,
     Refused,
     Requeued,
@@ -101,6 +102,8 @@ class BatchExecutor:
                 yield from self._close()
             case Refuse(reasons=reasons):
                 yield from (Refused(run_id, reason) for run_id, reason in reasons.items())
+            case Preload(launch=launch):
+                yield from self._preload(launch)
             case Idle(seconds=seconds):
                 self._sleep(seconds)
 
@@ -154,6 +157,18 @@ class BatchExecutor:
             yield from self._ready(
                 switch.launch, switch.failures, lambda: self._session.switch(session, switch.launch)
             )
+
+    def _preload(self, launch: Launch) -> Iterator[Outcome]:
+        """Load what a launch needs. The engine keeps it when the session is closed."""
+        try:
+            ready = self._session.open(launch)
+        except (StorageError, LedgerError, UnavailableError):
+            raise
+        except CosmosBatchError as exc:
+            yield LaunchFailed(launch, exc, 0)
+        else:
+            yield ready
+            yield from self._session.close()
 
     def _ready(
         self, launch: Launch, failures: Mapping[str, int], start: Callable[[], SessionReady]

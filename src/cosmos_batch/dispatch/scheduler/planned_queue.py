@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from heapq import nlargest
 from itertools import islice
 
-from cosmos_batch.dispatch.scheduler.ports import CostSource, OtherWorkers
+from cosmos_batch.dispatch.scheduler.ports import CostSource, OtherWorkers, PredictionSource
+from cosmos_batch.dispatch.scheduler.present_rules import PresentRules
 from cosmos_batch.dispatch.scheduler.queue_planner import QueuePlanner, SchedulerSettings, first_run, plan_order
 from cosmos_batch.dispatch.scheduler.waiting_runs import WaitingRuns
 from cosmos_batch.dispatch.settings import Throttle
@@ -39,9 +40,11 @@ class PlannedQueue:
         costs: CostSource,
         settings: SchedulerSettings,
         clock: Callable[[], float] = time.time,
+        predictions: PredictionSource | None = None,
     ) -> None:
         """`prior`: the cost model before anything is measured."""
         self._waiting = waiting
+        self.rules = PresentRules(settings, waiting, predictions)
         self._traits = traits
         self._settings = settings
         self._clock = clock
@@ -114,7 +117,7 @@ class PlannedQueue:
             self._withdraw(moved)
         for run_id in changed:
             if run_id not in self._planned:
-                self._gathering.setdefault(run_id, now)
+                self._gathering.setdefault(run_id, min(now, entries[run_id].created))
             if entries[run_id].priority >= Priority.URGENT:
                 self._urgent.add(run_id)
             elif self._urgent:
@@ -164,7 +167,7 @@ class PlannedQueue:
         """
         self._drop_taken()
         self.gather(idle=not self._launches)
-        self._device = self._device.holding(self._device.loaded, self.cost)
+        self._device = self._device.holding(self._device.loaded, self.cost, self.rules.placement)
         while self._launches:
             place = self._device.pick(self._launches, self._others.busy)
             chosen = place[3]
@@ -237,7 +240,7 @@ class PlannedQueue:
         if not self._gathering:
             return
         ready = self._ready_gathering()
-        if ready and (reason := flush_reason(self._gathered(ready, idle), self._settings.rules)):
+        if ready and (reason := flush_reason(self._gathered(ready, idle), self.rules.flush)):
             self._flush(ready, reason)
 
     def next_in(self) -> float:
@@ -246,7 +249,7 @@ class PlannedQueue:
             return float("inf")
         now = self._clock()
         later = [entry.not_before - now for entry in self.deferred(now)]
-        return min([flush_in(self._gathered(self._ready_gathering(), True), self._settings.rules), *later])
+        return min([flush_in(self._gathered(self._ready_gathering(), True), self.rules.flush), *later])
 
     @property
     def urgent_waits(self) -> bool:
@@ -305,7 +308,7 @@ class PlannedQueue:
         urgent = sum([entry.priority >= Priority.URGENT for entry in ready])
         ahead = len(self._before_planned(ready))
         joinable = self._traits.steppable
-        planned_anyway = urgent or ahead or (idle and joinable and self._settings.rules.at_once)
+        planned_anyway = urgent or ahead or (idle and joinable and self.rules.flush.at_once)
         return Gathered(
             runs=len(ready),
             urgent=urgent,
@@ -319,7 +322,7 @@ class PlannedQueue:
 
     def _full(self, ready: Sequence[QueueEntry]) -> bool:
         """Return whether some of the runs fill a batch. Not computed where they are planned anyway."""
-        if not 0 < len(ready) < self._settings.rules.runs:
+        if not 0 < len(ready) < self.rules.flush.runs:
             return False
         runs = self._waiting.runs([entry.id for entry in ready])
         if any(map(self.planner.fills_alone, runs)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cosmos_batch.ledger.models import QueueChanges, QueuePoll, Request
+from cosmos_batch.ledger.prediction import Prediction
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.traits import Shape
 
@@ -51,3 +52,20 @@ class CostSource(Protocol):
 
     def max_runs(self, shape: Shape) -> int | None:
         """Return how many runs of that shape may share a batch; None: as many as were planned."""
+
+
+class PredictionSource(Protocol):
+    """Where a scheduler reads what is expected of its queue."""
+
+    def latest(self) -> Prediction:
+        """Return the latest prediction; an empty one where there is none. Cheap enough for every decision."""
+
+
+class NoPrediction:
+    """Expects nothing, so that the settings hold."""
+
+    _NOTHING = Prediction()
+
+    def latest(self) -> Prediction:
+        """Return an empty prediction."""
+        return self._NOTHING

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import inf
 
 from cosmos_batch.dispatch.contract import (
     BatchBroke,
@@ -17,6 +18,7 @@ from cosmos_batch.dispatch.contract import (
     Idle,
     LaunchFailed,
     Outcome,
+    Preload,
     Refuse,
     Reserved,
     Snapshot,
@@ -71,6 +73,7 @@ class QueueScheduler:
         self._left_since: float | None = None  # urgent runs have been left to an idle worker since then
         self._seen = -1  # latest change of the queue that a decision has taken account of
         self._broken = False  # the engine broke, so that this process must end
+        self._preloads = True  # nothing has failed to be loaded ahead of runs
         self._displacing: _UrgentLaunch | None = None  # its first batch is to be claimed
         self._reserved: _UrgentLaunch | None = None  # its first batch is claimed, and starts next
 
@@ -103,6 +106,7 @@ class QueueScheduler:
             case LaunchFailed():
                 self._broken |= isinstance(outcome.error, EngineLostError)
                 self._queue.holds(None)
+                self._preloads &= bool(outcome.launch.batches)
                 self._end_launch()
 
     def reset(self) -> None:
@@ -129,7 +133,18 @@ class QueueScheduler:
             return self._begin(launch, self._known_of(launch), switch=False)
         if refused := self._queue.take_refused():
             return Refuse(refused)
-        return Idle(max(0.001, min(self._poll, self._queue.next_in())))
+        return self._preload() or Idle(max(0.001, min(self._poll, self._queue.next_in())))
+
+    def _preload(self) -> Preload | None:
+        """Load what the next expected run needs, if no run waits that could begin."""
+        queue, others = self._queue, self._queue.others
+        if not (self._preloads and self._traits.steppable) or queue.next_in() < inf:
+            return None  # what was loaded would not be kept, or a run waits
+        kind = queue.rules.kind_to_load(queue.loaded, others, queue.cost)
+        if kind is None:
+            return None
+        self._queue.holds(kind)
+        return Preload(Launch(0, kind.controls, (), 0.0, "expected next", kind.key))
 
     def _launch_in_same_session(self) -> Launch | None:
         """Return the next launch, if it may share the session whose outputs are still being written.

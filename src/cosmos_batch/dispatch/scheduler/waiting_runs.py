@@ -10,6 +10,7 @@ from operator import attrgetter
 from cosmos_batch.dispatch.scheduler.ports import WaitingSource
 from cosmos_batch.ledger import QueueEntry
 from cosmos_batch.planning.equivalence import ClassSource, RunClass, RunClasses
+from cosmos_batch.planning.plan import Kind
 from cosmos_batch.planning.traits import Traits, VideoInfo
 from cosmos_batch.run import ResolvedRun
 
@@ -102,6 +103,14 @@ class WaitingRuns:
         entries = self.entries
         known = [entries[run.id] for run in runs if run.id in entries]
         return any(map(_CRASHES, known))
+
+    def kind_of(self, run_id: str) -> Kind | None:
+        """Return the kind of a run, whether it waits or not; None for one that the ledger does not have."""
+        for request in self._source.requests([run_id]):
+            self.facts.update(request.facts)
+            found = self._alike.of(request.run, self.facts)
+            return Kind(found.launch_key, found.signature)
+        return None
 
     def run_class(self, run: ResolvedRun) -> RunClass:
         """Return the planner's class of a run."""

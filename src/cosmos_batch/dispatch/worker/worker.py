@@ -29,6 +29,7 @@ from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
 from cosmos_batch.dispatch.worker.heartbeat import Heartbeat
 from cosmos_batch.dispatch.worker.inflight import InflightMarker, TrackedEngine
 from cosmos_batch.dispatch.worker.monitor import WorkerMonitor
+from cosmos_batch.dispatch.worker.predictions import LedgerPredictions
 from cosmos_batch.dispatch.worker.queue_reader import LedgerQueueReader
 from cosmos_batch.engines.base import Engine
 from cosmos_batch.errors import CosmosBatchError, LedgerError, StorageError, UnavailableError
@@ -46,6 +47,7 @@ class WorkerSettings:
     poll: float = 0.1  # seconds between two looks at a queue in which nothing can begin
     longest_trouble: float = 30.0  # seconds at most between two tries while ledger or folder is unavailable
     forecast_every: float = 2.0  # seconds between two forecasts
+    prediction: bool = True  # whether the rules that the service has predicted to be best hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,8 @@ class Worker:
             self._context.counters,
             measure_loads=not traits.steppable,  # later launches find loaded what earlier ones had
         )
-        queue = PlannedQueue(waiting, traits, loaded.prior, costs, settings.scheduler, now)
+        predictions = LedgerPredictions(place.ledger, now) if settings.prediction else None
+        queue = PlannedQueue(waiting, traits, loaded.prior, costs, settings.scheduler, now, predictions)
         self._monitor = WorkerMonitor(
             self._context, queue, waiting, lambda: place.marker.busy, settings.forecast_every
         )

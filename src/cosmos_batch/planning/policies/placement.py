@@ -57,10 +57,11 @@ class Device:
         self._held_back: dict[Kind, float] = {}  # seconds of waiting that the load of a kind outweighs
         self._holding: dict[Kind | None, Device] = {loaded: self}
 
-    def holding(self, loaded: Kind | None, cost: CostModel) -> Device:
-        """Return the device with other contents or costs; itself where they are the same."""
-        if cost is not self._cost:
-            return Device(self.rules, cost, loaded)
+    def holding(self, loaded: Kind | None, cost: CostModel, rules: PlacementRules | None = None) -> Device:
+        """Return the device with other contents, costs or rules; itself where they are the same."""
+        rules = rules or self.rules
+        if cost is not self._cost or rules != self.rules:
+            return Device(rules, cost, loaded)
         known = self._holding.get(loaded)
         if known is None:
             known = self._holding[loaded] = Device(self.rules, cost, loaded)

@@ -10,6 +10,7 @@ from cosmos_batch.dispatch.contract import (
     Close,
     Displace,
     Idle,
+    Preload,
     Refuse,
     Reserved,
     Snapshot,
@@ -166,6 +167,11 @@ class SimulatedWorker:
                 case Refuse(reasons=reasons):
                     for run_id in reasons:
                         fleet.refuse(run_id, now)
+                case Preload(launch=launch):
+                    fleet.loads(self, switch_seconds(self.holds, launch.kind, fleet.cost))
+                    fleet.at(now + switch_seconds(self.holds, launch.kind, fleet.cost), self)
+                    self.holds = launch.kind
+                    return
                 case Idle():
                     fleet.idles(self, now, decision.seconds)
                     return

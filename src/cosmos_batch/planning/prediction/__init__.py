@@ -1,0 +1,1 @@
+"""Prediction: which runs are likely to arrive, learnt from those that did."""
