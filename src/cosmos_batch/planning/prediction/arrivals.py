@@ -106,7 +106,7 @@ class ArrivalRates(Generic[KindT]):
 
         if seconds <= 0:
             return 0.0
-        factor = self._curve.at(now + seconds / 2)
+        factor = self._curve.mean(now, seconds)
         hazard = Hazard([factor * rate for rate in self.hazard(kind, now).rates])
         found = expected_arrivals(hazard, self.silence(kind, now), seconds)
         return max(found, self.probability(kind, now, seconds))  # at least: the number is 1 or more as often
