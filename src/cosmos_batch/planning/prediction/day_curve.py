@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import mul
 
 from cosmos_batch.planning.prediction.silence import gamma_mean
 
@@ -25,8 +24,8 @@ class DayCurve:
 
     def mean(self, now: float, seconds: float) -> float:
         """Return the mean factor over the seconds from a time on."""
-        shares = _seconds_by_hour(now, now + seconds)
-        return sum(map(mul, self.factors, shares)) / seconds
+        shares = zip(self.factors, _seconds_by_hour(now, now + seconds), strict=True)
+        return sum(factor * share for factor, share in shares) / seconds
 
 
 def day_curve(moments: Iterable[float], since: float, until: float) -> DayCurve:

@@ -1,0 +1,1 @@
+"""Shadow replays: what the runs that came last would have taken under other rules."""

@@ -1,0 +1,149 @@
+"""Replays arrivals under given flush rules, on devices whose launches cannot be joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from math import floor, inf
+from typing import NamedTuple
+
+from cosmos_batch.planning.policies.flush import FlushRules, Gathered, flush_in, flush_reason
+from cosmos_batch.planning.policies.priority import POINT_SECONDS
+
+
+class ReplayedKind(NamedTuple):
+    """Runs that may share a launch."""
+
+    name: str
+    load: float  # seconds before the first batch of a launch
+    runs: int  # of a batch at most
+
+
+class ReplayedRun(NamedTuple):
+    """A run of a replay."""
+
+    at: float  # seconds; not before that of the run before
+    kind: ReplayedKind
+    seconds: float  # that it adds to its batch
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayCost:
+    """What the runs of a replay have taken so far."""
+
+    seconds: float = 0.0  # in the system, of all runs together: from arrival to the video
+    gpu_seconds: float = 0.0  # of all devices, loads included
+
+    def weighed(self, weight: float) -> float:
+        """Return the seconds in the system plus `weight` times those of devices."""
+        return self.seconds + weight * self.gpu_seconds
+
+
+class WindowReplay:
+    """Devices that begin launches of waiting runs, in one queue, whose runs all have one level of priority.
+
+    When gathered runs are planned is decided by the code of a service (`flush_reason`, `flush_in`). What does not
+    concern the window is left out: a launch holds the planned runs of a kind up to its longest time, the first
+    kind is that whose first run came in the earliest minute, and a batch lasts as long as its runs together.
+    """
+
+    def __init__(self, rules: FlushRules, devices: int, longest_launch: float = 1800.0) -> None:
+        """`longest_launch`: seconds of a launch at most, its load left out, unless it has one batch."""
+        self.rules = rules
+        self._longest = longest_launch
+        self._free = devices
+        self._busy: list[float] = []  # when each busy device is free again
+        self._gathering: list[ReplayedRun] = []
+        self._counts: dict[ReplayedKind, int] = {}  # of gathering runs
+        self._full = False  # some of them fill a batch
+        self._planned: dict[ReplayedKind, list[ReplayedRun]] = {}
+        self._now = 0.0
+        self._seconds = 0.0
+        self._gpu_seconds = 0.0
+
+    def arrive(self, run: ReplayedRun) -> None:
+        """Go on until a run arrives, and let it wait."""
+        self.advance(run.at)
+        self._gathering.append(run)
+        count = self._counts[run.kind] = self._counts.get(run.kind, 0) + 1
+        self._full |= count >= run.kind.runs
+        self._begin()
+
+    def advance(self, until: float) -> None:
+        """Go on until a time."""
+        while (event := self._next_event()) <= until:
+            self._now = max(self._now, event)
+            while self._busy and self._busy[0] <= self._now:
+                heappop(self._busy)
+                self._free += 1
+            self._begin()
+        self._now = max(self._now, until)
+
+    def cost(self) -> ReplayCost:
+        """Return the cost so far: of the launches that began up to their ends, and of the runs that wait."""
+        waiting = sum(self._now - run.at for run in self._gathering)
+        waiting += sum(self._now - run.at for runs in self._planned.values() for run in runs)
+        return ReplayCost(self._seconds + waiting, self._gpu_seconds)
+
+    def _next_event(self) -> float:
+        free_at = self._busy[0] if self._busy else inf
+        if not self._gathering or not self._free:
+            return free_at
+        return min(free_at, max(self._now + flush_in(self._gathered(), self.rules), self._now + 1e-9))
+
+    def _gathered(self) -> Gathered:
+        gathering, now = self._gathering, self._now
+        return Gathered(
+            runs=len(gathering),
+            urgent=0,
+            ahead=0,
+            oldest=now - gathering[0].at,
+            latest=now - gathering[-1].at,
+            idle=not self._planned,
+            full=self._full,
+            joinable=False,
+        )
+
+    def _begin(self) -> None:
+        """Begin launches while devices are free and runs are planned."""
+        while self._free:
+            if self._gathering and flush_reason(self._gathered(), self.rules):
+                self._plan()
+            if not self._planned:
+                return
+            self._launch()
+
+    def _plan(self) -> None:
+        for run in self._gathering:
+            self._planned.setdefault(run.kind, []).append(run)
+        self._gathering.clear()
+        self._counts.clear()
+        self._full = False
+
+    def _launch(self) -> None:
+        kind = min(self._planned, key=lambda each: floor(self._planned[each][0].at / POINT_SECONDS))
+        waiting = self._planned.pop(kind)
+        end, place = self._now + kind.load, 0
+        latest = end + self._longest
+        while place < len(waiting):
+            batch = waiting[place : place + kind.runs]
+            seconds = sum([run.seconds for run in batch])
+            if place and end + seconds > latest:
+                self._planned[kind] = waiting[place:]
+                break
+            end += seconds
+            self._seconds += sum([end - run.at for run in batch])
+            place += len(batch)
+        self._gpu_seconds += end - self._now
+        self._free -= 1
+        heappush(self._busy, end)
+
+
+def replay(runs: Iterable[ReplayedRun], rules: FlushRules, devices: int) -> ReplayCost:
+    """Return the cost of runs in the order of their arrival, until the last of them has its video."""
+    made = WindowReplay(rules, devices)
+    for run in runs:
+        made.arrive(run)
+    made.advance(inf)
+    return made.cost()
