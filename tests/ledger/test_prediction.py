@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cosmos_batch.ledger.prediction import ExpectedKind, Prediction, Saving
+from cosmos_batch.ledger.prediction import ExpectedKind, QueuePrediction, Saving
 from cosmos_batch.planning.policies.flush import FlushRules
 
-FULL = Prediction(
+FULL = QueuePrediction(
     at=10.0,
     flush=FlushRules(seconds=80.0, runs=2**31, quiet=1e9, at_once=False),
     patience=300.0,
@@ -18,10 +18,10 @@ FULL = Prediction(
 )
 
 
-@pytest.mark.parametrize("prediction", [FULL, Prediction()])
-def test_a_prediction_is_read_as_it_was_written(prediction: Prediction) -> None:
-    assert Prediction.from_json(prediction.as_json()) == prediction
+@pytest.mark.parametrize("prediction", [FULL, QueuePrediction()])
+def test_a_prediction_is_read_as_it_was_written(prediction: QueuePrediction) -> None:
+    assert QueuePrediction.from_json(prediction.as_json()) == prediction
 
 
 def test_an_absent_prediction_is_an_empty_one() -> None:
-    assert Prediction.from_json("") == Prediction()
+    assert QueuePrediction.from_json("") == QueuePrediction()

@@ -1,4 +1,4 @@
-"""Prediction: what a service expects of its queue, and the rules that it has chosen, as a setting holds them."""
+"""What a service expects of its queue, and the rules that it has chosen, as a setting holds them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Saving:
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class QueuePrediction:
     """What is expected, and the rules in force; every field at its default where nothing is predicted."""
 
     at: float = 0.0  # seconds since 1970
@@ -48,7 +48,7 @@ class Prediction:
         return _PREDICTION.dump_json(self)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Prediction:
+    def from_json(cls, text: str | bytes) -> QueuePrediction:
         """Read what `as_json` wrote; an empty text gives an empty prediction. Raises ValueError."""
         return _PREDICTION.validate_json(text) if text else cls()
 
@@ -58,6 +58,6 @@ class Prediction:
         return made
 
 
-_PREDICTION = TypeAdapter(Prediction)
+_PREDICTION = TypeAdapter(QueuePrediction)
 PREDICTION = "prediction"
 """The setting that holds the prediction of a service."""

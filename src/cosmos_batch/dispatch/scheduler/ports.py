@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cosmos_batch.ledger.models import QueueChanges, QueuePoll, Request
-from cosmos_batch.ledger.prediction import Prediction
+from cosmos_batch.ledger.prediction import QueuePrediction
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.traits import Shape
 
@@ -57,15 +57,15 @@ class CostSource(Protocol):
 class PredictionSource(Protocol):
     """Where a scheduler reads what is expected of its queue."""
 
-    def latest(self) -> Prediction:
+    def latest(self) -> QueuePrediction:
         """Return the latest prediction; an empty one where there is none. Cheap enough for every decision."""
 
 
 class NoPrediction:
     """Expects nothing, so that the settings hold."""
 
-    _NOTHING = Prediction()
+    _NOTHING = QueuePrediction()
 
-    def latest(self) -> Prediction:
+    def latest(self) -> QueuePrediction:
         """Return an empty prediction."""
         return self._NOTHING

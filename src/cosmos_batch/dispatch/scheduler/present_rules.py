@@ -16,7 +16,7 @@ from cosmos_batch.planning.prediction.warm_kind import kind_to_load
 
 
 class PresentRules:
-    """What a scheduler goes by at the moment. Main thread only."""
+    """What a scheduler decides with at the moment. Main thread only."""
 
     def __init__(
         self, settings: SchedulerSettings, waiting: WaitingRuns, predictions: PredictionSource | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cosmos_batch.ledger.ports import DispatchStore
-from cosmos_batch.ledger.prediction import PREDICTION, Prediction
+from cosmos_batch.ledger.prediction import PREDICTION, QueuePrediction
 
 READ_SECONDS = 5.0  # between two reads
 STALE_SECONDS = 3600.0  # after which a prediction that no service renews does not hold any more
@@ -17,19 +17,19 @@ class LedgerPredictions:
     def __init__(self, ledger: DispatchStore, clock: Callable[[], float]) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._latest = Prediction()
+        self._latest = QueuePrediction()
         self._next_read = 0.0  # seconds since 1970
 
-    def latest(self) -> Prediction:
+    def latest(self) -> QueuePrediction:
         """Return the latest prediction; an empty one where none was made lately. Raises LedgerError."""
         if self._clock() >= self._next_read:
             self._latest = self._read()
             self._next_read = self._clock() + READ_SECONDS
         return self._latest
 
-    def _read(self) -> Prediction:
+    def _read(self) -> QueuePrediction:
         try:
-            found = Prediction.from_json(self._ledger.settings.get(PREDICTION))
+            found = QueuePrediction.from_json(self._ledger.settings.get(PREDICTION))
         except ValueError:  # of another version of this program
-            return Prediction()
-        return found if self._clock() - found.at < STALE_SECONDS else Prediction()
+            return QueuePrediction()
+        return found if self._clock() - found.at < STALE_SECONDS else QueuePrediction()

@@ -168,9 +168,7 @@ class SimulatedWorker:
                     for run_id in reasons:
                         fleet.refuse(run_id, now)
                 case Preload(launch=launch):
-                    fleet.loads(self, switch_seconds(self.holds, launch.kind, fleet.cost))
-                    fleet.at(now + switch_seconds(self.holds, launch.kind, fleet.cost), self)
-                    self.holds = launch.kind
+                    self._preload(launch.kind, now)
                     return
                 case Idle():
                     fleet.idles(self, now, decision.seconds)
@@ -195,8 +193,9 @@ class SimulatedWorker:
         self._reserved = self._reserved or fleet.claim(launch.batches[0].runs)
         if not self._reserved:
             return False
-        holds, kind = self.holds if fleet.traits.steppable else None, launch.kind
-        needed = not self._session or holds != kind
+        steppable, kind = fleet.traits.steppable, launch.kind
+        holds = self.holds if steppable else None  # a script loads anew, once for all batches of a launch
+        needed = not self._session or (steppable and holds != kind)
         seconds = switch_seconds(holds, kind, fleet.cost) if needed else 0.0
         self._session, self.holds = True, kind
         if seconds <= 0:
@@ -206,6 +205,13 @@ class SimulatedWorker:
         self._loading = decision
         fleet.at(now + max(0.0, seconds - fleet.foreseen(self, now)), self)
         return True
+
+    def _preload(self, kind: Kind, now: float) -> None:
+        """Load what is expected to be needed next; no run waits."""
+        seconds = switch_seconds(self.holds, kind, self._fleet.cost)
+        self._fleet.loads(self, seconds)
+        self._fleet.at(now + seconds, self)
+        self.holds = kind
 
     def loaded(self, now: float) -> None:
         """Start the batch for which the device was loaded."""
