@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +39,10 @@ class Requests:
         resolver = Resolver(traits, self.facts)
         with gc_paused():
             return tuple([resolver.resolve(run) for run in self.runs])
+
+    def only(self, ids: Container[str]) -> Requests:
+        """The requests of these runs alone."""
+        return replace(self, runs=tuple(run for run in self.runs if run.id in ids))
 
     def without(self, problems: Sequence[Problem]) -> Requests:
         """The requests with more problems, each of which names in `found` a run that is left out."""

@@ -52,6 +52,55 @@ def test_run_makes_every_video_and_prints_a_summary(
     assert "batch 2" not in capsys.readouterr().out
 
 
+def test_outputs_get_the_names_of_a_pattern_beside_the_folders_of_their_runs(
+    tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    pattern = f"{out}/{{video}}/{{id}}_s{{seed}}.mp4"
+
+    assert call(monkeypatch, "run", runs_file, "-o", pattern) == 0
+
+    named = sorted(path.relative_to(out) for path in (out / "in").iterdir())
+    assert [str(path) for path in named] == [f"in/{id_}_s42.{kind}" for id_ in "abc" for kind in ("json", "mp4")]
+    assert (out / "in" / "a_s42.mp4").samefile(out / "a" / "output.mp4")
+    assert json.loads((out / "in" / "b_s42.json").read_text())["id"] == "b"
+    # a name that was deleted comes back, and nothing is made again
+    (out / "in" / "a_s42.mp4").unlink()
+    made = (out / "a" / "run.json").read_bytes()
+    assert call(monkeypatch, "run", runs_file, "-o", pattern) == 0
+    assert (out / "in" / "a_s42.mp4").samefile(out / "a" / "output.mp4")
+    assert (out / "a" / "run.json").read_bytes() == made
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("{video}/{seed}.mp4", "gives the runs a and b one name, in/42;"),
+        ("{weather}/{id}.mp4", "has the placeholder {weather}, for which run a and 2 more has no value;"),
+        ("{id}/{seed}.mp4", "puts the output of run a into the folder a, which is a run's own;"),
+        ("{id}/../../x.mp4", "leaves its folder;"),
+        ("{id}_x", "a_x.mp4, which is no output of cosmos-batch;"),
+    ],
+)
+def test_a_pattern_that_does_not_fit_is_refused_before_anything_is_made(
+    pattern: str,
+    message: str,
+    tmp_path: Path,
+    runs_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a_x.mp4").write_bytes(b"a film")
+
+    assert call(monkeypatch, "run", runs_file, "-o", f"{out}/{pattern}") == 2
+
+    assert message in capsys.readouterr().err
+    assert not any(out.glob("*/output.mp4"))
+    assert (out / "a_x.mp4").read_bytes() == b"a film"
+
+
 def test_a_failed_or_blocked_run_is_exit_code_1(
     tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -107,6 +107,38 @@ def test_warnings_of_the_server_are_printed(address: str, folder: Path) -> None:
     assert "4 of 6 frames of the input video are not used" in ended.stderr
 
 
+def test_a_sweep_is_cancelled_retried_and_fetched_by_its_name_and_tags(address: str, folder: Path) -> None:
+    def run(*words: str) -> tuple[int, str]:
+        ended = command(*words, address=address, folder=folder)
+        return ended.returncode, ended.stdout + ended.stderr
+
+    sweep = {
+        "sweep": "weather",
+        "videos": "dock.mp4",
+        "prompts": {"rain": "rain", "snow": "snow"},
+        "id": "{prompt_name}",
+    }
+    sweep |= {"controls": {"edge": 1.0}, "tags": {"sky": "{prompt_name}"}, "settings": {"num_steps": 2}}
+    (folder / "sweep.json").write_text(json.dumps(sweep))
+    assert run("pause") == (0, "paused\n")
+    assert run("submit", "DIR/sweep.json") == (0, "rain: queued\nsnow: queued\n")
+    assert run("cancel", "--sweep", "weather", "--tag", "sky:snow") == (0, "snow: cancelled\n")
+    assert run("cancel", "--sweep", "climate") == (0, "no run to cancel\n")
+    assert run("cancel", "rain", "--sweep", "weather")[0] == 2
+    assert run("retry", "--tag", "sky:snow") == (0, "snow: queued\n")
+    assert run("resume") == (0, "running\n")
+    assert run("watch", "rain", "snow")[0] == 0
+    # one name for two runs is refused before anything is saved
+    code, said = run("fetch", "--sweep", "weather", "-o", "DIR/sky/{sweep}/{seed}.mp4")
+    assert code == 2
+    assert "gives the runs rain and snow one name, weather/42" in said
+    assert not (folder / "sky").exists()
+    code, said = run("fetch", "--sweep", "weather", "-o", "DIR/sky/{sweep}/{sky}.mp4")
+    assert (code, said.splitlines()[:2]) == (0, ["rain: saved", "snow: saved"])
+    assert (folder / "sky" / "weather" / "snow.mp4").samefile(folder / "sky" / "snow" / "output.mp4")
+    assert json.loads((folder / "sky" / "weather" / "rain.json").read_text())["id"] == "rain"
+
+
 def test_a_spec_that_runs_here_runs_on_a_server_of_the_distilled_model(tmp_path: Path) -> None:
     # given specs of NVIDIA's: one leaves out the steps, which its format fills in with 35, and one states them
     make_input(tmp_path / "dock.mp4")

@@ -42,7 +42,10 @@ app = typer.Typer(
 )
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILES...", help="Sweeps, or runs of any known format.")]
-Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The output folder.")]
+Folder = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="DIR", help="The output folder, or DIR/{sweep}/{video}_s{seed}.mp4."),
+]
 EngineName = Annotated[
     str | None,
     typer.Option(

@@ -293,7 +293,7 @@ def logs(run_id: Annotated[str, typer.Argument(metavar="ID")], server: Server = 
 def fetch(
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder for DIR/ID/, with output.mp4 or a picture."),
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for DIR/ID/, or DIR/{sweep}/{video}.mp4."),
     ],
     ids: SomeIds = None,
     sweep: Sweep = "",

@@ -16,6 +16,7 @@ from cosmos_batch.client.events import event_streams
 from cosmos_batch.client.selection import RunSelection
 from cosmos_batch.client.server_run import ServerRun
 from cosmos_batch.client.uploaded_files import UploadedFiles
+from cosmos_batch.dispatch.output.provenance import described_run
 from cosmos_batch.errors import CosmosBatchError, InputError, Problem
 from cosmos_batch.formats import LoadedRuns
 from cosmos_batch.formats.native import record_of
@@ -214,6 +215,11 @@ class Client:
             target = home / Path(name).name
             self.connection.download(f"/v1/videos/{in_path(run_id)}/content", target, variant=variant)
         return home / Path(run.files["video"]).name
+
+    def described_run(self, run_id: str) -> Run:
+        """The run that the run.json of a finished run is about, with every setting filled in."""
+        path = f"/v1/videos/{in_path(run_id)}/content"
+        return described_run(self.connection.get(path, variant="run"))
 
     def ids_for(self, verb: str, chosen: RunSelection) -> list[str]:
         """The ids of a selection; without any, those of its runs that can be cancelled, retried or fetched."""

@@ -123,6 +123,8 @@ class _Findings:
 
     def settle(self, context: ResumeContext) -> None:
         context.folder.delete_checkpoints(self.done)
+        for id_ in self.done:
+            context.folder.place(id_)
         context.ledger.runs.set_state(self.found, State.SUCCEEDED, "its finished output was found")
         published = {id_: published_scores(context.folder.published(id_)) for id_ in self.found}
         context.ledger.runs.set_scores(published)

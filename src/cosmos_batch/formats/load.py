@@ -213,7 +213,7 @@ class _Loader:
         path = records.path
         head = list(islice(records.records(), SAMPLE_SIZE))
         format_ = format_of(record.value for record in head if isinstance(record, Record))
-        if records.is_yaml or (format_ is None and _is_sweep(head)):
+        if records.is_yaml or (format_ in (None, Format.NATIVE) and _is_sweep(head)):
             format_ = Format.SWEEP
         folder = path.absolute().parent
         # Relative paths start from the file's folder, in NVIDIA's Transfer1 from the working directory.
@@ -341,7 +341,9 @@ class _Loader:
 def _is_sweep(head: Sequence[Record | Problem]) -> bool:
     """Whether the only record of a file is a sweep."""
     record = head[0] if len(head) == 1 else None
-    return isinstance(record, Record) and record.number is None and is_sweep(record.value)
+    if not isinstance(record, Record) or record.number is not None:
+        return False
+    return is_sweep(record.value) and record.value.keys().isdisjoint({"prompt", "execution_config"})
 
 
 def _size_warning(first: Location, format_: Format, count: int, own: str) -> Problem:

@@ -57,6 +57,9 @@ def test_json_is_read_as_yaml_is(write: Write) -> None:
 
     assert ids(reading) == ["a__rain", "b__rain"]
     assert reading.runs[0].annotations == Annotations(sweep="nightly")
+    # keys that runs have, too, do not make it a run
+    reading = read_files([write("named.json", value | {"id": "{video}", "tags": {"of": "{video}"}})])
+    assert ids(reading) == ["a", "b"]
 
 
 def test_a_sweep_that_grows_keeps_the_ids_that_it_had(write: Write) -> None:

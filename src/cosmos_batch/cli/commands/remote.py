@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,9 +19,12 @@ from cosmos_batch.client.client import Client
 from cosmos_batch.client.connection import in_path
 from cosmos_batch.client.events import event_streams
 from cosmos_batch.client.selection import RunSelection
+from cosmos_batch.dispatch.output.directory import folder_errors
+from cosmos_batch.dispatch.output.named_outputs import OutputPattern, place, root_of
 from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.formats import read_files
 from cosmos_batch.formats.sweep.overrides import parse_overrides
+from cosmos_batch.run import Run
 
 
 def submit_command(
@@ -173,14 +176,38 @@ def logs_command(client: Client, run_id: str) -> int:
     return 0
 
 
-def fetch_command(client: Client, chosen: RunSelection, folder: Path) -> int:
-    """Download videos (all completed ones unless some are named) with their controls; returns the exit code."""
+def fetch_command(client: Client, chosen: RunSelection, output: Path) -> int:
+    """Download videos (all completed ones unless some are named) with their controls; returns the exit code.
+
+    `output`: a folder, or a pattern of the videos' names, which is checked before anything is downloaded.
+    """
     wanted = client.ids_for("fetch", chosen)
+    pattern, folder, names = OutputPattern.of(str(output)), root_of(output), dict[str, Path]()
+    found = wanted
+    if pattern is not None:
+        runs = list(_described(client, wanted))
+        names, problems = pattern.names(runs)
+        if print_problems(problems):
+            print_error("nothing was downloaded; correct the pattern")
+            return 2
+        found = [run.id for run in runs]
 
     def save(run_id: str) -> str:
         client.fetch_one(run_id, folder)
+        if run_id in names:
+            with folder_errors(folder):
+                place(folder / run_id, folder / names[run_id])
         return "saved"
 
-    failures = _each(wanted, save)
-    print(f"{len(wanted) - failures} of {plural(len(wanted), 'run')} saved in {safe(str(folder))}")
-    return 1 if failures else 0
+    saved = len(found) - _each(found, save)
+    print(f"{saved} of {plural(len(wanted), 'run')} saved in {safe(str(output))}")
+    return 0 if saved == len(wanted) else 1
+
+
+def _described(client: Client, ids: Sequence[str]) -> Iterator[Run]:
+    """Yield the runs that are finished, as their run.json describes them; print why others are not."""
+    for run_id in ids:
+        try:
+            yield client.described_run(run_id)
+        except CosmosBatchError as exc:
+            print_error(f"{run_id}: {exc}")

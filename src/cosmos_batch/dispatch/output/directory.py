@@ -13,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -104,14 +104,17 @@ class OutputDirectory:
     Any thread may read its paths; only the main thread of the process calls its other methods.
     """
 
-    def __init__(self, root: Path, *, shared: bool = False) -> None:
+    def __init__(self, root: Path, *, shared: bool = False, place: Callable[[str], None] | None = None) -> None:
         """Lock the folder. Raises StorageError, also where another process has locked it.
+
+        `place` gives the output of a run, which is in its folder, a further name; it raises OSError.
 
         `shared`: beside other processes that share it; the folder must exist. An exclusive lock creates the folder
         where it is missing, and deletes what dead processes left.
         """
         self.root = root.absolute()
         self.home = self.root / HOME
+        self._place = place
         with folder_errors(self.root, opening=True):
             if not shared:
                 for part in ("work", "state", "replaced"):
@@ -175,6 +178,13 @@ class OutputDirectory:
             work.rename(target)
             flush(self.root)
             shutil.rmtree(replaced, ignore_errors=True)
+        self.place(run_id)
+
+    def place(self, run_id: str) -> None:
+        """Give the output of a finished run its further name, if it is to have one. Raises StorageError."""
+        if self._place is not None:
+            with folder_errors(self.root):
+                self._place(run_id)
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the folder atomically."""

@@ -152,6 +152,14 @@ def write_description(work: Path, description: Mapping[str, Any]) -> None:
     (work / RUN_FILE).write_text(text + "\n", encoding="utf-8")
 
 
+def described_run(description: Mapping[str, Any]) -> Run:
+    """The run that a run.json is about. Raises OutputError for one that names none."""
+    try:
+        return _RUN.validate_python(description["run"])
+    except (ValidationError, KeyError, TypeError) as exc:
+        raise OutputError(f"{RUN_FILE} names no run of this version") from exc
+
+
 def published_scores(folder: Path) -> dict[str, float]:
     """The scores of a finished run by its run.json; none where that names none, as those of earlier versions."""
     try:
