@@ -71,8 +71,8 @@ def gather(
     """
     settings = parse_overrides(overrides)
     with gc_paused():
-        reading = read_files(files)
-        return examine(reading, traits, obstacles, chosen=chosen, strict=strict, decode=decode, settings=settings)
+        reading, own = read_files(files).with_rules(settings), settings.sampling
+        return examine(reading, traits, obstacles, chosen=chosen, strict=strict, decode=decode, settings=own)
 
 
 def examine(

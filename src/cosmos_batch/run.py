@@ -188,6 +188,26 @@ class Annotations:
     metadata: Mapping[str, JsonValue] = Field(default_factory=dict)  # kept and shown, never interpreted
 
 
+MAX_ATTEMPTS = 20
+"""Most times that a run is made because of its scores."""
+Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)]
+SeedStep = Annotated[int, Field(ge=1, lt=2**31)]
+Comparison = Annotated[str, StringConstraints(pattern=r"^(>=|<=|>|<)[^\s<>=]+$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
+class Acceptance:
+    """The scores that a video has to reach, and how often a run is made until one does.
+
+    Each attempt is made with another seed; no pixel of an attempt depends on anything here.
+    """
+
+    scores: Mapping[str, Comparison]  # by name of score: {"edge_f1": ">0.5"}
+    attempts: Attempts = 3  # at most
+    seed_step: SeedStep = 1  # from the seed of an attempt to that of the next
+    first_seed: Seed | None = None  # the run's own, in a later attempt; None: this is the first
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class Run:
     """One video to make: input video, prompt, controls with weights, sampling settings."""
@@ -204,6 +224,7 @@ class Run:
     cosmos3: Cosmos3Settings | None = None  # absent from the JSON and the fingerprint where it is None
     guided_generation: GuidedGeneration | None = None  # absent in the same way
     annotations: Annotations | None = None  # absent in the same way; never in the fingerprint
+    acceptance: Acceptance | None = None  # absent in the same way; never in the fingerprint
 
     @property
     def active(self) -> tuple[Control, ...]:
@@ -230,12 +251,11 @@ class Run:
     def fingerprint(self) -> str:
         """Hex digest of everything that determines the video.
 
-        Id, priority, annotations and inactive controls do not.
+        Id, priority, annotations, acceptance and inactive controls do not.
         """
         request = as_dict(self)
-        request.pop("annotations", None)
-        for name in ("id", "priority"):
-            del request[name]
+        for name in ("id", "priority", "annotations", "acceptance"):
+            request.pop(name, None)
         active = (control for control in request["controls"] if control["weight"] > 0)
         request["controls"] = sorted(active, key=itemgetter("name"))
         text = json.dumps(request, sort_keys=True, ensure_ascii=False)
@@ -274,6 +294,25 @@ def with_paths(run: Run, rename: Callable[[str], str]) -> Run:
     return replace(run, video=renamed(run.video), controls=tuple(controls), guided_generation=guided)
 
 
+def first_try(run: ResolvedRun) -> ResolvedRun:
+    """The run as it was asked for, whichever of its attempts this is."""
+    rule = run.acceptance
+    if rule is None or rule.first_seed is None:
+        return run
+    own = replace(run.sampling, seed=rule.first_seed)
+    return replace(run, sampling=own, acceptance=replace(rule, first_seed=None))
+
+
+def nth_try(run: ResolvedRun, tries: int) -> ResolvedRun:
+    """The run as its next attempt makes it, after `tries` attempts whose videos were not accepted."""
+    asked = first_try(run)
+    if not tries or asked.acceptance is None:
+        return asked
+    first, rule = asked.sampling.seed, asked.acceptance
+    seed = (first + tries * rule.seed_step) % 2**63
+    return replace(asked, sampling=replace(asked.sampling, seed=seed), acceptance=replace(rule, first_seed=first))
+
+
 _RUN, _SAMPLING = TypeAdapter(Run), TypeAdapter(Sampling)
 
 
@@ -283,7 +322,7 @@ def as_dict(run: Run) -> dict[str, Any]:
     Fields that earlier versions lack are absent where they have no effect, so that fingerprints stay.
     """
     made: dict[str, Any] = _RUN.dump_python(run)
-    for name in ("cosmos3", "guided_generation", "annotations"):
+    for name in ("cosmos3", "guided_generation", "annotations", "acceptance"):
         if made[name] is None:
             del made[name]
     sampling = made["sampling"]

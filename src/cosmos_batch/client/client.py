@@ -117,6 +117,10 @@ class Client:
         """
         return frozenset(self.connection.get("/v1/server").get("own_settings", ()))
 
+    def score_names(self) -> tuple[str, ...]:
+        """The scores that a rule may name on the server, its own scorers among them. Raises ServerError."""
+        return tuple(score["name"] for score in self.connection.get("/v1/server").get("scores", ()))
+
     def _submit(self, run: Run, files: UploadedFiles) -> ServerRun:
         """Submit a run, which gives the run that there is where it was submitted before. Raises ServerError.
 

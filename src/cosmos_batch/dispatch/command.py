@@ -120,7 +120,7 @@ def _dispatcher(
 
     def waiting() -> Waiting:
         records = ledger.queries.waiting(ids)
-        return Waiting([record.run for record in records], {record.id: record.failures for record in records})
+        return Waiting([record.next_try for record in records], {record.id: record.failures for record in records})
 
     scheduler = StaticScheduler(CommandPlanner(loaded, context), waiting, measurements.max_runs)
     return Dispatcher(scheduler, BatchExecutor(loaded.engine, context, recorder), recorder, manifest, stop)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from cosmos_batch.dispatch.execution.context import output_flaw
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.inputs import InputDigests
+from cosmos_batch.dispatch.output.kept_video import published_tries
 from cosmos_batch.dispatch.output.provenance import Identity, published_scores, request_key
 from cosmos_batch.dispatch.settings import EventSink
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.ledger import Ledger, RunStatus, State
 from cosmos_batch.ledger.ports import DispatchStore
 from cosmos_batch.run import ResolvedRun, Run
+from cosmos_batch.scoring.acceptance import Tries
 
 
 def obstacles(runs: Iterable[Run], folder: OutputDirectory, ledger: DispatchStore) -> list[Problem]:
@@ -74,7 +76,9 @@ def resume(runs: Sequence[ResolvedRun], context: ResumeContext) -> bool:
     known = {status.id: status for status in context.ledger.queries.statuses()}
     findings = _Findings(blocked)
     for run in runs:
-        findings.add(known[run.id], _flaw(run, context))
+        flaw = _flaw(run, context)
+        tries = None if flaw else published_tries(run, context.folder.published(run.id))
+        findings.add(known[run.id], flaw, tries)
     findings.settle(context)
     return bool(context.ledger.queries.waiting({run.id for run in runs}))
 
@@ -108,10 +112,13 @@ class _Findings:
     done: set[str] = field(default_factory=set)
     found: list[str] = field(default_factory=list)  # those of them that the ledger did not know of
     again: dict[str, str] = field(default_factory=dict)  # why, by run id
+    judged: dict[str, Tries] = field(default_factory=dict)  # attempts of which the ledger knows another verdict
 
-    def add(self, status: RunStatus, flaw: str) -> None:
+    def add(self, status: RunStatus, flaw: str, tries: Tries | None) -> None:
         if not flaw:
             self.done.add(status.id)
+        if tries is not None and tries.record != status.acceptance:
+            self.judged[status.id] = tries
         if not flaw and status.state is not State.SUCCEEDED:
             self.found.append(status.id)
         elif flaw and status.state is State.SUCCEEDED:
@@ -126,8 +133,9 @@ class _Findings:
         for id_ in self.done:
             context.folder.place(id_)
         context.ledger.runs.set_state(self.found, State.SUCCEEDED, "its finished output was found")
-        published = {id_: published_scores(context.folder.published(id_)) for id_ in self.found}
-        context.ledger.runs.set_scores(published)
+        changed = dict.fromkeys([*self.found, *self.judged])
+        published = {id_: published_scores(context.folder.published(id_)) for id_ in changed}
+        context.ledger.runs.set_scores(published, self.judged)
         for reason in sorted(set(self.again.values())):
             ids = [id_ for id_, why in self.again.items() if why == reason]
             context.ledger.runs.set_state(ids, State.QUEUED, reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from cosmos_batch.formats.nvidia.transfer1 import BaseSpec
 from cosmos_batch.formats.problems import Location, printable
 from cosmos_batch.formats.records import FastReader, ParsedRecord, Record, RecordFile
 from cosmos_batch.formats.run_builder import SourceFile, ValuePool, stem_of
-from cosmos_batch.formats.sweep.overrides import with_settings
+from cosmos_batch.formats.sweep.overrides import Overrides, with_rules, with_settings
 from cosmos_batch.formats.sweep.read import NAMES as SWEEP_NAMES
 from cosmos_batch.formats.sweep.read import is_sweep, read_sweep
 from cosmos_batch.formats.validate import FieldNames
@@ -68,6 +68,11 @@ class LoadedRuns:
         """The same, with these sampling settings in place of those of every run."""
         return replace(self, runs=with_settings(self.runs, settings)) if settings != Sampling() else self
 
+    def with_rules(self, overrides: Overrides) -> LoadedRuns:
+        """The same, with these scores to be reached in place of those of every run."""
+        ruled = overrides.scores or overrides.attempts
+        return replace(self, runs=with_rules(self.runs, overrides)) if ruled else self
+
     def giving_way(self, own: Set[str]) -> LoadedRuns:
         """The same, where settings that a format has filled in are left open, if `own` names them.
 
@@ -100,25 +105,31 @@ class LoadedRuns:
         return _FIELD_NAMES[self._formats[self.location_of(run).file]]
 
 
-def read_files(paths: Sequence[Path | str], *, check_inputs: bool = True) -> LoadedRuns:
+def read_files(
+    paths: Sequence[Path | str], *, check_inputs: bool = True, score_names: Collection[str] | None = None
+) -> LoadedRuns:
     """Read the runs of files of any known format, which is detected by content.
 
     Bad content never raises: each bad line gives its problems, and the other lines their runs. With
     `check_inputs`, an input file that is missing, empty or no file is a problem of each run that uses it.
+    `score_names`: the scores that a rule may name; None: those of this machine.
     """
-    return read_records(
-        [RecordFile(Path(path), printable(str(path))) for path in paths], check_inputs=check_inputs
-    )
+    records = [RecordFile(Path(path), printable(str(path))) for path in paths]
+    return read_records(records, check_inputs=check_inputs, score_names=score_names)
 
 
 def read_records(
-    files: Sequence[RecordFile], runs: Iterable[tuple[Run, Location]] = (), *, check_inputs: bool = True
+    files: Sequence[RecordFile],
+    runs: Iterable[tuple[Run, Location]] = (),
+    *,
+    check_inputs: bool = True,
+    score_names: Collection[str] | None = None,
 ) -> LoadedRuns:
     """Read the runs of files as `read_files` does, of which some may be in memory, and add runs that were made.
 
     `runs`: each with the location by which problems name it.
     """
-    session = _Loader({} if check_inputs else None)
+    session = _Loader({} if check_inputs else None, score_names)
     session.read(files)
     session.add_made(runs)
     return LoadedRuns(
@@ -169,13 +180,14 @@ class _OpenedFile:
 class _Loader:
     """The state of one call of `read_files`."""
 
-    def __init__(self, faults: FileFaults | None) -> None:
+    def __init__(self, faults: FileFaults | None, score_names: Collection[str] | None = None) -> None:
         self.runs: list[Run] = []
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.warned: set[str] = set()  # casefolded ids of the runs that a warning is about
         self.filled: dict[str, frozenset[str]] = {}  # by casefolded id, where a format has filled in settings
         self._faults = faults
+        self._score_names = score_names
         self._pool = ValuePool()
         self.locations: dict[str, Location] = {}  # of every run, by casefolded id
         self.formats: dict[str, Format] = {}  # of every file, by its name in locations
@@ -219,7 +231,12 @@ class _Loader:
         # Relative paths start from the file's folder, in NVIDIA's Transfer1 from the working directory.
         fallback = Path.cwd() if format_ in (Format.SPEC, Format.SAMPLES) else None
         paths = PathResolver(folder, None if fallback == folder else fallback, self._faults)
-        return _OpenedFile(records, format_, SourceFile(stem_of(path.stem), paths, self._pool), head)
+        return _OpenedFile(
+            records,
+            format_,
+            SourceFile(stem_of(path.stem), paths, self._pool, score_names=self._score_names),
+            head,
+        )
 
     def _spec_of(self, batch: _OpenedFile, specs: Sequence[_OpenedFile]) -> _OpenedFile | None:
         """The spec of a Transfer1 batch: the one with its name, the only one, or one beside it."""

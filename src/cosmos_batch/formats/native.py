@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
+from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
 
 from cosmos_batch.controls import CONTROLS, UPSCALE_WEIGHT, ControlName
 from cosmos_batch.errors import Problem
+from cosmos_batch.formats.acceptance import acceptance_of, request_fields, unmeasurable
 from cosmos_batch.formats.common import STOCK_PROMPT, Metadata, StrictModel, Tags, Text, annotations_of
 from cosmos_batch.formats.guided import MASK, guided_generation, guided_settings, idle_settings
 from cosmos_batch.formats.problems import Location
@@ -19,7 +20,9 @@ from cosmos_batch.formats.run_builder import RunDraft, RunInputs, SourceFile, Va
 from cosmos_batch.formats.span_input import InputText
 from cosmos_batch.formats.validate import FieldNames, validate
 from cosmos_batch.run import (
+    Acceptance,
     Annotations,
+    Attempts,
     ConditionalFrames,
     Control,
     Fps,
@@ -34,6 +37,7 @@ from cosmos_batch.run import (
     RunId,
     Sampling,
     Seed,
+    SeedStep,
     Sigma,
     Steps,
     StepThreshold,
@@ -79,6 +83,9 @@ _MaskName = Literal[
 _InputName = Literal[ControlName, _MaskName, "video", "guided_generation_mask"]
 _Things = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"\S")]
 
+Accept = Annotated[
+    dict[str, JsonValue], Field(description='an object of scores with comparisons: {"edge_f1": ">0.5"}')
+]
 PriorityValue = Annotated[
     int,
     BeforeValidator(_priority),
@@ -125,6 +132,9 @@ class _Record(StrictModel):
     sweep: SweepName | None = None
     tags: Tags | None = None
     metadata: Metadata | None = None
+    accept: Accept | None = None
+    attempts: Attempts | None = None
+    seed_step: SeedStep | None = None
 
 
 def mask_name(control: ControlName) -> str:
@@ -159,7 +169,7 @@ def read_fast(raw: bytes, location: Location, source: SourceFile) -> Run | None:
         return None
     config = model.execution_config or _NO_CONFIG
     keys = len(model.model_fields_set) + len(config.model_fields_set)
-    keys += len(model.inputs or ()) + len(config.weights or ()) + len(model.tags or ())
+    keys += len(model.inputs or ()) + len(config.weights or ()) + len(model.tags or ()) + len(model.accept or ())
     keys += len(config.mask_prompts or ()) + len(config.control_prompts or ())
     if model.metadata:
         return None  # its keys are not counted
@@ -195,10 +205,18 @@ def _build(
 ) -> Run | list[Problem]:
     config = model.execution_config or _NO_CONFIG
     problems += _contradictions(model, config, location)
-    return source.build(_draft(model, config, number, source), location, NAMES, problems)
+    rule, faults = acceptance_of(model.accept, model.attempts, model.seed_step, location, source.score_names)
+    draft = _draft(model, config, number, source, rule)
+    if rule is not None:
+        faults += unmeasurable(rule, draft.inputs.video, draft.inputs.controls, location)
+    known = {problem.field for problem in problems}
+    problems += [fault for fault in faults if fault.field not in known]
+    return source.build(draft, location, NAMES, problems)
 
 
-def _draft(model: _Record, config: _Config, number: int | None, source: SourceFile) -> RunDraft:
+def _draft(
+    model: _Record, config: _Config, number: int | None, source: SourceFile, rule: Acceptance | None
+) -> RunDraft:
     inputs, weights, job = model.inputs or {}, config.weights or {}, model.job_type
     labels = config.guided_generation_foreground_labels
     own = (config.guided_generation_step_threshold, tuple(labels) if labels else None)
@@ -220,6 +238,7 @@ def _draft(model: _Record, config: _Config, number: int | None, source: SourceFi
         sampling=_sampling(model, config, source.pool),
         priority=Priority.NORMAL if model.priority is None else model.priority,
         annotations=annotations_of(model.sweep, model.tags, model.metadata),
+        acceptance=None if rule is None else source.pool.rule(rule),
     )
 
 
@@ -357,6 +376,7 @@ def record_of(run: Run, names: Mapping[str, str]) -> dict[str, Any]:
         "priority": int(run.priority),
         "job_type": run.job_type,
         **_annotations(run),
+        **request_fields(run.acceptance),
     }
 
 

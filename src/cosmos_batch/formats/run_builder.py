@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Generic, TypeVar
@@ -16,6 +16,7 @@ from cosmos_batch.formats.input_files import PathResolver
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.validate import FieldNames, rule_violations
 from cosmos_batch.run import (
+    Acceptance,
     Annotations,
     Control,
     Cosmos3Settings,
@@ -72,6 +73,7 @@ class RunDraft:
     priority: int = Priority.NORMAL
     cosmos3: Cosmos3Settings | None = None
     annotations: Annotations | None = None
+    acceptance: Acceptance | None = None
 
 
 _FILLED = frozenset({"num_steps", "guidance", "sigma_max", "negative_prompt"})
@@ -90,10 +92,16 @@ class ValuePool:
         self._texts = BoundedCache[str, str]()
         self._samplings = BoundedCache[Hashable, Sampling]()
         self._controls = BoundedCache[Hashable, Control]()
+        self._rules = BoundedCache[Hashable, Acceptance]()
 
     def text(self, value: str) -> str:
         """The first text equal to this one."""
         return self._texts.get(value) or self._texts.put(value, value)
+
+    def rule(self, value: Acceptance) -> Acceptance:
+        """The first rule equal to this one."""
+        key = (*value.scores.items(), value.attempts, value.seed_step)
+        return self._rules.get(key) or self._rules.put(key, value)
 
     def sampling(
         self,
@@ -175,6 +183,7 @@ class SourceFile:
     warnings: list[Problem] = field(
         default_factory=list
     )  # about the latest record, which gives its run all the same
+    score_names: Collection[str] | None = None  # that rules may use; None: those of this machine
     filled: frozenset[str] = frozenset()  # settings of the latest record's run that the format has filled in
 
     def id_for(self, number: int | None) -> str:
@@ -206,6 +215,7 @@ class SourceFile:
             cosmos3=draft.cosmos3,
             guided_generation=inputs.guided_generation,
             annotations=draft.annotations,
+            acceptance=draft.acceptance,
         )
 
 

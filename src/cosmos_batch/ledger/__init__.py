@@ -4,6 +4,7 @@ from cosmos_batch.ledger.ledger import Ledger as Ledger
 from cosmos_batch.ledger.models import ENDED as ENDED
 from cosmos_batch.ledger.models import Attempt as Attempt
 from cosmos_batch.ledger.models import BatchFacts as BatchFacts
+from cosmos_batch.ledger.models import Claim as Claim
 from cosmos_batch.ledger.models import Mode as Mode
 from cosmos_batch.ledger.models import Publication as Publication
 from cosmos_batch.ledger.models import QueueEntry as QueueEntry

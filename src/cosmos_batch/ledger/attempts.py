@@ -11,6 +11,7 @@ from cosmos_batch.ledger.database.schema import attempts, batches, runs
 from cosmos_batch.ledger.database.transactions import Component, Database, chunks
 from cosmos_batch.ledger.models import CANCEL, PUBLISH, Publication, State
 from cosmos_batch.ledger.usage import store_usage
+from cosmos_batch.scoring.acceptance import Tries
 
 
 class SqlAttempts(Component):
@@ -75,12 +76,14 @@ class SqlAttempts(Component):
         steps: tuple[int, int] | None = None,
         blocked_key: str = "",
         scores: Mapping[str, float] | None = None,
+        tries: Tries | None = None,
     ) -> bool:
         """End an attempt and set the state of its run.
 
         `failure`: count it as a failure of the run. `steps`: denoising steps done and in all; None: as last
         recorded. `blocked_key`: key of the request, where the guardrail blocked it. `scores`: of the published
-        video, by name; None: those that are stored stay. A requeued run waits for
+        video, by name; None: those that are stored stay. `tries`: the attempts at a run that has to reach scores,
+        whose failures are counted anew after each; None: those that are stored stay. A requeued run waits for
         `wait` seconds at least; with a cancel request it becomes CANCELLED. Returns False, with no change, if the
         attempt had ended already because its lease had run out.
         """
@@ -95,6 +98,7 @@ class SqlAttempts(Component):
                 return False
             more: dict[str, object] = {"failures": runs.c.failures + 1} if failure else {}
             more |= {} if scores is None else {"scores": dict(scores)}
+            more |= {} if tries is None else {"tries": len(tries.made), "acceptance": tries.record, "failures": 0}
             later = now + wait if wait else 0.0
             self._db.release(connection, [run], state, cause, not_before=later, blocked_key=blocked_key, **more)
         return True

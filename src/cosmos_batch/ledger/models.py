@@ -13,7 +13,7 @@ from sqlalchemy import RowMapping
 
 from cosmos_batch.errors import LedgerError, Problem
 from cosmos_batch.planning.traits import Shape, VideoInfo
-from cosmos_batch.run import ResolvedRun
+from cosmos_batch.run import ResolvedRun, nth_try
 
 _RUN = TypeAdapter(ResolvedRun)
 
@@ -70,6 +70,8 @@ class RunRecord:
     lone_crashes: int  # of those, the ones that executed no other run
     rating: int | None  # 1 to 5
     scores: Mapping[str, float]  # of its published video, by name; empty: none
+    tries: int  # attempts whose videos its rule has not accepted
+    acceptance: Mapping[str, object]  # its attempts and the verdict, as `Tries.record` gives them; empty: no rule
 
     @property
     def id(self) -> str:
@@ -80,6 +82,11 @@ class RunRecord:
     def priority(self) -> int:
         """Higher goes first."""
         return self.run.priority
+
+    @property
+    def next_try(self) -> ResolvedRun:
+        """The run as its next attempt makes it."""
+        return nth_try(self.run, self.tries)
 
     @classmethod
     def from_row(cls, row: RowMapping) -> RunRecord:
@@ -112,6 +119,8 @@ class RunRecord:
             lone_crashes=row["lone_crashes"],
             rating=row["rating"],
             scores=row["scores"],
+            tries=row["tries"],
+            acceptance=row["acceptance"],
         )
 
 
@@ -120,15 +129,15 @@ class Request(NamedTuple):
 
     id: str
     fingerprint: str
-    run: ResolvedRun  # with its priority at submission
+    run: ResolvedRun  # with its priority at submission, as its next attempt makes it
     facts: Mapping[str, VideoInfo]
 
     @classmethod
-    def from_text(cls, run_id: str, fingerprint: str, request: str, facts: str) -> Request:
-        """Read columns of `runs`, the last two as JSON. Raises LedgerError if they hold no valid run."""
+    def from_text(cls, run_id: str, fingerprint: str, request: str, facts: str, tries: int = 0) -> Request:
+        """Read columns of `runs`, two of them as JSON. Raises LedgerError if they hold no valid run."""
         try:
             known = {path: VideoInfo(**each) for path, each in json.loads(facts).items()} if facts != "{}" else {}
-            return cls(run_id, fingerprint, _read_run(request), known)
+            return cls(run_id, fingerprint, nth_try(_read_run(request), tries), known)
         except (ValidationError, ValueError, TypeError) as exc:
             raise LedgerError(f"the ledger's run {run_id!r} cannot be read: {exc}") from exc
 
@@ -199,6 +208,7 @@ class RunStatus:
     steps: int
     blocked_key: str = ""  # of its request, where the guardrail blocked it; "": not blocked, or not known
     scores: Mapping[str, float] = field(default_factory=dict)  # of its published video, by name
+    acceptance: Mapping[str, object] = field(default_factory=dict)  # its attempts and the verdict; empty: no rule
 
     @classmethod
     def from_row(cls, row: RowMapping) -> RunStatus:
@@ -214,6 +224,7 @@ class RunStatus:
             steps=row["steps"] or 0,
             blocked_key=row["blocked_key"],
             scores=row["scores"],
+            acceptance=row["acceptance"],
         )
 
 
@@ -249,6 +260,7 @@ class Claim:
 
     batch: int
     attempts: Mapping[str, int]  # by run id; without runs that another worker holds
+    tries: Mapping[str, int] = field(default_factory=dict)  # earlier attempts that were not accepted, by run id
 
 
 class QueueEntry(NamedTuple):
@@ -261,6 +273,7 @@ class QueueEntry(NamedTuple):
     not_before: float
     failures: int
     crashes: int
+    tries: int = 0  # attempts whose videos were not accepted: the next has another seed
 
 
 class Mode(StrEnum):

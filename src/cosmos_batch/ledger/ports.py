@@ -26,6 +26,7 @@ from cosmos_batch.ledger.service_models import WorkerRecord, WorkerState
 from cosmos_batch.planning.cost.model import Measurement
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import ResolvedRun
+from cosmos_batch.scoring.acceptance import Tries
 
 
 class RunStore(Protocol):
@@ -39,8 +40,10 @@ class RunStore(Protocol):
         """Set the state of runs that no worker holds; QUEUED clears their failures and scores."""
         ...
 
-    def set_scores(self, scores: Mapping[str, Mapping[str, float]]) -> None:
-        """Store the scores of published videos, by run id."""
+    def set_scores(
+        self, scores: Mapping[str, Mapping[str, float]], tries: Mapping[str, Tries] | None = None
+    ) -> None:
+        """Store the scores of published videos, by run id, and the attempts of those that have to reach scores."""
         ...
 
 
@@ -141,10 +144,12 @@ class AttemptStore(Protocol):
         steps: tuple[int, int] | None = None,
         blocked_key: str = "",
         scores: Mapping[str, float] | None = None,
+        tries: Tries | None = None,
     ) -> bool:
         """End an attempt and set the state of its run; a `failure` is counted, and a requeued run waits for `wait`
         seconds at least. `steps`: done and in all. `blocked_key`: key of a request that was blocked.
-        `scores`: of the published video. Returns False, with no change, if the attempt had ended.
+        `scores`: of the published video. `tries`: the attempts at a run that has to reach scores. Returns False,
+        with no change, if the attempt had ended.
         """
         ...
 

@@ -79,7 +79,7 @@ class SqlQueries(Component):
 
     def requests(self, ids: Iterable[str]) -> list[Request]:
         """Return the requests of the known runs among the ids."""
-        columns = runs.c.id, runs.c.fingerprint, cast(runs.c.request, Text), cast(runs.c.facts, Text)
+        columns = runs.c.id, runs.c.fingerprint, cast(runs.c.request, Text), cast(runs.c.facts, Text), runs.c.tries
         found: list[Request] = []
         with self._db.read() as connection, gc_paused():
             for chunk in chunks(ids):
@@ -191,7 +191,7 @@ class SqlQueries(Component):
         last_attempts = last.where(attempts.c.id.in_(select(latest.c.id))).subquery()
         query = (
             select(runs.c.id, runs.c.fingerprint, runs.c.state, runs.c.cause, runs.c.priority)
-            .add_columns(runs.c.blocked_key, runs.c.scores)
+            .add_columns(runs.c.blocked_key, runs.c.scores, runs.c.acceptance)
             .add_columns(last_attempts.c.seconds, last_attempts.c.step, last_attempts.c.steps)
             .select_from(runs.outerjoin(last_attempts, last_attempts.c.run == runs.c.id))
             .where(*_conditions(where))

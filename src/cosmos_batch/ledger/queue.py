@@ -33,6 +33,7 @@ _ENTRY = (
     runs.c.not_before,
     runs.c.failures,
     runs.c.crashes,
+    runs.c.tries,
 )
 
 
@@ -71,9 +72,10 @@ class SqlQueue(Component):
 
         The claimed runs become a batch, or join the batch `into`, whose size and predicted seconds grow.
         """
-        wanted = select(runs.c.id).where(runs.c.id.in_(ids), runs.c.state.in_(WAITING))
+        wanted = select(runs.c.id, runs.c.tries).where(runs.c.id.in_(ids), runs.c.state.in_(WAITING))
         with self._db.write() as connection:
-            free = list(connection.scalars(wanted.with_for_update(skip_locked=True)))
+            tries = {row.id: row.tries for row in connection.execute(wanted.with_for_update(skip_locked=True))}
+            free = list(tries)
             if not free:
                 return None
             if into is None:
@@ -84,7 +86,7 @@ class SqlQueue(Component):
             share = facts.predicted_seconds / len(free)
             self._db.change(connection, free, State.LEASED, f"in batch {batch}", predicted_seconds=share)
             _store_alone_seconds(connection, free, facts.alone_seconds)
-        return Claim(batch, opened)
+        return Claim(batch, opened, tries)
 
     def _insert_batch(self, connection: Connection, facts: BatchFacts, size: int, worker: str) -> int:
         row = {

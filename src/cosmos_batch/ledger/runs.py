@@ -14,6 +14,7 @@ from cosmos_batch.ledger.database.transactions import Component, chunks
 from cosmos_batch.ledger.models import CANCEL, ENDED, HELD, PUBLISH, WAITING, State, Submitted
 from cosmos_batch.ledger.service_models import Submission, SubmitResult
 from cosmos_batch.run import ResolvedRun, as_dict
+from cosmos_batch.scoring.acceptance import Tries
 
 RETRYABLE = (State.FAILED, State.CANCELLED, State.BLOCKED)
 
@@ -92,8 +93,11 @@ class SqlRuns(Component):
         }
 
     def _submit(self, connection: Connection, wanted: Mapping[str, ResolvedRun], reason: str) -> Submitted:
-        query = select(runs.c.id, runs.c.fingerprint, runs.c.priority).where(runs.c.id.in_(wanted))
-        stored = {id_: (fingerprint, priority) for id_, fingerprint, priority in connection.execute(query)}
+        rule = runs.c.request["acceptance"].label("rule")
+        query = select(runs.c.id, runs.c.fingerprint, runs.c.priority, rule).where(runs.c.id.in_(wanted))
+        rows = connection.execute(query).all()
+        stored = {row.id: (row.fingerprint, row.priority) for row in rows}
+        judged = [wanted[row.id] for row in rows if (row.rule or None) != _rule(wanted[row.id])]
         fresh = [run for id_, run in wanted.items() if id_ not in stored]
         other = [wanted[id_] for id_, (print_, _) in stored.items() if wanted[id_].fingerprint != print_]
         moved = [wanted[id_] for id_, (_, priority) in stored.items() if wanted[id_].priority != priority]
@@ -104,6 +108,8 @@ class SqlRuns(Component):
             connection.execute(update(runs).where(runs.c.id == run.id).values(priority=run.priority))
             state = State(connection.execute(select(runs.c.state).where(runs.c.id == run.id)).scalar_one())
             self._db.record(connection, [run.id], state, f"priority is now {run.priority}")
+        for run in judged:
+            connection.execute(update(runs).where(runs.c.id == run.id).values(request=as_dict(run)))
         for run in other:
             self._replace(connection, run)
         return Submitted(len(fresh), len(other), len(wanted) - len(fresh) - len(other))
@@ -131,14 +137,16 @@ class SqlRuns(Component):
             "facts": {},
             "warnings": [],
             "scores": {},
+            **_NO_TRIES,
             **_NO_CRASHES,
         }
         if connection.execute(query.values(**self._request_row(run) | cleared)).rowcount:
             self._db.record(connection, [run.id], State.QUEUED, "asked for with other settings")
 
     def set_state(self, ids: Sequence[str], state: State, reason: str) -> None:
-        """Set the state of runs that no worker holds; QUEUED clears their failures and scores."""
-        cleared: dict[str, Any] = {"failures": 0, "scores": {}, **_NO_CRASHES} if state == State.QUEUED else {}
+        """Set the state of runs that no worker holds; QUEUED clears their failures, scores and tries."""
+        anew = {"failures": 0, "scores": {}, **_NO_TRIES, **_NO_CRASHES}
+        cleared: dict[str, Any] = anew if state == State.QUEUED else {}
         with self._db.write() as connection:
             for chunk in chunks(sorted(ids)):
                 self._db.change(connection, chunk, state, reason, **cleared)
@@ -180,7 +188,8 @@ class SqlRuns(Component):
                 query = select(runs.c.id).where(runs.c.id.in_(chunk), runs.c.state.in_(RETRYABLE))
                 query = query.order_by(runs.c.id).with_for_update(key_share=True)
                 if found := list(connection.scalars(query)):
-                    self._db.change(connection, found, State.QUEUED, reason, failures=0, **_NO_CRASHES)
+                    anew = _NO_TRIES | _NO_CRASHES
+                    self._db.change(connection, found, State.QUEUED, reason, failures=0, **anew)
                 again += found
         return again
 
@@ -206,10 +215,16 @@ class SqlRuns(Component):
                 rated += connection.scalars(query.returning(runs.c.id))
         return rated
 
-    def set_scores(self, scores: Mapping[str, Mapping[str, float]]) -> None:
-        """Store the scores of published videos, by run id."""
-        query = update(runs).where(runs.c.id == bindparam("run")).values(scores=bindparam("found"))
-        values = [{"run": id_, "found": dict(found)} for id_, found in sorted(scores.items())]
+    def set_scores(
+        self, scores: Mapping[str, Mapping[str, float]], tries: Mapping[str, Tries] | None = None
+    ) -> None:
+        """Store the scores of published videos, by run id, and the attempts of those that have to reach scores."""
+        query = update(runs).where(runs.c.id == bindparam("run"))
+        query = query.values(scores=bindparam("found"), acceptance=bindparam("judged"))
+        values = [
+            {"run": id_, "found": dict(found), "judged": tries[id_].record if tries and id_ in tries else {}}
+            for id_, found in sorted(scores.items())
+        ]
         if values:
             with self._db.write() as connection:
                 connection.execute(query, values)
@@ -235,7 +250,19 @@ _USED_KEYS = select(submissions.c.key, submissions.c.run, submissions.c.digest).
 )
 
 _TO_BE_CANCELLED = "to be cancelled at its next step, or before its video is published"
-_NO_CRASHES = {"not_before": 0.0, "crashes": 0, "lone_crashes": 0, "silences": 0, "crash_step": None}
+_NO_TRIES: dict[str, Any] = {"tries": 0, "acceptance": {}}
+_NO_CRASHES: dict[str, Any] = {
+    "not_before": 0.0,
+    "crashes": 0,
+    "lone_crashes": 0,
+    "silences": 0,
+    "crash_step": None,
+}
+
+
+def _rule(run: ResolvedRun) -> object:
+    """The rule of a run, as its request holds it; None where it has none."""
+    return None if run.acceptance is None else asdict(run.acceptance)
 
 
 def digest_of(wanted: Submission) -> str:

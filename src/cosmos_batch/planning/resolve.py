@@ -148,4 +148,5 @@ def with_sampling(run: Run, sampling: ResolvedSampling) -> ResolvedRun:
         cosmos3=run.cosmos3,
         guided_generation=run.guided_generation,
         annotations=run.annotations,
+        acceptance=run.acceptance,
     )

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from cosmos_batch.score_names import LIMITS
+
 
 @dataclass(frozen=True, slots=True)
 class VideoScores:
@@ -18,21 +20,6 @@ class VideoScores:
     frames: int = 0  # of which edges and noise were measured
     seconds: float = 0.0  # that scoring took
     problem: str = ""  # why there are none; "": there are
-
-
-LIMITS: Mapping[str, float] = {"black": 0.5, "frozen": 0.5, "noise": 0.5}
-"""The score above which an output is flagged, by the name of score and flag: most frames are black, most pairs of
-frames are equal, or pixels have less than half in common with their neighbours."""
-
-DIRECTIONS: Mapping[str, bool] = {
-    "edge_f1": True,
-    "blur_ssim": True,
-    "steadiness": True,
-    "black": False,
-    "frozen": False,
-    "noise": False,
-}
-"""Scores by name, in the order in which they are shown; whether more is better."""
 
 
 _CONDITION = re.compile(r"([a-z][a-z0-9_]{0,63})\s*(>=|<=|>|<)\s*(\S+)")

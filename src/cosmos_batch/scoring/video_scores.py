@@ -23,6 +23,7 @@ from cosmos_batch.controls import ControlName
 from cosmos_batch.media.controls.pixels import blur, edges
 from cosmos_batch.media.video import Frames, frames_of, resized
 from cosmos_batch.run import Control, Run, Strength
+from cosmos_batch.score_names import DIRECTIONS
 from cosmos_batch.scoring.measures import (
     EdgeCounts,
     Grey,
@@ -34,7 +35,7 @@ from cosmos_batch.scoring.measures import (
     roughness,
     ssim,
 )
-from cosmos_batch.scoring.scores import DIRECTIONS, VideoScores
+from cosmos_batch.scoring.scores import VideoScores
 
 MAX_COMPARED = 12
 """Frames of a video, evenly spaced, of which edges and noise are measured."""

@@ -30,6 +30,7 @@ def test_waiting_run_has_no_output_and_a_fingerprint(tmp_path: Path) -> None:
             "fingerprint": run.fingerprint,
             "scores": {},
             "flags": [],
+            "acceptance": None,
         }
     ]
 

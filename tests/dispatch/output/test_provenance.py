@@ -71,7 +71,7 @@ def test_description_keeps_the_names_of_its_fields(finished: Path, run: Run) -> 
         *("id", "fingerprint", "key", "run", "inputs", "made_by"),
         *("attempt", "batch", "company", "started", "ended", "started_at", "ended_at", "resumed"),
         *("seconds", "input", "network", "output", "outputs", "guardrail", "approximations"),
-        *("scores", "flags", "scoring"),
+        *("scores", "flags", "scoring", "acceptance"),
     ]
     assert described["company"] == ("a", "b")
     assert described["seconds"] == 2.5

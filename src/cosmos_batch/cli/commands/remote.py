@@ -23,6 +23,7 @@ from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.dispatch.output.named_outputs import OutputPattern, place, root_of
 from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.formats import read_files
+from cosmos_batch.formats.acceptance import ACCEPT
 from cosmos_batch.formats.sweep.overrides import parse_overrides
 from cosmos_batch.run import Run
 
@@ -35,14 +36,18 @@ def submit_command(
     `in_place`: the server reads the videos at the same paths; they are not uploaded. `overrides`: settings in
     place of those of every run, each as `num_steps=4`.
     """
-    settings = parse_overrides(overrides)
+    named = any(text.strip().startswith(ACCEPT) for text in overrides)
+    settings = parse_overrides(overrides, client.score_names() if named else None)
     reading = read_files(files)
+    if any(ACCEPT in problem.field for problem in reading.problems):  # the server may have other scorers
+        reading = read_files(files, score_names=client.score_names())
+    reading = reading.with_rules(settings)
     print_warnings(reading.warnings)
     if print_problems(reading.problems) and not skip_invalid:
         print_error("nothing was submitted; correct the input, or submit the valid runs alone with --skip-invalid")
         return 2
     failures = 0
-    for submission in client.submissions(reading, settings, in_place=in_place):
+    for submission in client.submissions(reading, settings.sampling, in_place=in_place):
         if submission.run is not None:
             print(f"{safe(submission.run.id)}: {submission.run.state}")
             print_warnings(submission.run.warnings)

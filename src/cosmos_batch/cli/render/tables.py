@@ -105,7 +105,7 @@ def print_statuses(
 
     `all_rows`: print every run; `with_successes`: those that succeeded too, where they are few.
     """
-    shown = [s for s in statuses if all_rows or with_successes or s.state is not State.SUCCEEDED]
+    shown = [s for s in statuses if all_rows or with_successes or s.state is not State.SUCCEEDED or _missed(s)]
     if all_rows or len(shown) <= SHOWN_RUNS:
         if shown:
             console.print(_status_table(shown))
@@ -116,9 +116,16 @@ def print_statuses(
     console.print(Text("--all lists every run; manifest.jsonl has those of the latest command"))
 
 
+def _missed(status: RunStatus) -> bool:
+    """Whether a run has a video that does not reach the scores that it had to."""
+    return status.state is State.SUCCEEDED and status.acceptance.get("accepted") is False
+
+
 def _counts(statuses: Sequence[RunStatus]) -> str:
     counts = Counter(status.state for status in statuses)
     parts = [f"{counts[state]:,} {state}" for state in State if counts[state]]
+    if missed := sum(map(_missed, statuses)):
+        parts.append(f"{missed:,} of them not accepted")
     return f"{plural(len(statuses), 'run')}: {', '.join(parts) or 'none'}"
 
 
@@ -176,7 +183,8 @@ def _status_table(statuses: Iterable[RunStatus]) -> Table:
     for status in statuses:
         steps = f"{status.step} of {status.steps}" if status.steps else ""
         seconds = "" if status.seconds is None else duration(status.seconds)
-        cause = "" if status.state is State.SUCCEEDED else safe(status.cause, 300)
+        quiet = status.state is State.SUCCEEDED and not status.acceptance
+        cause = "" if quiet else safe(status.cause, 300)
         state = Text(status.state, STYLES.get(status.state, ""))
         table.add_row(Text(safe(status.id)), state, steps, seconds, Text(cause))
     return table

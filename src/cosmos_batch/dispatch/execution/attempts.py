@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 from cosmos_batch.dispatch.contract import (
     BatchBroke,
@@ -26,36 +25,31 @@ from cosmos_batch.dispatch.contract import (
     Slot,
     Stepped,
 )
+from cosmos_batch.dispatch.execution.broken_batches import defer_launch, record_broken_batch
 from cosmos_batch.dispatch.execution.context import DispatchContext, output_flaw
 from cosmos_batch.dispatch.execution.measurements import BatchTimes, MeasurementLog
-from cosmos_batch.dispatch.execution.record import score_output, write_record
-from cosmos_batch.dispatch.execution.slots import make_slot
+from cosmos_batch.dispatch.execution.record import inspect_output, write_record
+from cosmos_batch.dispatch.execution.run_tries import RunTries
+from cosmos_batch.dispatch.execution.slots import ClaimedBatch, make_slot
 from cosmos_batch.dispatch.output.directory import folder_errors
 from cosmos_batch.dispatch.output.inputs import changed_inputs
+from cosmos_batch.dispatch.output.kept_video import published_tries
 from cosmos_batch.dispatch.output.provenance import key_of_inputs, published_scores
 from cosmos_batch.dispatch.settings import Throttle
 from cosmos_batch.engines.base import Outcome as EngineOutcome
 from cosmos_batch.engines.base import Result
 from cosmos_batch.errors import CosmosBatchError, LedgerError, OutputError, StorageError, UnavailableError, explain
-from cosmos_batch.ledger import BatchFacts, Publication, State
+from cosmos_batch.ledger import BatchFacts, Claim, Publication, State
 from cosmos_batch.planning.plan import Batch, Launch
-from cosmos_batch.run import ResolvedRun
+from cosmos_batch.run import ResolvedRun, nth_try
+from cosmos_batch.scoring.acceptance import Tries, Try
 from cosmos_batch.scoring.scores import VideoScores
 
 PROGRESS_SECONDS = 1.0  # between two writes of denoising steps to the ledger
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedBatch:
-    """A batch whose runs this process holds, with a slot for each run that is not made yet."""
-
-    batch: Batch
-    number: int  # in the ledger
-    slots: tuple[Slot, ...]
-
-
 class AttemptRecorder:
-    """The only writer of attempts. Main thread only, but for `inspect`.
+    """The only writer of attempts. Main thread only.
 
     It knows every attempt of this process that is open, so that none is left behind.
     """
@@ -63,6 +57,7 @@ class AttemptRecorder:
     def __init__(self, context: DispatchContext, measurements: MeasurementLog) -> None:
         self._context = context
         self._measurements = measurements
+        self._tries = RunTries(context)
         self._times = BatchTimes(context.clock)
         self._open: dict[int, Slot] = {}
         self._failures: dict[str, int] = {}  # failed attempts of the open attempts' runs
@@ -87,7 +82,7 @@ class AttemptRecorder:
             return None
         claimed = batch.take([run for run in batch.runs if run.id in claim.attempts])
         self._failures |= {run.id: failures.get(run.id, 0) for run in claimed.runs}
-        slots = [self._slot(run, claim.attempts[run.id], claim.batch) for run in claimed.runs]
+        slots = [self._slot(run, claim, claim.attempts[run.id]) for run in claimed.runs]
         return ClaimedBatch(claimed, claim.batch, tuple(slot for slot in slots if slot))
 
     def begin(self, claimed: ClaimedBatch, *, joined: bool = False) -> None:
@@ -105,35 +100,30 @@ class AttemptRecorder:
         """Emit that an engine starts on a launch."""
         self._context.events.launched(launch.reason, len(launch.runs))
 
-    def inspect(self, slot: Slot) -> VideoScores:
-        """Open a run's output, measure its inputs, and score it. Raises OutputError where it does not hold.
-
-        Any thread may call it.
-        """
-        shape = self._context.shape(slot.run)
-        self._context.check(slot.run, shape, slot.job)
-        self._context.sizes(slot.run, slot.inputs)
-        return score_output(slot.run, shape, slot.job)
-
-    def _slot(self, run: ResolvedRun, attempt: int, number: int) -> Slot | None:
+    def _slot(self, run: ResolvedRun, claim: Claim, attempt: int) -> Slot | None:
         """Return a slot for the attempt; None where the attempt has ended already, with or without a video."""
         try:
             if not output_flaw(run, self._context):
                 self._found(run, attempt)
                 return None
-            slot = make_slot(run, attempt, number, self._context)
+            slot = make_slot(run, attempt, claim.batch, self._context)
+            stands = self._tries.begin(run, claim.tries.get(run.id, 0))
         except OSError as exc:
             self._refuse(run, attempt, f"an input cannot be read: {exc.filename}: {exc.strerror}")
             return None
         self._open[attempt] = slot
-        self._members[number] = (*self._members.get(number, ()), run.id)
+        if stands is not None:
+            self._conclude(slot, stands)
+            return None
+        self._members[claim.batch] = (*self._members.get(claim.batch, ()), run.id)
         return slot
 
     def _found(self, run: ResolvedRun, attempt: int) -> None:
         """End an attempt whose output was published by a process that was killed right after."""
         reason = "its finished output was found"
-        scores = published_scores(self._context.folder.published(run.id))
-        self._context.ledger.attempts.finish(attempt, State.SUCCEEDED, reason, scores=scores)
+        folder = self._context.folder.published(run.id)
+        scores, tries = published_scores(folder), published_tries(run, folder)
+        self._context.ledger.attempts.finish(attempt, State.SUCCEEDED, reason, scores=scores, tries=tries)
         self._context.events.changed(run.id, State.SUCCEEDED, reason)
         self._context.folder.delete_checkpoints({run.id})
 
@@ -155,11 +145,11 @@ class AttemptRecorder:
             case BatchEnded():
                 self._batch_ended(outcome)
             case BatchBroke():
-                self._batch_broke(outcome)
+                record_broken_batch(outcome, self._context, self._measurements)
             case SessionReady():
                 self._measurements.loaded(outcome.launch, outcome.seconds)
             case LaunchFailed():
-                self._launch_failed(outcome)
+                defer_launch(outcome, self._context)
             case Refused():
                 self._context.ledger.runs.set_state([outcome.run_id], State.FAILED, outcome.reason)
             case Noted():
@@ -239,25 +229,55 @@ class AttemptRecorder:
             self._drop_lost(slot)
             return
         try:
-            scores = self.inspect(slot) if inspection is None else inspection()
+            scores = inspect_output(slot, context) if inspection is None else inspection()
             if changed := changed_inputs(slot.inputs, result.decoded):
                 self._fail(slot, f"changed while the video was made: {', '.join(changed)}", retryable=True)
                 return
             company = self._members.get(slot.batch, (slot.run_id,))
-            write_record(slot, context, company, result.guardrail, scores)
-            if not self._may_publish(slot):
-                return
-            context.folder.publish(slot.job.folder, slot.run_id)
+            tries = self._tries.after(slot, Try(slot.run.sampling.seed, scores.values))
+            write_record(slot, context, company, result.guardrail, scores, tries)
+            if tries is not None:
+                self._tries.keep(slot, tries)
+                self._conclude(slot, tries)
+            elif self._may_publish(slot):
+                context.folder.publish(slot.job.folder, slot.run_id)
+                self._published(slot, scores.values)
         except OutputError as exc:
             self._fail(slot, f"its output does not hold: {exc}", retryable=True)
-        else:
-            self._context.streak.succeeded()
-            self._close(slot, State.SUCCEEDED, "", scores=scores.values)
+
+    def _conclude(self, slot: Slot, tries: Tries) -> None:
+        """Publish the best attempt at a run where no other is made, else let the run wait for the next one."""
+        if not tries.settled:
+            seed = nth_try(slot.run, len(tries.made)).sampling.seed
+            self._close(slot, State.QUEUED, f"{tries.verdict}; the next seed is {seed}", tries=tries)
             self._forget_state(slot)
+            return
+        best = self._tries.best(slot.run, tries)
+        if tries.best is not None and self._may_publish(slot):
+            self._context.folder.publish(best, slot.run_id)
+            self._published(slot, tries.best.scores, tries)
+
+    def _published(self, slot: Slot, scores: Mapping[str, float], tries: Tries | None = None) -> None:
+        """Record that a run's video has its final name."""
+        self._context.streak.succeeded()
+        self._close(slot, State.SUCCEEDED, "" if tries is None else tries.verdict, scores=scores, tries=tries)
+        self._forget_state(slot)
+        self._tries.forget(slot.run)
+
+    def _count_try(self, slot: Slot, fault: str) -> bool:
+        """Count an attempt without a video where an earlier one has one; return whether there is one."""
+        tries = self._tries.after(slot, Try(slot.run.sampling.seed, {}, fault))
+        if tries is None or tries.best is None:
+            return False
+        self._tries.keep(slot, tries)
+        self._conclude(slot, tries)
+        return True
 
     def _block(self, slot: Slot, result: Result) -> None:
         if changed := changed_inputs(slot.inputs, result.decoded):
             self._fail(slot, f"changed while it was read: {', '.join(changed)}", retryable=True)
+            return
+        if self._count_try(slot, result.cause):
             return
         key = key_of_inputs(slot.run, self._context.identity, slot.inputs)
         self._close(slot, State.BLOCKED, result.cause, blocked_key=key)
@@ -288,7 +308,7 @@ class AttemptRecorder:
         if again:
             self._context.counters.count("retries")
             self._close(slot, State.QUEUED, cause, failure=True, wait=settings.wait_after(count))
-        else:
+        elif not self._count_try(slot, cause):
             self._close(slot, State.FAILED, cause, failure=True)
 
     def _cancel(self, slot: Slot, reason: str) -> None:
@@ -297,6 +317,7 @@ class AttemptRecorder:
         else:
             self._close(slot, State.CANCELLED, reason)
             self._forget_state(slot)
+            self._tries.forget(slot.run)
 
     def _requeue(self, slot: Slot, reason: str) -> None:
         """Let a run wait again, from its checkpoint where there is one. It is not the run's fault."""
@@ -317,6 +338,7 @@ class AttemptRecorder:
         wait: float = 0.0,
         blocked_key: str = "",
         scores: Mapping[str, float] | None = None,
+        tries: Tries | None = None,
     ) -> None:
         attempts, steps = self._context.ledger.attempts, self._times.steps(slot)
         attempts.finish(
@@ -328,6 +350,7 @@ class AttemptRecorder:
             steps=steps,
             blocked_key=blocked_key,
             scores=scores,
+            tries=tries,
         )
         self._context.events.changed(slot.run_id, state, cause)
         self._leave(slot)
@@ -368,27 +391,3 @@ class AttemptRecorder:
     def _forget_batch(self, number: int) -> None:
         self._times.forget(number)
         self._members.pop(number, None)
-
-    def _batch_broke(self, outcome: BatchBroke) -> None:
-        context = self._context
-        runs = len(outcome.running)
-        if outcome.end is BatchEnd.OUT_OF_MEMORY:
-            self._measurements.too_many(outcome.batch.shape, runs)
-        if outcome.foreign and context.settings.guarded:
-            suspects = outcome.running if runs > 1 else {}
-            context.ledger.crashes.record_crash(suspects, outcome.cause)
-            context.events.noted(f"the engine broke: {outcome.cause}")
-        elif runs > 1:
-            context.counters.count("splits")
-            context.events.noted(f"a batch of {runs} is halved: {outcome.cause}")
-
-    def _launch_failed(self, outcome: LaunchFailed) -> None:
-        """In a service, let the runs of a launch that cannot start wait, so that others are made meanwhile."""
-        settings = self._context.settings
-        if not settings.guarded:
-            return
-        runs = outcome.launch.runs
-        wait = settings.wait_after(1 + outcome.failures)
-        self._context.events.noted(f"a launch of {len(runs)} runs cannot start: {outcome.error}")
-        ids = [run.id for run in runs]
-        self._context.ledger.queue.defer(ids, str(outcome.error), wait, settings.max_failures)

@@ -32,12 +32,14 @@ from cosmos_batch.dispatch.contract import (
     Suspend,
     Switch,
 )
-from cosmos_batch.dispatch.execution.attempts import AttemptRecorder, ClaimedBatch
+from cosmos_batch.dispatch.execution.attempts import AttemptRecorder
 from cosmos_batch.dispatch.execution.batch import RunningBatch
 from cosmos_batch.dispatch.execution.context import DispatchContext
 from cosmos_batch.dispatch.execution.finishing import FinishingRuns
+from cosmos_batch.dispatch.execution.record import inspect_output
 from cosmos_batch.dispatch.execution.recovery import recover
 from cosmos_batch.dispatch.execution.session import EngineSession
+from cosmos_batch.dispatch.execution.slots import ClaimedBatch
 from cosmos_batch.dispatch.settings import Throttle
 from cosmos_batch.engines.base import Engine
 from cosmos_batch.errors import (
@@ -74,7 +76,7 @@ class BatchExecutor:
         self._attempts = attempts
         self._sleep = sleep
         self._session = EngineSession(engine, attempts.launched, context.clock)
-        self._finishing = FinishingRuns(context.clock, context.checks, attempts.inspect)
+        self._finishing = FinishingRuns(context.clock, context.checks, lambda slot: inspect_output(slot, context))
         self._current: _Current | None = None
         self._reserved: dict[tuple[str, ...], ClaimedBatch] = {}  # by run ids: begun by a later Start
         self._switch: Switch | None = None  # to be done when a batch of its launch begins

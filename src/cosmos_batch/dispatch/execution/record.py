@@ -12,7 +12,19 @@ from cosmos_batch.engines.base import Job
 from cosmos_batch.errors import MediaError
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import ResolvedRun
+from cosmos_batch.scoring.acceptance import Tries
 from cosmos_batch.scoring.scores import VideoScores
+
+
+def inspect_output(slot: Slot, context: DispatchContext) -> VideoScores:
+    """Open a run's output, measure its inputs, and score it. Raises OutputError where it does not hold.
+
+    Any thread may call it.
+    """
+    shape = context.shape(slot.run)
+    context.check(slot.run, shape, slot.job)
+    context.sizes(slot.run, slot.inputs)
+    return score_output(slot.run, shape, slot.job)
 
 
 def score_output(run: ResolvedRun, shape: Shape, job: Job) -> VideoScores:
@@ -29,11 +41,17 @@ def score_output(run: ResolvedRun, shape: Shape, job: Job) -> VideoScores:
 
 
 def write_record(
-    slot: Slot, context: DispatchContext, company: Sequence[str], guardrail: tuple[str, ...], scores: VideoScores
+    slot: Slot,
+    context: DispatchContext,
+    company: Sequence[str],
+    guardrail: tuple[str, ...],
+    scores: VideoScores,
+    tries: Tries | None = None,
 ) -> None:
     """Write run.json into the folder of an attempt that ends now. Raises StorageError.
 
-    `company`: ids of all runs of its batch; `guardrail`: what the guardrail checked.
+    `company`: ids of all runs of its batch; `guardrail`: what the guardrail checked; `tries`: all attempts so far
+    at a run that has to reach scores.
     """
     info = AttemptInfo(
         attempt=slot.attempt,
@@ -46,6 +64,7 @@ def write_record(
         sizes=context.sizes(slot.run, slot.inputs),
         guardrail=guardrail,
         scores=scores,
+        tries=tries,
     )
     with folder_errors(context.folder.root):
         made = describe(slot.run, slot.job.folder, context.identity, info)

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos_batch.dispatch.contract import Slot
 from cosmos_batch.dispatch.execution.context import DispatchContext
 from cosmos_batch.dispatch.output.provenance import digests_of, earlier_key, request_key
 from cosmos_batch.engines.base import Job
+from cosmos_batch.planning.plan import Batch
 from cosmos_batch.run import ResolvedRun
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedBatch:
+    """A batch whose runs this process holds, with a slot for each run that is not made yet."""
+
+    batch: Batch
+    number: int  # in the ledger
+    slots: tuple[Slot, ...]
 
 
 def make_slot(run: ResolvedRun, attempt: int, batch: int, context: DispatchContext) -> Slot:

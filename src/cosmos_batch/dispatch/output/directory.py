@@ -3,7 +3,7 @@
 DIR/<id>/                     a finished run: output.mp4 (a picture: output.png or output.jpg), controls, run.json
 DIR/manifest.jsonl            how every run of the latest command ended
 DIR/contact_sheet.png         input, controls and output of finished runs, side by side
-DIR/.cosmos-batch/            lock, ledger.sqlite, work/<attempt>/, state/<run>, replaced/<attempt>/
+DIR/.cosmos-batch/            lock, ledger.sqlite, work/<attempt>/, state/<run>, kept/<run>/, replaced/<attempt>/
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from cosmos_batch.media.atomic import describe_folder_error, flush
 HOME = ".cosmos-batch"
 LOCK = "lock"
 LEDGER = "ledger.sqlite"
+KEPT = "kept"  # of its home: the best videos so far of runs that have to reach scores
 MANIFEST = "manifest.jsonl"
 RUN_FILE = "run.json"
 OUTPUT = "output.mp4"
@@ -81,17 +82,26 @@ def kept_attempts(root: Path) -> set[int]:
 
 
 def kept_checkpoints(root: Path) -> set[str]:
-    """Ids of the runs that have a checkpoint in an output folder. Raises StorageError."""
+    """Ids of the runs that have a checkpoint, or a kept video, in an output folder. Raises StorageError."""
     with folder_errors(root):
-        return {_run_id_of(path) for path in (root / HOME / "state").iterdir()}
+        return {_run_id_of(path) for path in _kept_files(root)}
 
 
 def delete_checkpoints(root: Path, run_ids: Container[str]) -> None:
-    """Delete every checkpoint of these runs, of any request. Raises StorageError."""
+    """Delete every checkpoint and every kept video of these runs, of any request. Raises StorageError."""
     with folder_errors(root):
-        for path in (root / HOME / "state").iterdir():
+        for path in _kept_files(root):
             if _run_id_of(path) in run_ids:
-                path.unlink(missing_ok=True)
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
+
+def _kept_files(root: Path) -> list[Path]:
+    """What an output folder keeps of runs that have not ended: a file or a folder for each, named after it."""
+    kept = root / HOME / KEPT
+    return [*(root / HOME / "state").iterdir(), *(kept.iterdir() if kept.is_dir() else ())]
 
 
 def _run_id_of(checkpoint: Path) -> str:
@@ -154,8 +164,12 @@ class OutputDirectory:
         """The path of a run's checkpoint; `key` stands for all that shapes its video."""
         return self.home / "state" / f"{run_id}-{key}.safetensors"
 
+    def kept(self, run_id: str, key: str) -> Path:
+        """Where videos of a run's attempts are kept, of which the best is published; `key` as for a checkpoint."""
+        return self.home / KEPT / f"{run_id}-{key}"
+
     def delete_checkpoints(self, run_ids: Container[str]) -> None:
-        """Delete every checkpoint of these runs, of any request. Raises StorageError."""
+        """Delete every checkpoint and kept video of these runs, of any request. Raises StorageError."""
         delete_checkpoints(self.root, run_ids)
 
     def published(self, run_id: str) -> Path:
@@ -171,7 +185,7 @@ class OutputDirectory:
             raise OutputError(f"{obstacle}; move it elsewhere")
         target = self.published(run_id)
         with folder_errors(self.root):
-            _flush_files(work)
+            flush_files(work)
             replaced = self.home / "replaced" / work.name
             if target.exists():
                 target.rename(replaced)
@@ -232,7 +246,8 @@ def _is_foreign(target: Path) -> bool:
         return not target.is_dir() or any(target.iterdir())
 
 
-def _flush_files(folder: Path) -> None:
+def flush_files(folder: Path) -> None:
+    """Flush a folder and its files to disk. Raises OSError."""
     for path in folder.iterdir():
         flush(path)
     flush(folder)

@@ -28,4 +28,5 @@ def _line(folder: OutputDirectory, status: RunStatus) -> dict[str, Any]:
         "fingerprint": status.fingerprint,
         "scores": dict(status.scores) if done else {},
         "flags": list(flags_of(status.scores)) if done else [],
+        "acceptance": dict(status.acceptance) or None,
     }

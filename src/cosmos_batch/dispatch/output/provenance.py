@@ -18,6 +18,7 @@ from cosmos_batch.engines.base import approximations_of, model_key
 from cosmos_batch.errors import OutputError
 from cosmos_batch.media.info import InputFile, VideoInfo, videos_of
 from cosmos_batch.run import Run, with_paths
+from cosmos_batch.scoring.acceptance import Tries
 from cosmos_batch.scoring.scores import VideoScores, flags_of
 from cosmos_batch.spans import split_span
 
@@ -53,6 +54,7 @@ class AttemptInfo:
     sizes: VideoSizes
     guardrail: tuple[str, ...]  # what the guardrail checked
     scores: VideoScores
+    tries: Tries | None = None  # all attempts so far at a run that has to reach scores, this one included
 
 
 def request_key(run: Run, identity: Identity, digest: Digest) -> str:
@@ -91,7 +93,7 @@ def describe(run: Run, work: Path, identity: Identity, info: AttemptInfo) -> dic
         "id": run.id,
         "fingerprint": run.fingerprint,
         "key": key_of_inputs(run, identity, info.inputs),
-        "run": asdict(run),
+        "run": {name: value for name, value in asdict(run).items() if name != "acceptance"},
         "inputs": [
             _named(file.path) | {"sha256": file.sha256} | _numbers(info.sizes.inputs.get(file.path))
             for file in info.inputs
@@ -115,6 +117,7 @@ def describe(run: Run, work: Path, identity: Identity, info: AttemptInfo) -> dic
         "scores": dict(info.scores.values),
         "flags": list(flags_of(info.scores.values)),
         "scoring": _scoring(info.scores),
+        "acceptance": None if info.tries is None else info.tries.record,
     }
 
 

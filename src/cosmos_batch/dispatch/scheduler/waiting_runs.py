@@ -36,7 +36,7 @@ class WaitingRuns:
         self._rescan_seconds = rescan
         self._latest: int | None = None
         self._scanned = clock()
-        self._runs: dict[str, tuple[str, ResolvedRun]] = {}
+        self._runs: dict[str, tuple[tuple[str, int], ResolvedRun]] = {}  # by id, with `_version` of its entry
         self._classes: dict[str, tuple[ResolvedRun, RunClass]] = {}
         self.entries: dict[str, QueueEntry] = {}
         self.facts: dict[str, VideoInfo] = {}  # of the runs' videos, by path
@@ -83,11 +83,11 @@ class WaitingRuns:
         entries, known = self.entries, self._runs
         wanted = [entry for id_ in ids if (entry := entries.get(id_)) is not None]
         unknown = [
-            entry.id for entry in wanted if (held := known.get(entry.id)) is None or held[0] != entry.fingerprint
+            entry.id for entry in wanted if (held := known.get(entry.id)) is None or held[0] != _version(entry)
         ]
         if unknown:
             for request in self._source.requests(unknown):
-                known[request.id] = request.fingerprint, request.run
+                known[request.id] = _version(entries[request.id]), request.run
                 self.facts.update(request.facts)
         return [self._run(entry, held[1]) for entry in wanted if (held := known.get(entry.id)) is not None]
 
@@ -119,3 +119,8 @@ class WaitingRuns:
             known = run, self._alike.of(run, self.facts)
             self._classes[run.id] = known
         return known[1]
+
+
+def _version(entry: QueueEntry) -> tuple[str, int]:
+    """What tells a request from one that replaced it, and an attempt from the next, which has another seed."""
+    return entry.fingerprint, entry.tries

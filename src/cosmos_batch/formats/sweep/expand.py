@@ -7,6 +7,7 @@ from math import prod
 
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats import native
+from cosmos_batch.formats.acceptance import ACCEPT, ATTEMPTS, SEED_STEP
 from cosmos_batch.formats.close_names import closest
 from cosmos_batch.formats.ids import LONGEST_ID, RESERVED_IDS, valid_id
 from cosmos_batch.formats.problems import Location, shown
@@ -69,6 +70,7 @@ class Expansion:
         self._annotations = BoundedCache[object, Annotations]()
         self._broken: set[object] = set()  # parts that gave problems
         self._id_words: dict[str, str] = {}
+        self._rule = self._rule_fields()
 
     def _groups_with(self, fields: Iterable[str], words: Iterable[str] = ()) -> tuple[int, ...]:
         """The groups with a choice that sets one of these fields, or gives one of these placeholders a value."""
@@ -153,6 +155,7 @@ class Expansion:
             job_type=part.job_type,
             guided_generation=part.guided_generation,
             annotations=annotations,
+            acceptance=part.acceptance,
         )
 
     def _part(
@@ -182,6 +185,7 @@ class Expansion:
         record: dict[str, object] = {"id": "run", "inputs": {**self._fixed_inputs(words), **inputs}}
         record["execution_config"] = config | ({} if weights is None else {"weights": weights})
         record |= {name: self._given[name] for name in ("priority", "job_type") if name in self._given}
+        record |= self._rule
         record |= {"prompt": fields["prompt"]} if "prompt" in fields else {}
         made = native.read(Record(Location(self._report.file), None, record), self._source)
         if isinstance(made, Run):
@@ -189,6 +193,14 @@ class Expansion:
         self._broken.add(key)
         self._take(made, chosen)
         return None
+
+    def _rule_fields(self) -> dict[str, object]:
+        """The scores to be reached; further attempts get seeds that no run has, unless the sweep says which."""
+        given = {name: self._given[name] for name in (ACCEPT, ATTEMPTS, SEED_STEP) if name in self._given}
+        choices = [choice.fields for axis in self._axes for choice in axis.choices]
+        seeds = [seed for fields in choices if isinstance(seed := fields.get("settings.seed"), int)]
+        reach = max(seeds) - min(seeds) + 1 if seeds else 1
+        return {SEED_STEP: min(reach, 2**31 - 1)} | given if ACCEPT in given and reach > 1 else given
 
     def _fixed_inputs(self, words: Mapping[str, str]) -> dict[str, object]:
         given = self._given.get("inputs")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.formats import native
+from cosmos_batch.formats.acceptance import ACCEPT, ATTEMPTS, acceptance_of
 from cosmos_batch.formats.close_names import closest
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.run_builder import ValuePool
-from cosmos_batch.run import Run, Sampling
+from cosmos_batch.run import Acceptance, Run, Sampling
 
 OVERRIDABLE = tuple(asdict(Sampling()))
 """The settings that may be given in place of those of every run."""
@@ -19,12 +21,42 @@ _TEXTS = ("resolution", "negative_prompt")
 _WHERE = Location("--set")
 
 
-def parse_overrides(texts: Sequence[str]) -> Sampling:
-    """The settings of texts such as `num_steps=4`. Raises InputError with all problems."""
+_SCORE = re.compile(rf"{ACCEPT}\.(\w+)\s*=?\s*([<>].*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Settings, and scores to be reached, in place of those of every run."""
+
+    sampling: Sampling
+    scores: Mapping[str, str] = field(default_factory=dict)  # comparison by name of score
+    attempts: int | None = None  # of runs that have to reach scores; None: as many as each gives
+
+    def over(self, rule: Acceptance | None) -> Acceptance | None:
+        """A run's rule with these scores and attempts in place of its own; None where neither has scores."""
+        if rule is None and not self.scores:
+            return None
+        made = rule or Acceptance(scores={})
+        return replace(made, scores={**made.scores, **self.scores}, attempts=self.attempts or made.attempts)
+
+
+def parse_overrides(texts: Sequence[str], score_names: Collection[str] | None = None) -> Overrides:
+    """The settings of texts such as `num_steps=4` and `accept.edge_f1>0.5`. Raises InputError with all problems.
+
+    `score_names`: the scores that may be named; None: those of this machine.
+    """
     given: dict[str, object] = {}
+    accept: dict[str, object] = {}
+    attempts: list[object] = []
     problems: list[Problem] = []
     for text in texts:
         name, mark, value = text.partition("=")
+        if score := _SCORE.fullmatch(text.strip()):
+            accept[score[1]] = score[2]
+            continue
+        if mark and name.strip() == ATTEMPTS:
+            attempts = [_value(value.strip())]
+            continue
         name = name.strip().removeprefix("settings.").removeprefix("execution_config.")
         if not mark:
             problems.append(_WHERE.problem("", "is no setting", "write it as num_steps=4", text))
@@ -37,9 +69,13 @@ def parse_overrides(texts: Sequence[str]) -> Sampling:
     made = native.read_sampling(given, _WHERE, ValuePool())
     if isinstance(made, list):
         problems += map(_named, made)
+    problems += map(_named, native.field_problems({ATTEMPTS: attempts[0]}, _WHERE) if attempts else ())
+    rule, faults = acceptance_of(accept, None, None, _WHERE, score_names) if accept else (None, [])
+    problems += faults
     if problems or isinstance(made, list):
         raise InputError(problems)
-    return made
+    count = next((value for value in attempts if isinstance(value, int)), None)
+    return Overrides(made, rule.scores if rule else {}, count)
 
 
 def settings_of(given: Mapping[str, object]) -> Sampling:
@@ -71,6 +107,11 @@ def with_settings(runs: Iterable[Run], settings: Sampling) -> tuple[Run, ...]:
             known = made[id(run.sampling)] = (run.sampling, settings.over(run.sampling))
         changed.append(replace(run, sampling=known[1]))
     return tuple(changed)
+
+
+def with_rules(runs: Iterable[Run], overrides: Overrides) -> tuple[Run, ...]:
+    """The runs with the scores to be reached that are given in place of their own."""
+    return tuple(replace(run, acceptance=overrides.over(run.acceptance)) for run in runs)
 
 
 def _named(problem: Problem) -> Problem:

@@ -32,6 +32,9 @@ KEYS = (
     "metadata",
     "priority",
     "job_type",
+    "accept",
+    "attempts",
+    "seed_step",
 )
 _MARKS = frozenset({"videos", "prompts", "seeds", "rows", "controls", "combine", "include", "exclude"})
 _MAX_BYTES = 64 * 2**20

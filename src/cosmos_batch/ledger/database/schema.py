@@ -62,6 +62,8 @@ runs = Table(
     Column("blocked_key", String(32), nullable=False, default=""),  # of the request that was blocked; "": none
     Column("rating", Integer),  # 1 to 5, given by a viewer of the video
     Column("scores", JSON, nullable=False, default=dict),  # of its published video, by name; empty: none
+    Column("tries", Integer, nullable=False, default=0),  # attempts whose videos its rule has not accepted yet
+    Column("acceptance", JSON, nullable=False, default=dict),  # these attempts and the verdict; empty: no rule
     Index("ix_runs_waiting", "state", "priority", "created"),
     Index("ix_runs_created", "created", "id"),
     Index("ix_runs_batch_job", "batch_job_id", "line"),

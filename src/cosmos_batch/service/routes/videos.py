@@ -131,6 +131,8 @@ def _new_record(submission: Submission, now: float) -> RunRecord:
         lone_crashes=0,
         rating=None,
         scores={},
+        tries=0,
+        acceptance={},
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos_batch.ledger import Ledger
-from cosmos_batch.scoring.scores import DIRECTIONS
+from cosmos_batch.score_names import DIRECTIONS
 from cosmos_batch.service.runs.present import VideoPresenter
 from cosmos_batch.service.schemas.videos import Video
 

@@ -20,7 +20,7 @@ from cosmos_batch.scoring.scores import flags_of
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
 from cosmos_batch.service.runs.input_names import InputNames
 from cosmos_batch.service.schemas.problems import field_problems
-from cosmos_batch.service.schemas.videos import Video, VideoError
+from cosmos_batch.service.schemas.videos import Video, VideoAcceptance, VideoError
 from cosmos_batch.spans import split_span, with_file
 
 Status = Literal["queued", "in_progress", "completed", "failed"]
@@ -106,6 +106,9 @@ class VideoPresenter:
             rating=record.rating,
             scores=dict(record.scores),
             flags=list(flags_of(record.scores)),
+            accept=None if run.acceptance is None else dict(run.acceptance.scores),
+            attempts=None if run.acceptance is None else run.acceptance.attempts,
+            acceptance=VideoAcceptance.model_validate(record.acceptance) if record.acceptance else None,
             variants=self.variants(record),
             files=self.files(record),
             warnings=field_problems(record.warnings),

@@ -24,6 +24,23 @@ class VideoError(BaseModel):
     message: str
 
 
+class VideoTry(BaseModel):
+    """An attempt at a run whose video has to reach scores."""
+
+    seed: int
+    scores: dict[str, float]
+    fault: str = Field(description="why it gave no video; empty: it did")
+
+
+class VideoAcceptance(BaseModel):
+    """The attempts at a run whose video has to reach scores, and the verdict on the best of them."""
+
+    accepted: bool
+    seed: int | None = Field(description="of the best attempt, whose video is published in the end")
+    missed: list[str] = Field(description="what the best attempt misses, in words")
+    tries: list[VideoTry]
+
+
 class Video(BaseModel):
     """OpenAI's video object of a run; the fields from `state` on extend it."""
 
@@ -69,6 +86,9 @@ class Video(BaseModel):
     rating: int | None = None
     scores: dict[str, float] = Field(description="of its finished video, by name; empty before that")
     flags: list[str] = Field(description="what its scores say is broken: black, frozen, noise")
+    accept: dict[str, str] | None = Field(None, description="the scores that its video has to reach, by name")
+    attempts: int | None = Field(None, description="how often it is made at most until they are reached")
+    acceptance: VideoAcceptance | None = Field(None, description="its attempts so far; null without such scores")
     variants: list[str] = Field(description="the variants that /content can serve now")
     files: dict[str, str] = Field(description="names of its finished files, by variant: output.mp4, or a picture")
     warnings: list[FieldProblem] = Field(
@@ -118,6 +138,11 @@ class VideoRequest(BaseModel):
     sweep: str | None = Field(None, description="the sweep that it is part of, to filter by")
     tags: dict[str, str] | None = Field(None, description="at most 32, to filter by")
     metadata: dict[str, Any] | None = Field(None, description="kept and returned")
+    accept: dict[str, str | bool] | None = Field(
+        None, description='scores that the video has to reach: {"edge_f1": ">0.5", "black": false}'
+    )
+    attempts: int | None = Field(None, description="1 to 20: made again with another seed until it reaches them")
+    seed_step: int | None = Field(None, description="from the seed of an attempt to that of the next; 1")
     model: str | None = None
     size: str | None = Field(None, description="WIDTHxHEIGHT: the resolution")
     seconds: str | float | None = Field(None, description="length of the video: sets num_frames")

@@ -459,9 +459,19 @@ export interface Video {
   rating?: number | null;
   scores: Record<string, number>;
   flags: Array<string>;
+  accept?: Record<string, string> | null;
+  attempts?: number | null;
+  acceptance?: VideoAcceptance | null;
   variants: Array<string>;
   files: Record<string, string>;
   warnings: Array<FieldProblem>;
+}
+
+export interface VideoAcceptance {
+  accepted: boolean;
+  seed: number | null;
+  missed: Array<string>;
+  tries: Array<VideoTry>;
 }
 
 export interface VideoAttempt {
@@ -520,9 +530,18 @@ export interface VideoRequest {
   sweep?: string | null;
   tags?: Record<string, string> | null;
   metadata?: Record<string, unknown> | null;
+  accept?: Record<string, string | boolean> | null;
+  attempts?: number | null;
+  seed_step?: number | null;
   model?: string | null;
   size?: string | null;
   seconds?: string | number | null;
+}
+
+export interface VideoTry {
+  seed: number;
+  scores: Record<string, number>;
+  fault: string;
 }
 
 export interface WaitingRun {
