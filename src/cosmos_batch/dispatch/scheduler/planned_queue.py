@@ -153,7 +153,7 @@ class PlannedQueue:
 
     def end(self, launch: Launch) -> None:
         """Note that a launch is over: its runs that still wait gather again."""
-        self._gather_again(run.id for run in launch.runs)
+        self._gather_again([run.id for run in launch.runs])
 
     def _gather_again(self, ids: Iterable[str]) -> None:
         for run_id in ids:
@@ -290,6 +290,8 @@ class PlannedQueue:
 
     def deferred(self, now: float) -> list[QueueEntry]:
         """Return the waiting runs that may not begin yet."""
+        if not self._gathering:
+            return []
         entries = self._waiting.entries
         return [
             entry for id_ in self._gathering if (entry := entries.get(id_)) is not None and entry.not_before > now

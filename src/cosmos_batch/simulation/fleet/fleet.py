@@ -239,7 +239,7 @@ class Fleet:
 
     def any_suspect(self, runs: Sequence[ResolvedRun]) -> bool:
         """Whether one of the runs has crashed a worker."""
-        return any(self._runs.tracked(run.id).crashes for run in runs)
+        return self.records.totals.crashes > 0 and any(self._runs.tracked(run.id).crashes for run in runs)
 
     # Workers
 

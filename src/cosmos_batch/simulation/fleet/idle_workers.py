@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from cosmos_batch.planning.plan import Kind
 from cosmos_batch.simulation.fleet.worker import SimulatedWorker
 
@@ -10,8 +12,9 @@ class IdleWorkers:
     """Idle workers. The best one for a kind holds it; else it holds nothing; else it has been idle longest."""
 
     def __init__(self) -> None:
-        self._kinds: dict[Kind | None, dict[SimulatedWorker, None]] = {}
-        self._all: dict[SimulatedWorker, Kind | None] = {}  # in the order in which they became idle
+        # Ordered dictionaries, since the first item of a dictionary is slow to find after others were removed
+        self._kinds: dict[Kind | None, OrderedDict[SimulatedWorker, None]] = {}
+        self._all: OrderedDict[SimulatedWorker, Kind | None] = OrderedDict()  # by when they became idle
 
     def __len__(self) -> int:
         return len(self._all)
@@ -19,7 +22,10 @@ class IdleWorkers:
     def add(self, worker: SimulatedWorker) -> None:
         """Add a worker."""
         self._all[worker] = worker.holds
-        self._kinds.setdefault(worker.holds, {})[worker] = None
+        workers = self._kinds.get(worker.holds)
+        if workers is None:
+            workers = self._kinds[worker.holds] = OrderedDict()
+        workers[worker] = None
 
     def remove(self, worker: SimulatedWorker) -> None:
         """Remove a worker."""
