@@ -26,6 +26,7 @@ from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedE
 from cosmos_batch.engines.wrappers import EngineWrapper, SessionWrapper
 from cosmos_batch.errors import EngineError, OutputError
 from cosmos_batch.ledger import Ledger, State, Submission
+from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.planning.traits import Shape, Traits
@@ -98,6 +99,7 @@ class World:
     most: int | None = None
     lag: int = 0
     forecast_every: float = 5.0
+    prior: CostModel = PRIOR
     step_seconds: Callable[[int], float] = lambda _runs: STEP
 
     def __post_init__(self) -> None:
@@ -143,7 +145,7 @@ class World:
         log = EventLog(self.log, self.clock.now, worker=name)
         marker = InflightMarker(self.home.marker(0), name, self.clock.now)
         made = Worker(
-            LoadedEngine(engine or self.engine(), PRIOR),
+            LoadedEngine(engine or self.engine(), self.prior),
             WorkerPlace(name, folder, self.ledger, marker, log),
             settings,
             check_stamp,

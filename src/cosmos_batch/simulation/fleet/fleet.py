@@ -194,9 +194,17 @@ class Fleet:
         step, coding = self.step_costs.of(run_class)
         return RunningSlot(run, run_class, tracked.place, step, coding, tracked.done, tracked.breaks_at)
 
-    def claim(self, runs: Sequence[ResolvedRun]) -> list[ResolvedRun]:
-        """Claim those of the runs that wait."""
-        return self._queue.claim(runs)
+    def claim(self, worker: SimulatedWorker, runs: Sequence[ResolvedRun]) -> list[ResolvedRun]:
+        """Claim those of the runs that wait.
+
+        Others see that at their next step, where a run may join that a claimed one was to precede.
+        """
+        claimed = self._queue.claim(runs)
+        if claimed and self.traits.steppable and not self.claims_first and len(self._queue):
+            for other in self.workers:
+                if other is not worker:
+                    other.interrupt(self.now)
+        return claimed
 
     def begins(self, worker: SimulatedWorker, runs: Sequence[ResolvedRun], now: float, *, joined: bool) -> None:
         """Record that claimed runs begin."""

@@ -65,7 +65,7 @@ class WorkerHost(Protocol):
     def slot(self, run: ResolvedRun) -> RunningSlot:
         """Return a slot for a claimed run."""
 
-    def claim(self, runs: Sequence[ResolvedRun]) -> list[ResolvedRun]:
+    def claim(self, worker: SimulatedWorker, runs: Sequence[ResolvedRun]) -> list[ResolvedRun]:
         """Claim those of the runs that wait."""
 
     def begins(self, worker: SimulatedWorker, runs: Sequence[ResolvedRun], now: float, *, joined: bool) -> None:
@@ -190,7 +190,7 @@ class SimulatedWorker:
     def _begin(self, decision: Start, now: float) -> bool:
         """Claim a batch, load what the device does not hold, and start; return whether a load takes time first."""
         fleet, launch = self._fleet, decision.launch
-        self._reserved = self._reserved or fleet.claim(launch.batches[0].runs)
+        self._reserved = self._reserved or fleet.claim(self, launch.batches[0].runs)
         if not self._reserved:
             return False
         steppable, kind = fleet.traits.steppable, launch.kind
@@ -252,7 +252,7 @@ class SimulatedWorker:
 
     def _admit(self, admit: Admit, batch: SimulatedBatch, now: float) -> int:
         fleet = self._fleet
-        runs = fleet.claim(admit.runs)
+        runs = fleet.claim(self, admit.runs)
         if runs:
             for run_id in admit.preempt:
                 slot = batch.slots.pop(run_id)
@@ -264,7 +264,7 @@ class SimulatedWorker:
 
     def _displace(self, decision: Displace) -> None:
         fleet = self._fleet
-        runs = fleet.claim(decision.batch.runs)
+        runs = fleet.claim(self, decision.batch.runs)
         if not runs:
             return
         self._reserved = runs
