@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.simulation.shadow.window_replay import ReplayCost, ReplayedRun, WindowReplay
@@ -22,64 +21,54 @@ def fixed_window(seconds: float) -> FlushRules:
     return FlushRules(seconds=seconds, runs=2**31, quiet=_NEVER, at_once=False)
 
 
-@dataclass(frozen=True, slots=True)
-class WindowSettings:
-    """What windows are chosen for."""
+class ShadowReplays:
+    """Replays of the same arrivals under several rules. None begins anew, so that each holds the queue that its
+    rules would have left.
+    """
 
-    devices: int
-    weight: float = 1.0  # of a second of a device, against a second of a run in the system
-    memory: float = MEMORY
-    every: int = EVERY
-    settled: int = EVERY  # arrivals before the first choice
+    def __init__(self, candidates: Sequence[FlushRules], devices: int) -> None:
+        self.candidates = tuple(candidates)
+        self._replays = [WindowReplay(rules, devices) for rules in candidates]
+
+    def arrive(self, run: ReplayedRun) -> None:
+        """Replay an arrival under all rules."""
+        for each in self._replays:
+            each.arrive(run)
+
+    def costs(self) -> list[ReplayCost]:
+        """Return the cost of each candidate so far."""
+        return [each.cost() for each in self._replays]
 
 
 class WindowChooser:
-    """Replays every arrival under each candidate, and follows the one with the least cost so far.
+    """Follows the candidate with the least cost, in which later arrivals count more than earlier ones.
 
-    The replays never begin anew, so that each holds the queue that its rules would have left. A cost is discounted
-    exponentially by the arrivals since then: follow the leader, with forgetting (Cesa-Bianchi, Lugosi 2006,
-    "Prediction, Learning, and Games", section 2.11).
+    A cost is discounted exponentially by the arrivals since then: follow the leader, with forgetting
+    (Cesa-Bianchi, Lugosi 2006, "Prediction, Learning, and Games", section 2.11).
     """
 
-    def __init__(self, candidates: Sequence[FlushRules], settings: WindowSettings) -> None:
-        """The first of the candidates holds until there is a choice."""
-        self.candidates = tuple(candidates)
-        self._settings = settings
-        self._replays = [WindowReplay(rules, settings.devices) for rules in candidates]
-        self._before = [0.0] * len(self.candidates)  # weighed costs at the last choice
-        self._scores = [0.0] * len(self.candidates)
-        self._decay = max(0.0, 1.0 - settings.every / settings.memory)
-        self.arrivals = 0
-        self.chosen = 0  # place of the candidate in force
+    def __init__(self, candidates: int, weight: float = 1.0, memory: float = MEMORY) -> None:
+        """The first of so many candidates is followed until there is a choice.
 
-    def arrive(self, run: ReplayedRun) -> bool:
-        """Replay an arrival; return whether the choice has changed."""
-        for each in self._replays:
-            each.arrive(run)
-        self.arrivals += 1
-        return self.arrivals % self._settings.every == 0 and self._choose()
+        `weight`: of a second of a device against a second of a run in the system; `memory`: see `MEMORY`.
+        """
+        self._weight = weight
+        self._decay = max(0.0, 1.0 - EVERY / memory)
+        self._before = [0.0] * candidates  # weighed costs at the last choice
+        self._scores = [0.0] * candidates
+        self.chosen = 0  # place of the candidate that is followed
 
-    @property
-    def rules(self) -> FlushRules:
-        """The rules in force."""
-        return self.candidates[self.chosen]
-
-    def cost(self, place: int) -> ReplayCost:
-        """Return the cost so far of a candidate."""
-        return self._replays[place].cost()
-
-    def advantage(self, place: int) -> float:
-        """Return by which share the choice is better than a candidate, over what is remembered."""
-        return 1.0 - self._scores[self.chosen] / self._scores[place] if self._scores[place] else 0.0
-
-    def _choose(self) -> bool:
-        costs = [each.cost().weighed(self._settings.weight) for each in self._replays]
+    def choose(self, costs: Sequence[ReplayCost]) -> int:
+        """Choose after another `EVERY` arrivals, with the cost of each candidate so far; return its place."""
+        weighed = [cost.weighed(self._weight) for cost in costs]
         self._scores = [
             self._decay * score + cost - before
-            for score, cost, before in zip(self._scores, costs, self._before, strict=True)
+            for score, cost, before in zip(self._scores, weighed, self._before, strict=True)
         ]
-        self._before = costs
-        before = self.chosen
-        if self.arrivals >= self._settings.settled:
-            self.chosen = min(range(len(costs)), key=self._scores.__getitem__)
-        return self.chosen != before
+        self._before = weighed
+        self.chosen = min(range(len(weighed)), key=self._scores.__getitem__)
+        return self.chosen
+
+    def advantage(self, place: int) -> float:
+        """Return by which share the choice costs less than a candidate, over what is remembered."""
+        return 1.0 - self._scores[self.chosen] / self._scores[place] if self._scores[place] else 0.0

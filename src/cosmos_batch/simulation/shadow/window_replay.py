@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -10,6 +11,10 @@ from typing import NamedTuple
 
 from cosmos_batch.planning.policies.flush import FlushRules, Gathered, flush_in, flush_reason
 from cosmos_batch.planning.policies.priority import POINT_SECONDS
+
+POLL = 0.1
+"""Seconds in which an idle device sees a run that has arrived, as in a service."""
+_END = 1e15  # seconds: later than every batch
 
 
 class ReplayedKind(NamedTuple):
@@ -40,24 +45,34 @@ class ReplayCost:
         return self.seconds + weight * self.gpu_seconds
 
 
+class _Launch(NamedTuple):
+    """A launch at work: its runs that have not begun, as far as no other device has taken them."""
+
+    kind: ReplayedKind
+    runs: deque[int]  # numbers of the runs
+
+
 class WindowReplay:
     """Devices that begin launches of waiting runs, in one queue, whose runs all have one level of priority.
 
-    When gathered runs are planned is decided by the code of a service (`flush_reason`, `flush_in`). What does not
-    concern the window is left out: a launch holds the planned runs of a kind up to its longest time, the first
-    kind is that whose first run came in the earliest minute, and a batch lasts as long as its runs together.
+    When gathered runs are planned is decided by the code of a service (`flush_reason`, `flush_in`). As there, a
+    device claims a launch batch by batch, so that an idle one may take later batches. What does not concern the
+    window is left out: a launch holds the planned runs of a kind up to its longest time, the first kind is that
+    whose first run came in the earliest minute, and a batch lasts as long as its runs together.
     """
 
     def __init__(self, rules: FlushRules, devices: int, longest_launch: float = 1800.0) -> None:
-        """`longest_launch`: seconds of a launch at most, its load left out, unless it has one batch."""
+        """`longest_launch`: seconds of a launch at most, its load left out."""
         self.rules = rules
         self._longest = longest_launch
         self._free = devices
-        self._busy: list[float] = []  # when each busy device is free again
+        self._busy: list[tuple[float, int, _Launch]] = []  # when the batch of each busy device ends
+        self._number = 0  # of the latest run or launch
         self._gathering: list[ReplayedRun] = []
         self._counts: dict[ReplayedKind, int] = {}  # of gathering runs
         self._full = False  # some of them fill a batch
-        self._planned: dict[ReplayedKind, list[ReplayedRun]] = {}
+        self._planned: dict[ReplayedKind, dict[int, ReplayedRun]] = {}  # runs that have not begun, by number
+        self._look = inf  # when idle devices see runs that have arrived
         self._now = 0.0
         self._seconds = 0.0
         self._gpu_seconds = 0.0
@@ -68,29 +83,32 @@ class WindowReplay:
         self._gathering.append(run)
         count = self._counts[run.kind] = self._counts.get(run.kind, 0) + 1
         self._full |= count >= run.kind.runs
-        self._begin()
+        self._look = min(self._look, run.at + POLL)
 
     def advance(self, until: float) -> None:
         """Go on until a time."""
-        while (event := self._next_event()) <= until:
+        while (event := self._next_event()) < until:
             self._now = max(self._now, event)
-            while self._busy and self._busy[0] <= self._now:
-                heappop(self._busy)
-                self._free += 1
+            if self._look <= self._now:
+                self._look = inf
+            while self._busy and self._busy[0][0] <= self._now:
+                self._continue(heappop(self._busy)[2])
             self._begin()
         self._now = max(self._now, until)
 
     def cost(self) -> ReplayCost:
-        """Return the cost so far: of the launches that began up to their ends, and of the runs that wait."""
+        """Return the cost so far: of the batches that began up to their ends, and of the runs that wait."""
         waiting = sum(self._now - run.at for run in self._gathering)
-        waiting += sum(self._now - run.at for runs in self._planned.values() for run in runs)
+        waiting += sum(self._now - run.at for runs in self._planned.values() for run in runs.values())
         return ReplayCost(self._seconds + waiting, self._gpu_seconds)
 
     def _next_event(self) -> float:
-        free_at = self._busy[0] if self._busy else inf
+        batch_ends = self._busy[0][0] if self._busy else inf
         if not self._gathering or not self._free:
-            return free_at
-        return min(free_at, max(self._now + flush_in(self._gathered(), self.rules), self._now + 1e-9))
+            return batch_ends
+        if self._look < inf:
+            return min(batch_ends, self._look)
+        return min(batch_ends, self._now + max(POLL / 100, flush_in(self._gathered(), self.rules)))
 
     def _gathered(self) -> Gathered:
         gathering, now = self._gathering, self._now
@@ -116,28 +134,47 @@ class WindowReplay:
 
     def _plan(self) -> None:
         for run in self._gathering:
-            self._planned.setdefault(run.kind, []).append(run)
+            self._number += 1
+            self._planned.setdefault(run.kind, {})[self._number] = run
         self._gathering.clear()
         self._counts.clear()
         self._full = False
 
     def _launch(self) -> None:
-        kind = min(self._planned, key=lambda each: floor(self._planned[each][0].at / POINT_SECONDS))
-        waiting = self._planned.pop(kind)
-        end, place = self._now + kind.load, 0
-        latest = end + self._longest
-        while place < len(waiting):
-            batch = waiting[place : place + kind.runs]
-            seconds = sum([run.seconds for run in batch])
-            if place and end + seconds > latest:
-                self._planned[kind] = waiting[place:]
+        planned = self._planned
+        kind = min(planned, key=lambda each: floor(next(iter(planned[each].values())).at / POINT_SECONDS))
+        runs, seconds = deque[int](), 0.0
+        for number, run in planned[kind].items():
+            seconds += run.seconds
+            if runs and seconds > self._longest:
                 break
-            end += seconds
-            self._seconds += sum([end - run.at for run in batch])
-            place += len(batch)
-        self._gpu_seconds += end - self._now
+            runs.append(number)
         self._free -= 1
-        heappush(self._busy, end)
+        self._batch(_Launch(kind, runs), kind.load)
+
+    def _continue(self, launch: _Launch) -> None:
+        """Begin the next batch of a launch; without one its device is free."""
+        waiting = self._planned.get(launch.kind, {})
+        while launch.runs and launch.runs[0] not in waiting:
+            launch.runs.popleft()
+        if launch.runs:
+            self._batch(launch, 0.0)
+        else:
+            self._free += 1
+
+    def _batch(self, launch: _Launch, load: float) -> None:
+        waiting, end, batch = self._planned[launch.kind], self._now + load, list[ReplayedRun]()
+        while launch.runs and len(batch) < launch.kind.runs:
+            run = waiting.pop(launch.runs.popleft(), None)
+            if run is not None:
+                batch.append(run)
+                end += run.seconds
+        if not waiting:
+            del self._planned[launch.kind]
+        self._seconds += sum([end - run.at for run in batch])
+        self._gpu_seconds += end - self._now
+        self._number += 1
+        heappush(self._busy, (end, self._number, launch))
 
 
 def replay(runs: Iterable[ReplayedRun], rules: FlushRules, devices: int) -> ReplayCost:
@@ -145,5 +182,5 @@ def replay(runs: Iterable[ReplayedRun], rules: FlushRules, devices: int) -> Repl
     made = WindowReplay(rules, devices)
     for run in runs:
         made.arrive(run)
-    made.advance(inf)
+    made.advance(_END)
     return made.cost()
