@@ -52,14 +52,18 @@ def test_run_makes_every_video_and_prints_a_summary(
     assert "batch 2" not in capsys.readouterr().out
 
 
-def test_outputs_get_the_names_of_a_pattern_beside_the_folders_of_their_runs(
+def test_outputs_get_the_names_of_a_pattern_and_a_table(
     tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
     pattern = f"{out}/{{video}}/{{id}}_s{{seed}}.mp4"
 
-    assert call(monkeypatch, "run", runs_file, "-o", pattern) == 0
+    assert call(monkeypatch, "run", runs_file, "-o", pattern, "--manifest", tmp_path / "runs.csv") == 0
 
+    assert [line.split(",")[:2] for line in (tmp_path / "runs.csv").read_text().splitlines()] == [
+        ["id", "state"],
+        *([id_, "succeeded"] for id_ in "abc"),
+    ]
     named = sorted(path.relative_to(out) for path in (out / "in").iterdir())
     assert [str(path) for path in named] == [f"in/{id_}_s42.{kind}" for id_ in "abc" for kind in ("json", "mp4")]
     assert (out / "in" / "a_s42.mp4").samefile(out / "a" / "output.mp4")

@@ -133,10 +133,12 @@ def test_a_sweep_is_cancelled_retried_and_fetched_by_its_name_and_tags(address: 
     assert code == 2
     assert "gives the runs rain and snow one name, weather/42" in said
     assert not (folder / "sky").exists()
-    code, said = run("fetch", "--sweep", "weather", "-o", "DIR/sky/{sweep}/{sky}.mp4")
+    words = ("-o", "DIR/sky/{sweep}/{sky}.mp4", "--manifest", "DIR/sky.csv")
+    code, said = run("fetch", "--sweep", "weather", *words)
     assert (code, said.splitlines()[:2]) == (0, ["rain: saved", "snow: saved"])
     assert (folder / "sky" / "weather" / "snow.mp4").samefile(folder / "sky" / "snow" / "output.mp4")
     assert json.loads((folder / "sky" / "weather" / "rain.json").read_text())["id"] == "rain"
+    assert [line.split(",")[0] for line in (folder / "sky.csv").read_text().splitlines()] == ["id", "rain", "snow"]
 
 
 def test_a_spec_that_runs_here_runs_on_a_server_of_the_distilled_model(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from cosmos_batch.cli import dataset_app, support_app
 from cosmos_batch.cli.options import (
     SCRIPT_ENGINES,
     Approximate,
+    Manifest,
     Offload,
     Overrides,
     SplitGuidance,
@@ -159,6 +160,7 @@ def run(
     skip_invalid: SkipInvalid = False,
     strict: Strict = False,
     overrides: Overrides = None,
+    manifest: Manifest = None,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
     all_rows: AllRows = False,
     max_batch: Annotated[int | None, typer.Option(min=1, help="Maximum of runs in a batch.")] = None,
@@ -191,6 +193,7 @@ def run(
         plain=plain,
         all_rows=all_rows,
         overrides=overrides or (),
+        manifest=manifest,
     )
     with unexpected_errors(output):
         code = run_command(_engines(context), request)

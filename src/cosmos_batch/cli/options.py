@@ -1,8 +1,9 @@
-"""Options that several commands share: memory, GPUs and approximations of the engine."""
+"""Options that several commands share: memory, GPUs and approximations of the engine, selections, tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -39,3 +40,9 @@ def options_of(
 ) -> Options:
     """The engine options of these command line options."""
     return Options(frozenset(offload or ()), frozenset(approximate or ()), split_guidance)
+
+
+Manifest = Annotated[
+    Path | None,
+    typer.Option("--manifest", metavar="FILE", help="Write a table of the runs: FILE.csv or FILE.parquet."),
+]

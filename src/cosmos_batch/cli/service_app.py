@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from cosmos_batch.cli.options import Approximate, Offload, Overrides, SplitGuidance, Sweep, Tag, options_of
+from cosmos_batch.cli.options import (
+    Approximate,
+    Manifest,
+    Offload,
+    Overrides,
+    SplitGuidance,
+    Sweep,
+    Tag,
+    options_of,
+)
 from cosmos_batch.engines.registry import EngineChoice, Engines
 
 Home = Annotated[Path, typer.Argument(metavar="HOME", help="The service's folder: queue, uploads and videos.")]
@@ -298,6 +307,7 @@ def fetch(
     ids: SomeIds = None,
     sweep: Sweep = "",
     tag: Tag = None,
+    manifest: Manifest = None,
     server: Server = LOCAL,
     key: Key = None,
 ) -> None:
@@ -309,7 +319,7 @@ def fetch(
     if ids and (sweep or tag):
         raise typer.BadParameter("name runs by their ids, or by --sweep and --tag")
     with Client(server, key) as client:
-        raise typer.Exit(fetch_command(client, RunSelection(ids or [], sweep, tag or []), output))
+        raise typer.Exit(fetch_command(client, RunSelection(ids or [], sweep, tag or []), output, manifest))
 
 
 def _engines(context: typer.Context) -> Engines:

@@ -20,6 +20,7 @@ from cosmos_batch.client.connection import in_path
 from cosmos_batch.client.events import event_streams
 from cosmos_batch.client.selection import RunSelection
 from cosmos_batch.dispatch.output.directory import folder_errors
+from cosmos_batch.dispatch.output.manifest_table import ManifestEntry, check_table, write_table
 from cosmos_batch.dispatch.output.named_outputs import OutputPattern, place, root_of
 from cosmos_batch.errors import CosmosBatchError
 from cosmos_batch.formats import read_files
@@ -181,21 +182,26 @@ def logs_command(client: Client, run_id: str) -> int:
     return 0
 
 
-def fetch_command(client: Client, chosen: RunSelection, output: Path) -> int:
+def fetch_command(client: Client, chosen: RunSelection, output: Path, manifest: Path | None = None) -> int:
     """Download videos (all completed ones unless some are named) with their controls; returns the exit code.
 
     `output`: a folder, or a pattern of the videos' names, which is checked before anything is downloaded.
+    `manifest`: a table of what was saved, CSV or Parquet.
     """
+    if manifest is not None:
+        check_table(manifest)
     wanted = client.ids_for("fetch", chosen)
     pattern, folder, names = OutputPattern.of(str(output)), root_of(output), dict[str, Path]()
     found = wanted
-    if pattern is not None:
+    runs: list[Run] = []
+    if pattern is not None or manifest is not None:
         runs = list(_described(client, wanted))
+        found = [run.id for run in runs]
+    if pattern is not None:
         names, problems = pattern.names(runs)
         if print_problems(problems):
             print_error("nothing was downloaded; correct the pattern")
             return 2
-        found = [run.id for run in runs]
 
     def save(run_id: str) -> str:
         client.fetch_one(run_id, folder)
@@ -205,6 +211,11 @@ def fetch_command(client: Client, chosen: RunSelection, output: Path) -> int:
         return "saved"
 
     saved = len(found) - _each(found, save)
+    if manifest is not None:
+        there = [(run, folder / run.id) for run in runs]
+        write_table(
+            manifest, [ManifestEntry(run, "succeeded", folder=home) for run, home in there if home.is_dir()]
+        )
     print(f"{saved} of {plural(len(wanted), 'run')} saved in {safe(str(output))}")
     return 0 if saved == len(wanted) else 1
 

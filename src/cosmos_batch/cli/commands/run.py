@@ -17,6 +17,7 @@ from cosmos_batch.cli.render.text import duration
 from cosmos_batch.cli.signals import stop_on_signals
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import MANIFEST, OutputDirectory
+from cosmos_batch.dispatch.output.manifest_table import ManifestEntry, check_table, write_table
 from cosmos_batch.dispatch.output.named_outputs import OutputPattern, place, root_of
 from cosmos_batch.dispatch.resume import obstacles_in
 from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
@@ -41,10 +42,13 @@ class RunRequest:
     plain: bool
     all_rows: bool  # list every run at the end
     overrides: Sequence[str] = ()  # settings in place of those of every run: "num_steps=4"
+    manifest: Path | None = None  # a table of the runs, CSV or Parquet
 
 
 def run_command(engines: Engines, request: RunRequest) -> int:
     """Make the missing videos; returns the exit code. Raises CosmosBatchError if no run can be started."""
+    if request.manifest is not None:
+        check_table(request.manifest)
     preview = engines.preview(request.choice, executes=True)
     requests = gather(
         request.files, preview.traits, preview.problems, strict=request.strict, overrides=request.overrides
@@ -88,12 +92,22 @@ def _dispatch(requests: Requests, source: EngineSource, folder: OutputDirectory,
             "finished videos and checkpoints are kept; the same command continues once the cause is removed"
         )
         return 1
+    if request.manifest is not None:
+        entries = [_entry(run, status, folder) for run, status in zip(runs, statuses, strict=True)]
+        write_table(request.manifest, entries)
     if _manifest(folder) != before or not (folder.root / "contact_sheet.png").exists():
         _draw(folder, runs, statuses)
     few = len(statuses) <= SHOWN_RUNS
     print_statuses(console(), statuses, all_rows=request.all_rows, with_successes=few)
     print(f"{duration(time.monotonic() - started)}; videos and manifest.jsonl are in {root_of(request.output)}")
     return _exit_code(statuses, stop)
+
+
+def _entry(run: Run, status: RunStatus, folder: OutputDirectory) -> ManifestEntry:
+    done = status.state is State.SUCCEEDED
+    return ManifestEntry(
+        run, status.state, "" if done else status.cause, folder.published(run.id) if done else None
+    )
 
 
 def _progress(state: ProgressState, plain: bool) -> LiveProgress | PlainProgress:
