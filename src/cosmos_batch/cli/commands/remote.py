@@ -28,6 +28,8 @@ from cosmos_batch.formats.acceptance import ACCEPT
 from cosmos_batch.formats.sweep.overrides import parse_overrides
 from cosmos_batch.run import Run
 
+EXPECTED_KINDS = 3  # that `status` prints
+
 
 def submit_command(
     client: Client, files: Sequence[Path], *, in_place: bool, skip_invalid: bool, overrides: Sequence[str] = ()
@@ -79,12 +81,24 @@ def status_command(client: Client, chosen: RunSelection, *, as_json: bool, all_r
     print(f"{queue['mode']}: {counts}; about {duration(queue['seconds'])} for the waiting runs")
     if queue["trouble"]:
         print(f"trouble: {safe(queue['trouble'], 500)}")
+    _print_expected(queue["expected"])
     if not ids and not all_rows and len(videos) > SHOWN_RUNS:
         print_causes(console(), (RunLine(each["id"], each["state"], each["reason"]) for each in videos))
         print("--all lists every run")
     elif videos:
         console().print(_table(videos))
     return 0
+
+
+def _print_expected(expected: Mapping[str, Any]) -> None:
+    """Print what is expected and what prediction does, where it has learnt something."""
+    if expected["at"] is None:
+        return
+    for kind in expected["kinds"][:EXPECTED_KINDS]:
+        print(f"expected: {safe(kind['text'], 200)}")
+    for text in (expected["window"]["text"], expected["saving"]["text"]):
+        if text:
+            print(safe(text, 500))
 
 
 def _table(videos: Sequence[dict[str, Any]]) -> Table:

@@ -19,7 +19,9 @@ from cosmos_batch.planning.cost.fit import fit
 from cosmos_batch.planning.drafts import drafts_of, drafts_to_dicts
 from cosmos_batch.planning.plan import plan_to_dict
 from cosmos_batch.planning.planner import plan_runs
+from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.planning.traits import VideoInfo
+from cosmos_batch.service.expectations import expectations
 from cosmos_batch.service.http.errors import ApiError
 from cosmos_batch.service.http.json_body import StrictJsonRoute
 from cosmos_batch.service.queue_view import QueueView
@@ -102,6 +104,7 @@ def get_queue(app: AppStateDep) -> Queue:
         held_back=view.held_back,
         flushed=view.flushed or None,
         trouble=view.trouble or None,
+        expected=expectations(app.ledger, FlushRules(app.settings.flush_seconds), app.engine.traits.steppable),
     )
 
 

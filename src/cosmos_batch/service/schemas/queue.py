@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from cosmos_batch.service.schemas.expectations import Expectations
 from cosmos_batch.service.schemas.problems import FieldProblem
 from cosmos_batch.service.schemas.videos import VIDEO_REQUEST
 
@@ -170,3 +171,4 @@ class Queue(BaseModel):
     held_back: dict[str, str] = Field(description="runs that are not planned yet, with the reason")
     flushed: str | None = Field(description="why the planned batches were formed")
     trouble: str | None = Field(description="why the workers cannot work")
+    expected: Expectations

@@ -70,6 +70,13 @@ export interface BatchRequest {
   metadata?: Record<string, string> | null;
 }
 
+export interface BatchingWindow {
+  seconds: number;
+  set_seconds: number;
+  chosen: boolean;
+  text: string;
+}
+
 export interface BulkAction {
   ids: Array<string>;
   action: "cancel" | "retry" | "delete" | "rate" | "priority";
@@ -107,6 +114,21 @@ export interface ErrorObject {
   param?: string | null;
   code?: string | null;
   problems: Array<FieldProblem>;
+}
+
+export interface Expectations {
+  at: number | null;
+  arrivals: number;
+  kinds: Array<ExpectedRuns>;
+  window: BatchingWindow;
+  saving: PredictionSaving;
+}
+
+export interface ExpectedRuns {
+  controls: Array<string>;
+  per_hour: number;
+  next_in_seconds: number | null;
+  text: string;
 }
 
 export interface Export {
@@ -308,6 +330,13 @@ export interface PredictionPoint {
   seconds: number;
 }
 
+export interface PredictionSaving {
+  runs: number;
+  seconds: number;
+  gpu_seconds: number;
+  text: string;
+}
+
 export interface PriorityRequest {
   priority: number | "low" | "normal" | "high" | "urgent";
 }
@@ -323,6 +352,7 @@ export interface Queue {
   held_back: Record<string, string>;
   flushed: string | null;
   trouble: string | null;
+  expected: Expectations;
 }
 
 export interface RatingRequest {

@@ -7,6 +7,7 @@ import { clean, count, duration, isNumber, timeLeft, when } from "../lib/format.
 import { listen } from "../lib/live.js";
 import { paint, throttled } from "../lib/view.js";
 import { confirmed, guarded } from "../parts/dialogs.js";
+import { expectedRuns } from "../parts/expected.js";
 import { actions, badge, bar, causeOf, priorityChip, runLink, stepText } from "../parts/run_parts.js";
 import { retriedLater, waitingGroups } from "./waiting.js";
 
@@ -42,7 +43,8 @@ export async function view(root, _params, signal) {
         <section>${runningBatches(queue.running, refreshSoon)}</section>
         <section class="trouble">${failures(troubled, refreshSoon)}</section>
         <section>${waitingGroups(queue, unplanned, refreshSoon)}</section>
-        <section>${retriedLater(queue.held_back)}</section>`,
+        <section>${retriedLater(queue.held_back)}</section>
+        <section>${expectedRuns(queue.expected)}</section>`,
     );
   };
   for (const kind of /** @type {const} */ (["queue", "video.state", "resync"])) listen(kind, refreshSoon, signal);
