@@ -62,6 +62,19 @@ def test_json_is_read_as_yaml_is(write: Write) -> None:
     assert ids(reading) == ["a", "b"]
 
 
+def test_json_with_an_id_pattern_is_a_sweep_and_a_run_with_a_stray_key_is_none(write: Write) -> None:
+    value = {
+        "id": "{prompt_name}",
+        "videos": ["clips/a.mp4"],
+        "prompts": {"rain": "rain"},
+        "controls": {"edge": 1},
+    }
+    assert ids(read_files([write("nightly.json", value)])) == ["rain"]
+    run = {"id": "r", "prompt": "rain", "inputs": {"video": "clips/a.mp4"}, "seeds": [1]}
+    (found,) = [p for p in read_files([write("run.json", run)]).problems if p.field == "seeds"]
+    assert found.message == "is not a known key"
+
+
 def test_a_sweep_that_grows_keeps_the_ids_that_it_had(write: Write) -> None:
     before = ids(read_files([write("s.yaml", HEAD + "prompts: [rain at dusk]\nseeds: [1]\n")]))
     grown = "prompts: [first snow of the year, rain at dusk]\nseeds: [7, 1]\n"
