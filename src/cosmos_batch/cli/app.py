@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from cosmos_batch.cli import dataset_app, support_app
+from cosmos_batch.cli.completion import complete_engine, complete_model
 from cosmos_batch.cli.options import (
     SCRIPT_ENGINES,
     Approximate,
@@ -37,7 +38,6 @@ OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130
 app = typer.Typer(
     help="Controlled videos out of NVIDIA Cosmos Transfer, in bulk: planned, batched, checked.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -53,6 +53,7 @@ EngineName = Annotated[
         "--engine",
         help=f"One of {', '.join(ENGINES)}; default: {EngineChoice().name}, with --model "
         f"{EngineChoice(model='-').name}.",
+        autocompletion=complete_engine,
     ),
 ]
 ConfigFile = Annotated[
@@ -60,7 +61,12 @@ ConfigFile = Annotated[
     typer.Option("--config", metavar="FILE", help="Folder and launcher of NVIDIA's scripts: TOML."),
 ]
 ModelName = Annotated[
-    str | None, typer.Option("--model", help="Weights: folder, Hugging Face id, FILE.pt@CONTROL.")
+    str | None,
+    typer.Option(
+        "--model",
+        help="Weights: folder, Hugging Face id, FILE.pt@CONTROL.",
+        autocompletion=complete_model,
+    ),
 ]
 Emit = Annotated[
     tuple[str, Path] | None,

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from cosmos_batch.cli.completion import completing
+from cosmos_batch.controls import CONTROLS
+
 Camera = Annotated[
     str, typer.Option("--camera", metavar="NAME", help="A camera of it, such as observation.images.top.")
 ]
@@ -33,7 +36,12 @@ def import_lerobot(
     seed: Annotated[list[int] | None, typer.Option("--seed", min=0, help="May be repeated.")] = None,
     weight: Annotated[
         list[str] | None,
-        typer.Option("--weight", metavar="CONTROL=WEIGHT", help="May be repeated; default: edge=1."),
+        typer.Option(
+            "--weight",
+            metavar="CONTROL=WEIGHT",
+            help="May be repeated; default: edge=1.",
+            autocompletion=completing(f"{name}=" for name in CONTROLS),
+        ),
     ] = None,
     episodes: Annotated[
         str | None, typer.Option("--episodes", metavar="RANGES", help="Such as 0:10,15; default: all.")

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from cosmos_batch.cli.completion import completing
 from cosmos_batch.engines.inprocess.options import Approximation, Options, Part
 from cosmos_batch.engines.registry import ENGINES, InProcessSpec, ScriptSpec
+from cosmos_batch.formats.sweep.overrides import OVERRIDABLE
 
 SCRIPT_ENGINES = tuple(name for name, spec in ENGINES.items() if isinstance(spec, ScriptSpec))
 IN_PROCESS_ENGINES = tuple(name for name, spec in ENGINES.items() if isinstance(spec, InProcessSpec))
@@ -27,7 +29,12 @@ SplitGuidance = Annotated[
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A setting in place of that of every run; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A setting in place of that of every run; may be repeated.",
+        autocompletion=completing(f"{name}=" for name in OVERRIDABLE),
+    ),
 ]
 Sweep = Annotated[str, typer.Option("--sweep", metavar="NAME", help="Runs of this sweep.")]
 Tag = Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from cosmos_batch.cli.completion import complete_engine, complete_model
 from cosmos_batch.cli.options import (
     Approximate,
     Manifest,
@@ -23,8 +24,18 @@ Home = Annotated[Path, typer.Argument(metavar="HOME", help="The service's folder
 LedgerUrl = Annotated[
     str | None, typer.Option("--ledger", metavar="URL", help="A database URL; default: a file in HOME.")
 ]
-Engine = Annotated[str | None, typer.Option("--engine", help="As for `cosmos-batch run`.")]
-Model = Annotated[str | None, typer.Option("--model", help="Weights: folder, Hugging Face id, FILE.pt@CONTROL.")]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", help="As for `cosmos-batch run`.", autocompletion=complete_engine),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Weights: folder, Hugging Face id, FILE.pt@CONTROL.",
+        autocompletion=complete_model,
+    ),
+]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="NVIDIA's scripts: TOML.")]
 Workers = Annotated[int, typer.Option(min=1, max=64, help="Worker processes: one for each GPU.")]
 FlushSeconds = Annotated[float, typer.Option(min=0, help="Seconds that runs wait before they are batched.")]

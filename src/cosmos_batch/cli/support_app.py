@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cosmos_batch.cli.completion import complete_engine, complete_model
 from cosmos_batch.engines.registry import EngineChoice, Engines
 
 
@@ -63,8 +64,12 @@ def prompts(
 
 def doctor(
     context: typer.Context,
-    engine: Annotated[str | None, typer.Option("--engine", help="As for run.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Weights, as for run.")] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="As for run.", autocompletion=complete_engine)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Weights, as for run.", autocompletion=complete_model)
+    ] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="As for run.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="An output folder to look at.")
