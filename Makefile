@@ -2,6 +2,7 @@
 # make test: format, lint, types, layers, tests; needs Python alone
 # make test-postgres: the suites of the ledger and of dispatch on Postgres too, and its races; they need its server
 #   (Debian: apt-get install postgresql)
+# make docs: the documentation as a site, in build/site; make test builds it, too
 # make test-browser: types and tests of the web page; they need Chromium (Debian: apt-get install chromium)
 PYTHON ?= python3
 BIN := .venv/bin
@@ -37,6 +38,9 @@ test-postgres: setup .venv/installed-postgres
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --group postgres
 	touch $@
 
+docs: setup
+	$(BIN)/python -m docs_site
+
 test-browser: setup .venv/installed-browser
 	$(BIN)/node $(PAGE_CHECKS)/node_modules/typescript/bin/tsc -p $(PAGE_CHECKS)
 	$(BIN)/pytest -m browser --tb=native
@@ -51,4 +55,4 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv $(PAGE_CHECKS)/node_modules demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(PAGE_CHECKS)/node_modules demo build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The documentation site: built from README.md and docs/ by `python -m docs_site`."""
