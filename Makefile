@@ -32,7 +32,7 @@ test: setup
 
 test-postgres: setup .venv/installed-postgres
 	$(BIN)/pytest tests/ledger tests/dispatch tests/scenarios --store postgres -m postgres
-	$(BIN)/pytest -m races
+	$(BIN)/pytest tests/ledger -m races
 
 .venv/installed-postgres: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --group postgres

@@ -29,7 +29,7 @@ class PostgresServer:
     def __init__(self, folder: Path) -> None:
         """`folder`: that of the socket, by which alone the server can be reached."""
         self._url = URL.create("postgresql+psycopg", "tests", database="postgres", query={"host": str(folder)})
-        self._admin = create_engine(self._url, isolation_level="AUTOCOMMIT")
+        self._admin = create_engine(self._url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
 
     def wait(self) -> None:
         """Wait until the server answers."""
