@@ -59,3 +59,23 @@ def test_days_are_those_from_the_first_to_the_last(two_tenants: Ledger) -> None:
     ]
     assert two_tenants.usage.totals(UsageBy.DAY, since="1970-01-02") == days[1:]
     assert two_tenants.usage.totals(UsageBy.DAY, until="1970-01-01") == days[:1]
+
+
+def test_budget_begins_anew_with_its_period(two_tenants: Ledger, clock: Clock) -> None:
+    usage = two_tenants.usage
+    usage.set_budget("night", 30.0, "day")
+    usage.set_budget("day", 30.0, "month")
+    clock.now = 2000.0
+    assert [(each.tenant, each.spent, each.until) for each in usage.budgets()] == [
+        ("day", False, "1970-02-01"),
+        ("night", True, "1970-01-02"),
+    ]
+
+    clock.now += 86_400
+    usage.set_budget("day", 25.0, "month")
+
+    assert [(each.tenant, each.spent) for each in usage.budgets()] == [("day", True), ("night", False)]
+    clock.now += 31 * 86_400
+    assert [each.used for each in usage.budgets()] == [0.0, 0.0]
+    usage.set_budget("day", None)
+    assert [each.tenant for each in usage.budgets()] == ["night"]

@@ -62,7 +62,7 @@ keys = typer.Typer(help="API keys of a service.", no_args_is_help=True, rich_mar
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (serve, cost, submit, watch, cancel, retry, pause, resume, drain, logs, fetch):
+    for command in (serve, cost, budgets, submit, watch, cancel, retry, pause, resume, drain, logs, fetch):
         app.command()(command)
     app.command(hidden=True)(worker)
     app.add_typer(keys, name="keys")
@@ -218,6 +218,22 @@ def cost(
 
     location = ServiceLocation(home=home, ledger=ledger)
     raise typer.Exit(cost_command(CostRequest(location, UsageBy(by), since, until, as_json)))
+
+
+def budgets(
+    home: Home,
+    tenant: Annotated[str, typer.Argument(help="Whose budget is set; default: list all.")] = "",
+    seconds: Annotated[float | None, typer.Option(min=0, help="Engine seconds in each period.")] = None,
+    period: Annotated[Literal["day", "month"], typer.Option(help="After which it begins anew, UTC.")] = "month",
+    remove: Annotated[bool, typer.Option("--remove", help="Let the tenant use any time.")] = False,
+    ledger: LedgerUrl = None,
+) -> None:
+    """List the budgets of a service's tenants, or set one."""
+    from cosmos_batch.cli.commands.budgets import BudgetRequest, budgets_command
+    from cosmos_batch.cli.service_location import ServiceLocation
+
+    location = ServiceLocation(home=home, ledger=ledger)
+    raise typer.Exit(budgets_command(BudgetRequest(location, tenant, seconds, period, remove)))
 
 
 def submit(

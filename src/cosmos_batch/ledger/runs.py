@@ -46,6 +46,11 @@ class SqlRuns(Component):
                 accepted += self._accept(connection, chunk, reason)
         return accepted
 
+    def knows_key(self, key: str) -> bool:
+        """Return whether a run was submitted under that idempotency key."""
+        with self._db.read() as connection:
+            return bool(connection.execute(_USED_KEYS, {"used": [key]}).all())
+
     def _accept(self, connection: Connection, wanted: Sequence[Submission], reason: str) -> list[SubmitResult]:
         known = self._known_keys(connection, wanted)
         accepted, fresh, now = [], [], self._db.clock()

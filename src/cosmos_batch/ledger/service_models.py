@@ -197,6 +197,22 @@ class KeyRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """How much engine time a tenant may use in each period, and what it has used of the present one."""
+
+    tenant: str
+    seconds: float  # of engines
+    period: str  # "day" or "month", UTC
+    used: float  # seconds of ended batches
+    until: str  # the first day of the next period, "2026-12-01"
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing of it is left."""
+        return self.used >= self.seconds
+
+
+@dataclass(frozen=True, slots=True)
 class UsageTotal:
     """Engine time of a tenant, a model or a day."""
 

@@ -1,17 +1,17 @@
-"""Engine time of each day, by tenant and model."""
+"""Engine time of each day, by tenant and model, and the budgets of tenants."""
 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, select
 
-from cosmos_batch.ledger.database.schema import api_keys, attempts, batches, runs, usage
+from cosmos_batch.ledger.database.schema import api_keys, attempts, batches, budgets, runs, usage
 from cosmos_batch.ledger.database.transactions import Component, Database
 from cosmos_batch.ledger.models import State
-from cosmos_batch.ledger.service_models import UsageTotal
+from cosmos_batch.ledger.service_models import Budget, UsageTotal
 
 
 class UsageBy(StrEnum):
@@ -23,7 +23,7 @@ class UsageBy(StrEnum):
 
 
 class SqlUsage(Component):
-    """Adds up the engine time that was used."""
+    """Adds up the engine time that was used, and bounds it."""
 
     def totals(self, by: UsageBy, since: str = "", until: str = "") -> list[UsageTotal]:
         """Return the time by tenant, model or day, in the order of their names.
@@ -38,6 +38,31 @@ class SqlUsage(Component):
             query = query.where(usage.c.day <= until)
         with self._db.read() as connection:
             return [UsageTotal(*row) for row in connection.execute(query.order_by(column))]
+
+    def set_budget(self, tenant: str, seconds: float | None, period: str = "month") -> None:
+        """Let a tenant use so much engine time in each `period`, "day" or "month"; None: any."""
+        with self._db.write() as connection:
+            if seconds is None:
+                connection.execute(delete(budgets).where(budgets.c.tenant == tenant))
+                return
+            row = {"tenant": tenant, "seconds": seconds, "period": period}
+            self._db.dialect.upsert(
+                connection, budgets, [row], lambda new: {name: new[name] for name in ("seconds", "period")}
+            )
+
+    def budgets(self) -> list[Budget]:
+        """Return the budgets of all tenants that have one, by name."""
+        today = datetime.fromtimestamp(self._db.clock(), UTC).date()
+        with self._db.read() as connection:
+            rows = connection.execute(select(budgets).order_by(budgets.c.tenant)).all()
+            return [self._budget(connection, row.tenant, row.seconds, row.period, today) for row in rows]
+
+    def _budget(self, connection: Connection, tenant: str, seconds: float, period: str, today: date) -> Budget:
+        since = today if period == "day" else today.replace(day=1)
+        following = since + timedelta(days=1) if period == "day" else (since + timedelta(days=31)).replace(day=1)
+        mine = (usage.c.tenant == tenant, usage.c.day >= since.isoformat())
+        used = connection.scalar(select(func.coalesce(func.sum(usage.c.seconds), 0.0)).where(*mine)) or 0.0
+        return Budget(tenant, seconds, period, used, following.isoformat())
 
 
 def store_usage(database: Database, connection: Connection, batch: int, seconds: float) -> None:

@@ -94,3 +94,26 @@ def test_submissions_go_on_after_a_group_that_could_not_begin(
         return [*first, await submitter.submit(partial(submission, "b"))]
 
     assert [type(each) for each in asyncio.run(submit_twice())] == [ZeroDivisionError, StoredSubmission]
+
+
+def test_spent_budget_refuses_runs_of_its_tenant_alone(ledger: Ledger) -> None:
+    ledger.api_keys.add("alice", "0a", "vision")
+    ledger.api_keys.add("bob", "0b", "speech")
+    first = replace(submission("first"), owner="alice", key="once")
+    Submitter(ledger, 100).submit_all([first])
+    ledger.usage.set_budget("vision", 0.0)
+    submitter = Submitter(ledger, 100)
+
+    async def together() -> list[StoredSubmission | BaseException]:
+        wanted = [first, replace(submission("a"), owner="alice"), replace(submission("b"), owner="bob")]
+        return await asyncio.gather(
+            *[submitter.submit(lambda each=each: each) for each in wanted], return_exceptions=True
+        )
+
+    again, refused, other = asyncio.run(together())
+
+    assert isinstance(again, StoredSubmission)
+    assert not again.result.new
+    assert isinstance(refused, ApiError)
+    assert (refused.status, refused.code) == (429, "budget_used")
+    assert isinstance(other, StoredSubmission)

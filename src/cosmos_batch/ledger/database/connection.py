@@ -21,7 +21,7 @@ from cosmos_batch.ledger.database.schema import settings
 DATABASES = ("sqlite", "postgresql", "postgres")  # kinds of databases, as their URLs begin
 BUSY_SECONDS = 15.0  # how long a writer waits for another writer
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0013"  # the latest migration
+HEAD = "0014"  # the latest migration
 OLDEST_PROGRAM = "0009"  # the `HEAD` of the oldest program that can work with the schema of this one
 MIN_PROGRAM = "min_program"  # the setting that says so in the database, for programs older than its schema
 

@@ -215,6 +215,14 @@ usage = Table(
     Column("runs", Integer, nullable=False),  # that succeeded
 )
 
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("seconds", Double, nullable=False),  # of engines, in each period
+    Column("period", String(8), nullable=False),  # "day" or "month", UTC
+)
+
 settings = Table(
     "settings",
     metadata,

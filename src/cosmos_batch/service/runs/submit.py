@@ -11,6 +11,7 @@ from cosmos_batch.errors import LedgerError, RowError
 from cosmos_batch.ledger import Ledger, State, Submission, SubmitResult
 from cosmos_batch.ledger.models import WAITING
 from cosmos_batch.service.http.errors import ApiError
+from cosmos_batch.service.runs.budgets import Budgets
 
 GROUP_SIZE = 500  # submissions in one transaction, at most
 GATHER_SECONDS = 0.001  # waiting time for more submissions; a transaction costs as much as ten runs in it
@@ -67,6 +68,7 @@ class Submitter:
         """`max_runs`: runs that may wait."""
         self._ledger = ledger
         self._limit = QueueLimit(ledger.queries.states, max_runs)
+        self._budgets = Budgets(ledger)
         self._pending: list[_Pending] = []
         self._writing = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -117,7 +119,7 @@ class Submitter:
                 return
 
     def _submit_group(self, prepares: Sequence[Prepare]) -> list[SubmitOutcome]:
-        prepared = [_prepared(prepare) for prepare in prepares]
+        prepared = [self._prepared(prepare) for prepare in prepares]
         written = iter(self._write([each for each in prepared if isinstance(each, Submission)]))
         return [next(written) if isinstance(each, Submission) else each for each in prepared]
 
@@ -143,15 +145,18 @@ class Submitter:
 
     def submit_all(self, submissions: Sequence[Submission]) -> list[SubmitResult]:
         """Submit many runs in this thread, all or none. Raises ApiError, ConflictError and LedgerError."""
+        for each in submissions:
+            self._budgets.check(each)
         self._limit.reserve(len(submissions))
         return self._ledger.runs.accept(submissions)
 
-
-def _prepared(prepare: Prepare) -> Submission | Exception:
-    try:
-        return prepare()
-    except Exception as exc:  # foreseen or not, it answers this request alone
-        return exc
+    def _prepared(self, prepare: Prepare) -> Submission | Exception:
+        try:
+            submission = prepare()
+            self._budgets.check(submission)
+        except Exception as exc:  # foreseen or not, it answers this request alone
+            return exc
+        return submission
 
 
 def _resolve(future: asyncio.Future[StoredSubmission], outcome: SubmitOutcome) -> None:
