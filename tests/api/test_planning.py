@@ -47,5 +47,5 @@ def test_runs_are_planned_with_reasons(sweep: dict[str, object]) -> None:
 
 def test_problems_of_a_sweep_are_raised_together(sweep: dict[str, object]) -> None:
     with pytest.raises(InputError) as wrong:
-        cosmos_batch.plan(sweep | {"seeds": ["x"], "prompt": "p"}, engines=ENGINES)
-    assert {problem.field for problem in wrong.value.problems} == {"seeds[0]", "prompt"}
+        cosmos_batch.plan(sweep | {"seeds": ["x"], "promts": "p"}, engines=ENGINES)
+    assert {problem.field for problem in wrong.value.problems} == {"seeds[0]", "promts"}
