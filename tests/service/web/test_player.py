@@ -39,9 +39,9 @@ def test_the_scrubber_puts_every_video_on_the_same_frame(visit: Visit, frame: in
 def test_one_button_plays_and_pauses_all_videos_in_step(visit: Visit) -> None:
     page = player(visit(f"run/{EDGE_ONLY}"))
     page.get_by_role("button", name="Play").click()
-    wait_for(page, "document.querySelector('.stage figure:last-child video').currentTime > 1")
+    wait_for(page, "document.querySelector('.stage figure.first video').currentTime > 1")
     rates = page.evaluate("[...document.querySelectorAll('.stage video')].map((video) => video.playbackRate)")
-    assert rates[0] < 0.6  # the input has three times the output's rate: it plays at about a third
+    assert rates[1] < 0.6  # the input has three times the output's rate: it plays at about a third
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Play")).to_be_visible()
     shown = page.evaluate(SHOWN)
@@ -85,6 +85,37 @@ def test_two_runs_are_compared_side_by_side_and_under_a_wipe(visit: Visit) -> No
 
 
 @ON_BOTH_SIZES
+def test_the_output_is_the_largest_and_lies_over_the_input_under_a_wipe(visit: Visit) -> None:
+    page = player(visit(f"run/{EDGE_ONLY}"))
+    widths = [each.bounding_box() for each in page.locator(".stage figure").all()]
+    output, *others = [box["width"] for box in widths if box]
+    assert output > 1.8 * max(others)
+
+    # when the key for the wipe is pressed, then output and input share a place, and one edge parts them
+    page.keyboard.press("w")
+    over, under = page.locator("figure.first .screen"), page.locator("figure.under .screen")
+    expect(page.locator("figure.under figcaption")).to_contain_text("Input")
+    expect(over).to_have_css("clip-path", "inset(0px 0px 0px 50%)")
+    assert over.bounding_box() == under.bounding_box()
+    box = over.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 40)
+    page.mouse.up()
+    expect(over).to_have_css("clip-path", "inset(0px 0px 0px 25%)")
+    scrub(page, 9)
+    assert page.evaluate(SHOWN) == [9, 9, 9]
+
+    # when it is pressed again, then the input is beside the output, and the full screen shows the output alone
+    page.keyboard.press("w")
+    expect(page.locator("figure.under")).to_have_count(0)
+    page.get_by_role("button", name="Full screen").click()
+    expect(page.locator(".player:fullscreen")).to_be_visible()
+    expect(page.locator(".stage figure:visible")).to_have_count(1)
+
+
+@ON_BOTH_SIZES
 def test_a_result_is_rated_and_the_rating_is_removed(visit: Visit, site: Site) -> None:
     page = player(visit(f"run/{MADE[10]}"))
     with page.expect_response("**/rating"):
@@ -102,7 +133,7 @@ def test_a_picture_is_shown_and_does_not_play(site: Site, visit: Visit) -> None:
     site.submit("picture", num_frames=1)
     site.wait_state("succeeded", names={"picture"})
     page = player(visit("run/picture"))
-    output, control = (page.locator(f".stage figure:nth-last-child({place}) img") for place in (1, 2))
+    output, control = (page.locator(f".stage figure:nth-child({place}) img") for place in (1, 3))
     for picture in (output, control):
         expect(picture).to_be_visible()
         assert picture.evaluate("(img) => img.decode().then(() => img.naturalWidth)") > 0

@@ -32,10 +32,10 @@ def test_runs_are_made_played_cancelled_and_retried(site: Site, visit: Visit) ->
     submit(page, site, "a dock in the rain", 10)
     expect(page.get_by_role("progressbar")).to_be_visible()
     expect(page.locator(".player.ready figcaption")).to_have_text(
-        [re.compile("Input"), re.compile("edge"), "Output 320x192"]
+        ["Output 320x192", "Input street.mp4", re.compile("edge")]
     )
     page.get_by_role("button", name="Play").click()
-    wait_for(page, "document.querySelector('.stage figure:last-child video').currentTime > 0")
+    wait_for(page, "document.querySelector('.stage figure.first video').currentTime > 0")
 
     # when another is cancelled while it runs, then it shows as cancelled, and can be retried, and cancelled again
     submit(page, site, "a dock in the fog", LONG)

@@ -63,16 +63,6 @@ def test_runs_are_found_by_date(site: Site, visit: Visit) -> None:
     expect(page.locator('[data-run="day-1"]')).to_be_visible()
 
 
-def test_a_long_list_comes_in_parts(site: Site, visit: Visit) -> None:
-    everything = len(site.names())
-    assert 24 < everything <= 48
-    page = visit("runs")
-    expect(page.locator("[data-run]")).to_have_count(24)
-    page.get_by_role("button", name="Show more").click()
-    expect(page.locator("[data-run]")).to_have_count(everything)
-    expect(page.get_by_role("button", name="Show more")).to_have_count(0)
-
-
 def test_several_failures_are_retried_at_once(site: Site, visit: Visit) -> None:
     names = FAILING[1:]
     for name in names:

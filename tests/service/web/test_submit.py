@@ -67,11 +67,11 @@ def test_a_run_is_submitted_watched_and_played(site: Site, visit: Visit) -> None
     expect(bar).to_have_attribute("aria-valuemax", "4")
     expect(page.locator(".view-run")).to_contain_text(re.compile(r"step \d of 4 · .* left"))
     expect(page.locator(".player.ready figcaption")).to_have_text(
-        [re.compile("Input"), "depth weight 0.75", "edge weight 0.4", f"Output {made['size']}"]
+        [f"Output {made['size']}", "Input street.mp4", "depth weight 0.75", "edge weight 0.4"]
     )
     assert site.video(name)["state"] == "succeeded"
     page.get_by_role("button", name="Play").click()
-    wait_for(page, "document.querySelector('.stage figure:last-child video').currentTime > 0.5")
+    wait_for(page, "document.querySelector('.stage figure.first video').currentTime > 0.5")
 
 
 def test_the_plan_shows_the_time_that_the_server_predicts(site: Site, visit: Visit) -> None:

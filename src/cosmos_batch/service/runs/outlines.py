@@ -24,22 +24,20 @@ class Grouping(NamedTuple):
 def outline(
     rows: Sequence[OutlineRow], grouping: Grouping, names: InputNames, *, has_more: bool = False
 ) -> Outline:
-    """Make the outline of runs, group by group; within a group they keep their order. Raises LedgerError.
+    """Make the outline of runs, by group, then by column, then as they came. Raises LedgerError.
 
     `rows`: with one key for each grouping that is not "".
     """
-    groups: list[OutlineGroup] = []
-    if grouping.group:
-        groups = _groups(grouping.group, [row.keys[0] for row in rows], names)
-        place = {group.value: at for at, group in enumerate(groups)}
-        rows = sorted(rows, key=lambda row: place[row.keys[0]])  # stable
     columns: list[OutlineGroup] = []
     cells: list[int] = []
     if grouping.column:
-        keys = [row.keys[-1] for row in rows]
-        columns = _groups(grouping.column, keys, names)
+        columns, rows = _grouped(grouping.column, rows, -1, names)
+    groups: list[OutlineGroup] = []
+    if grouping.group:
+        groups, rows = _grouped(grouping.group, rows, 0, names)
+    if grouping.column:
         places = {column.value: at for at, column in enumerate(columns)}
-        cells = [places[key] for key in keys]
+        cells = [places[row.keys[-1]] for row in rows]
     return Outline(
         ids=[row.id for row in rows],
         states=[row.state for row in rows],
@@ -63,6 +61,15 @@ def histogram(name: str, values: Sequence[float], bins: int) -> Histogram:
     for value in values:
         counts[min(bins - 1, int((value - start) / width)) if width else 0] += 1
     return Histogram(score=name, runs=len(values), start=start, end=end, counts=counts)
+
+
+def _grouped(
+    what: str, rows: Sequence[OutlineRow], key: int, names: InputNames
+) -> tuple[list[OutlineGroup], list[OutlineRow]]:
+    """Make the groups of rows by one of their keys, and bring the rows into the order of the groups."""
+    groups = _groups(what, [row.keys[key] for row in rows], names)
+    places = {group.value: at for at, group in enumerate(groups)}
+    return groups, sorted(rows, key=lambda row: places[row.keys[key]])  # stable
 
 
 def _groups(what: str, keys: Sequence[str | None], names: InputNames) -> list[OutlineGroup]:

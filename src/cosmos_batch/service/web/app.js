@@ -150,7 +150,7 @@ async function start() {
   show();
 }
 
-const refreshQueueState = throttled(async () => showQueueState(await api.queue()), 3000);
+const refreshQueueState = throttled(async () => showQueueState(await api.queue()), () => 3000);
 listen("queue", showQueueState);
 listen("video.state", refreshQueueState);
 listen("link", showLink);

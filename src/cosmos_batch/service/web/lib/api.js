@@ -1,10 +1,12 @@
 // The HTTP API. The browser holds a session cookie; the page never stores the key.
 
-/** @import { File, FileList, FolderListing, PlanPreview, Queue, ServerInfo, Stats } from "./schema.js" */
+/** @import { BulkAction, BulkResult, Export, File, FileList, FolderListing, Histogram, Outline } from "./schema.js" */
+/** @import { PlanPreview, Queue, RunLabelCounts, ServerInfo, Stats } from "./schema.js" */
 /** @import { FieldProblem, Video, VideoHistory, VideoList, VideoRequest } from "./schema.js" */
 
 /** @typedef {{ signal?: AbortSignal }} Options */
-/** @typedef {Record<string, string | number | boolean | null | undefined>} Query */
+/** @typedef {string | number | boolean | null | undefined} QueryValue */
+/** @typedef {Record<string, QueryValue | string[]>} Query */
 
 const signals = new EventTarget();
 
@@ -72,7 +74,10 @@ function apiError(status, text) {
 
 /** @param {Query} params */
 function query(params) {
-  const set = Object.entries(params).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const each = Object.entries(params).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((one) => /** @type {const} */ ([name, one])),
+  );
+  const set = each.filter(([, value]) => value !== undefined && value !== null && value !== "");
   return set.length ? `?${new URLSearchParams(set.map(([name, value]) => [name, String(value)]))}` : "";
 }
 
@@ -104,6 +109,18 @@ export const api = {
   prioritise: (id, priority) => call("POST", `${pathOf(id)}/priority`, { body: { priority } }),
   /** @type {(id: string, rating: number | null) => Promise<Video>} */
   rate: (id, rating) => call("POST", `${pathOf(id)}/rating`, { body: { rating } }),
+  /** @type {(params: Query, options?: Options) => Promise<Outline>} */
+  outline: (params, options) => call("GET", `/v1/runs/outline${query(params)}`, options),
+  /** @type {(params: Query, options?: Options) => Promise<Histogram>} */
+  histogram: (params, options) => call("GET", `/v1/runs/histogram${query(params)}`, options),
+  /** @type {(options?: Options) => Promise<RunLabelCounts>} */
+  labels: (options) => call("GET", "/v1/runs/labels", options),
+  /** @type {(ids: string[], options?: Options) => Promise<VideoList>} */
+  lookUp: (ids, options) => call("POST", "/v1/runs/lookup", { ...options, body: { ids } }),
+  /** @type {(action: BulkAction) => Promise<BulkResult>} */
+  bulk: (action) => call("POST", "/v1/runs/bulk", { body: action }),
+  /** @type {(ids: string[], format: string) => Promise<Export>} */
+  makeExport: (ids, format) => call("POST", "/v1/runs/exports", { body: { ids, format } }),
   /** @type {(runs: VideoRequest[], options?: Options) => Promise<PlanPreview>} */
   plan: (runs, options) => call("POST", "/v1/plan", { ...options, body: { runs } }),
   /** @type {(options?: Options) => Promise<Queue>} */

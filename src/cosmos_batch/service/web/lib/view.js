@@ -41,10 +41,10 @@ export function paint(root, template) {
  * A version of `act` that runs at most once in `gap` ms, and once more for calls that came in between. Its errors
  * are dropped: a lost server shows in the header, and "resync" follows.
  * @param {() => unknown} act
- * @param {number} [gap]
+ * @param {() => number} [gap]
  * @returns {() => void}
  */
-export function throttled(act, gap = 800) {
+export function throttled(act, gap = () => 800) {
   let last = 0;
   let timer = 0;
   const run = async () => {
@@ -57,7 +57,7 @@ export function throttled(act, gap = 800) {
     }
   };
   return () => {
-    if (!timer) timer = setTimeout(run, Math.max(0, last + gap - Date.now()));
+    if (!timer) timer = setTimeout(run, Math.max(0, last + gap() - Date.now()));
   };
 }
 

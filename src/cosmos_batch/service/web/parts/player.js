@@ -15,12 +15,16 @@ const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
 export class Player {
   /**
    * @param {Track[]} tracks
-   * @param {{ wipe?: boolean, picture?: boolean }} [options] `wipe`: the second of two videos lies over the first, and a
-   *   slider sets how much of it shows; `picture`: each is a picture or shown by its first frame, and nothing plays
+   * @param {{ wipe?: boolean, picture?: boolean, split?: boolean }} [options] `wipe`: the last video lies over the first,
+   *   and a slider sets how much of it shows; `split`: the first is large, the others small beside it, and it may be
+   *   laid over any of them; `picture`: each is a picture or shown by its first frame, and nothing plays
    */
-  constructor(tracks, { wipe = false, picture = false } = {}) {
+  constructor(tracks, { wipe = false, picture = false, split = false } = {}) {
     this.tracks = tracks;
-    this.wipe = wipe;
+    this.split = split;
+    this.top = split ? 0 : tracks.length - 1; // the track that a wipe cuts
+    /** @type {number | null} */
+    this.under = wipe ? 0 : null; // the track that shows where it is cut
     this.picture = picture;
     this.wipeAt = 50; // per cent
     this.ready = false;
@@ -57,7 +61,8 @@ export class Player {
 
   draw() {
     const keys = (/** @type {KeyboardEvent} */ event) => this.pressed(event);
-    const figure = (/** @type {Track} */ track, /** @type {number} */ n) => html`<figure>
+    const place = (/** @type {number} */ n) => (n === this.top ? "first" : n === this.under ? "under" : "");
+    const figure = (/** @type {Track} */ track, /** @type {number} */ n) => html`<figure class=${place(n)}>
       <div class="screen">${this.failed.has(track.src) ? still(track) : this.videos[n]}</div>
       <figcaption>
         <b>${track.label}</b>${track.note ? html` <span class="soft">${track.note}</span>` : nothing}
@@ -71,11 +76,14 @@ export class Player {
         @keydown=${keys}
       >
         <div
-          class="stage ${this.wipe ? "wipe" : ""}"
+          class="stage ${this.under === null ? "" : "wipe"} ${this.split ? "split" : ""}"
           data-count=${this.tracks.length}
-          .style=${`--wipe: ${this.wipeAt}%`}
+          .style=${`--wipe: ${this.wipeAt}%; --beside: ${this.tracks.length - 1}; --ratio: ${this.ratio}`}
+          @pointerdown=${(/** @type {PointerEvent} */ event) => this.drag(event)}
+          @pointermove=${(/** @type {PointerEvent} */ event) => this.drag(event)}
         >${this.tracks.map(figure)}</div>
-        ${this.wipe ? this.wipeSlider() : nothing}${this.picture ? nothing : this.controls()}
+        ${this.under === null ? nothing : this.wipeSlider()}
+        ${this.picture ? html`<div class="extras">${this.looks()}</div>` : this.controls()}
       </div>`,
       this.element,
     );
@@ -115,8 +123,68 @@ export class Player {
         <label class="check"
           ><input type="checkbox" checked @change=${(/** @type {Event} */ event) => this.setLoop(event)} />Loop</label
         >
+        ${this.looks()}
       </div>
     </div>`;
+  }
+
+  /** Width by height of the large video. */
+  get ratio() {
+    const { videoWidth: width = 0, videoHeight: height = 0 } = this.videos[this.top] ?? {};
+    return width && height ? width / height : 16 / 9;
+  }
+
+  /** What the large video lies over, and the button for the full screen. */
+  looks() {
+    if (!this.split) return nothing;
+    const others = this.tracks.map((track, n) => ({ track, n })).filter(({ n }) => n !== this.top);
+    const choose = (/** @type {Event} */ event) => {
+      const { value } = inputOf(event);
+      this.setUnder(value ? Number(value) : null);
+    };
+    const option = (/** @type {{ track: Track, n: number }} */ { track, n }) =>
+      html`<option value=${n} ?selected=${n === this.under}>${track.label}</option>`;
+    return html`${others.length
+        ? html`<label class="check"
+            >Wipe
+            <select aria-label="Wipe against" @change=${choose}>
+              <option value="" ?selected=${this.under === null}>off</option>
+              ${others.map(option)}
+            </select></label
+          >`
+        : nothing}
+      <button type="button" class="small" @click=${() => this.toggleFullScreen()}>Full screen</button>`;
+  }
+
+  /** @param {number | null} under */
+  setUnder(under) {
+    this.under = under;
+    this.draw();
+    const select = /** @type {HTMLSelectElement | null} */ (this.element.querySelector("[aria-label='Wipe against']"));
+    if (select) select.value = under === null ? "" : String(under);
+  }
+
+  /** Lay the large video over the second, or take it away again. */
+  toggleWipe() {
+    if (this.tracks.length > 1) this.setUnder(this.under === null ? 1 : null);
+  }
+
+  async toggleFullScreen() {
+    if (document.fullscreenElement) await document.exitFullscreen();
+    else await this.element.querySelector(".player")?.requestFullscreen();
+  }
+
+  /**
+   * Move the edge of the wipe to the pointer.
+   * @param {PointerEvent} event
+   */
+  drag(event) {
+    const screen = event.buttons === 1 && this.under !== null ? this.element.querySelector("figure.first .screen") : null;
+    if (!screen) return;
+    event.preventDefault();
+    const { left, width } = screen.getBoundingClientRect();
+    this.wipeAt = Math.round(Math.min(100, Math.max(0, (100 * (event.clientX - left)) / width)));
+    this.draw();
   }
 
   wipeSlider() {
@@ -141,10 +209,16 @@ export class Player {
   }
 
   /**
-   * Space plays; a comma and a full stop step, as in other players.
+   * Space plays; a comma and a full stop step, as in other players; w and f are for the wipe and the full screen.
    * @param {KeyboardEvent} event
    */
   pressed(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (this.split && (event.key === "w" || event.key === "f")) {
+      event.preventDefault();
+      if (event.key === "w") this.toggleWipe();
+      else void this.toggleFullScreen();
+    }
     if (this.picture) return;
     const step = { ",": -1, ".": 1 }[event.key];
     const field = event.target instanceof Element && event.target.matches("input, select, button");

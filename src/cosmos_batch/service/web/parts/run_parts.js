@@ -4,10 +4,10 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api } from "../lib/api.js";
-import { clean, count, isNumber, timeLeft } from "../lib/format.js";
-import { hasEnded, isRetryable, isUrgent, priorityLabel, server, stateLabel } from "../lib/server.js";
+import { clean, isNumber, timeLeft } from "../lib/format.js";
+import { hasEnded, isRetryable, isUrgent, priorityLabel, stateLabel } from "../lib/server.js";
 import { messageOf } from "../lib/view.js";
-import { confirmed, guarded, toast } from "./dialogs.js";
+import { guarded, toast } from "./dialogs.js";
 
 /** @import { Video } from "../lib/schema.js" */
 
@@ -20,11 +20,17 @@ import { confirmed, guarded, toast } from "./dialogs.js";
 const MARKS = { succeeded: "✓", failed: "!", blocked: "⊘", cancelled: "×", running: "▸", leased: "▸", preempted: "‖" };
 
 /**
+ * The mark of a state.
+ * @param {string} state
+ */
+export const stateMark = (state) => MARKS[state] ?? "·";
+
+/**
  * A run's state, as a word with a mark (never by colour alone).
  * @param {string} state
  */
 export const badge = (state) =>
-  html`<span class="badge ${state}"><span aria-hidden="true">${MARKS[state] ?? "·"}</span>${stateLabel(state)}</span>`;
+  html`<span class="badge ${state}"><span aria-hidden="true">${stateMark(state)}</span>${stateLabel(state)}</span>`;
 
 /**
  * A link to a run's page.
@@ -112,23 +118,30 @@ export const stepText = ({ step, steps, eta_seconds: eta }) =>
   (steps ? `step ${step} of ${steps}` : "starting") + (isNumber(eta) ? ` · ${timeLeft(eta)}` : "");
 
 /**
- * Stars that can be set: a radio group of 1 to 5, and a button for none. `repaint()` shows a changed rating.
+ * Set the rating of a run: it shows at once, and goes where the server refuses. `repaint()` shows a changed rating.
  * @param {Video} video
+ * @param {number | null} rating
  * @param {() => void} repaint
  */
-export function stars(video, repaint) {
-  const choose = async (/** @type {number | null} */ rating) => {
-    const before = video.rating;
-    video.rating = rating;
+export async function rateRun(video, rating, repaint) {
+  const before = video.rating;
+  video.rating = rating;
+  repaint();
+  try {
+    await api.rate(video.id, rating);
+  } catch (error) {
+    video.rating = before;
     repaint();
-    try {
-      await api.rate(video.id, rating);
-    } catch (error) {
-      video.rating = before;
-      repaint();
-      toast(messageOf(error), "bad");
-    }
-  };
+    toast(messageOf(error), "bad");
+  }
+}
+
+/**
+ * Stars that can be set: a radio group of 1 to 5, and a button for none. `choose(rating)` sets it.
+ * @param {Video} video
+ * @param {(rating: number | null) => void} choose
+ */
+export function stars(video, choose) {
   const rating = video.rating ?? 0;
   const star = (/** @type {number} */ n) =>
     html`<label class=${n <= rating ? "lit" : ""}
@@ -150,20 +163,6 @@ export function stars(video, repaint) {
 }
 
 /**
- * The scores of a finished run in one line, and what is broken about its video.
- * @param {Video} video
- */
-export function scoresShown(video) {
-  const scores = server().scores.filter(({ name }) => video.scores[name] !== undefined);
-  if (!scores.length) return nothing;
-  const flags = video.flags.map((flag) => html`<span class="badge failed">${flag}</span>`);
-  const values = scores
-    .filter(({ more_is_better: more }) => more)
-    .map(({ name }) => `${name} ${video.scores[name]?.toFixed(2)}`);
-  return html`<p class="row tight soft small-print num scores">${flags}${values.join(" · ")}</p>`;
-}
-
-/**
  * A rating as stars, to read.
  * @param {number | null | undefined} rating
  */
@@ -174,12 +173,12 @@ export const ratingShown = (rating) =>
 
 /**
  * The buttons for the actions that a run's state allows. `done()` is called after each. `urgent`: offer a button
- * that makes the run urgent.
+ * that makes the run urgent; `reach`: the Tab key stops at them.
  * @param {RunSummary} run
  * @param {() => unknown} done
- * @param {{ small?: boolean, urgent?: boolean }} [options]
+ * @param {{ small?: boolean, urgent?: boolean, reach?: boolean }} [options]
  */
-export function actions(run, done, { small = false, urgent = true } = {}) {
+export function actions(run, done, { small = false, urgent = true, reach = true } = {}) {
   const open = !hasEnded(run.state) && !run.cancelling;
   const wanted = [
     { verb: "urgent", label: "Make urgent", kind: "", on: open && urgent && !isUrgent(run.priority) },
@@ -196,6 +195,7 @@ export function actions(run, done, { small = false, urgent = true } = {}) {
         type="button"
         class="${small ? "small" : ""} ${kind}"
         data-key="${verb}-${run.id}"
+        tabindex=${reach ? 0 : -1}
         title="${label}: ${clean(run.prompt).slice(0, 60)}"
         @click=${guarded(async () => {
           await calls[verb]?.(run.id);
@@ -203,27 +203,6 @@ export function actions(run, done, { small = false, urgent = true } = {}) {
         })}
       >${label}</button>`,
   );
-}
-
-/**
- * Delete runs after confirmation. Returns the ids of the deleted ones.
- * @param {Video[]} videos
- */
-export async function removeRuns(videos) {
-  const what = videos.length === 1 ? "this run and its video" : `${videos.length} runs and their videos`;
-  const yes = await confirmed(`Delete ${what}?`, "The input videos stay. This cannot be undone.", "Delete");
-  /** @type {string[]} */
-  const removed = [];
-  for (const { id } of yes ? videos : []) {
-    try {
-      await api.remove(id);
-      removed.push(id);
-    } catch (error) {
-      toast(messageOf(error), "bad");
-    }
-  }
-  if (removed.length) toast(removed.length === 1 ? "Deleted." : `${count(removed.length, "run")} deleted.`);
-  return removed;
 }
 
 /**

@@ -4,8 +4,9 @@ import { html } from "../vendor/lit-html/lit-html.js";
 import { api, contentUrl } from "../lib/api.js";
 import { clean, settingLabel } from "../lib/format.js";
 import { paint } from "../lib/view.js";
+import { nameOf } from "../list/run_card.js";
 import { Player } from "../parts/player.js";
-import { isPicture, runLink, settingsOf, stars, weightsOf } from "../parts/run_parts.js";
+import { isPicture, rateRun, runLink, settingsOf, stars, weightsOf } from "../parts/run_parts.js";
 
 /** @import { Video } from "../lib/schema.js" */
 /** @import { Track } from "../parts/player.js" */
@@ -73,7 +74,8 @@ function layouts(setWipe) {
  */
 const head = (letter, video, repaint) => html`<div class="card">
   <h3>${letter}</h3>
-  ${runLink(video.id, video.prompt, "two-lines")}${stars(video, repaint)}
+  <p class="soft words">${nameOf(video)}</p>
+  ${runLink(video.id, video.prompt, "two-lines")}${stars(video, (rating) => rateRun(video, rating, repaint))}
 </div>`;
 
 /**
@@ -109,8 +111,8 @@ function flatRequest(video) {
     ["prompt", video.prompt],
     ["size", video.size],
   ]);
-  for (const [name, ref] of Object.entries(video.inputs))
-    flat.set(name === "video" ? "input" : `${name} video`, String(ref));
+  for (const [name, file] of Object.entries(video.names))
+    flat.set(name === "video" ? "input" : `${name} video`, file);
   for (const [name, weight] of Object.entries(weightsOf(video)))
     if (weight > 0) flat.set(`weight of ${name}`, String(weight));
   for (const [name, value] of settingsOf(video)) flat.set(settingLabel(name), value);

@@ -30,7 +30,7 @@ export async function view(root, { query }, signal) {
         <div class="figures">${figures(stats)}</div>`,
     );
   };
-  const refreshSoon = throttled(refresh, 5000);
+  const refreshSoon = throttled(refresh, () => 5000);
   const setHours = (/** @type {string} */ value) => {
     hours = value;
     history.replaceState(null, "", `#/figures?hours=${hours}`);

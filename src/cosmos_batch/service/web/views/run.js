@@ -2,11 +2,15 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { api, contentUrl, playableUrl } from "../lib/api.js";
-import { baseName, clean, duration, isNumber, settingLabel, when } from "../lib/format.js";
+import { clean, duration, isNumber, settingLabel, when } from "../lib/format.js";
 import { listen } from "../lib/live.js";
-import { neighbours } from "../lib/neighbours.js";
+import { selection } from "../lib/selection.js";
 import { hasEnded, priorityLabel, server, stateLabel } from "../lib/server.js";
 import { paint, throttled } from "../lib/view.js";
+import { removeRuns } from "../list/bulk_actions.js";
+import { RUN_KEYS, isForPage, showKeys } from "../list/key_help.js";
+import { nameOf } from "../list/run_card.js";
+import { guarded } from "../parts/dialogs.js";
 import { Player } from "../parts/player.js";
 import {
   actions,
@@ -18,7 +22,7 @@ import {
   isPicture,
   outputName,
   priorityChip,
-  removeRuns,
+  rateRun,
   settingsOf,
   stars,
   stepText,
@@ -37,6 +41,7 @@ export async function view(root, { id }, signal) {
   listen("video.progress", (event) => event.video === id && page.showProgress(event), signal);
   listen("video.state", (event) => event.video === id && refreshSoon(), signal);
   listen("resync", refreshSoon, signal);
+  document.addEventListener("keydown", (event) => page.press(event), { signal });
   await page.refresh();
 }
 
@@ -78,7 +83,7 @@ class RunPage {
     const addresses = tracks.map((track) => track.src).join();
     if (addresses === this.playing) return;
     this.player?.destroy();
-    this.player = tracks.length ? new Player(tracks, { picture: isPicture(this.shown?.video) }) : null;
+    this.player = tracks.length ? new Player(tracks, { picture: isPicture(this.shown?.video), split: true }) : null;
     this.playing = addresses;
   }
 
@@ -87,6 +92,38 @@ class RunPage {
     if (!this.shown) return;
     Object.assign(this.shown.video, { step, steps, eta_seconds: eta });
     this.draw();
+  }
+
+  /** Select the run in the list, or no longer. */
+  select() {
+    selection.toggle(this.id);
+    this.draw();
+  }
+
+  /** @param {string | null} id */
+  goTo(id) {
+    if (!id) return;
+    selection.active = id;
+    location.hash = `#/run/${encodeURIComponent(id)}`;
+  }
+
+  /** @param {number | null} rating */
+  async rate(rating) {
+    if (this.shown) await rateRun(this.shown.video, rating, () => this.draw());
+  }
+
+  /** @param {KeyboardEvent} event */
+  press(event) {
+    if (!isForPage(event)) return;
+    const { key } = event;
+    const [before, after] = selection.neighbours(this.id);
+    if (key === "j") this.goTo(after);
+    else if (key === "k") this.goTo(before);
+    else if (key === "x") this.select();
+    else if (key === "?") void showKeys(RUN_KEYS);
+    else if (key === "Escape" && !document.fullscreenElement) location.hash = "#/runs";
+    else if (/^[0-5]$/.test(key)) void this.rate(Number(key) || null);
+    else this.player?.pressed(event);
   }
 
   draw() {
@@ -99,7 +136,7 @@ class RunPage {
           ${standing(video)}${warningList(video.warnings)}${this.player?.element}
           ${video.state === "succeeded"
             ? html`<div class="row rate">
-                <span class="soft">Your rating</span>${stars(video, () => this.draw())}
+                <span class="soft">Your rating</span>${stars(video, (rating) => this.rate(rating))}${scoreLine(video)}
               </div>`
             : nothing}
         </section>
@@ -109,23 +146,32 @@ class RunPage {
 
   /** @param {Video} video */
   head(video) {
-    const [before, after] = neighbours(this.id);
-    const remove = async () => {
-      if ((await removeRuns([video])).length) location.hash = "#/runs";
-    };
+    const [before, after] = selection.neighbours(this.id);
+    const remove = guarded(async () => {
+      if ((await removeRuns([video.id])).length) location.hash = "#/runs";
+    });
     const id = encodeURIComponent(video.id);
     return html`<div class="row spread">
         <a href="#/runs" class="back">← Runs</a>
         ${before || after
-          ? html`<div class="row tight">${stepLink(before, "Newer")}${stepLink(after, "Older")}</div>`
+          ? html`<div class="row tight">
+              <span class="soft small-print num">${selection.place(this.id) + 1} of ${selection.order.length.toLocaleString("en")}</span>
+              ${stepLink(before, "Before")}${stepLink(after, "Next")}
+              <button type="button" class="small" aria-pressed=${selection.has(this.id)} @click=${() => this.select()}>
+                ${selection.has(this.id) ? "Selected" : "Select"}
+              </button>
+            </div>`
           : nothing}
       </div>
+      <p class="soft words file-name">${nameOf(video)}</p>
       <h1 class="words prompt">${clean(video.prompt)}</h1>
-      <div class="row">
-        ${badge(video.state)}${chips(video)}${priorityChip(video.priority)}
+      <div class="row spread">
+        <div class="row tight">
+        ${badge(video.state)}${chips(video)}${priorityChip(video.priority)}${labels(video)}
         <code class="soft words">${clean(video.id)}</code>
-      </div>
-      <div class="row verbs">
+        <button type="button" class="plain tiny" aria-label="Keys" title="Keys (?)" @click=${() => showKeys(RUN_KEYS)}>?</button>
+        </div>
+        <div class="row tight verbs">
         ${actions(video, () => this.refresh())}
         <a class="button" href="#/new?from=${id}">Make another</a>
         ${video.variants.includes("video")
@@ -133,6 +179,7 @@ class RunPage {
               <a class="button" href=${contentUrl(video.id, "video")} download=${outputName(video)}>Download</a>`
           : nothing}
         ${hasEnded(video.state) ? html`<button type="button" @click=${remove}>Delete</button>` : nothing}
+        </div>
       </div>`;
   }
 }
@@ -147,7 +194,7 @@ const stepLink = (id, label) =>
     : html`<a class="button small" aria-disabled="true">${label}</a>`;
 
 /**
- * The videos of a run's player: the input, the used controls, and the output, which sets the time.
+ * The videos of a run's player: the output, which sets the time, the input, and the used controls.
  * @param {Video} video
  * @returns {Track[]}
  */
@@ -161,9 +208,9 @@ function tracksOf(video) {
     return { label: name, note, src: playableUrl(video.id, variant) };
   });
   if (video.variants.includes("input"))
-    tracks.unshift({ label: "Input", note: baseName(video.inputs.video), src: playableUrl(video.id, "input") });
+    tracks.unshift({ label: "Input", note: clean(video.names.video), src: playableUrl(video.id, "input") });
   if (video.variants.includes("video"))
-    tracks.push({ label: "Output", note: video.size, src: contentUrl(video.id, "video"), master: true });
+    tracks.unshift({ label: "Output", note: video.size, src: contentUrl(video.id, "video"), master: true });
   return tracks;
 }
 
@@ -190,6 +237,28 @@ function standing(video) {
   </div>`;
 }
 
+/**
+ * The sweep and the tags of a run.
+ * @param {Video} video
+ */
+function labels({ sweep, tags }) {
+  const chip = (/** @type {string} */ query, /** @type {string} */ text) =>
+    html`<a class="chip" href="#/runs?${query}">${clean(text)}</a>`;
+  return html`${sweep ? chip(`sweep=${encodeURIComponent(sweep)}`, sweep) : nothing}
+  ${Object.entries(tags ?? {}).map(([name, value]) => chip(`tag=${encodeURIComponent(`${name}:${value}`)}`, `${name}: ${value}`))}`;
+}
+
+/**
+ * The scores of a finished run in one line, and what is broken about its video.
+ * @param {Video} video
+ */
+function scoreLine(video) {
+  const scores = server().scores.filter(({ name, more_is_better: more }) => more && video.scores[name] !== undefined);
+  const flags = video.flags.map((flag) => html`<span class="badge failed">${flag}</span>`);
+  const values = scores.map(({ name }) => `${name} ${video.scores[name]?.toFixed(2)}`);
+  return html`${flags}<span class="soft small-print num scores">${values.join(" · ")}</span>`;
+}
+
 /** @param {Video} video */
 function failure(video) {
   const blocked = video.state === "blocked";
@@ -210,9 +279,9 @@ function failure(video) {
 
 /** @param {Video} video */
 function settings(video) {
-  const inputs = Object.entries(video.inputs).map(([name, ref]) => [
+  const inputs = Object.entries(video.names).map(([name, file]) => [
     name === "video" ? "input" : `${name} video`,
-    baseName(ref),
+    clean(file),
   ]);
   const weights = Object.entries(weightsOf(video))
     .filter(([, weight]) => weight > 0)

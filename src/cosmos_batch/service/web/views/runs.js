@@ -1,45 +1,36 @@
-// All runs: search, comparison, and actions on many. The address keeps the filters.
+// All runs: as grid, table or matrix, in groups; filters, selection, and the keys to look through them.
 
-import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { live } from "../vendor/lit-html/directives/live.js";
-import { repeat } from "../vendor/lit-html/directives/repeat.js";
-import { api, contentUrl } from "../lib/api.js";
-import { clean, count, duration, isNumber, when } from "../lib/format.js";
+import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
+import { api } from "../lib/api.js";
 import { listen } from "../lib/live.js";
-import { rememberOrder } from "../lib/neighbours.js";
-import { hasEnded, isRetryable, openStates, server } from "../lib/server.js";
+import { selection } from "../lib/selection.js";
+import { server, stateLabel } from "../lib/server.js";
 import { inputOf, messageOf, paint, throttled } from "../lib/view.js";
-import { guarded, toast } from "../parts/dialogs.js";
-import {
-  actions,
-  badge,
-  bar,
-  causeOf,
-  chips,
-  isFailure,
-  priorityChip,
-  ratingShown,
-  removeRuns,
-  runLink,
-  scoresShown,
-  stepText,
-} from "../parts/run_parts.js";
+import { bulkBar } from "../list/bulk_bar.js";
+import { ARRANGEMENTS, FILTERS, choice, conditionsOf, filterForm, groupOptions, sortOptions } from "../list/filter_form.js";
+import { LIST_KEYS, isForPage, showKeys } from "../list/key_help.js";
+import { quickLook } from "../list/quick_look.js";
+import { RunGrid } from "../list/run_grid.js";
+import { RunSource } from "../list/run_source.js";
+import { limitsOf, scoreFilter, withLimits, withoutScore } from "../list/score_filter.js";
+import { toast } from "../parts/dialogs.js";
 
-/** @import { Video } from "../lib/schema.js" */
-/** @import { ProgressEvent } from "../lib/live.js" */
+/** @import { Histogram, RunLabelCounts } from "../lib/schema.js" */
 
-const PAGE = 24; // runs that show at first, and that "Show more" adds
-const MOST = 100; // runs of one answer
-const FILTERS = ["q", "state", "control", "rating", "score", "since", "until", "sort"];
+const RELOAD = 2000; // ms between two loads of a list that changes
+const RELOAD_LONG = 6000; // of a list of more than `LONG` runs
+const LONG = 2000;
+const FIRST = 30; // runs that show before the outline of all has come
 
 /** @type {import("../lib/view.js").View} */
 export async function view(root, { query }, signal) {
   const list = new RunList(root, query, signal);
-  const refreshSoon = throttled(() => list.refresh(), 1500);
-  listen("video.state", refreshSoon, signal);
-  listen("resync", refreshSoon, signal);
-  listen("video.progress", (event) => list.showProgress(event), signal);
-  await list.load();
+  for (const kind of /** @type {const} */ (["video.state", "resync"])) listen(kind, () => list.follow(), signal);
+  listen("video.progress", (event) => list.source.showProgress(event) && list.grid.drawSoon(), signal);
+  document.addEventListener("keydown", (event) => list.press(event), { signal });
+  selection.addEventListener("change", () => list.draw(), { signal });
+  await Promise.all([list.loadFirst(), list.load()]);
+  if (list.grid.active > 0) list.grid.goTo(list.grid.active); // back from the page of a run
 }
 
 class RunList {
@@ -51,60 +42,109 @@ class RunList {
   constructor(root, query, signal) {
     this.root = root;
     this.signal = signal;
-    this.filters = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
+    this.filters = Object.fromEntries([...FILTERS, ...ARRANGEMENTS].map((name) => [name, query.get(name) ?? ""]));
     this.filtersOpen = false; // on a phone
-    /** @type {Video[]} */
-    this.videos = [];
-    this.more = false;
-    this.marked = new Set(query.get("pick") ? [query.get("pick")] : []);
-    this.applySoon = throttled(() => this.apply(), 300);
-  }
-
-  /** Show the first page of the runs that the filters let through. Throws ApiError. */
-  async load() {
-    await this.fetch(PAGE);
-  }
-
-  /** Load what is shown once more. */
-  async refresh() {
-    await this.fetch(Math.max(PAGE, this.videos.length));
-  }
-
-  /** Show one more page. */
-  async loadMore() {
-    await this.fetch(PAGE, this.videos);
-  }
-
-  /**
-   * Fetch `limit` runs after those of `before`.
-   * @param {number} limit
-   * @param {Video[]} [before]
-   */
-  async fetch(limit, before = []) {
-    const found = [...before];
-    const wanted = before.length + limit;
-    let more = true;
-    while (more && found.length < wanted) {
-      const part = { limit: Math.min(MOST, wanted - found.length), after: found.at(-1)?.id };
-      const answer = await api.videos({ ...this.conditions(), ...part }, { signal: this.signal });
-      found.push(...answer.data);
-      more = answer.has_more;
-    }
-    this.videos = found;
-    this.more = more;
+    /** @type {RunLabelCounts} */
+    this.labels = { object: "labels", sweeps: {}, tags: {} };
+    /** @type {Histogram | null} */
+    this.histogram = null;
+    const pick = query.get("pick");
+    if (pick) selection.set([pick], true);
+    this.source = new RunSource(signal, () => {
+      this.grid.drawSoon();
+      this.look();
+    });
+    const act = { sort: (/** @type {string} */ by) => this.set("sort", by), refresh: () => this.refreshSoon(), look: () => this.open() };
+    this.grid = new RunGrid(this.source, act, signal);
+    this.look = () => {}; // draws the quick look, while it is open
+    this.head = document.createElement("div");
+    this.foot = document.createElement("div");
+    this.head.className = "runs-head";
+    this.foot.className = "foot";
+    this.bar = document.createElement("div");
+    Object.assign(this.bar, { className: "bulk", role: "region", ariaLabel: "Selected runs" });
+    root.append(this.head, this.bar, this.grid.element, this.foot);
+    this.refreshSoon = throttled(
+      () => this.refresh(),
+      () => (this.source.total > LONG ? RELOAD_LONG : RELOAD),
+    );
+    this.applySoon = throttled(
+      () => this.apply(),
+      () => 250,
+    );
+    this.loaded = false;
     this.draw();
   }
 
-  conditions() {
-    const { since, until, sort, ...conditions } = this.filters;
-    const [by, order] = (sort || "created:desc").split(":");
+  get filter() {
+    return conditionsOf(this.filters);
+  }
+
+  get matrix() {
+    return this.filters.view === "matrix";
+  }
+
+  /** The query of the list. */
+  get conditions() {
+    const [sort = "created", order = "desc"] = (this.filters.sort || "created:desc").split(":");
+    const { group = "", columns = "" } = this.filters;
     return {
-      ...conditions,
-      sort: by,
+      ...this.filter,
+      sort,
       order,
-      created_after: since ? dayStart(since) : "",
-      created_before: until ? dayStart(until, 1) : "",
+      group_by: group || (this.matrix ? "video" : ""),
+      columns: this.matrix ? columns || "prompt" : "",
     };
+  }
+
+  /** Load the list, and what its filters offer. Throws ApiError. */
+  async load() {
+    await Promise.all([this.source.load(this.conditions), this.loadHistogram()]);
+    if (this.signal.aborted) return;
+    this.loaded = true;
+    this.arrange();
+    this.labels = await api.labels({ signal: this.signal });
+    this.draw();
+  }
+
+  /** Show the first runs of a list without groups while the outline of all is on its way. Throws ApiError. */
+  async loadFirst() {
+    const { group_by: group, columns, ...conditions } = this.conditions;
+    if (group || columns) return;
+    const { data } = await api.videos({ ...conditions, limit: FIRST }, { signal: this.signal });
+    if (this.loaded || this.signal.aborted) return;
+    this.source.start(data);
+    this.arrange();
+  }
+
+  async loadHistogram() {
+    const { scores = "", score = "" } = this.filters;
+    const others = { ...this.filter, score: withoutScore(score, scores) };
+    this.histogram = scores ? await api.histogram({ ...others, of: scores }, { signal: this.signal }) : null;
+  }
+
+  /** Load the list anew soon; not while it is being loaded, which the connection of the event stream falls into. */
+  follow() {
+    if (this.loaded) this.refreshSoon();
+    else setTimeout(this.refreshSoon, RELOAD_LONG);
+  }
+
+  /** Load what is shown once more; what is in sight stays where it is. */
+  async refresh() {
+    const mark = this.grid.mark();
+    await this.load();
+    if (this.signal.aborted) return;
+    this.grid.restore(mark);
+    const rows = this.grid.rowsInSight().filter((row) => !row.head);
+    const ids = rows.flatMap((row) => this.source.outline.ids.slice(row.first, row.first + row.count));
+    if (!this.matrix) this.source.want(ids, true);
+  }
+
+  arrange() {
+    this.grid.arrangement = this.matrix ? "matrix" : this.filters.view === "table" ? "table" : "grid";
+    this.grid.sorted = this.filters.sort ?? "";
+    this.draw();
+    this.grid.arrange();
   }
 
   /** Take the changed filters into the address, and load anew. */
@@ -118,218 +158,189 @@ class RunList {
     }
   }
 
-  /** @param {ProgressEvent} event */
-  showProgress({ video: id, step, steps, eta_seconds: eta }) {
-    const video = this.videos.find((each) => each.id === id);
-    if (!video) return;
-    Object.assign(video, { step, steps, eta_seconds: eta });
-    this.draw();
+  /**
+   * @param {string} name
+   * @param {string} value
+   */
+  set(name, value) {
+    this.filters[name] = value;
+    this.applySoon();
   }
 
   draw() {
     if (this.signal.aborted) return;
-    rememberOrder(this.videos.map((video) => video.id));
+    const act = {
+      change: (/** @type {string} */ name, /** @type {string} */ value) => this.set(name, value),
+      apply: () => this.apply(),
+      toggle: () => {
+        this.filtersOpen = !this.filtersOpen;
+        this.draw();
+      },
+    };
     paint(
-      this.root,
-      html`<h1>Runs</h1>
-        ${this.filterForm()}${this.bulkBar()}
-        <ul class="grid" aria-label="Runs found">
-          ${repeat(
-            this.videos,
-            (video) => video.id,
-            (video) => this.card(video),
-          )}
-        </ul>
-        <div class="foot">
-          ${this.videos.length ? nothing : html`<p class="empty card">No run matches.</p>`}
-          ${this.more
-            ? html`<button type="button" data-key="more" @click=${guarded(() => this.loadMore())}>Show more</button>`
-            : nothing}
-        </div>`,
+      this.head,
+      html`<div class="row spread">
+          <h1>Runs</h1>
+          <p class="soft num counts">${this.loaded ? this.countsText() : "loading"}</p>
+        </div>
+        ${filterForm(this.filters, this.labels, this.filtersOpen, act)}${this.toolbar()}
+        ${this.histogram ? scoreFilter(this.histogram, limitsOf(this.filters.score ?? "", this.histogram.score), (limits) => this.brush(limits)) : nothing}`,
+    );
+    this.drawBulk();
+    const { has_more: more } = this.source.outline;
+    render(
+      html`${this.loaded && !this.source.total ? html`<p class="empty card">No run matches.</p>` : nothing}
+      ${more ? html`<p class="banner warn">Further runs match: choose narrower filters to see them.</p>` : nothing}`,
+      this.foot,
     );
   }
 
-  filterForm() {
-    const change = (/** @type {Event} */ event) => {
-      if (!inputOf(event).validity.valid) return; // a condition that is being typed
-      this.filters[inputOf(event).name] = inputOf(event).value;
-      this.applySoon();
-    };
-    const select = (/** @type {string} */ name, /** @type {string[][]} */ options) => html`<select
-      id="filter-${name}"
-      name=${name}
-      @change=${change}
-    >
-      ${options.map(
-        ([value, label]) => html`<option value=${value} ?selected=${this.filters[name] === value}>${label}</option>`,
-      )}
-    </select>`;
-    const input = (/** @type {string} */ name, /** @type {string} */ type, placeholder = "", pattern = ".*") => html`<input
-      id="filter-${name}"
-      name=${name}
-      type=${type}
-      placeholder=${placeholder}
-      pattern=${pattern}
-      .value=${live(this.filters[name])}
-      @input=${change}
-    />`;
-    const field = (/** @type {string} */ label, /** @type {string} */ name, /** @type {unknown} */ control) =>
-      html`<div class="field"><label for="filter-${name}">${label}</label>${control}</div>`;
-    const submit = (/** @type {Event} */ event) => {
+  drawBulk() {
+    const template = bulkBar(this.source, () => this.refresh());
+    this.bar.hidden = template === nothing;
+    paint(this.bar, template);
+  }
+
+  countsText() {
+    const { total, outline } = this.source;
+    const states = Object.entries(outline.counts).map(([state, n]) => `${n.toLocaleString("en")} ${stateLabel(state)}`);
+    return [`${total.toLocaleString("en")} ${total === 1 ? "run" : "runs"}`, ...(total ? states : [])].join(" · ");
+  }
+
+  toolbar() {
+    const changed = (/** @type {Event} */ event) => this.set(inputOf(event).name, inputOf(event).value);
+    const picker = (/** @type {string} */ label, /** @type {string} */ name, /** @type {string[][]} */ options) =>
+      html`<label class="check small-print"><span class="soft">${label}</span>${choice(name, options, this.filters[name] ?? "", changed)}</label>`;
+    const groups = groupOptions(this.labels);
+    const scores = server().scores.map(({ name }) => [name, name]);
+    return html`<div class="row toolbar">
+      ${this.arrangements()}
+      ${this.matrix
+        ? html`${picker("Rows", "group", [["", "video"], ...groups.filter(([name]) => name !== "video")])}
+          ${picker("Columns", "columns", [["", "prompt"], ...groups.filter(([name]) => name !== "prompt")])}`
+        : picker("Group", "group", [["", "none"], ...groups])}
+      ${picker("Order", "sort", sortOptions())} ${picker("Distribution", "scores", [["", "none"], ...scores])}
+      <span class="grow"></span>
+      <button type="button" class="small" ?disabled=${!this.source.total} @click=${() => this.selectAll()}>
+        Select all ${this.source.total.toLocaleString("en")}
+      </button>
+      <button type="button" class="small" aria-label="Keys" title="Keys (?)" @click=${() => showKeys(LIST_KEYS)}>?</button>
+    </div>`;
+  }
+
+  arrangements() {
+    const one = (/** @type {string} */ value, /** @type {string} */ text) => html`<label
+      ><input
+        type="radio"
+        name="view"
+        class="unseen"
+        value=${value}
+        ?checked=${(this.filters.view || "") === value}
+        @change=${() => this.set("view", value)}
+      /><span>${text}</span></label
+    >`;
+    return html`<fieldset class="switch">
+      <legend class="unseen">Arrangement</legend>
+      ${one("", "Grid")}${one("table", "Table")}${one("matrix", "Matrix")}
+    </fieldset>`;
+  }
+
+  /** @param {[number | null, number | null]} limits */
+  brush(limits) {
+    this.set("score", withLimits(this.filters.score ?? "", this.filters.scores ?? "", limits));
+    this.draw();
+  }
+
+  selectAll() {
+    selection.set(this.source.outline.ids, true);
+  }
+
+  /** Open the quick look at the active run. */
+  async open() {
+    if (document.querySelector("dialog.look") || this.grid.active < 0) return;
+    await quickLook(
+      this.source,
+      { press: (event) => this.press(event), step: (by) => this.step(by), open: () => this.openPage() },
+      (draw) => (this.look = draw),
+    );
+    this.grid.element.focus({ preventScroll: true });
+  }
+
+  openPage() {
+    if (selection.active) location.hash = `#/run/${encodeURIComponent(selection.active)}`;
+  }
+
+  /** @param {number} by */
+  step(by) {
+    this.move(this.grid.layout.beside(this.grid.active, by), false);
+  }
+
+  /**
+   * @param {number} at
+   * @param {boolean} extend
+   */
+  move(at, extend) {
+    if (extend && !selection.has(selection.active)) selection.toggle(selection.active, true);
+    if (!document.querySelector("dialog.look")) this.grid.element.focus({ preventScroll: true });
+    this.grid.goTo(at);
+    if (extend) selection.extend(selection.active);
+    this.look();
+  }
+
+  /** @param {number | null} rating */
+  async rate(rating) {
+    const id = selection.active;
+    const takeBack = this.source.rate([id], rating);
+    try {
+      await api.rate(id, rating);
+    } catch (error) {
+      takeBack();
+      toast(messageOf(error), "bad");
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  press(event) {
+    const all = (event.ctrlKey || event.metaKey) && event.key === "a";
+    const field = event.target instanceof Element && event.target.closest("input:not([type=checkbox]), select, textarea, dialog");
+    if (all && !field) {
       event.preventDefault();
-      this.apply();
-    };
-    const toggle = () => {
-      this.filtersOpen = !this.filtersOpen;
-      this.draw();
-    };
-    const controls = server().controls.map((name) => [name, name]);
-    return html`<form class="filters ${this.filtersOpen ? "open" : ""}" role="search" @submit=${submit}>
-      ${field("Text", "q", input("q", "search", "words of the prompt"))}
-      ${field("State", "state", select("state", stateOptions(this.filters.state ?? "")))}
-      ${field("Control", "control", select("control", [["", "any control"], ...controls]))}
-      ${field("Rating", "rating", select("rating", RATINGS))}
-      ${field("Score", "score", input("score", "text", "edge_f1>0.5", CONDITION))}
-      ${field("Order", "sort", select("sort", sortOptions()))}
-      ${field("From", "since", input("since", "date"))} ${field("To", "until", input("until", "date"))}
-      <button type="button" aria-expanded=${this.filtersOpen} @click=${toggle}>Filters</button>
-    </form>`;
+      this.selectAll();
+      return;
+    }
+    if (!this.source.total || !isForPage(event) || !this.pressed(event)) return;
+    event.preventDefault();
+    this.look();
   }
 
-  /** @param {Video} video */
-  card(video) {
-    const mark = (/** @type {Event} */ event) => {
-      if (inputOf(event).checked) this.marked.add(video.id);
-      else this.marked.delete(video.id);
-      this.draw();
+  /**
+   * Act on a key. Returns whether it is one of the list.
+   * @param {KeyboardEvent} event
+   */
+  pressed({ key, shiftKey: shift }) {
+    const { layout, active } = this.grid;
+    /** @type {Record<string, () => number>} */
+    const moves = {
+      j: () => layout.beside(active, 1),
+      k: () => layout.beside(active, -1),
+      ArrowRight: () => layout.beside(active, 1),
+      ArrowLeft: () => layout.beside(active, -1),
+      ArrowDown: () => layout.below(active, 1),
+      ArrowUp: () => layout.below(active, -1),
+      Home: () => 0,
+      End: () => this.source.total - 1,
     };
-    const took = isNumber(video.seconds_taken) && hasEnded(video.state) ? `took ${duration(video.seconds_taken)}` : "";
-    return html`<li class="card run" data-run=${video.id}>
-      <div class="film">
-        ${thumbnail(video)}
-        <input
-          type="checkbox"
-          aria-label="Select: ${clean(video.prompt).slice(0, 80)}"
-          data-key="mark-${video.id}"
-          .checked=${live(this.marked.has(video.id))}
-          @change=${mark}
-        />${badge(video.state)}
-      </div>
-      <div class="body">
-        ${runLink(video.id, video.prompt, "two-lines")}
-        <p class="row tight">${chips(video)}${priorityChip(video.priority)}${ratingShown(video.rating)}</p>
-        ${standing(video)}${scoresShown(video)}
-        <p class="soft small-print num">${[video.size, took, when(video.created_at)].filter(Boolean).join(" · ")}</p>
-        <div class="row tight">${actions(video, () => this.refresh(), { small: true })}</div>
-      </div>
-    </li>`;
+    const move = moves[key];
+    if (move) this.move(move(), shift);
+    else if (/^[0-5]$/.test(key)) void this.rate(Number(key) || null);
+    else if (key === "x") selection.toggle(selection.active);
+    else if (key === "X") selection.extend(selection.active);
+    else if (key === "Enter") this.openPage();
+    else if (key === " ") void this.open();
+    else if (key === "?") void showKeys(LIST_KEYS);
+    else if (key === "/") this.head.querySelector("input")?.focus();
+    else if (key === "Escape" && selection.ids.size && !document.querySelector("dialog.look")) selection.clear();
+    else return false;
+    return true;
   }
-
-  bulkBar() {
-    const chosen = this.videos.filter((video) => this.marked.has(video.id));
-    const each = (/** @type {(id: string) => Promise<unknown>} */ call, /** @type {Video[]} */ videos, word = "") =>
-      guarded(async () => {
-        for (const video of videos) await call(video.id);
-        toast(`${count(videos.length, "run")} ${word}.`);
-        this.marked.clear();
-        await this.refresh();
-      });
-    const remove = guarded(async () => {
-      for (const id of await removeRuns(ended)) this.marked.delete(id);
-      await this.refresh();
-    });
-    const clear = () => {
-      this.marked.clear();
-      this.draw();
-    };
-    const open = chosen.filter((video) => !hasEnded(video.state));
-    const retryable = chosen.filter((video) => isRetryable(video.state));
-    const ended = chosen.filter((video) => hasEnded(video.state));
-    const [first, second] = chosen.filter((video) => video.variants.includes("video"));
-    const button = (/** @type {Video[]} */ runs, /** @type {string} */ label, /** @type {unknown} */ act) =>
-      runs.length ? html`<button type="button" @click=${act}>${label} ${runs.length}</button>` : nothing;
-    return html`<div class="bulk" role="region" aria-label="Selected runs" ?hidden=${!chosen.length}>
-      <b>${chosen.length} selected</b>
-      ${first && second && chosen.length === 2 ? compareLink(first, second) : nothing}
-      ${first && chosen.length === 1 ? html`<span class="soft">Select a second one to compare.</span>` : nothing}
-      ${button(retryable, "Retry", each(api.retry, retryable, "queued again"))}
-      ${button(open, "Cancel", each(api.cancel, open, "cancelled"))} ${button(ended, "Delete", remove)}
-      <button type="button" class="plain" @click=${clear}>Clear</button>
-    </div>`;
-  }
-}
-
-const RATINGS = [["", "any rating"], ...[5, 4, 3, 2, 1].map((n) => [String(n), "★".repeat(n)])];
-
-const CONDITION = "\\s*[a-z][a-z0-9_]*\\s*(>=|<=|>|<)\\s*-?[0-9]*[.]?[0-9]+\\s*";
-
-/** The orders of the list: by time, and by each score from either end. */
-function sortOptions() {
-  const named = server().scores.flatMap(({ name, more_is_better: more }) => [
-    [`${name}:${more ? "desc" : "asc"}`, `best ${name} first`],
-    [`${name}:${more ? "asc" : "desc"}`, `worst ${name} first`],
-  ]);
-  return [["", "newest first"], ["created:asc", "oldest first"], ...named];
-}
-
-/**
- * The choices of the state filter, with one for a filter of the address that is none of them.
- * @param {string} chosen
- */
-function stateOptions(chosen) {
-  const options = [
-    ["", "any state"],
-    ["succeeded", "finished"],
-    ["failed,blocked", "failed or blocked"],
-    [openStates(), "waiting or running"],
-    ["cancelled", "cancelled"],
-  ];
-  return options.some(([value]) => value === chosen) ? options : [...options, [chosen, chosen.replaceAll(",", ", ")]];
-}
-
-/**
- * @param {Video} a
- * @param {Video} b
- */
-const compareLink = (a, b) => html`<a
-  class="button primary"
-  href="#/compare?a=${encodeURIComponent(a.id)}&b=${encodeURIComponent(b.id)}"
->Compare</a>`;
-
-/**
- * The first frame of the output; before there is one, of the input.
- * @param {Video} video
- */
-function thumbnail(video) {
-  const blank = html`<span class="nofilm" aria-hidden="true">▤</span>`;
-  if (!video.variants.includes("thumbnail")) return blank;
-  const hide = (/** @type {Event} */ event) => {
-    /** @type {HTMLElement} */ (event.currentTarget).hidden = true;
-  };
-  return html`<img src=${contentUrl(video.id, "thumbnail")} alt="" loading="lazy" @error=${hide} />`;
-}
-
-/**
- * The cause of a failure, the progress of a running run, or the reason why a run waits.
- * @param {Video} video
- */
-function standing(video) {
-  if (isFailure(video.state)) return html`<p class="cause">${causeOf(video)}</p>`;
-  if (video.cancelling) return html`<p class="soft why">is being cancelled</p>`;
-  if (video.state === "running")
-    return html`<div>
-      <p class="soft num steps">${stepText(video)}</p>
-      ${bar(video.step, video.steps, "steps")}
-    </div>`;
-  return hasEnded(video.state) ? nothing : html`<p class="soft why">${clean(video.reason)}</p>`;
-}
-
-/**
- * The Unix time at which a day begins in this time zone, or the day `later` days after it.
- * @param {string} text "2026-01-31"
- * @param {number} [later]
- */
-function dayStart(text, later = 0) {
-  const [year = 0, month = 1, date = 1] = text.split("-").map(Number);
-  return new Date(year, month - 1, date + later).getTime() / 1000;
 }

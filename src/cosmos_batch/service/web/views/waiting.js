@@ -9,6 +9,7 @@ import { actions, badge, priorityChip, runLink } from "../parts/run_parts.js";
 /** @import { RunSummary } from "../parts/run_parts.js" */
 
 const OPEN_BATCHES = 3; // batches of a launch that are unfolded at first
+const FEW = 12; // waiting runs up to which every launch is unfolded at first
 const WAITING = ["queued", "preempted"];
 
 /**
@@ -21,7 +22,9 @@ export function waitingGroups(queue, unplanned, refresh) {
   if (!queue.groups.length && !unplanned.length) {
     return queue.running.length || Object.keys(queue.held_back).length ? nothing : emptyQueue();
   }
-  const card = (/** @type {ForecastLaunch} */ group) => html`<li>${groupCard(group, queue.mode, refresh)}</li>`;
+  const runs = queue.groups.reduce((sum, group) => sum + group.runs_total, 0) + unplanned.length;
+  const open = runs <= FEW;
+  const card = (/** @type {ForecastLaunch} */ group) => html`<li>${groupCard(group, queue.mode, open, refresh)}</li>`;
   return html`<h2>Waiting</h2>
     <p class="soft">
       In the order of the plan, which is made anew when a run is added or removed.
@@ -29,10 +32,10 @@ export function waitingGroups(queue, unplanned, refresh) {
     </p>
     <ol class="groups">${repeat(queue.groups, (group) => group.index, card)}</ol>
     ${unplanned.length
-      ? html`<article class="card group">
-          <h3>Not planned yet</h3>
+      ? html`<details class="card group" ?open=${open}>
+          <summary data-key="summary-unplanned"><h3>Not planned yet <span class="soft">${count(unplanned.length, "run")}</span></h3></summary>
           <ul class="list">${runRows(unplanned, refresh)}</ul>
-        </article>`
+        </details>`
       : nothing}`;
 }
 
@@ -52,25 +55,29 @@ export function retriedLater(held) {
     <div class="grow">${runLink(id, id)}<p class="soft why">${clean(reason)}</p></div>
   </li>`;
   return html`<h2>Retried later</h2>
-    <ul class="list card">${repeat(runs, ([id]) => id, row)}</ul>`;
+    <details class="card group" ?open=${runs.length <= FEW}>
+      <summary data-key="summary-later"><h3>${count(runs.length, "run")}</h3></summary>
+      <ul class="list">${repeat(runs, ([id]) => id, row)}</ul>
+    </details>`;
 }
 
 /**
  * @param {ForecastLaunch} group
  * @param {string} mode
+ * @param {boolean} open whether it is unfolded at first
  * @param {() => void} refresh
  */
-function groupCard(group, mode, refresh) {
+function groupCard(group, mode, open, refresh) {
   const controls = group.controls.length ? group.controls.join(" + ") : "no control";
   const part = (/** @type {ForecastBatch} */ batch, /** @type {number} */ n) => batchPart(group, batch, n, refresh);
-  return html`<article class="card group">
-    <div class="row spread">
+  return html`<details class="card group" ?open=${open}>
+    <summary data-key="summary-${group.index}">
       <h3>${controls} <span class="soft">${count(group.runs_total, "run")}</span></h3>
-      <p class="soft num">${startText(group.starts_in_seconds, mode)}, takes ${duration(group.seconds)}</p>
-    </div>
+      <span class="soft num">${startText(group.starts_in_seconds, mode)}, takes ${duration(group.seconds)}</span>
+    </summary>
     <p class="soft">${clean(group.reason)}</p>
     ${repeat(group.batches, (_, n) => n, part)}
-  </article>`;
+  </details>`;
 }
 
 /**
