@@ -12,7 +12,7 @@ from cosmos_batch.cli.service_location import ServiceLocation
 from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.errors import InputError
 from cosmos_batch.ledger import Ledger, State, Submission
-from cosmos_batch.ledger.usage import UsageBy
+from cosmos_batch.ledger.service.usage import UsageBy
 from tests.support.ledger import claim, make_run
 
 

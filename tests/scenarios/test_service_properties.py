@@ -16,7 +16,7 @@ from cosmos_batch.dispatch.output.directory import HOME
 from cosmos_batch.engines.base import Job
 from cosmos_batch.engines.simulated import Fault, SimulatedBehaviour, SimulatedEngine, Trouble
 from cosmos_batch.ledger import State
-from cosmos_batch.ledger.usage import UsageBy
+from cosmos_batch.ledger.service.usage import UsageBy
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Priority, Run
 from tests.support.service_world import World, stamp

@@ -214,7 +214,7 @@ def cost(
     """Print the engine time of a service, by tenant, model or day."""
     from cosmos_batch.cli.commands.cost import CostRequest, cost_command
     from cosmos_batch.cli.service_location import ServiceLocation
-    from cosmos_batch.ledger.usage import UsageBy
+    from cosmos_batch.ledger.service.usage import UsageBy
 
     location = ServiceLocation(home=home, ledger=ledger)
     raise typer.Exit(cost_command(CostRequest(location, UsageBy(by), since, until, as_json)))

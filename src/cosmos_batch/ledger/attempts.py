@@ -10,7 +10,7 @@ from cosmos_batch.ledger.database.dialects import Time
 from cosmos_batch.ledger.database.schema import attempts, batches, runs
 from cosmos_batch.ledger.database.transactions import Component, Database, chunks
 from cosmos_batch.ledger.models import CANCEL, PUBLISH, Publication, State
-from cosmos_batch.ledger.usage import store_usage
+from cosmos_batch.ledger.service.usage import store_usage
 from cosmos_batch.scoring.acceptance import Tries
 
 

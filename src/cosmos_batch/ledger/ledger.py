@@ -7,20 +7,20 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from cosmos_batch.ledger.api_keys import SqlApiKeys
 from cosmos_batch.ledger.attempts import SqlAttempts
-from cosmos_batch.ledger.batch_jobs import SqlBatchJobs
 from cosmos_batch.ledger.crashes import SqlCrashes
 from cosmos_batch.ledger.database.connection import BUSY_SECONDS
 from cosmos_batch.ledger.database.transactions import Database
-from cosmos_batch.ledger.files import SqlFiles
 from cosmos_batch.ledger.measurements import SqlMeasurements
 from cosmos_batch.ledger.queries import SqlQueries
 from cosmos_batch.ledger.queue import SqlQueue
-from cosmos_batch.ledger.reports import SqlReports
 from cosmos_batch.ledger.runs import SqlRuns
+from cosmos_batch.ledger.service.api_keys import SqlApiKeys
+from cosmos_batch.ledger.service.batch_jobs import SqlBatchJobs
+from cosmos_batch.ledger.service.files import SqlFiles
+from cosmos_batch.ledger.service.reports import SqlReports
+from cosmos_batch.ledger.service.usage import SqlUsage
 from cosmos_batch.ledger.settings import SqlSettings
-from cosmos_batch.ledger.usage import SqlUsage
 from cosmos_batch.ledger.workers import SqlWorkers
 
 

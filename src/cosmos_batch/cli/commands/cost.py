@@ -13,7 +13,7 @@ from cosmos_batch.cli.render.console import console
 from cosmos_batch.cli.render.text import safe
 from cosmos_batch.cli.service_location import ServiceLocation
 from cosmos_batch.errors import InputError, Problem
-from cosmos_batch.ledger.usage import UsageBy
+from cosmos_batch.ledger.service.usage import UsageBy
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cosmos_batch.ledger import Ledger, State, Submission
-from cosmos_batch.ledger.usage import UsageBy
+from cosmos_batch.ledger.service.usage import UsageBy
 from tests.support.ledger import Clock, claim, make_run
 
 

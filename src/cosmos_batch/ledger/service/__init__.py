@@ -1,0 +1,1 @@
+"""Records that a service keeps beside its runs: keys, files, batch jobs, reports, usage."""
