@@ -14,13 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cosmos_batch.dispatch.command import check_output
 from cosmos_batch.engines.base import Job
+from cosmos_batch.engines.simulated import SimulatedBehaviour, SimulatedEngine
 from cosmos_batch.ledger import Ledger, RunStatus, State
 from cosmos_batch.media.outputs import write_frames
 from cosmos_batch.media.verify import FINGERPRINT
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import Acceptance, ResolvedRun
 from tests.support.dispatch_world import EventRecorder, dispatch, make_input, make_run
+from tests.support.service_world import World
 
 
 class Writer:
@@ -165,3 +168,25 @@ def test_a_score_that_cannot_be_measured_makes_nothing_again(run: ResolvedRun, t
     status = dispatch([unknown], tmp_path / "out", write=writer)["a"]
     assert writer.seeds == [42]
     assert status.cause == "not accepted: judge was not measured (the only attempt)"
+
+
+def test_a_service_makes_a_run_again_and_follows_a_cancel_request(world: World) -> None:
+    make_input(world.video)
+    world.check = check_output
+    writer = Writer({42: 1.0, 43: 0.0})
+    again = replace(world.run("a"), acceptance=Acceptance(scores={"noise": "<0.2"}))
+    cancelled = replace(again, id="b")
+    world.submit(again, cancelled)
+    world.clock.at(5.0, lambda: world.ledger.runs.cancel(["b"]))  # an attempt takes four seconds
+
+    world.serve(SimulatedEngine(world.traits, SimulatedBehaviour(writer, 0.0, world.step_seconds), world.clock))
+
+    assert world.states() == {"a": State.SUCCEEDED, "b": State.CANCELLED}
+    assert writer.seeds == [42, 42, 43]
+    found = world.ledger.queries.get("a")
+    assert found is not None
+    assert (found.acceptance["accepted"], found.acceptance["seed"]) == (True, 43)
+    reasons = [change.reason for change in world.ledger.queries.history("a")]
+    assert "not accepted: noise is 1, not <0.2 (the only attempt); the next seed is 43" in reasons
+    assert not (world.home.videos / "b").exists()
+    assert not list((world.home.videos / ".cosmos-batch" / "kept").iterdir())

@@ -14,6 +14,7 @@ from sqlalchemy import URL
 
 from cosmos_batch.controls import ControlName
 from cosmos_batch.dispatch.contract import ExitCode
+from cosmos_batch.dispatch.execution.context import CheckOutput
 from cosmos_batch.dispatch.observe.log import EventLog
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.service_home import ServiceHome
@@ -100,6 +101,7 @@ class World:
     lag: int = 0
     forecast_every: float = 5.0
     prior: CostModel = PRIOR
+    check: CheckOutput = check_stamp
     step_seconds: Callable[[int], float] = lambda _runs: STEP
 
     def __post_init__(self) -> None:
@@ -148,7 +150,7 @@ class World:
             LoadedEngine(engine or self.engine(), self.prior),
             WorkerPlace(name, folder, self.ledger, marker, log),
             settings,
-            check_stamp,
+            self.check,
             WorkerTime(self.clock.now, lambda seconds: self._rest(made, seconds)),
             AtOnce(),
         )

@@ -298,6 +298,7 @@ function settings(video) {
     ["predicted", isNumber(video.predicted_seconds) ? duration(video.predicted_seconds) : ""],
     ...server().scores.map(({ name }) => [`score ${name}`, String(video.scores[name] ?? "")]),
     ["flags", video.flags.join(", ")],
+    ...attemptsOf(video),
     ["took", took ? duration(video.seconds_taken) : ""],
   ].filter(([, value]) => value !== "");
   return html`<h2>Settings</h2>
@@ -309,6 +310,23 @@ function settings(video) {
           <a href=${contentUrl(video.id, "run")} download="${video.id}.json">The whole record (run.json)</a>
         </p>`
       : nothing}`;
+}
+
+/**
+ * The scores that a run has to reach, and what its attempts gave.
+ * @param {Video} video
+ * @returns {[string, string][]}
+ */
+function attemptsOf(video) {
+  const wanted = Object.entries(video.accept ?? {}).map(([name, text]) => `${name} ${text}`);
+  const tries = video.acceptance?.tries ?? [];
+  const verdict = video.acceptance?.accepted ? "accepted" : `not accepted: ${video.acceptance?.missed.join(", ")}`;
+  return [
+    ["scores to reach", wanted.join(", ")],
+    ["verdict", tries.length ? verdict : ""],
+    ["attempts", tries.length ? `${tries.length} of ${video.attempts}` : ""],
+    ["seed of the best", String(video.acceptance?.seed ?? "")],
+  ];
 }
 
 /** @param {VideoHistory} history */
