@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
@@ -16,6 +16,9 @@ DIRECTIONS: Mapping[str, bool] = {
     "noise": False,
 }
 """Scores of every video by name, in the order in which they are shown; whether more is better."""
+
+ESTIMATED: Mapping[str, tuple[str, bool]] = {"depth": ("depth_rmse", False), "seg": ("mask_miou", True)}
+"""Scores that models measure where they are asked for, by scorer: name, and whether more is better."""
 
 LIMITS: Mapping[str, float] = {"black": 0.5, "frozen": 0.5, "noise": 0.5}
 """The score above which an output is flagged, by the name of score and flag: most frames are black, most pairs of
@@ -38,7 +41,15 @@ def _installed(_path: tuple[str, ...]) -> Mapping[str, EntryPoint]:
 
 def known_scores() -> tuple[str, ...]:
     """The names of scores, and of the scorers of this machine, which may give several: `judge_realism`."""
-    return (*DIRECTIONS, *own_scorers())
+    return (*DIRECTIONS, *(name for name, _ in ESTIMATED.values()), *own_scorers())
+
+
+def scorers_of(names: Iterable[str]) -> tuple[str, ...]:
+    """The scorers that measure these scores, without those that every video gets."""
+    own = own_scorers()
+    wanted = [scorer for name in names for scorer, (score, _) in ESTIMATED.items() if name == score]
+    wanted += [each for name in names for each in own if name == each or name.startswith(f"{each}_")]
+    return tuple(dict.fromkeys(wanted))
 
 
 def is_known(name: str, known: Collection[str]) -> bool:

@@ -22,6 +22,7 @@ from cosmos_batch.cli.options import (
     Manifest,
     Offload,
     Overrides,
+    Scorers,
     SplitGuidance,
     Sweep,
     Tag,
@@ -177,6 +178,7 @@ def run(
         int, typer.Option(min=0, help="Stop when so many first runs fail for one cause; 0: go on.")
     ] = 5,
     save_every: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints of a run.")] = 20.0,
+    score: Scorers = None,
     offload: Offload = None,
     approximate: Approximate = None,
     split_guidance: SplitGuidance = False,
@@ -184,9 +186,14 @@ def run(
     """Make the videos that are missing in DIR. The same command given again continues."""
     from cosmos_batch.cli.commands.run import RunRequest, run_command
     from cosmos_batch.dispatch.settings import DispatchSettings
+    from cosmos_batch.scoring.scorers import chosen_scorers
 
     settings = DispatchSettings(
-        save_every=save_every, max_failures=max_failures, max_batch=max_batch, max_alike=max_alike or None
+        save_every=save_every,
+        max_failures=max_failures,
+        max_batch=max_batch,
+        max_alike=max_alike or None,
+        scorers=chosen_scorers(score or ()),
     )
     choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
     request = RunRequest(

@@ -36,6 +36,12 @@ Overrides = Annotated[
         autocompletion=completing(f"{name}=" for name in OVERRIDABLE),
     ),
 ]
+Scorers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--score", metavar="NAME,...", help="More scores of every video: depth, seg, or a scorer of yours."
+    ),
+]
 Sweep = Annotated[str, typer.Option("--sweep", metavar="NAME", help="Runs of this sweep.")]
 Tag = Annotated[
     list[str] | None, typer.Option("--tag", metavar="NAME:VALUE", help="Runs with this tag; may be repeated.")

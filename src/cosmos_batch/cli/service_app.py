@@ -13,6 +13,7 @@ from cosmos_batch.cli.options import (
     Manifest,
     Offload,
     Overrides,
+    Scorers,
     SplitGuidance,
     Sweep,
     Tag,
@@ -88,6 +89,7 @@ def serve(
     max_batch: MaxBatch = None,
     max_failures: MaxFailures = 3,
     save_every: SaveEvery = 20.0,
+    score: Scorers = None,
     max_upload: Annotated[int, typer.Option(min=1, metavar="MIB", help="Maximum size of an upload.")] = 2048,
     max_queue: Annotated[int, typer.Option(min=1, metavar="RUNS", help="Maximum of waiting runs.")] = 200_000,
     rate: Annotated[float, typer.Option(min=0.1, help="Maximum of requests per second and address.")] = 1000.0,
@@ -104,6 +106,7 @@ def serve(
     from cosmos_batch.cli.commands.serve import ServeRequest, WorkerOptions, serve_command
     from cosmos_batch.cli.service_location import ServiceLocation
     from cosmos_batch.dispatch.worker.supervisor import OnStart
+    from cosmos_batch.scoring.scorers import chosen_scorers
     from cosmos_batch.service.settings import MIB, Limits, ServerSettings
 
     limits = Limits(
@@ -119,6 +122,7 @@ def serve(
         max_batch=max_batch,
         max_failures=max_failures,
         save_every=save_every,
+        scorers=chosen_scorers(score or ()),
     )
     roots = tuple(root or ())
     serving = ServerSettings(
@@ -152,10 +156,12 @@ def worker(
     offload: Offload = None,
     approximate: Approximate = None,
     split_guidance: SplitGuidance = False,
+    score: Scorers = None,
 ) -> None:
     """Run a worker of a service. `serve` starts workers."""
     from cosmos_batch.cli.commands.serve import WorkerOptions, worker_command
     from cosmos_batch.cli.service_location import ServiceLocation
+    from cosmos_batch.scoring.scorers import chosen_scorers
 
     options = WorkerOptions(
         workers=workers,
@@ -164,6 +170,7 @@ def worker(
         max_batch=max_batch,
         max_failures=max_failures,
         save_every=save_every,
+        scorers=chosen_scorers(score or ()),
     )
     choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
     location = ServiceLocation(home=home, ledger=ledger)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent import futures
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from cosmos_batch.dispatch.contract import Decision, Snapshot, Step
@@ -103,7 +104,8 @@ def execute(
             streak=FailureStreak(command.settings.max_alike, command.settings.max_failures, give_up),
         )
         manifest = ManifestMonitor(command.runs, context)
-        _dispatcher(command, loaded, context, manifest, stop).run()
+        with closing(context.scorers):
+            _dispatcher(command, loaded, context, manifest, stop).run()
         return manifest.write()
     finally:
         checks.shutdown()

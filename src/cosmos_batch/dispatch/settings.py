@@ -21,6 +21,7 @@ class DispatchSettings:
     lease: float = 120.0  # seconds after which the runs of a silent worker may be claimed by others
     retry_wait: float = 0.0  # seconds before a failed run is tried again; twice as long after every failure
     longest_wait: float = 900.0  # upper bound of that, seconds
+    scorers: tuple[str, ...] = ()  # that score every video, beside the scores that all get
     guarded: bool = False  # a supervisor starts a fresh process for an engine that broke
 
     def wait_after(self, failures: int) -> float:

@@ -70,6 +70,32 @@ def _windowed(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(values, _WINDOW, _SIGMA, borderType=cv2.BORDER_REFLECT_101), np.float32)
 
 
+def scaled_rmse(reference: NDArray[np.float32], estimate: NDArray[np.float32]) -> float:
+    """Scale-invariant error of a depth, of any shape, as a share of the median of the reference; 0: equal.
+
+    Root of the mean square error after the estimate is scaled to the reference's median, as NVIDIA's cookbook
+    defines the depth RMSE of Cosmos Transfer (see above); the division makes it independent of the unit.
+    """
+    wanted, found = float(np.median(reference)), float(np.median(estimate))
+    scale = wanted / found if wanted > 0 and found > 0 else 1.0
+    error = float(np.sqrt(np.mean((reference - scale * estimate) ** 2)))
+    return error / wanted if wanted > 0 else error
+
+
+def mean_iou(reference: NDArray[np.bool_], output: NDArray[np.bool_]) -> float:
+    """Mean over the reference's objects of the largest intersection over union with an object of the output.
+
+    Both [objects, ...]; the reference has at least one. Matching by the largest is one of the two ways of the
+    cookbook's segmentation mIoU.
+    """
+    return float(np.mean([max((_iou(each, other) for other in output), default=0.0) for each in reference]))
+
+
+def _iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    union = int(np.count_nonzero(first | second))
+    return int(np.count_nonzero(first & second)) / union if union else 0.0
+
+
 def difference(first: Grey, second: Grey) -> float:
     """Mean absolute difference of two pictures of equal size, as a share of the range: 0 to 1.
 

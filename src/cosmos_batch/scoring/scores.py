@@ -20,6 +20,7 @@ class VideoScores:
     frames: int = 0  # of which edges and noise were measured
     seconds: float = 0.0  # that scoring took
     problem: str = ""  # why there are none; "": there are
+    warnings: tuple[str, ...] = ()  # what scorers could not measure, each with the scorer's name and the reason
 
 
 _CONDITION = re.compile(r"([a-z][a-z0-9_]{0,63})\s*(>=|<=|>|<)\s*(\S+)")

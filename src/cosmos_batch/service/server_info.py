@@ -13,7 +13,7 @@ from cosmos_batch.ledger import State
 from cosmos_batch.ledger.models import ENDED
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import MAX_STEP_THRESHOLD, Priority, RunId, Sampling, Strength
-from cosmos_batch.score_names import DIRECTIONS, own_scorers
+from cosmos_batch.score_names import DIRECTIONS, ESTIMATED, own_scorers
 from cosmos_batch.service.schemas.system import ControlInfo, ScoreInfo, SettingInfo, StateInfo
 
 _LABELS = {
@@ -53,8 +53,8 @@ def control_infos(traits: Traits) -> list[ControlInfo]:
 
 def score_infos() -> list[ScoreInfo]:
     """Describe the scores that videos may have."""
-    own = dict.fromkeys(own_scorers(), True)
-    return [ScoreInfo(name=name, more_is_better=better) for name, better in {**DIRECTIONS, **own}.items()]
+    known = {**DIRECTIONS, **dict(ESTIMATED.values()), **dict.fromkeys(own_scorers(), True)}
+    return [ScoreInfo(name=name, more_is_better=better) for name, better in known.items()]
 
 
 def setting_infos(traits: Traits) -> dict[str, SettingInfo]:

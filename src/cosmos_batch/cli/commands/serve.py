@@ -39,6 +39,7 @@ class WorkerOptions:
     max_batch: int | None
     max_failures: int
     save_every: float
+    scorers: tuple[str, ...] = ()  # of every video, beside the scores that all get
 
     def arguments(self, location: ServiceLocation, choice: EngineChoice) -> list[str]:
         """The same settings as arguments of a worker's command."""
@@ -49,6 +50,7 @@ class WorkerOptions:
             "--max-batch": self.max_batch,
             "--max-failures": self.max_failures,
             "--save-every": self.save_every,
+            "--score": ",".join(self.scorers) or None,
             "--ledger": location.ledger,
             "--engine": choice.engine,
             "--model": choice.model,
@@ -129,6 +131,7 @@ def worker_command(
     _take_devices(number, options.workers, choice.options.gpus)
     settings = DispatchSettings(
         save_every=options.save_every,
+        scorers=options.scorers,
         max_failures=options.max_failures,
         max_batch=options.max_batch,
         retry_wait=5.0,

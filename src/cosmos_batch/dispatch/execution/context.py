@@ -25,6 +25,7 @@ from cosmos_batch.media.info import InputFile
 from cosmos_batch.planning.resolve import leading_facts
 from cosmos_batch.planning.traits import Shape, Traits, VideoInfo
 from cosmos_batch.run import ResolvedRun
+from cosmos_batch.scoring.scorers import Scorers
 
 
 class CheckOutput(Protocol):
@@ -58,6 +59,7 @@ class DispatchContext:
     counters: Counters = field(default_factory=Counters)
     digest: InputDigests = field(default_factory=InputDigests)
     measures: InputMeasures = field(default_factory=InputMeasures)
+    scorers: Scorers = field(default_factory=Scorers)
     streak: FailureStreak = field(default_factory=FailureStreak)
 
     def shape(self, run: ResolvedRun) -> Shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cosmos_batch.dispatch.contract import Slot
 from cosmos_batch.dispatch.execution.context import DispatchContext
@@ -12,6 +13,7 @@ from cosmos_batch.engines.base import Job
 from cosmos_batch.errors import MediaError
 from cosmos_batch.planning.traits import Shape
 from cosmos_batch.run import ResolvedRun
+from cosmos_batch.score_names import scorers_of
 from cosmos_batch.scoring.acceptance import Tries
 from cosmos_batch.scoring.scores import VideoScores
 
@@ -24,7 +26,15 @@ def inspect_output(slot: Slot, context: DispatchContext) -> VideoScores:
     shape = context.shape(slot.run)
     context.check(slot.run, shape, slot.job)
     context.sizes(slot.run, slot.inputs)
-    return score_output(slot.run, shape, slot.job)
+    scores = score_output(slot.run, shape, slot.job)
+    rule = () if slot.run.acceptance is None else slot.run.acceptance.scores
+    wanted = dict.fromkeys([*context.settings.scorers, *scorers_of(rule)])
+    if not wanted:
+        return scores
+    more, warnings = context.scorers.measure(wanted, output_of(slot.job.folder, shape.frames), slot.run)
+    for warning in warnings:
+        context.events.noted(f"{slot.run_id}: {warning}")
+    return replace(scores, values={**scores.values, **more}, warnings=warnings)
 
 
 def score_output(run: ResolvedRun, shape: Shape, job: Job) -> VideoScores:

@@ -123,9 +123,10 @@ def describe(run: Run, work: Path, identity: Identity, info: AttemptInfo) -> dic
 
 def _scoring(scores: VideoScores) -> dict[str, Any]:
     """What scoring took, or why there are no scores."""
+    warnings = {"warnings": list(scores.warnings)} if scores.warnings else {}
     if scores.problem:
-        return {"problem": scores.problem}
-    return {"frames": scores.frames, "seconds": scores.seconds}
+        return {"problem": scores.problem, **warnings}
+    return {"frames": scores.frames, "seconds": scores.seconds, **warnings}
 
 
 def _named(video: str) -> dict[str, Any]:

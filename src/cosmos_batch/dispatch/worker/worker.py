@@ -129,6 +129,7 @@ class Worker:
         exit_code = self._work()
         self._monitor.ended()
         self._context.checks.shutdown()
+        self._context.scorers.close()
         self._place.log("ended", why=exit_code.name.lower())
         return exit_code
 
