@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmos_batch.datasets.lerobot.layout import episode_name
+from cosmos_batch.formats.lerobot.layout import episode_name
 from cosmos_batch.media.video import read_frames
 from examples.robot_dataset import CAMERA, HEIGHT, LENGTHS, PROMPTS, WIDTH
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from cosmos_batch.cli.app import main
+from cosmos_batch.formats import read_files
 from tests.support.chat_server import (
     ChatServer,
     Reply,
@@ -26,6 +27,7 @@ from tests.support.chat_server import (
 )
 from tests.support.clips import clip
 from tests.support.http_server import until
+from tests.support.lerobot_data import TOP, write_dataset
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +62,36 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
 
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_episodes_of_a_sweep_are_captioned_and_the_sweep_takes_the_reviewed_prompts(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dataset(tmp_path / "demo", "v3.0")
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(
+        f"videos: {{dataset: demo, camera: {TOP}, episodes: '0:2'}}\ninstructions: {{rain: heavy rain}}\n"
+        "prompts: {written: prompts.jsonl}\ncontrols: {edge: 1}\nseeds: [1]\n"
+    )
+    (problem,) = read_files([sweep]).problems
+    assert (problem.line, problem.field) == (3, "prompts.written")
+
+    assert call(monkeypatch, sweep, "--endpoint", server.url) == 0
+
+    # episodes share a file, and each is asked about by its own pictures, once
+    assert len(server.asked) == 4
+    assert call(monkeypatch, sweep, "--endpoint", server.url, "-o", tmp_path / "again.jsonl") == 0
+    assert len(server.asked) == 4
+    written = lines(tmp_path / "prompts.jsonl")
+    assert [line["caption"] for line in written[::2]] == ["a clip of 5 pictures", "a clip of 7 pictures"]
+    reviewed = [line | {"prompt": line["prompt"] + "!"} for line in written if line["prompt_name"] == "rain"]
+    (tmp_path / "prompts.jsonl").write_text("\n".join(map(json.dumps, reviewed)))
+    reading = read_files([sweep])
+    assert [str(problem) for problem in reading.problems] == []
+    assert [(run.id, run.prompt) for run in reading.runs] == [
+        (f"episode_00000{index}__rain__s1", "a clip with heavy rain!") for index in (0, 1)
+    ]
+    assert [run.video for run in reading.runs] == [line["video"] for line in reviewed]
 
 
 def test_every_clip_is_captioned_and_every_caption_varied(

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cosmos_batch.datasets.lerobot.layout import episode_name
 from cosmos_batch.dispatch.output.provenance import AttemptInfo, VideoSizes, describe, write_description
+from cosmos_batch.formats.lerobot.layout import episode_name
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.info import InputFile, VideoInfo
 from cosmos_batch.media.video import Frames

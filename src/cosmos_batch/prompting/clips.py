@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.video import Frames, frames_of, probe, resized
+from cosmos_batch.spans import file_of
 
 LONGEST_SIDE = 768
 """Pixels of the pictures that are sent: enough for a caption, a few hundred tokens with usual models."""
@@ -21,9 +21,9 @@ _QUALITY = 88
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A video file, as it was when its digest was made."""
+    """A video file, or the span of one, as it was when its digest was made."""
 
-    path: str
+    path: str  # with the span, where one is meant
     sha256: str  # of the file's bytes
     frames: int
     seconds: float  # at its own rate; 0 for a picture
@@ -64,7 +64,7 @@ def _data_url(frame: Frames, path: str) -> str:
 
 def _sha256(path: str) -> str:
     try:
-        with Path(path).open("rb") as stream:
+        with file_of(path).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise MediaError(f"{path}: cannot be read ({error.strerror}); check the path") from error

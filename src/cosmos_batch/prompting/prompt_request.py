@@ -1,6 +1,6 @@
 """The request for prompts: clips, instructions, and the style of the prompts, from a file of either kind.
 
-A file of runs names the clips alone; a file of its own also says what to vary:
+A file of runs names the clips alone; a sweep, or a file of its own, also says what to vary:
 `{"videos": ["clips/*.mp4"], "instructions": {"rain": "heavy rain"}, "style": "json"}`.
 """
 
@@ -18,8 +18,10 @@ from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.formats import read_files
 from cosmos_batch.formats.common import StrictModel
 from cosmos_batch.formats.input_files import PathResolver, exists
-from cosmos_batch.formats.json_text import MalformedJsonError, parse_json
+from cosmos_batch.formats.json_text import MalformedJsonError
 from cosmos_batch.formats.problems import Location, printable
+from cosmos_batch.formats.sweep.document import Document, read_document
+from cosmos_batch.formats.sweep.read import KEYS, is_sweep, videos_of_sweep
 from cosmos_batch.formats.sweep.video_files import VIDEO_SUFFIXES, find_videos
 from cosmos_batch.formats.validate import validate
 
@@ -143,19 +145,38 @@ class _Reading:
         self.problems: list[Problem] = []
 
     def take(self, path: Path) -> bool:
-        """Read a request for prompts; False for a file of another kind, or one that cannot be read."""
+        """Read a request for prompts, or a sweep; False for a file of another kind, or one that cannot be read."""
         try:
-            value = parse_json(path.read_bytes()) if path.is_file() else None
+            document = read_document(path.read_bytes()) if path.is_file() else None
         except (OSError, MalformedJsonError):
             return False  # its problem is that of a file of runs, or it has lines
-        if not isinstance(value, dict) or value.keys().isdisjoint({"videos", "instructions"}):
+        value = None if document is None else document.value
+        if document is None or not isinstance(value, dict):
             return False
-        location = Location(printable(str(path)))
+        location, folder = Location(printable(str(path))), path.absolute().parent
+        if is_sweep(value) and not value.keys().isdisjoint(KEYS - _File.model_fields.keys()):
+            self._take_sweep(document, value, location, PathResolver(folder))
+            return True
+        if value.keys().isdisjoint({"videos", "instructions"}):
+            return False
         model, problems = validate(_File, value, location)
         self.problems += problems
         if model is not None:
-            self._take_model(model, path.absolute().parent, location)
+            self._take_model(model, folder, location)
         return True
+
+    def _take_sweep(
+        self, document: Document, value: Mapping[str, object], location: Location, paths: PathResolver
+    ) -> None:
+        """Take the videos of a sweep, and its instructions."""
+        videos, problems = videos_of_sweep(document, location.file, paths)
+        for video in videos:
+            self.videos.setdefault(video, location)
+        own = {"videos": [], "instructions": value.get("instructions", {})}
+        model, found = validate(_File, own, location)
+        self.problems += [*problems, *found]
+        if model is not None:
+            self._take_instructions(model, location)
 
     def take_runs(self, paths: Sequence[Path]) -> None:
         """Take the input videos of runs, else the videos of their first controls."""
@@ -174,11 +195,14 @@ class _Reading:
                 self.problems.append(location.problem("videos", "matches no video file", remedy, pattern))
             for video in found:
                 self.videos.setdefault(video, location)
+        self._take_instructions(model, location)
+        self.style, self.frames = model.style, model.frames
+        self.question = model.question or self.question
+
+    def _take_instructions(self, model: _File, location: Location) -> None:
         made = [Instruction(name, text) for name, text in model.instructions.items()]
         self.instructions += [each for each in made if each not in self.instructions]
         self.problems += _repeated(self.instructions, location, "instructions")
-        self.style, self.frames = model.style, model.frames
-        self.question = model.question or self.question
 
 
 def _matches(pattern: str, folder: Path) -> list[str]:

@@ -21,6 +21,7 @@ from cosmos_batch.prompting.messages import (
 )
 from cosmos_batch.prompting.prompt_file import WrittenPrompt
 from cosmos_batch.prompting.prompt_request import CAPTION, Instruction, PromptRequest
+from cosmos_batch.spans import split_span
 
 TRIES = 3  # of a question whose answer is no prompt
 VERSION = 1  # of the built-in questions; raised when one changes, so that the cache is asked anew
@@ -184,7 +185,8 @@ class PromptWriter:
 
     def _caption(self, clip: Clip) -> _Question:
         wanted = self._request
-        parts = (clip.sha256, wanted.frames, wanted.question)
+        span = split_span(clip.path)[1]
+        parts = (clip.sha256, wanted.frames, wanted.question, *([span.text] if span else []))
         return _Question(
             key_of(VERSION, "caption", self._model.model, wanted.style, *parts),
             lambda: caption_messages(pictures(clip, wanted.frames), wanted.style, wanted.question),

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from cosmos_batch.datasets.lerobot.export import export
-from cosmos_batch.datasets.lerobot.layout import read_dataset
 from cosmos_batch.datasets.lerobot.made_runs import find_variations
 from cosmos_batch.errors import InputError
+from cosmos_batch.formats.lerobot.layout import read_dataset
 from cosmos_batch.media.video import Frames
 from tests.support.lerobot_data import (
     FPS,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_batch.datasets.lerobot.layout import CameraEpisodes, read_dataset
 from cosmos_batch.datasets.lerobot.made_runs import episode_of, find_variations
 from cosmos_batch.errors import InputError
+from cosmos_batch.formats.lerobot.layout import CameraEpisodes, read_dataset
 from tests.support.lerobot_data import TOP, write_dataset, write_outputs
 
 

@@ -30,14 +30,13 @@ def import_command(request: ImportRequest) -> int:
     """Write a file of runs, one for each episode, prompt and seed; returns the exit code."""
     _require_pyarrow()
     from cosmos_batch.datasets.lerobot.episode_inputs import episode_inputs
-    from cosmos_batch.datasets.lerobot.layout import read_dataset
     from cosmos_batch.datasets.lerobot.records import (
         RunChoice,
         check_tasks,
-        chosen_episodes,
         named_prompts,
         records,
     )
+    from cosmos_batch.formats.lerobot.layout import chosen_episodes, read_dataset
 
     dataset = read_dataset(request.dataset, request.camera)
     prompts = named_prompts(request.prompts, request.prompt_file)
@@ -62,8 +61,8 @@ def export_command(
     """Write the dataset with the camera replaced, once for each variation; returns the exit code."""
     _require_pyarrow()
     from cosmos_batch.datasets.lerobot.export import check_target, export
-    from cosmos_batch.datasets.lerobot.layout import read_dataset
     from cosmos_batch.datasets.lerobot.made_runs import find_variations
+    from cosmos_batch.formats.lerobot.layout import read_dataset
 
     source = read_dataset(dataset, camera)
     check_target(source, target)

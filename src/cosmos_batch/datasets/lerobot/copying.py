@@ -13,11 +13,11 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from cosmos_batch.datasets.lerobot.joined_video import EncodedVideo
-from cosmos_batch.datasets.lerobot.layout import INFO, CameraEpisodes, DatasetInfo, read_json
 from cosmos_batch.datasets.lerobot.made_runs import MadeEpisode, Variation
 from cosmos_batch.datasets.lerobot.numbering import Numbering
 from cosmos_batch.datasets.lerobot.statistics import Statistics, as_json, pooled, shifted
 from cosmos_batch.errors import InputError, Problem
+from cosmos_batch.formats.lerobot.layout import INFO, CameraEpisodes, DatasetInfo, read_json
 
 STATS = Path("meta/stats.json")
 NUMBERED = ("index", "episode_index")

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from cosmos_batch.datasets.lerobot.layout import CameraEpisodes, Episode
 from cosmos_batch.errors import InputError, MediaError, Problem
+from cosmos_batch.formats.lerobot.layout import CameraEpisodes, Episode
 from cosmos_batch.media.video import probe
 
 _RATE_TOLERANCE = 0.01  # of a frame per second, by which a video may differ from the dataset's rate

@@ -16,11 +16,11 @@ from cosmos_batch.datasets.lerobot.copying import (
     write_info,
 )
 from cosmos_batch.datasets.lerobot.joined_video import EncodedVideo, encoded_video
-from cosmos_batch.datasets.lerobot.layout import INFO, CameraEpisodes
 from cosmos_batch.datasets.lerobot.made_runs import MadeEpisode, Variation
 from cosmos_batch.datasets.lerobot.numbering import Numbering
 from cosmos_batch.datasets.lerobot.statistics import camera_statistics
 from cosmos_batch.errors import InputError, OutputError, Problem, StorageError
+from cosmos_batch.formats.lerobot.layout import INFO, CameraEpisodes
 from cosmos_batch.media.atomic import describe_folder_error
 from cosmos_batch.media.video import frames_of
 

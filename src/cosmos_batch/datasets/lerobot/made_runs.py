@@ -11,10 +11,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cosmos_batch.datasets.lerobot.layout import CameraEpisodes, Episode, json_lines, read_json
 from cosmos_batch.dispatch.output.directory import MANIFEST, RUN_FILE, output_of
 from cosmos_batch.dispatch.output.inputs import file_digest
 from cosmos_batch.errors import InputError, Problem
+from cosmos_batch.formats.lerobot.layout import CameraEpisodes, Episode, json_lines, read_json
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.validate import validate
 from cosmos_batch.spans import Span, split_span

@@ -8,16 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosmos_batch.datasets.lerobot.layout import CameraEpisodes, Episode
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.formats.json_text import MalformedJsonError, parse_json
+from cosmos_batch.formats.lerobot.layout import CameraEpisodes, Episode
 from cosmos_batch.formats.problems import Location
 
 TASK = "{task}"
 """What stands for an episode's task in a prompt."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_RANGE = re.compile(r"(\d+)(?:(:)(\d*))?")
 _JOINT = "; "
 
 
@@ -67,24 +66,6 @@ def _prompts_of_json(raw: bytes, location: Location) -> dict[str, str]:
     if problems:
         raise InputError(problems)
     return value
-
-
-def chosen_episodes(dataset: CameraEpisodes, choice: str | None) -> list[Episode]:
-    """The episodes of a choice such as `0:10,15`, without the ends of ranges; None: all. Raises InputError."""
-    if choice is None:
-        return list(dataset.episodes)
-    count = len(dataset.episodes)
-    numbers: set[int] = set()
-    for part in choice.split(","):
-        match = _RANGE.fullmatch(part.strip())
-        first = int(match[1]) if match else count
-        end = (int(match[3]) if match[3] else count) if match and match[2] else first + 1
-        if not match or end > count or first >= end:
-            message = f"is no range of the {count} episodes"
-            remedy = f"give numbers and ranges from 0 to {count - 1}, such as 0:10,15"
-            raise InputError([Problem("", None, "--episodes", part, message, remedy)])
-        numbers.update(range(first, end))
-    return [dataset.episodes[number] for number in sorted(numbers)]
 
 
 def records(

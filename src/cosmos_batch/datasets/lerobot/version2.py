@@ -16,7 +16,9 @@ from cosmos_batch.datasets.lerobot.copying import (
     write_statistics,
 )
 from cosmos_batch.datasets.lerobot.joined_video import join_videos
-from cosmos_batch.datasets.lerobot.layout import (
+from cosmos_batch.datasets.lerobot.statistics import Statistics, as_json
+from cosmos_batch.errors import InputError, Problem
+from cosmos_batch.formats.lerobot.layout import (
     EPISODES_V2,
     INFO,
     CameraEpisodes,
@@ -24,9 +26,7 @@ from cosmos_batch.datasets.lerobot.layout import (
     template_path,
     v2_values,
 )
-from cosmos_batch.datasets.lerobot.statistics import Statistics, as_json
-from cosmos_batch.datasets.lerobot.tables import read_rows, rewrite
-from cosmos_batch.errors import InputError, Problem
+from cosmos_batch.formats.lerobot.tables import read_rows, rewrite
 from cosmos_batch.formats.problems import Location
 
 EPISODES_STATS = Path("meta/episodes_stats.jsonl")

@@ -17,10 +17,10 @@ from cosmos_batch.datasets.lerobot.copying import (
     write_statistics,
 )
 from cosmos_batch.datasets.lerobot.joined_video import join_videos
-from cosmos_batch.datasets.lerobot.layout import INFO, CameraEpisodes, episode_files, template_path
 from cosmos_batch.datasets.lerobot.statistics import as_json
-from cosmos_batch.datasets.lerobot.tables import column_names, read_rows, rewrite
 from cosmos_batch.errors import InputError, Problem
+from cosmos_batch.formats.lerobot.layout import INFO, CameraEpisodes, episode_files, template_path
+from cosmos_batch.formats.lerobot.tables import column_names, read_rows, rewrite
 from cosmos_batch.formats.problems import Location
 
 _STATS = "stats/"

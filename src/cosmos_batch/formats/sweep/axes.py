@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TypeGuard
 
 from cosmos_batch.controls import CONTROLS
-from cosmos_batch.errors import Problem
 from cosmos_batch.formats.input_files import PathResolver
 from cosmos_batch.formats.sweep.choices import Axis, Choice, digest, name_of_prompt, word
+from cosmos_batch.formats.sweep.episodes import episode_choices
 from cosmos_batch.formats.sweep.report import Report
 from cosmos_batch.formats.sweep.tables import Row, TableError, read_lines, read_rows
 from cosmos_batch.formats.sweep.video_files import VideoFile, find_videos
+from cosmos_batch.formats.sweep.written_prompts import is_written, with_written_prompts
 
 SETTINGS = (
     "num_steps",
@@ -35,6 +35,7 @@ SETTINGS = (
 )
 """Settings of a run, by their names in `execution_config`."""
 _TEXTS = ("resolution", "negative_prompt", "blur_strength", "canny_threshold")
+_SOURCES = frozenset({"file", "dataset"})  # keys of an object that names where values are
 _MAX_SEEDS = 1_000_000
 
 
@@ -60,10 +61,14 @@ class AxisReader:
             ("controls", self._controls),
             ("settings", self._settings),
         )
-        return [axis for name, reader in readers if name in given for axis in reader(given[name])]
+        prompts = given.get("prompts")
+        written = prompts if isinstance(prompts, dict) and is_written(prompts) else None
+        names = given.keys() - ({"prompts"} if written else ())
+        axes = [axis for name, reader in readers if name in names for axis in reader(given[name])]
+        return axes if written is None else with_written_prompts(axes, written, self._paths, self._report)
 
     def _videos(self, value: object) -> list[Axis]:
-        found: list[VideoFile] = []
+        found: list[Choice] = []
         for place, each in _items(value, "videos"):
             if isinstance(each, str):
                 videos = find_videos(self._paths, each)
@@ -71,30 +76,23 @@ class AxisReader:
                     remedy = f"name a file, a folder with videos, or a pattern; looked in {self._paths.base}"
                     self._report.add(place, videos, remedy, each)
                 else:
-                    found += [replace(video, place=place) for video in videos]
+                    found += [_video(video, place) for video in videos]
             elif isinstance(each, dict) and "file" in each:
                 for text, name in self._column(each, place):
-                    found.append(VideoFile(text, name or Path(text).stem, str(Path(text).parent), place))
+                    found.append(_video(VideoFile(text, name or Path(text).stem, str(Path(text).parent)), place))
+            elif isinstance(each, dict) and "dataset" in each:
+                found += episode_choices(each, place, self._paths, self._report)
             else:
-                self._report.add(
-                    place, "is no path", "give a path, a pattern, or {file: TABLE, column: NAME}", each
-                )
-        if isinstance(value, dict) and "file" not in value:
+                remedy = "give a path, a pattern, {file: TABLE, column: NAME}, or {dataset: PATH, camera: NAME}"
+                self._report.add(place, "is no path", remedy, each)
+        if isinstance(value, dict) and value.keys().isdisjoint(_SOURCES):
             for name, each in value.items():
                 if isinstance(each, str):
-                    found.append(VideoFile(each, name, ".", f"videos.{name}"))
+                    found.append(_video(VideoFile(each, name, "."), f"videos.{name}"))
                 else:
                     self._report.add(f"videos.{name}", "is no path", "give the path of a video", each)
-        unique = {video.path: video for video in reversed(found)}
-        choices = [
-            Choice(
-                {"video": video.name, "video_path": video.path, "video_folder": video.folder},
-                {"inputs.video": video.path},
-                {"inputs.video": video.place or "videos"},
-            )
-            for video in reversed(unique.values())
-        ]
-        return self._axis("videos", choices, "{video}", {"video", "video_path"})
+        unique = {choice.words["video_path"]: choice for choice in reversed(found)}
+        return self._axis("videos", list(reversed(unique.values())), "{video}", {"video", "video_path"})
 
     def _prompts(self, value: object) -> list[Axis]:
         choices: list[Choice] = []
@@ -282,20 +280,16 @@ class AxisReader:
         return f"give one of its columns: {', '.join(list(names)[:20])}"
 
     def _axis(self, name: str, choices: Sequence[Choice], id_part: str, words: set[str]) -> list[Axis]:
-        if not choices and not any(_begins(problem, name) for problem in self._report.problems):
+        if not choices and not (self._report.has_problem(name) or self._report.has_problem(f"settings.{name}")):
             self._report.add(name, "is empty", "give at least one value, or leave the key out")
         return [Axis(name, choices, id_part, frozenset(words))] if choices else []
-
-
-def _begins(problem: Problem, name: str) -> bool:
-    return problem.field.startswith((name, f"settings.{name}"))
 
 
 def _items(value: object, name: str) -> list[tuple[str, object]]:
     """The entries of a value that may be one or a list, each with its place."""
     if isinstance(value, list):
         return [(f"{name}[{index}]", each) for index, each in enumerate(value)]
-    if isinstance(value, dict) and "file" not in value and name in ("videos", "prompts"):
+    if isinstance(value, dict) and value.keys().isdisjoint(_SOURCES) and name in ("videos", "prompts"):
         return []
     return [(name, value)]
 
@@ -308,6 +302,11 @@ def _is_control_set(value: Mapping[str, object]) -> bool:
 def _lists(value: Mapping[str, object]) -> bool:
     weights = (each.get("weight") if isinstance(each, dict) else each for each in value.values())
     return any(isinstance(each, list) for each in weights)
+
+
+def _video(video: VideoFile, place: str) -> Choice:
+    words = {"video": video.name, "video_path": video.path, "video_folder": video.folder}
+    return Choice(words, {"inputs.video": video.path}, {"inputs.video": place})
 
 
 def _prompt(text: str, name: str, place: str) -> Choice:

@@ -48,6 +48,9 @@ class Expansion:
         self._common = {"sweep": name}
         known = dict.fromkeys(name for axis in axes for choice in axis.choices for name in choice.words)
         self._known = ("sweep", *known)
+        names = {axis.name for axis in axes}
+        lost = (key for key in ("rows", "videos", "prompts") if key in given and key not in names)
+        self._knows_all = not any(report.has_problem(key) for key in lost)
         self._rules = Rules(given.get("include"), given.get("exclude"), self._known, report)
         self._id = self._template("id", self._id_text())
         self._tags = {tag: self._template(f"tags.{tag}", text) for tag, text in self._tag_texts().items()}
@@ -317,9 +320,9 @@ class Expansion:
         return template
 
     def check(self, field: str, template: Template) -> None:
-        """Report the placeholders of a field that are not known."""
+        """Report the placeholders of a field that are not known, where all of them can be."""
         for name in template.names:
-            if name not in self._known:
+            if self._knows_all and name not in self._known:
                 near = closest(name, self._known)
                 known = ", ".join(f"{{{each}}}" for each in self._known)
                 remedy = f"did you mean {{{near}}}?" if near else f"use some of {known}; {{{{{name}}}}} is text"

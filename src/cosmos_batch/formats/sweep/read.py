@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from cosmos_batch.errors import Problem
+from cosmos_batch.formats.input_files import PathResolver
 from cosmos_batch.formats.json_text import MalformedJsonError
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.run_builder import SourceFile, stem_of
 from cosmos_batch.formats.sweep.axes import AxisReader
-from cosmos_batch.formats.sweep.document import read_document
+from cosmos_batch.formats.sweep.document import Document, read_document
 from cosmos_batch.formats.sweep.expand import Expansion
 from cosmos_batch.formats.sweep.report import Report
 from cosmos_batch.formats.validate import FieldNames
 from cosmos_batch.run import Run
 
-KEYS = (
+_ORDER = (
     "sweep",
     "id",
     "rows",
     "videos",
     "prompts",
+    "instructions",
     "seeds",
     "controls",
     "settings",
@@ -36,6 +38,8 @@ KEYS = (
     "attempts",
     "seed_step",
 )
+KEYS = frozenset(_ORDER)
+"""The keys of a sweep."""
 _MARKS = frozenset({"videos", "prompts", "seeds", "rows", "controls", "combine", "include", "exclude"})
 _MAX_BYTES = 64 * 2**20
 
@@ -78,8 +82,19 @@ def read_sweep(raw: bytes, file: str, source: SourceFile) -> Iterator[Run | Prob
     yield from report.problems
 
 
+def videos_of_sweep(document: Document, file: str, paths: PathResolver) -> tuple[list[str], list[Problem]]:
+    """The videos that a sweep names, each once, and the problems of those parts. `file`: its name in problems."""
+    report = Report(file, document)
+    parts = document.value if isinstance(document.value, dict) else {}
+    report.unknown_keys(parts, _ORDER)
+    axes = AxisReader(report, paths).read({name: parts[name] for name in ("rows", "videos") if name in parts})
+    found = (choice.fields.get("inputs.video") for axis in axes for choice in axis.choices)
+    videos = dict.fromkeys(paths.resolve(video) for video in found if isinstance(video, str))
+    return list(videos), list(report.problems)
+
+
 def _runs(given: Mapping[str, object], report: Report, source: SourceFile) -> Iterator[Run]:
-    report.unknown_keys(given, KEYS)
+    report.unknown_keys(given, _ORDER)
     name = given.get("sweep", stem_of(source.stem))
     if not isinstance(given.get("inputs", {}), dict):
         report.add("inputs", "is not an object", "give paths by name, with placeholders", given["inputs"])

@@ -28,6 +28,10 @@ class Report:
         made = made or location.problem(name, message, remedy)
         self.problems.setdefault(replace(made, line=self.document.line_of(name)))
 
+    def has_problem(self, key: str) -> bool:
+        """Whether there is a problem of a key of the sweep, or of a part of it, or of a file that it names."""
+        return any(problem.field.startswith(key) or problem.file != self.file for problem in self.problems)
+
     def take(self, problem: Problem, paths: Mapping[str, str]) -> None:
         """Add a problem of a run's field, at the place of the sweep that the field is from."""
         name = next((paths[part] for part in _around(problem.field) if part in paths), problem.field)

@@ -22,7 +22,6 @@ class VideoFile:
     path: str  # absolute, or as a table gives it
     name: str  # the placeholder {video}
     folder: str  # its folder, relative to that of the pattern
-    place: str = ""  # in the sweep; "": the list of videos
 
 
 def find_videos(

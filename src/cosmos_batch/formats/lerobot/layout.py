@@ -7,17 +7,18 @@ Source: the format descriptions of `huggingface/lerobot` (`lerobot/datasets/util
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cosmos_batch.datasets.lerobot.tables import read_rows
 from cosmos_batch.errors import InputError, Problem
 from cosmos_batch.formats.json_text import MalformedJsonError, parse_json
+from cosmos_batch.formats.lerobot.tables import column_names, read_rows
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.validate import validate
 from cosmos_batch.run import MAX_FPS, MIN_FPS
@@ -26,6 +27,7 @@ INFO = Path("meta/info.json")
 EPISODES_V2 = Path("meta/episodes.jsonl")
 EPISODES_V3 = Path("meta/episodes")
 _VERSIONS = ("v2.1", "v3")
+_RANGE = re.compile(r"(\d+)(?:(:)(\d*))?")
 _CHUNK = 1000  # files in a folder, where info.json does not say
 
 
@@ -76,6 +78,8 @@ class Episode:
     tasks: tuple[str, ...]  # descriptions in words
     video: Path  # relative to the dataset
     start: int  # the number of its first frame in that video
+    columns: Mapping[str, str | int | float | bool] = field(default_factory=dict, hash=False)
+    """Its other columns of the metadata that are texts, numbers, true or false."""
 
     @property
     def name(self) -> str:
@@ -119,6 +123,24 @@ def read_dataset(root: Path, camera: str) -> CameraEpisodes:
     if problems:
         raise InputError(problems)
     return CameraEpisodes(root, camera, info, tuple(episodes))
+
+
+def chosen_episodes(dataset: CameraEpisodes, choice: str | None) -> list[Episode]:
+    """The episodes of a choice such as `0:10,15`, without the ends of ranges; None: all. Raises InputError."""
+    if choice is None:
+        return list(dataset.episodes)
+    count = len(dataset.episodes)
+    numbers: set[int] = set()
+    for part in choice.split(","):
+        match = _RANGE.fullmatch(part.strip())
+        first = int(match[1]) if match else count
+        end = (int(match[3]) if match[3] else count) if match and match[2] else first + 1
+        if not match or end > count or first >= end:
+            message = f"is no range of the {count} episodes"
+            remedy = f"give numbers and ranges from 0 to {count - 1}, such as 0:10,15"
+            raise InputError([Problem("", None, "--episodes", part, message, remedy)])
+        numbers.update(range(first, end))
+    return [dataset.episodes[number] for number in sorted(numbers)]
 
 
 def read_json(path: Path) -> dict[str, object]:
@@ -204,8 +226,12 @@ def _episode_rows(root: Path, info: DatasetInfo, camera: str) -> list[tuple[Loca
     if not info.is_v3:
         rows = list(json_lines(root / EPISODES_V2))
     else:
-        columns = ["episode_index", "length", "tasks", *(f"videos/{camera}/{name}" for name in _V3_COLUMNS)]
-        rows = [(Location(str(path)), row) for path in episode_files(root) for row in read_rows(path, columns)]
+        of_camera = [f"videos/{camera}/{name}" for name in _V3_COLUMNS]
+        rows = [
+            (Location(str(path)), row)
+            for path in episode_files(root)
+            for row in read_rows(path, [*of_camera, *(name for name in column_names(path) if "/" not in name)])
+        ]
     return sorted(rows, key=lambda located: _order(located[1].get("episode_index")))
 
 
@@ -270,4 +296,6 @@ def _episode(
         video = template_path(info, "video_path", values, location)
     except InputError as error:
         return list(error.problems)
-    return Episode(index, model.length, tuple(model.tasks), video, start)
+    others = {name: value for name, value in row.items() if "/" not in name and name not in _V2Row.model_fields}
+    columns = {name: value for name, value in others.items() if isinstance(value, str | int | float)}
+    return Episode(index, model.length, tuple(model.tasks), video, start, columns)
