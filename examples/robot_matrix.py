@@ -17,7 +17,7 @@ from cosmos_batch.formats.lerobot.layout import episode_name
 from cosmos_batch.media.video import read_frames
 from examples.robot_dataset import CAMERA, HEIGHT, LENGTHS, PROMPTS, WIDTH
 
-SEEDS = (1, 2)
+SEEDS = (10, 20)
 SCALE, GAP, HEAD = 2, 8, 28  # of the pictures, and pixels
 Picture = NDArray[np.uint8]
 

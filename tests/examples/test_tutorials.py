@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -38,6 +39,12 @@ def test_robot_demonstrations_become_datasets(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     for words in commands("robot-demonstrations.md"):
         execute(words, monkeypatch)
+
+    lines = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    assert [line["state"] for line in lines] == ["succeeded"] * 18
+    again = [line["acceptance"] for line in lines if len(line["acceptance"]["tries"]) > 1]
+    assert len(again) == 2
+    assert all(record["tries"][0]["scores"]["blur_ssim"] < 0.375 for record in again)
 
     before = load(tmp_path / "demos")
     made = sorted((tmp_path / "demos-varied").iterdir())
