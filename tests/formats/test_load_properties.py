@@ -27,7 +27,7 @@ GOOD_LINES = st.builds(
             execution_config={"weights": weights | {"edge": 0.5}, "seed": seed},
         )
     ),
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30),
     st.integers(0, 2**63 - 1),
     st.dictionaries(st.sampled_from(["edge", "vis", "depth", "seg"]), st.floats(0, 1)),
     st.none() | st.integers(-1000, 1000) | st.sampled_from(["low", "normal", "high", "urgent"]),
@@ -41,6 +41,7 @@ BAD_LINES = st.sampled_from(
         '{"id": "a", "id": "a"}',
         json.dumps(minimal(id="../up")),
         json.dumps(minimal(prompt="\ud800")),
+        json.dumps(minimal(prompt="\0")),
         json.dumps(minimal(extra=1)),
         json.dumps(minimal(execution_config={"weights": {"edge": 2, "vis": float("nan")}})),
         json.dumps(minimal(inputs={"video": "absent.mp4"})),

@@ -364,3 +364,12 @@ def test_record_holds_masks_prompts_and_spans() -> None:
     assert body["inputs"] == names
     again = run_from_dict(record_of(run, {"/v.mp4": "/v.mp4", "/m.mp4": "/m.mp4"}), check_inputs=False)
     assert again == run
+
+
+def test_character_nul_is_refused_in_every_text(write: Write) -> None:
+    record = minimal() | {"prompt": "a\0b", "negative_prompt": "\0"}
+
+    problems = read_files([write("runs.jsonl", [record])]).problems
+
+    found = {(problem.field, problem.message) for problem in problems}
+    assert {(name, "holds the character NUL") for name in ("prompt", "negative_prompt")} <= found

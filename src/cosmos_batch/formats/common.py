@@ -12,14 +12,23 @@ from pydantic_core import PydanticCustomError
 
 from cosmos_batch.formats.json_text import text_fault, unstorable_texts
 from cosmos_batch.formats.problems import shown
-from cosmos_batch.run import MAX_METADATA, MAX_TAG, MAX_TAGS, Annotations
+from cosmos_batch.run import MAX_METADATA, MAX_TAG, MAX_TAGS, Annotations, Prompt
 
 PathText = Annotated[
     str,
     StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]+$"),
     Field(description="a path, as text"),
 ]
-Text = Annotated[str, StringConstraints(max_length=100_000)]
+
+
+def _storable(text: str) -> str:
+    if fault := text_fault(text):
+        raise _refused(fault, "remove it")
+    return text
+
+
+Text = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(_storable)]
+PromptText = Annotated[Prompt, AfterValidator(_storable)]
 
 # Both are the argparse and pydantic defaults of NVIDIA's code: cosmos_transfer1/diffusion/inference/transfer.py
 # and cosmos_transfer2/config.py.

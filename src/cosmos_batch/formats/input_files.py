@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cosmos_batch.errors import Problem
+from cosmos_batch.formats.json_text import text_fault
 from cosmos_batch.formats.picture_folders import numbered_pictures
 from cosmos_batch.formats.problems import Location, printable
 from cosmos_batch.spans import file_of, split_span
@@ -74,11 +75,13 @@ class PathResolver:
         if path.stat().st_size > _PROMPT_BYTES:
             return PromptFault("is too large for a prompt", f"keep it below {_PROMPT_BYTES:,} bytes")
         try:
-            return path.read_bytes().decode()
+            read = path.read_bytes().decode()
         except UnicodeDecodeError:
             return PromptFault("is not UTF-8 text", "save it as UTF-8")
         except OSError as error:
             return PromptFault(f"cannot be read ({error.strerror})", "supply a file that can be read")
+        fault = text_fault(read)
+        return PromptFault(fault, "save it as UTF-8 text") if fault else read
 
     def _resolve(self, text: str) -> str:
         if text.startswith("/") and not _REDUNDANT.search(text):

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from cosmos_batch.controls import CONTROLS, UPSCALE_WEIGHT, ControlName
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.acceptance import acceptance_of, request_fields, unmeasurable
-from cosmos_batch.formats.common import STOCK_PROMPT, Metadata, StrictModel, Tags, Text, annotations_of
+from cosmos_batch.formats.common import STOCK_PROMPT, Metadata, PromptText, StrictModel, Tags, Text, annotations_of
 from cosmos_batch.formats.guided import MASK, guided_generation, guided_settings, idle_settings
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record, keys_are_unique
@@ -31,7 +31,6 @@ from cosmos_batch.run import (
     JobType,
     Label,
     Priority,
-    Prompt,
     Resolution,
     Run,
     RunId,
@@ -123,7 +122,7 @@ _JOB_TYPES: dict[str, JobType] = {name: name for name in get_args(JobType)}
 
 class _Record(StrictModel):
     id: RunId | None = None
-    prompt: Prompt | None = None
+    prompt: PromptText | None = None
     negative_prompt: Text | None = None
     inputs: dict[_InputName, InputText | None] | None = None
     execution_config: _Config | None = None

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from cosmos_batch.controls import CONTROLS, ControlName, Derivation
 from cosmos_batch.errors import Problem
-from cosmos_batch.formats.common import PathText, StrictModel, Text, only
+from cosmos_batch.formats.common import PathText, PromptText, StrictModel, Text, only
 from cosmos_batch.formats.nvidia.prompt_files import caption_of, negative_caption_of
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.records import Record
@@ -23,7 +23,6 @@ from cosmos_batch.run import (
     Control,
     Cosmos3Settings,
     FrameCount,
-    Prompt,
     Run,
     RunId,
     Seed,
@@ -98,7 +97,7 @@ class _Blur(_Branch):
 
 class _Sample(StrictModel):
     name: RunId | None = None
-    prompt: Prompt | None = None
+    prompt: PromptText | None = None
     prompt_path: PathText | None = None
     negative_prompt: Text | None = None
     vision_path: PathText | None = None

@@ -7,8 +7,16 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT, STOCK_PROMPT, PathText, StrictModel, Text, only
-from cosmos_batch.run import Fps, Guidance, Prompt, Seed, Sigma, Steps, Strength, Weight
+from cosmos_batch.formats.common import (
+    STOCK_NEGATIVE_PROMPT,
+    STOCK_PROMPT,
+    PathText,
+    PromptText,
+    StrictModel,
+    Text,
+    only,
+)
+from cosmos_batch.run import Fps, Guidance, Seed, Sigma, Steps, Strength, Weight
 
 BranchName = Literal["vis", "seg", "edge", "depth", "keypoint", "upscale", "hdmap", "lidar"]
 BRANCHES: tuple[BranchName, ...] = get_args(BranchName)
@@ -63,7 +71,7 @@ class SegBranch(Branch):
 class Transfer1Settings(StrictModel):
     """A spec without its controls: the command line of NVIDIA's script."""
 
-    prompt: Prompt = STOCK_PROMPT
+    prompt: PromptText = STOCK_PROMPT
     negative_prompt: Text = STOCK_NEGATIVE_PROMPT
     input_video_path: VideoPath = None
     num_steps: Steps = 35
@@ -113,5 +121,5 @@ FIELDS = frozenset(Spec.model_fields)
 
 class Transfer1Sample(StrictModel):
     visual_input: VideoPath = None
-    prompt: Prompt | None = None
+    prompt: PromptText | None = None
     control_overrides: dict[BranchName, dict[str, Any]] = Field(default_factory=dict)

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from cosmos_batch.controls import TRANSFER_CONTROLS, ControlName, segmentation_prompt
 from cosmos_batch.errors import Problem
-from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT, PathText, StrictModel, Text, only
+from cosmos_batch.formats.common import STOCK_NEGATIVE_PROMPT, PathText, PromptText, StrictModel, Text, only
 from cosmos_batch.formats.guided import guided_generation, idle_settings
 from cosmos_batch.formats.nvidia.prompt_files import prompt_of
 from cosmos_batch.formats.problems import Location
@@ -26,7 +26,6 @@ from cosmos_batch.run import (
     Control,
     FrameCount,
     Label,
-    Prompt,
     Run,
     RunId,
     Seed,
@@ -74,7 +73,7 @@ class _Seg(_Branch):
 
 class _Sample(StrictModel):
     name: RunId | None = None
-    prompt: Prompt | None = None
+    prompt: PromptText | None = None
     prompt_path: PathText | None = None
     negative_prompt: Text = STOCK_NEGATIVE_PROMPT
     video_path: PathText | None = None
