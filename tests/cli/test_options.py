@@ -17,13 +17,14 @@ from cosmos_batch.run import Run
 
 ALL = Options(frozenset({Part.VAE, Part.TEXT}), frozenset({Approximation.STEP_CACHING}), split_guidance=True)
 WORKERS = WorkerOptions(
-    workers=2, flush_seconds=1, flush_runs=2, max_batch=None, max_failures=3, save_every=20
+    workers=2, flush_seconds=1, flush_runs=2, max_batch=None, max_failures=3, save_every=20, prediction=False
 )  # fmt: skip
+ENDING = "--offload text --offload vae --approximate step-caching --no-prediction --split-guidance"
 
 
 def test_worker_gets_the_options_of_its_server(tmp_path: Path) -> None:
     arguments = WORKERS.arguments(ServiceLocation(home=tmp_path, ledger=None), EngineChoice(options=ALL))
-    assert " ".join(arguments).endswith("--offload text --offload vae --approximate step-caching --split-guidance")
+    assert " ".join(arguments).endswith(ENDING)
 
 
 @pytest.mark.parametrize(

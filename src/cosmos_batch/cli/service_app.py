@@ -41,6 +41,9 @@ Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="N
 Workers = Annotated[int, typer.Option(min=1, max=64, help="Worker processes: one for each GPU.")]
 FlushSeconds = Annotated[float, typer.Option(min=0, help="Seconds that runs wait before they are batched.")]
 FlushRuns = Annotated[int, typer.Option(min=1, help="Number of waiting runs that are batched at once.")]
+Predicted = Annotated[
+    bool, typer.Option("--prediction/--no-prediction", help="Set waiting and loading by the runs to be expected.")
+]
 MaxBatch = Annotated[int | None, typer.Option(min=1, help="Maximum of runs in a batch.")]
 MaxFailures = Annotated[int, typer.Option(min=1, help="Maximum of attempts at a run that a retry can help.")]
 SaveEvery = Annotated[float, typer.Option(min=0, help="Seconds between checkpoints of a run.")]
@@ -90,6 +93,7 @@ def serve(
     max_failures: MaxFailures = 3,
     save_every: SaveEvery = 20.0,
     score: Scorers = None,
+    prediction: Predicted = True,
     max_upload: Annotated[int, typer.Option(min=1, metavar="MIB", help="Maximum size of an upload.")] = 2048,
     max_queue: Annotated[int, typer.Option(min=1, metavar="RUNS", help="Maximum of waiting runs.")] = 200_000,
     rate: Annotated[float, typer.Option(min=0.1, help="Maximum of requests per second and address.")] = 1000.0,
@@ -123,6 +127,7 @@ def serve(
         max_failures=max_failures,
         save_every=save_every,
         scorers=chosen_scorers(score or ()),
+        prediction=prediction,
     )
     roots = tuple(root or ())
     serving = ServerSettings(
@@ -132,6 +137,8 @@ def serve(
         roots=roots,
         limits=limits,
         flush_seconds=flush_seconds,
+        flush_runs=flush_runs,
+        prediction=prediction,
     )
     choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
     location = ServiceLocation(home=home, ledger=ledger)
@@ -148,6 +155,7 @@ def worker(
     flush_runs: FlushRuns,
     max_failures: MaxFailures,
     save_every: SaveEvery,
+    prediction: Predicted = True,
     max_batch: MaxBatch = None,
     engine: Engine = None,
     model: Model = None,
@@ -171,6 +179,7 @@ def worker(
         max_failures=max_failures,
         save_every=save_every,
         scorers=chosen_scorers(score or ()),
+        prediction=prediction,
     )
     choice = EngineChoice(engine, model, config, options_of(offload, approximate, split_guidance))
     location = ServiceLocation(home=home, ledger=ledger)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +29,7 @@ from cosmos_batch.service.state import AppState
 PAGE = Path(__file__).parent / "web"
 THREADS = 8  # requests answered at the same time; more would only wait for the ledger's lock
 BATCH_JOBS_SECONDS = 1.0  # between two rounds over the open batch jobs
+PREDICTION_SECONDS = 10.0  # between two looks at the runs that have arrived
 
 _ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ErrorBody, "description": "Refused, with every problem"},
@@ -88,17 +89,22 @@ class ServiceApp(FastAPI):
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: ServiceApp) -> AsyncIterator[None]:
-    """Advance the batch jobs while the server runs; close the event streams when it stops."""
+    """Advance the batch jobs and the prediction while the server runs; close the event streams when it stops."""
     state = app.app_state
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
-    task = asyncio.create_task(_advance_batch_jobs(state))
+    tasks = [
+        asyncio.create_task(_repeat(state, state.batch_jobs.advance, BATCH_JOBS_SECONDS)),
+        asyncio.create_task(_repeat(state, state.predictor.update, PREDICTION_SECONDS)),
+    ]
     yield
-    task.cancel()
+    for task in tasks:
+        task.cancel()
     state.monitoring.streams.close()
     state.files.pools.close()
     state.files.previews.close()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def _docs_page() -> FileResponse:
@@ -106,14 +112,14 @@ def _docs_page() -> FileResponse:
     return FileResponse(PAGE / "docs.html")
 
 
-async def _advance_batch_jobs(state: AppState) -> None:
-    """Advance the open batch jobs every `BATCH_JOBS_SECONDS`; log errors and continue."""
+async def _repeat(state: AppState, action: Callable[[], None], seconds: float) -> None:
+    """Do something in a thread, every so many seconds; log errors and continue."""
     log = state.monitoring.log
     while True:
         try:
-            await asyncio.to_thread(state.batch_jobs.advance)
+            await asyncio.to_thread(action)
         except CosmosBatchError as exc:
             log("troubled", trouble=str(exc))
         except Exception as exc:
             log("unexpected_error", trace="".join(traceback.format_exception(exc)))
-        await asyncio.sleep(BATCH_JOBS_SECONDS)
+        await asyncio.sleep(seconds)

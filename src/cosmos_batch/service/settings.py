@@ -44,6 +44,8 @@ class ServerSettings:
     roots: tuple[Path, ...] = ()  # folders whose files may be named as inputs
     limits: Limits = field(default_factory=Limits)
     flush_seconds: float = 20.0  # of the workers: the longest time that a run waits for others to batch with
+    flush_runs: int = 32  # of the workers: waiting runs that are batched at once
+    prediction: bool = True  # whether runs to come are predicted, and the workers' rules set by that
 
     @property
     def local(self) -> bool:

@@ -17,6 +17,7 @@ from cosmos_batch.dispatch.output.service_home import ServiceHome
 from cosmos_batch.ledger import Ledger
 from cosmos_batch.planning.cost.model import CostModel
 from cosmos_batch.planning.drafts import DraftModel
+from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.service.api_keys import ApiKeyCache
 from cosmos_batch.service.batch_jobs.jobs import BatchJobs
@@ -24,6 +25,7 @@ from cosmos_batch.service.events import EventStreams
 from cosmos_batch.service.http.auth import Authenticator
 from cosmos_batch.service.http.rate_limit import RateLimiter
 from cosmos_batch.service.metrics import Metrics
+from cosmos_batch.service.prediction import PredictionSettings, Predictor
 from cosmos_batch.service.queue_view import QueueViewReader
 from cosmos_batch.service.runs.actions import RunActions
 from cosmos_batch.service.runs.allowed_dirs import AllowedDirectories
@@ -133,6 +135,8 @@ class AppState:
             ledger.now,
             WaitingPlan(ledger, engine.traits, engine.prior, ledger.now).forecast,
         )
+        rules = PredictionSettings(settings.prediction, FlushRules(settings.flush_seconds, settings.flush_runs))
+        self.predictor = Predictor(ledger, engine.traits, engine.prior, rules)
         authenticator = Authenticator(ApiKeyCache(ledger), local=settings.local)
         self.access = Access(
             authenticator,

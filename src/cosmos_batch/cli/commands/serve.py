@@ -39,6 +39,7 @@ class WorkerOptions:
     max_batch: int | None
     max_failures: int
     save_every: float
+    prediction: bool
     scorers: tuple[str, ...] = ()  # of every video, beside the scores that all get
 
     def arguments(self, location: ServiceLocation, choice: EngineChoice) -> list[str]:
@@ -59,6 +60,7 @@ class WorkerOptions:
         given = [[name, str(value)] for name, value in options.items() if value is not None]
         given += [["--offload", part] for part in sorted(choice.options.offload)]
         given += [["--approximate", word] for word in sorted(choice.options.approximations)]
+        given += [] if self.prediction else [["--no-prediction"]]
         given += [["--split-guidance"]] if choice.options.split_guidance else []
         return [str(location.home.absolute()), *(word for pair in given for word in pair)]
 
@@ -143,7 +145,7 @@ def worker_command(
         loaded = engines.load(choice, sorted(engines.preview(choice).traits.controls))
         return LoadedEngine(loaded.engine, loaded.prior)
 
-    worker = WorkerSettings(scheduler=scheduler, dispatch=settings)
+    worker = WorkerSettings(scheduler=scheduler, dispatch=settings, prediction=options.prediction)
     return int(run_worker(ServiceHome(location.home), number, load_engine, worker, ledger=location.url))
 
 

@@ -23,6 +23,7 @@ class ReplayedKind(NamedTuple):
     name: str
     load: float  # seconds before the first batch of a launch
     runs: int  # of a batch at most
+    batch: float = 0.0  # seconds of a batch beside those of its runs
 
 
 class ReplayedRun(NamedTuple):
@@ -163,14 +164,15 @@ class WindowReplay:
             self._free += 1
 
     def _batch(self, launch: _Launch, load: float) -> None:
-        waiting, end, batch = self._planned[launch.kind], self._now + load, list[ReplayedRun]()
-        while launch.runs and len(batch) < launch.kind.runs:
+        kind, batch = launch.kind, list[ReplayedRun]()
+        waiting, end = self._planned[kind], self._now + load + kind.batch
+        while launch.runs and len(batch) < kind.runs:
             run = waiting.pop(launch.runs.popleft(), None)
             if run is not None:
                 batch.append(run)
                 end += run.seconds
         if not waiting:
-            del self._planned[launch.kind]
+            del self._planned[kind]
         self._seconds += sum([end - run.at for run in batch])
         self._gpu_seconds += end - self._now
         self._number += 1
