@@ -11,7 +11,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cosmos_batch.api.arrivals import predict_arrivals
     from cosmos_batch.api.batches import (
+        ExpectedArrivals,
         SmartBatch,
         determine_batch_size,
         get_control_signature,
@@ -37,6 +39,7 @@ __all__ = [
     "Control",
     "CosmosBatchError",
     "ExpandedRuns",
+    "ExpectedArrivals",
     "GuidedGeneration",
     "InputError",
     "PlanError",
@@ -55,6 +58,7 @@ __all__ = [
     "get_control_signature",
     "group_runs_for_batching",
     "plan",
+    "predict_arrivals",
     "run",
     "smart_batch_generation",
     "to_cosmos_batch_inference_jsonl",
@@ -71,7 +75,9 @@ _HOMES = {
     "cosmos_batch.errors": {"CosmosBatchError", "InputError", "PlanError"},
     "cosmos_batch.engines.nvidia.transfer1.spec": {"create_minimal_base_spec", "to_cosmos_batch_inference_jsonl"},
     "cosmos_batch.run": {"Control", "GuidedGeneration", "Priority", "Run", "Sampling"},
+    "cosmos_batch.api.arrivals": {"predict_arrivals"},
     "cosmos_batch.api.batches": {
+        "ExpectedArrivals",
         "SmartBatch",
         "determine_batch_size",
         "get_control_signature",

@@ -40,6 +40,18 @@ _UNMEASURED = replace(CostModel.free("any", "any"), batch=1.0)
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedArrivals:
+    """Runs of a group that are expected; see `predict_arrivals`."""
+
+    group: tuple[Any, ...]  # the group's key, as `group_runs_for_batching` names it
+    like: RunLike  # the group's latest run, as given
+    next_in: float  # seconds in which the next run arrives as likely as not; infinite: none is expected
+    per_hour: float  # expected number of runs in the next hour
+    runs: float  # expected number of runs within the time that was asked for
+    probability: float  # that at least one arrives within that time
+
+
+@dataclass(frozen=True, slots=True)
 class SmartBatch:
     """A batch with the contents of its files; read by attribute, by key, or as `dict(batch)`."""
 
@@ -53,6 +65,7 @@ class SmartBatch:
     number: int  # 1-based place among all batches; in the names of its files
     engine: str  # name of the engine that the batch is for
     weight_maps: dict[str, float]  # weight of each map that a line names in place of a number; `write` makes them
+    room: int = 0  # expected runs that it leaves room for: it may wait for them
 
     def __getitem__(self, name: str) -> Any:
         """Return a field by its name. Raises KeyError where there is no such field."""
@@ -178,6 +191,7 @@ def smart_batch_generation(
     *,
     facts: Mapping[str, VideoInfo] = _NO_FACTS,
     weights: WeightForm = "maps",
+    expected: Sequence[ExpectedArrivals] = (),
 ) -> list[SmartBatch]:
     """Divide the runs into batches of at most `determine_batch_size`, with the contents of their files.
 
@@ -187,22 +201,53 @@ def smart_batch_generation(
     makes; with `weights="scalar"` such runs are in different batches. Video sizes are equal within a Transfer1
     batch: `facts` holds what is known of each video, by path, and videos without an entry count as equal. A run
     that names no frame rate has that of its input, or 24 where nothing is known of it. For an engine that takes
-    mixed settings, the base spec holds those that are equal in all runs of the launch. Raises InputError for a
-    dict that is no run, and PlanError for an unknown engine, another word for `weights`, or runs that the engine
-    cannot execute.
+    mixed settings, the base spec holds those that are equal in all runs of the launch.
+
+    `expected` (of `predict_arrivals`) leaves room: runs are divided as if the whole number of runs that is
+    expected of each group had come, too. A batch's `room` says for how many of them it has places. Such a batch
+    ends its launch, so that a run that comes can still be appended to the launch's file.
+
+    Raises InputError for a dict that is no run, and PlanError for an unknown engine, another word for `weights`,
+    or runs that the engine cannot execute.
     """
     traits = _weighted_traits(engine, weights)
-    valid = [with_rate(run, traits, facts) for run in as_runs(runs)]
+    to_come = [each.like for each in expected for _ in range(int(each.runs))] if runs else []
+    valid = [with_rate(run, traits, facts) for run in as_runs([*runs, *to_come])]
     found: list[SmartBatch] = []
-    for index, launch in enumerate(draft_plan(valid, traits, _UNMEASURED, facts=facts)):
-        batches = [places_of(batch) for batch in launch.batches]
-        members = [valid[place] for batch in batches for place in batch]
-        spec = base_spec(members, shared_settings(members, traits))
-        for batch in batches:
-            given = tuple(runs[place] for place in batch)
-            taken = [valid[place] for place in batch]
-            found.append(_smart_batch(given, taken, index, len(found) + 1, spec, traits))
+    index = 0
+    for launch in draft_plan(valid, traits, _UNMEASURED, facts=facts):
+        for part in _with_room_last([places_of(batch) for batch in launch.batches], len(runs)):
+            members = [valid[place] for batch, _ in part for place in batch]
+            spec = base_spec(members, shared_settings(members, traits))
+            for batch, room in part:
+                given = tuple(runs[place] for place in batch)
+                taken = [valid[place] for place in batch]
+                made = _smart_batch(given, taken, index, len(found) + 1, spec, traits)
+                found.append(replace(made, room=room))
+            index += 1
     return found
+
+
+def _with_room_last(batches: Iterable[Sequence[int]], given: int) -> list[list[tuple[list[int], int]]]:
+    """The batches of a launch without expected runs, each with their number, as launches.
+
+    `given`: the number of runs that are there; later places are those of expected ones. All batches of a launch
+    but the last are full, so that of several with room each but one begins a launch of its own.
+    """
+    launches: list[list[tuple[list[int], int]]] = [[]]
+    with_room: list[tuple[list[int], int]] = []
+    for places in batches:
+        there = [place for place in places if place < given]
+        room = len(places) - len(there)
+        if there:
+            (with_room if room else launches[0]).append((there, room))
+    for each in with_room:
+        first = launches[0]
+        if (not first or not first[-1][1]) and (not first or len(each[0]) <= len(first[0][0])):
+            first.append(each)
+        else:
+            launches.append([each])
+    return [launch for launch in launches if launch]
 
 
 def _weighted_traits(engine: str | Traits, weights: WeightForm) -> Traits:

@@ -11,8 +11,8 @@ from cosmos_batch.planning.prediction.day_curve import DayCurve, day_curve
 from cosmos_batch.planning.prediction.silence import Exposure, Hazard, gamma_mean, parts
 
 KindT = TypeVar("KindT", bound=Hashable)
-STRENGTH = 2.0
-"""Arrivals of a kind that the pooled rate of all kinds counts as."""
+STRENGTH = 0.2
+"""Arrivals of a kind, in each bin of silence, that the pooled rate of all kinds counts as: five over all bins."""
 
 
 @dataclass(slots=True)

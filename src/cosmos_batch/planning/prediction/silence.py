@@ -14,6 +14,7 @@ BIN_ENDS = (
     inf,
 )
 """Ends of the bins of silence, seconds: fine where batching decides, coarse where only rates are shown."""
+_STRENGTH = 0.2  # arrivals that the rate over all bins counts as in each
 
 
 def bin_of(silence: float) -> int:
@@ -56,7 +57,7 @@ class Exposure:
         mean = sum(self.arrivals) / total if total else 0.0
         if not mean:
             return _zeros()
-        return [gamma_mean(n, t, mean, 1.0) for n, t in zip(self.arrivals, self.seconds, strict=True)]
+        return [gamma_mean(n, t, mean, _STRENGTH) for n, t in zip(self.arrivals, self.seconds, strict=True)]
 
 
 def gamma_mean(arrivals: float, seconds: float, prior: float, strength: float) -> float:
