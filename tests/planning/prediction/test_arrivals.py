@@ -55,9 +55,11 @@ def test_the_rate_of_a_kind_that_was_given_up_falls() -> None:
 
 
 def test_a_kind_with_few_runs_is_taken_to_be_like_the_others() -> None:
-    rates = learn([*((30.0 * n, "edge") for n in range(200)), (5980.0, "vis")])
-    assert rates.rate("vis", 5990) == pytest.approx(rates.rate("edge", 5980), rel=0.5)
-    assert rates.rate("unknown", 5990) > 0
+    moments = poisson(Random(4), 1 / 30, 30_000)
+    rates = learn([*((at, "edge") for at in moments), (moments[-1], "vis")])
+    now = moments[-1] + 5
+    assert rates.rate("vis", now) == pytest.approx(rates.rate("edge", now), rel=0.5)
+    assert rates.rate("unknown", now) > 0
 
 
 def test_nothing_is_expected_where_nothing_was_seen() -> None:

@@ -15,6 +15,10 @@ STRENGTH = 0.2
 """Arrivals of a kind, in each bin of silence, that the pooled rate of all kinds counts as: five over all bins."""
 
 
+SHORTEST = 1e-3
+"""Seconds between two arrivals at least: those of one submission have the same time."""
+
+
 @dataclass(slots=True)
 class _Kind:
     """What was seen of a kind."""
@@ -55,7 +59,7 @@ class ArrivalRates(Generic[KindT]):
         if known is None:
             self._kinds[kind] = _Kind(at)
             return
-        silence = max(0.0, at - known.last)
+        silence = max(SHORTEST, at - known.last)
         known.seen.add(silence)
         self._pooled.add(silence)
         self._pooled_rates = None
