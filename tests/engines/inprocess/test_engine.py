@@ -17,6 +17,7 @@ from cosmos_batch.engines.inprocess.engine import InProcessEngine
 from cosmos_batch.engines.inprocess.loader import load_engine
 from cosmos_batch.engines.inprocess.request import RunState
 from cosmos_batch.engines.inprocess.sampling.samples import Conditioning, Passes
+from cosmos_batch.engines.inprocess.vae.pocket_vae import FoldedVae
 from cosmos_batch.errors import ModelError, OutOfMemoryError, StorageError
 from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.encode import write_video
@@ -64,6 +65,37 @@ def test_a_run_leaves_its_checked_output_and_its_controls(
     check_video(
         tmp_path / "a" / "output.mp4", frames=9, width=48, height=32, fps=10.0, fingerprint=run.fingerprint
     )
+
+
+def test_controls_of_a_sweep_are_made_and_encoded_once_for_each_video_and_preset(
+    engine: InProcessEngine, tmp_path: Path, clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given one video x two prompts x two seeds, all with vis, and two of them with another preset of it
+    encoded: list[torch.Tensor] = []
+    encode = FoldedVae.encode
+
+    def counted(vae: FoldedVae, video: torch.Tensor) -> torch.Tensor:
+        encoded.append(video)
+        return encode(vae, video)
+
+    monkeypatch.setattr(FoldedVae, "encode", counted)
+    runs = [
+        replace(make_run(f"{prompt}{seed}", clip, {"vis": 1.0}, seed=seed), prompt=prompt)
+        for prompt in ("rain", "snow")
+        for seed in (1, 2)
+    ]
+    others = [replace(run, id=f"{run.id}b", controls=(replace(run.controls[0], preset="low"),)) for run in runs]
+
+    # when they are made in three batches of one command
+    for number, batch in enumerate((runs[:2], runs[2:], others[:2])):
+        session = engine.open(launch_of(*batch))
+        for run in batch:
+            session.join(job_of(run, tmp_path / "out"))
+        assert {result.outcome for result in drive(session).values()} == {Outcome.SUCCEEDED}
+        session.close()
+        # then the control is encoded with the first run of each preset alone
+        assert len(encoded) == (1, 1, 2)[number]
+    assert len(list((tmp_path / "controls").rglob("*.mp4"))) == 2
 
 
 def test_only_branches_that_the_launch_uses_are_loaded(engine: InProcessEngine, clip: str) -> None:

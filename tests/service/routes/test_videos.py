@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from cosmos_batch.ledger import BatchFacts, Ledger, State
+from cosmos_batch.media.video import read_frames
 from cosmos_batch.planning.traits import Shape
 from tests.support.clips import clip
 from tests.support.http_server import request
@@ -64,6 +66,30 @@ def test_form_carries_videos_and_nested_fields(client: TestClient, videos: Path)
     assert made["execution_config"]["num_steps"] == 3
     assert made["inputs"]["video"].startswith("file-")
     assert made["inputs"]["edge"] == made["inputs"]["video"]  # equal content is stored once
+
+
+def test_span_of_a_video_is_sent_in_a_form_or_named_and_shown_alone(client: TestClient, tmp_path: Path) -> None:
+    whole = clip(tmp_path / "whole.mp4", frames=6, width=48, height=32)
+    content = Path(whole).read_bytes()
+    fields = {"prompt": "a dock", "execution_config[weights][edge]": "1", "id": "form"}
+    fields |= {"inputs[video][start]": "1", "inputs[video][frames]": "3"}
+    sent = client.post("/v1/videos", data=fields, files={"inputs[video]": ("whole.mp4", content)})
+    assert sent.status_code == 200, sent.json()
+    file_id, _, span = sent.json()["inputs"]["video"].partition("#")
+    assert (file_id[:5], span) == ("file-", "frames=1+3")
+    # the fields that the page sends: a file that is on the server, and seconds
+    named = request(id="named", inputs={"video": {"path": file_id, "start_seconds": 0.25, "seconds": 0.25}})
+    assert client.post("/v1/videos", json=named).json()["inputs"]["video"] == f"{file_id}#t=0.25,0.5"
+
+    shown = client.get("/v1/videos/form/content?variant=input")
+    assert shown.status_code == 200
+    (tmp_path / "shown.mp4").write_bytes(shown.content)
+    got, frames = read_frames(tmp_path / "shown.mp4"), read_frames(whole)
+    assert got.shape[0] == 3
+    assert np.abs(got.astype(int) - frames[1:4]).mean() < 6
+    fields["inputs[video][start]"] = "5"
+    bad = client.post("/v1/videos", data=fields, files={"inputs[video]": ("w.mp4", content)})
+    assert (bad.status_code, [field for field, _ in problems_of(bad)]) == (400, ["inputs.video"])
 
 
 def test_form_carries_masks_as_files(client: TestClient, videos: Path) -> None:
