@@ -82,6 +82,7 @@ def test_outputs_get_the_names_of_a_pattern_and_a_table(
         ("{video}/{seed}.mp4", "gives the runs a and b one name, in/42;"),
         ("{weather}/{id}.mp4", "has the placeholder {weather}, for which run a and 2 more has no value;"),
         ("{id}/{seed}.mp4", "puts the output of run a into the folder a, which is a run's own;"),
+        ("{video}/{id}.mp4", "puts the output of run a into the folder in, which is a run's own;"),
         ("{id}/../../x.mp4", "leaves its folder;"),
         ("{id}_x", "a_x.mp4, which is no output of cosmos-batch;"),
     ],
@@ -97,6 +98,8 @@ def test_a_pattern_that_does_not_fit_is_refused_before_anything_is_made(
     out = tmp_path / "out"
     out.mkdir()
     (out / "a_x.mp4").write_bytes(b"a film")
+    (out / "in").mkdir()
+    (out / "in" / "run.json").write_text("{}")
 
     assert call(monkeypatch, "run", runs_file, "-o", f"{out}/{pattern}") == 2
 

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cosmos_batch.engines.registry import traits_of
 from cosmos_batch.errors import MediaError
-from cosmos_batch.planning.resolve import UNKNOWN_FPS, leading_facts, resolve, with_sampling
+from cosmos_batch.planning.resolve import UNKNOWN_FPS, Resolver, leading_facts, resolve, with_sampling
 from cosmos_batch.planning.traits import VideoInfo
 from cosmos_batch.run import Control, ResolvedRun, ResolvedSampling, Run, Sampling, as_dict
 from tests.support.runs import resolved
@@ -44,6 +44,23 @@ def test_resolving_twice_changes_nothing() -> None:
     once = resolve(RUN, ENGINE, FACTS)
 
     assert resolve(once, ENGINE, FACTS) == once
+
+
+def test_runs_that_are_resolved_together_are_as_each_alone() -> None:
+    alike = replace(RUN, id="b", prompt="q", priority=0)
+    others = [
+        replace(RUN, sampling=Sampling(seed=8)),
+        replace(RUN, sampling=Sampling(seed=7, num_frames=5)),
+        replace(RUN, sampling=Sampling(seed=7, fps="input", num_conditional_frames=2)),
+        replace(RUN, video="/edge.mp4"),
+        replace(RUN, controls=(Control(name="edge", weight=0.5),)),
+        replace(RUN, controls=(Control(name="vis", weight=0.5, mask="/mask.mp4"),)),
+    ]
+    facts = FACTS | {"/mask.mp4": replace(EDGE, frames=7)}
+    together = Resolver(ENGINE, facts)
+
+    for run in (RUN, alike, *others, RUN):
+        assert together.resolve(run) == resolve(run, ENGINE, facts)
 
 
 @pytest.mark.parametrize("rate", [1e-5, 1e6])

@@ -238,3 +238,21 @@ def test_a_prompt_may_be_json(write: Write) -> None:
     text = HEAD + """prompts: [{name: json, prompt: '{"caption": "{video}", "raw": "{{video}}"}'}]\n"""
 
     assert read_files([write("s.yaml", text)]).runs[0].prompt == '{"caption": "a", "raw": "{video}"}'
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (None, "cannot be read (No such file or directory)"),
+        ('{"video": "clips/a.mp4", "prompt": "rain"}', "has no video, prompt_name or prompt in row 1"),
+        ('{"video": "clips/a.mp4", "prompt_name": "rain", "prompt": "rain"}', "holds no prompt for "),
+    ],
+)
+def test_written_prompts_that_do_not_fit_are_one_problem(write: Write, lines: str | None, message: str) -> None:
+    if lines is not None:
+        write("prompts.jsonl", lines + "\n")
+
+    reading = read_files([write("s.yaml", HEAD + "prompts: {written: prompts.jsonl}\n")])
+
+    ((line, field, found),) = problems(reading)
+    assert (line, field, message in found) == (4, "prompts.written", True)

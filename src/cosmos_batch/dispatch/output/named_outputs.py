@@ -90,7 +90,8 @@ class OutputPattern:
         folders = {run_id.casefold() for run_id in names} | {HOME}
         for run_id, path in names.items():
             files = {path.with_name(path.name + suffix) for suffix in (*_SUFFIXES, ".json")}
-            if path.parts[0].casefold() in folders and len(path.parts) > 1:
+            inside = len(path.parts) > 1
+            if inside and (path.parts[0].casefold() in folders or (self.root / path.parts[0] / RUN_FILE).exists()):
                 message = f"puts the output of run {run_id} into the folder {path.parts[0]}, which is a run's own"
                 problems[run_id] = _problem(self.text, message, "begin with another placeholder or a folder")
             elif any(RESERVED.fullmatch(str(each)) or str(each).casefold() in folders for each in files):
