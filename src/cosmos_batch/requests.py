@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cosmos_batch.dispatch.output.named_outputs import NamedOutputs
 from cosmos_batch.errors import CosmosBatchError, MediaError, Problem
 from cosmos_batch.formats import LoadedRuns, read_files
 from cosmos_batch.formats.problems import Location
@@ -43,6 +44,12 @@ class Requests:
     def only(self, ids: Container[str]) -> Requests:
         """The requests of these runs alone."""
         return replace(self, runs=tuple(run for run in self.runs if run.id in ids))
+
+    def named(self, outputs: NamedOutputs) -> Requests:
+        """The requests without those that a pattern of outputs gives no name, which become problems."""
+        if outputs.names is None:
+            return self
+        return replace(self.only(outputs.names), problems=(*self.problems, *outputs.problems))
 
     def without(self, problems: Sequence[Problem]) -> Requests:
         """The requests with more problems, each of which names in `found` a run that is left out."""

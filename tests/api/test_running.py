@@ -125,6 +125,29 @@ def test_settings_and_warnings_reach_the_results(tmp_path: Path, video: str) -> 
     assert made["run"]["sampling"]["num_steps"] == 3
 
 
+def test_scores_to_be_reached_and_names_of_outputs(tmp_path: Path, video: str) -> None:
+    sweep = {"sweep": "s", "videos": video, "prompts": {"rain": "rain"}, "seeds": [3], "controls": {"edge": 1.0}}
+    (result,) = cosmos_batch.run(
+        sweep,
+        out=tmp_path / "out" / "{video}" / "{seed}.mp4",
+        settings={"accept": {"edge_f1": ">2"}, "attempts": 2},
+        engines=SimulatedEngines(),
+    )
+    assert (result.succeeded, result.accepted) == (True, False)
+    assert str(result.acceptance["tries"]).count("'seed'") == 2
+    assert (tmp_path / "out" / "dock" / "3.mp4").exists()
+    with pytest.raises(InputError) as wrong:
+        cosmos_batch.run(
+            sweep,
+            out=tmp_path / "out" / "{weather}.mp4",
+            settings={"accept": {"edge": ">2"}, "attempts": 0, "num_step": 4},
+            engines=SimulatedEngines(),
+        )
+    assert [problem.field for problem in wrong.value.problems] == ["num_step", "attempts", "accept.edge"]
+    with pytest.raises(InputError, match=r"placeholder \{weather\}"):
+        cosmos_batch.run(sweep, out=tmp_path / "out" / "{weather}.mp4", engines=SimulatedEngines())
+
+
 def test_the_name_run_is_the_function_whatever_was_imported() -> None:
     assert callable(cosmos_batch.run)
     assert Run(id="r", prompt="p", controls=(), sampling=Sampling()).id == "r"

@@ -21,12 +21,20 @@ class RunResult:
     seconds: float | None  # wall time of its last attempt; None: it was not tried
     scores: Mapping[str, float]  # of the video, by name
     flags: tuple[str, ...]  # what the scores say is broken: black, frozen, noise
+    acceptance: Mapping[
+        str, object
+    ]  # attempts at scores that it has to reach, and the verdict; empty: no such scores
     warnings: tuple[Problem, ...]  # what of its input was taken as it is and is probably not meant
 
     @property
     def succeeded(self) -> bool:
         """Whether its video is finished and verified."""
         return self.path is not None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether its video is finished and reaches the scores that it has to reach."""
+        return self.succeeded and bool(self.acceptance.get("accepted", True))
 
     @property
     def folder(self) -> Path | None:

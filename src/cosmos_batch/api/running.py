@@ -14,6 +14,7 @@ from cosmos_batch.api.result import RunResult, results_html
 from cosmos_batch.api.sources import NO_OPTIONS, NO_SETTINGS, checked, engine_choice
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import OutputDirectory, output_of
+from cosmos_batch.dispatch.output.named_outputs import NamedOutputs
 from cosmos_batch.dispatch.resume import obstacles_in
 from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
 from cosmos_batch.engines.inprocess.options import Options
@@ -43,7 +44,8 @@ def run(
     """Make the videos of runs, sweeps or files of them in the folder `out`; yields each result as its run ends.
 
     `model`, `engine`, `config` and `options` choose the engine as for the command `run`; without them it is the
-    pocket model. `settings`: sampling settings in place of those of every run, such as `{"num_steps": 4}`.
+    pocket model. `out` may be a pattern, as for `-o`. `settings`: sampling settings in place of those of every
+    run, and scores to be reached: `{"num_steps": 4, "accept": {"edge_f1": ">0.5"}, "attempts": 2}`.
     `skip_invalid`: make the valid runs, and leave out the others. `engines`: in place of the built-in ones.
 
     The input is checked at the call; the runs are made from the first `next` on, while results are used. What
@@ -56,7 +58,9 @@ def run(
     choice = engine_choice(engine, model, config, options)
     preview = engines.preview(choice, executes=True)
     requests, warnings = checked(runs, preview, settings)
-    with OutputDirectory(Path(out)) as folder:
+    outputs = NamedOutputs.of(Path(out), lambda: requests.resolved(preview.traits))
+    requests = requests.named(outputs)
+    with OutputDirectory(outputs.root) as folder:
         requests = requests.without(obstacles_in(folder, requests.runs))
     if requests.problems and not (skip_invalid and requests.runs):
         raise InputError(requests.problems)
@@ -64,7 +68,7 @@ def run(
     source = engines.source(choice, controls)
     limits = DispatchSettings(save_every=save_every, max_failures=max_failures, max_batch=max_batch)
     command = Command(requests.resolved(source.traits), source, requests.facts, limits)
-    return RunResults(_Execution(command, folder.root, warnings))
+    return RunResults(_Execution(command, outputs, warnings))
 
 
 class RunResults(Iterator[RunResult]):
@@ -116,10 +120,12 @@ class _Over:
 class _Execution:
     """Executes a command in a thread of its own, which is the main thread to all that dispatching does."""
 
-    def __init__(self, command: Command, root: Path, warnings: Mapping[str, tuple[Problem, ...]]) -> None:
+    def __init__(
+        self, command: Command, outputs: NamedOutputs, warnings: Mapping[str, tuple[Problem, ...]]
+    ) -> None:
         self.total = len(command.runs)
         self._command = command
-        self._root = root
+        self._outputs = outputs
         self.ids = {run.id for run in command.runs}
         self._warnings = warnings
         self._stop = StopToken()
@@ -152,7 +158,7 @@ class _Execution:
     def _work(self) -> None:
         error: BaseException | None = None
         try:
-            with OutputDirectory(self._root) as folder:
+            with OutputDirectory(self._outputs.root, place=self._outputs.place) as folder:
                 ledger = Ledger(folder.ledger)
                 try:
                     report = _ResultReport(self, folder, ledger)
@@ -175,6 +181,7 @@ class _Execution:
                 seconds=status.seconds,
                 scores=dict(status.scores) if made else {},
                 flags=flags_of(status.scores) if made else (),
+                acceptance=dict(status.acceptance),
                 warnings=self._warnings.get(status.id, ()),
             )
         )
@@ -236,4 +243,5 @@ def _status(ledger: Ledger, run_id: str, state: State, cause: str) -> RunStatus:
         step=attempt.step if attempt else 0,
         steps=attempt.steps if attempt else 0,
         scores=record.scores,
+        acceptance=record.acceptance,
     )

@@ -10,7 +10,7 @@ from cosmos_batch.engines.inprocess.options import Options
 from cosmos_batch.engines.registry import EngineChoice, Preview
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.run_like import RunSource, read_sources
-from cosmos_batch.formats.sweep.overrides import settings_of
+from cosmos_batch.formats.sweep.overrides import overrides_of
 from cosmos_batch.requests import Requests, examine
 
 NO_SETTINGS: Mapping[str, object] = {}
@@ -31,8 +31,9 @@ def checked(
 
     Raises InputError for `settings` that are none.
     """
-    reading = read_sources(runs)
-    requests = examine(reading, preview.traits, preview.problems, settings=settings_of(settings))
+    overrides = overrides_of(settings)
+    reading = read_sources(runs).with_rules(overrides)
+    requests = examine(reading, preview.traits, preview.problems, settings=overrides.sampling)
     by_place: dict[tuple[str, int | None], list[Problem]] = defaultdict(list)
     for warning in requests.warnings:
         by_place[warning.file, warning.line].append(warning)

@@ -19,9 +19,10 @@ from cosmos_batch.client.uploaded_files import UploadedFiles
 from cosmos_batch.dispatch.output.provenance import described_run
 from cosmos_batch.errors import CosmosBatchError, InputError, Problem
 from cosmos_batch.formats import LoadedRuns
+from cosmos_batch.formats.acceptance import ACCEPT
 from cosmos_batch.formats.native import record_of
 from cosmos_batch.formats.run_like import RunSource, read_sources
-from cosmos_batch.formats.sweep.overrides import settings_of
+from cosmos_batch.formats.sweep.overrides import overrides_of
 from cosmos_batch.media.info import videos_of
 from cosmos_batch.run import Run, Sampling, with_paths
 from cosmos_batch.spans import split_span
@@ -82,10 +83,11 @@ class Client:
         the input, nothing is submitted; where the server alone finds them, the other runs are. The same run
         submitted again is not made again.
         """
-        reading = read_sources(runs)
+        overrides = overrides_of(settings, self.score_names() if ACCEPT in settings else None)
+        reading = self._read(runs).with_rules(overrides)
         if reading.problems and not skip_invalid:
             raise InputError(reading.problems)
-        submissions = list(self.submissions(reading, settings_of(settings), in_place=in_place))
+        submissions = list(self.submissions(reading, overrides.sampling, in_place=in_place))
         refused = [submission for submission in submissions if submission.run is None]
         problems = [problem for submission in refused for problem in submission.problems]
         errors = [f"{submission.id}: {submission.error}" for submission in refused if submission.error]
@@ -94,6 +96,14 @@ class Client:
         if problems and not skip_invalid:
             raise InputError(problems)
         return [submission.run for submission in submissions if submission.run is not None]
+
+    def _read(self, runs: RunSource | Iterable[RunSource]) -> LoadedRuns:
+        """Read runs, which may name scores that only the server has."""
+        sources = runs if isinstance(runs, (str, Path, Mapping, Run)) else list(runs)
+        reading = read_sources(sources)
+        if any(ACCEPT in problem.field for problem in reading.problems):
+            return read_sources(sources, score_names=self.score_names())
+        return reading
 
     def submissions(
         self, reading: LoadedRuns, settings: Sampling, *, in_place: bool | None = None

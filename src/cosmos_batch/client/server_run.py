@@ -25,6 +25,9 @@ class ServerRun:
     seconds: float | None  # wall time of the latest attempt; None: never attempted
     scores: Mapping[str, float]  # of the finished video, by name
     flags: tuple[str, ...]  # what the scores say is broken
+    acceptance: Mapping[
+        str, Any
+    ]  # attempts at scores that it has to reach, and the verdict; empty: no such scores
     warnings: tuple[Problem, ...]  # what of the request is taken and is probably not meant
     sweep: str | None  # the sweep that it is part of
     tags: Mapping[str, str]
@@ -47,6 +50,7 @@ class ServerRun:
             seconds=video.get("seconds_taken"),
             scores=video.get("scores", {}),
             flags=tuple(video.get("flags", ())),
+            acceptance=video.get("acceptance") or {},
             warnings=tuple(_warning(video["id"], found) for found in video.get("warnings", ())),
             sweep=video.get("sweep"),
             tags=video.get("tags", {}),
@@ -64,6 +68,11 @@ class ServerRun:
     def succeeded(self) -> bool:
         """Whether its video is finished."""
         return self.status == "completed"
+
+    @property
+    def accepted(self) -> bool:
+        """Whether its video is finished and reaches the scores that it has to reach."""
+        return self.succeeded and bool(self.acceptance.get("accepted", True))
 
     def _repr_html_(self) -> str:
         """The run as a table, for notebooks."""

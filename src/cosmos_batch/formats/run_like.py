@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -31,11 +31,13 @@ def as_runs(given: Sequence[RunLike]) -> list[Run]:
     return [as_run(each) for each in given]
 
 
-def read_sources(given: RunSource | Iterable[RunSource]) -> LoadedRuns:
+def read_sources(
+    given: RunSource | Iterable[RunSource], *, score_names: Collection[str] | None = None
+) -> LoadedRuns:
     """Read runs of all kinds of sources with every problem, as `read_files` reads files.
 
     Relative paths in a dict start from the working directory. Problems name a dict or a run by its place:
-    `runs[2]`. Runs in files and dicts precede those that are `Run` objects.
+    `runs[2]`. Runs in files and dicts precede those that are `Run` objects. `score_names`: as for `read_files`.
     """
     sources: Iterable[object]
     if single := isinstance(given, (str, Path, Mapping, Run)):
@@ -59,7 +61,7 @@ def read_sources(given: RunSource | Iterable[RunSource]) -> LoadedRuns:
                 problems.append(made)
             else:
                 files.append(made)
-    loaded = read_records(files, runs)
+    loaded = read_records(files, runs, score_names=score_names)
     return replace(loaded, problems=(*problems, *loaded.problems))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos_batch.cli.commands.plan import usable
@@ -18,7 +18,7 @@ from cosmos_batch.cli.signals import stop_on_signals
 from cosmos_batch.dispatch.command import Command, execute
 from cosmos_batch.dispatch.output.directory import MANIFEST, OutputDirectory
 from cosmos_batch.dispatch.output.manifest_table import ManifestEntry, check_table, write_table
-from cosmos_batch.dispatch.output.named_outputs import OutputPattern, place, root_of
+from cosmos_batch.dispatch.output.named_outputs import NamedOutputs, root_of
 from cosmos_batch.dispatch.resume import obstacles_in
 from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
 from cosmos_batch.engines.base import EngineSource
@@ -53,18 +53,10 @@ def run_command(engines: Engines, request: RunRequest) -> int:
     requests = gather(
         request.files, preview.traits, preview.problems, strict=request.strict, overrides=request.overrides
     )
-    pattern = OutputPattern.of(str(request.output))
-    root, names = root_of(request.output), dict[str, Path]()
-    if pattern is not None:
-        names, problems = pattern.names(requests.resolved(preview.traits))
-        requests = replace(requests.only(names), problems=(*requests.problems, *problems))
-
-    def name_output(run_id: str) -> None:
-        if run_id in names:
-            place(root / run_id, root / names[run_id])
-
+    outputs = NamedOutputs.of(request.output, lambda: requests.resolved(preview.traits))
+    requests = requests.named(outputs)
     try:
-        folder = OutputDirectory(root, place=name_output)
+        folder = OutputDirectory(outputs.root, place=outputs.place)
     except StorageError as exc:
         print_error(str(exc))
         return 2

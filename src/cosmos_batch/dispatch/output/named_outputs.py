@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -100,6 +100,32 @@ class OutputPattern:
             elif obstacle := _obstacle(self.root, path, run_id):
                 problems[run_id] = _problem(self.text, obstacle, "move it elsewhere, or choose another pattern")
         return problems
+
+
+@dataclass(frozen=True, slots=True)
+class NamedOutputs:
+    """An output folder, and the further names that the outputs in it get by a pattern."""
+
+    root: Path
+    names: Mapping[str, Path] | None  # by run id, without suffix, inside the folder; None: there is no pattern
+    problems: tuple[Problem, ...]  # of runs that get no name
+
+    @classmethod
+    def of(cls, output: Path, runs: Callable[[], Iterable[Run]]) -> NamedOutputs:
+        """The folder and the names of an option `-o`. `runs`: gives the resolved runs where there is a pattern.
+
+        Raises InputError for a pattern that leaves its folder.
+        """
+        pattern = OutputPattern.of(str(output))
+        if pattern is None:
+            return cls(output, None, ())
+        names, problems = pattern.names(runs())
+        return cls(pattern.root, names, tuple(problems))
+
+    def place(self, run_id: str) -> None:
+        """Give a finished output its further name. Raises OSError."""
+        if self.names and run_id in self.names:
+            place(self.root / run_id, self.root / self.names[run_id])
 
 
 def root_of(output: Path) -> Path:

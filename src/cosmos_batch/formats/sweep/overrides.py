@@ -66,29 +66,45 @@ def parse_overrides(texts: Sequence[str], score_names: Collection[str] | None = 
             problems.append(_WHERE.problem(name, "is given twice", "give it once", value))
         else:
             given[name] = value if name in _TEXTS else _value(value.strip())
-    made = native.read_sampling(given, _WHERE, ValuePool())
-    if isinstance(made, list):
-        problems += map(_named, made)
-    problems += map(_named, native.field_problems({ATTEMPTS: attempts[0]}, _WHERE) if attempts else ())
-    rule, faults = acceptance_of(accept, None, None, _WHERE, score_names) if accept else (None, [])
-    problems += faults
-    if problems or isinstance(made, list):
-        raise InputError(problems)
+    return _overrides(given, accept, attempts, problems, _WHERE, score_names)
+
+
+def overrides_of(given: Mapping[str, object], score_names: Collection[str] | None = None) -> Overrides:
+    """The settings of a dict such as `{"num_steps": 4, "accept": {"edge_f1": ">0.5"}}`.
+
+    `score_names`: as for `parse_overrides`. Raises InputError with all problems.
+    """
+    location = Location("settings")
+    others = {name: value for name, value in given.items() if name not in (ACCEPT, ATTEMPTS)}
+    problems = [_unknown(location, name, value) for name, value in others.items() if name not in OVERRIDABLE]
+    known = {name: value for name, value in others.items() if name in OVERRIDABLE}
+    accept = given.get(ACCEPT, {})
+    if not isinstance(accept, Mapping):
+        remedy = "give comparisons by score: {'edge_f1': '>0.5'}"
+        problems.append(location.problem(ACCEPT, "is not an object", remedy, accept))
+        accept = {}
+    attempts = [given[ATTEMPTS]] if ATTEMPTS in given else []
+    return _overrides(known, accept, attempts, problems, location, score_names)
+
+
+def _overrides(
+    given: Mapping[str, object],
+    accept: Mapping[str, object],
+    attempts: Sequence[object],
+    problems: Sequence[Problem],
+    where: Location,
+    score_names: Collection[str] | None,
+) -> Overrides:
+    """The overrides of settings, scores and attempts. Raises InputError with `problems` and all others."""
+    made = native.read_sampling(given, where, ValuePool())
+    found = [*problems, *map(_named, made if isinstance(made, list) else ())]
+    found += map(_named, native.field_problems({ATTEMPTS: attempts[0]}, where) if attempts else ())
+    rule, faults = acceptance_of(accept, None, None, where, score_names) if accept else (None, [])
+    found += faults
+    if found or isinstance(made, list):
+        raise InputError(found)
     count = next((value for value in attempts if isinstance(value, int)), None)
     return Overrides(made, rule.scores if rule else {}, count)
-
-
-def settings_of(given: Mapping[str, object]) -> Sampling:
-    """The settings of a dict such as `{"num_steps": 4}`. Raises InputError with all problems."""
-    location = Location("settings")
-    problems = [_unknown(location, name, given[name]) for name in given if name not in OVERRIDABLE]
-    known = {name: value for name, value in given.items() if name in OVERRIDABLE}
-    made = native.read_sampling(known, location, ValuePool())
-    if isinstance(made, list):
-        problems += map(_named, made)
-    if problems or isinstance(made, list):
-        raise InputError(problems)
-    return made
 
 
 def _unknown(location: Location, name: str, value: object) -> Problem:
