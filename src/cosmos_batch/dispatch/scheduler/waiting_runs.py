@@ -15,7 +15,7 @@ from cosmos_batch.planning.traits import Traits, VideoInfo
 from cosmos_batch.run import ResolvedRun
 
 _CRASHES = attrgetter("crashes")
-RESCAN_SECONDS = 60.0  # a database may show a change after a later one, so everything is read at this interval
+RESCAN_SECONDS = 60.0  # after which everything is read again, so that no fault of the copy lasts longer
 
 
 class WaitingRuns:
