@@ -17,7 +17,7 @@ Camera = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (import_lerobot, export_lerobot):
+    for command in (import_lerobot, export_lerobot, export_webdataset, export_hdf5):
         app.command()(command)
 
 
@@ -80,3 +80,37 @@ def export_lerobot(
     from cosmos_batch.cli.commands.lerobot import export_command
 
     raise typer.Exit(export_command(folder, dataset, camera, output, variation or (), skip_missing=skip_missing))
+
+
+Ids = Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only this run; may be repeated.")]
+AcceptedOnly = Annotated[
+    bool, typer.Option("--accepted-only", help="Leave out videos that do not reach the scores that they had to.")
+]
+MadeRuns = Annotated[Path, typer.Argument(metavar="OUT", help="The output folder of the runs.")]
+
+
+def export_webdataset(
+    folder: MadeRuns,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="NEW", help="The folder to make.")],
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Samples of a shard.")] = 1000,
+    ids: Ids = None,
+    accepted_only: AcceptedOnly = False,
+) -> None:
+    """Write finished runs as WebDataset shards: tar files of output, controls, prompt and record."""
+    from cosmos_batch.cli.commands.exports import webdataset_command
+
+    raise typer.Exit(webdataset_command(folder, output, samples, ids or (), accepted_only=accepted_only))
+
+
+def export_hdf5(
+    folder: MadeRuns,
+    dataset: Annotated[Path, typer.Option("--dataset", metavar="FILE", help="The demonstrations: HDF5.")],
+    camera: Annotated[str, typer.Option("--camera", metavar="NAME", help="A camera of obs, such as table_cam.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to make.")],
+    ids: Ids = None,
+    accepted_only: AcceptedOnly = False,
+) -> None:
+    """Write demonstrations of Isaac Lab with one more for each finished run whose id names one, as demo_3."""
+    from cosmos_batch.cli.commands.exports import hdf5_command
+
+    raise typer.Exit(hdf5_command(folder, dataset, camera, output, ids or (), accepted_only=accepted_only))
