@@ -25,6 +25,7 @@ from cosmos_batch.service.events import EventStreams
 from cosmos_batch.service.http.auth import Authenticator
 from cosmos_batch.service.http.rate_limit import RateLimiter
 from cosmos_batch.service.metrics import Metrics
+from cosmos_batch.service.outlook import OutlookReader
 from cosmos_batch.service.prediction import PredictionSettings, Predictor
 from cosmos_batch.service.queue_view import QueueViewReader
 from cosmos_batch.service.runs.actions import RunActions
@@ -135,8 +136,11 @@ class AppState:
             ledger.now,
             WaitingPlan(ledger, engine.traits, engine.prior, ledger.now).forecast,
         )
-        rules = PredictionSettings(settings.prediction, FlushRules(settings.flush_seconds, settings.flush_runs))
-        self.predictor = Predictor(ledger, engine.traits, engine.prior, rules)
+        rules = FlushRules(settings.flush_seconds, settings.flush_runs)
+        self.predictor = Predictor(
+            ledger, engine.traits, engine.prior, PredictionSettings(settings.prediction, rules)
+        )
+        self.outlook = OutlookReader(ledger, (engine.traits, engine.prior), rules, ledger.now)
         authenticator = Authenticator(ApiKeyCache(ledger), local=settings.local)
         self.access = Access(
             authenticator,

@@ -60,7 +60,7 @@ class Device:
     def holding(self, loaded: Kind | None, cost: CostModel, rules: PlacementRules | None = None) -> Device:
         """Return the device with other contents, costs or rules; itself where they are the same."""
         rules = rules or self.rules
-        if cost is not self._cost or rules != self.rules:
+        if cost is not self._cost or (rules is not self.rules and rules != self.rules):
             return Device(rules, cost, loaded)
         known = self._holding.get(loaded)
         if known is None:

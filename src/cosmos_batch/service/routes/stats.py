@@ -1,4 +1,4 @@
-"""/v1/stats: throughput and saving over time, and predicted against measured times."""
+"""/v1/stats: throughput and saving over time, predicted against measured times. /v1/outlook: the coming hours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from cosmos_batch.ledger import Prediction, State, Throughput
-from cosmos_batch.service.schemas.stats import PredictionPoint, Spread, Stats, ThroughputBucket
+from cosmos_batch.service.schemas.stats import PredictionPoint, QueueOutlook, Spread, Stats, ThroughputBucket
 from cosmos_batch.service.state import AppStateDep
 
 router = APIRouter(prefix="/v1", tags=["queue"])
@@ -41,6 +41,25 @@ def get_stats(app: AppStateDep, hours: Annotated[float, Query(ge=0.1, le=24 * 36
         wait_seconds=_spread([each.waited for each in times]),
         run_seconds=_spread([each.took for each in times]),
         batch_sizes={str(size): count for size, count in app.ledger.reports.batch_sizes(since).items()},
+    )
+
+
+@router.get("/outlook", response_model=QueueOutlook)
+def get_outlook(app: AppStateDep) -> QueueOutlook:
+    """Get the coming hours of the queue as it is, by the simulator."""
+    picture = app.outlook.read()
+    found = picture.outlook
+    return QueueOutlook(
+        at=picture.at,
+        devices=picture.devices,
+        runs=picture.runs,
+        left_out=picture.left_out,
+        seconds=found.seconds,
+        every=found.every,
+        waiting=found.waiting,
+        running=found.running,
+        error=picture.error,
+        compared=picture.compared,
     )
 
 

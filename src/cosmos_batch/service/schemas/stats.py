@@ -36,6 +36,24 @@ class Spread(BaseModel):
     p90: float
 
 
+class QueueOutlook(BaseModel):
+    """The coming hours of the queue as it is, by the simulator, if no other run comes and nothing is paused."""
+
+    object: Literal["outlook"] = "outlook"
+    at: float
+    devices: int
+    runs: int = Field(description="that were simulated: those that run, and the first that wait")
+    left_out: int = Field(description="runs behind those, or that the engine cannot make")
+    seconds: float = Field(description="until all of these have ended")
+    every: float = Field(description="seconds between two points")
+    waiting: list[int] = Field(description="runs that wait, at each point")
+    running: list[int] = Field(description="runs that are made, at each point")
+    error: float | None = Field(
+        description="median |predicted - real| / real of the time until runs ended, of earlier outlooks"
+    )
+    compared: int = Field(description="runs that the error is taken from")
+
+
 class Stats(BaseModel):
     """Throughput, saving by batching, and the error of predictions."""
 

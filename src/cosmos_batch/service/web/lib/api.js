@@ -1,7 +1,7 @@
 // The HTTP API. The browser holds a session cookie; the page never stores the key.
 
 /** @import { BulkAction, BulkResult, Export, File, FileList, FolderListing, Histogram, Outline } from "./schema.js" */
-/** @import { PlanPreview, Queue, RunLabelCounts, ServerInfo, Stats } from "./schema.js" */
+/** @import { PlanPreview, Queue, QueueOutlook, RunLabelCounts, ServerInfo, Stats } from "./schema.js" */
 /** @import { FieldProblem, Video, VideoHistory, VideoList, VideoRequest } from "./schema.js" */
 
 /** @typedef {{ signal?: AbortSignal }} Options */
@@ -127,6 +127,8 @@ export const api = {
   queue: (options) => call("GET", "/v1/queue", options),
   /** @type {(verb: "pause" | "resume" | "drain") => Promise<Queue>} */
   setQueue: (verb) => call("POST", `/v1/queue/${verb}`),
+  /** @type {(options?: Options) => Promise<QueueOutlook>} */
+  outlook: (options) => call("GET", "/v1/outlook", options),
   /** @type {(hours: string, options?: Options) => Promise<Stats>} */
   stats: (hours, options) => call("GET", `/v1/stats${query({ hours })}`, options),
   /** @type {(path: string | null) => Promise<FolderListing>} */

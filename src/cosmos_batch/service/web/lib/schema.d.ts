@@ -355,6 +355,20 @@ export interface Queue {
   expected: Expectations;
 }
 
+export interface QueueOutlook {
+  object: "outlook";
+  at: number;
+  devices: number;
+  runs: number;
+  left_out: number;
+  seconds: number;
+  every: number;
+  waiting: Array<number>;
+  running: Array<number>;
+  error: number | null;
+  compared: number;
+}
+
 export interface RatingRequest {
   rating: number | null;
 }

@@ -6,6 +6,7 @@ import { count, duration, isNumber, percent, when } from "../lib/format.js";
 import { listen } from "../lib/live.js";
 import { inputOf, messageOf, paint, throttled } from "../lib/view.js";
 import { barChart, scatterChart } from "../parts/charts.js";
+import { comingHours } from "../parts/coming_hours.js";
 import { toast } from "../parts/dialogs.js";
 
 /** @import { Stats, ThroughputBucket } from "../lib/schema.js" */
@@ -22,12 +23,12 @@ export async function view(root, { query }, signal) {
   const wanted = query.get("hours") ?? "";
   let hours = SPANS.some(([value]) => value === wanted) ? wanted : "24";
   const refresh = async () => {
-    const stats = await api.stats(hours, { signal });
+    const [stats, outlook] = await Promise.all([api.stats(hours, { signal }), api.outlook({ signal })]);
     if (signal.aborted) return;
     paint(
       root,
       html`<div class="row spread"><h1>Figures</h1>${spanSelect(hours, setHours)}</div>
-        <div class="figures">${figures(stats)}</div>`,
+        <div class="figures">${comingHours(outlook)}${figures(stats)}</div>`,
     );
   };
   const refreshSoon = throttled(refresh, () => 5000);
