@@ -9,8 +9,9 @@ from cosmos_batch.ledger import Ledger
 from cosmos_batch.ledger.prediction import PREDICTION, ExpectedKind, QueuePrediction, Saving
 from cosmos_batch.planning.policies.flush import FlushRules
 from cosmos_batch.service.expectations import expectations
+from cosmos_batch.service.prediction import PredictionSettings
 
-SET = FlushRules(seconds=20.0)
+SET = PredictionSettings(flush=FlushRules(seconds=20.0))
 
 
 def test_without_a_prediction_the_settings_hold(tmp_path: Path) -> None:
@@ -33,5 +34,7 @@ def test_a_prediction_is_shown_with_its_age_taken_off(tmp_path: Path) -> None:
         assert found.kinds[0].text == "depth + edge: next in about 40 s, 36 an hour"
         assert (found.window.seconds, found.window.set_seconds, found.window.chosen) == (80.0, 20.0, True)
         assert (found.arrivals, found.saving.runs, found.saving.gpu_seconds) == (500, 10, -1.0)
+        off = expectations(ledger, PredictionSettings(on=False), joinable=False)
+        assert (off.on, off.at, off.window.chosen) == (False, None, False)
         now[0] = 1000.0 + 7200.0  # no service has renewed it
         assert expectations(ledger, SET, joinable=False).at is None

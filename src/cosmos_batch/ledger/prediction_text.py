@@ -24,9 +24,9 @@ def window_text(rules: FlushRules, chosen: FlushRules | None, reason: str, joina
 
     `rules`: of the settings; `chosen`: in force; `joinable`: runs can join a running batch.
     """
-    if chosen is None and joinable and rules.at_once:
+    if chosen is None and joinable:
         return "runs start at once where a device is idle, since others can join later"
-    if chosen is None:
+    if chosen is None or chosen.seconds == rules.seconds:
         return f"runs wait up to {_span(rules.seconds)} for others, as set" + (f": {reason}" if reason else "")
     return f"runs wait up to {_span(chosen.seconds)} for others, where {_span(rules.seconds)} are set: {reason}"
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from cosmos_batch.dispatch.worker.predictions import LedgerPredictions
 from cosmos_batch.ledger import Ledger
+from cosmos_batch.ledger.prediction import QueuePrediction
 from cosmos_batch.ledger.prediction_text import expected_text, saving_text, window_text
-from cosmos_batch.planning.policies.flush import FlushRules
+from cosmos_batch.service.prediction import PredictionSettings
 from cosmos_batch.service.schemas.expectations import BatchingWindow, Expectations, ExpectedRuns, PredictionSaving
 
 MOST_KINDS = 20  # that are shown
 
 
-def expectations(ledger: Ledger, rules: FlushRules, joinable: bool) -> Expectations:
+def expectations(ledger: Ledger, settings: PredictionSettings, joinable: bool) -> Expectations:
     """Read what is expected, and which window is in force. Raises LedgerError.
 
-    `rules`: of the settings; `joinable`: runs can join a running batch.
+    `settings`: the rules without prediction; `joinable`: runs can join a running batch.
     """
     now = ledger.now()
-    found = LedgerPredictions(ledger, lambda: now).latest()
+    found = LedgerPredictions(ledger, lambda: now).latest() if settings.on else QueuePrediction()
+    rules = settings.flush
     age = max(0.0, now - found.at)
     in_force = found.flush or rules
     return Expectations(
+        on=settings.on,
         at=found.at or None,
         arrivals=found.arrivals,
         kinds=[
@@ -35,9 +38,10 @@ def expectations(ledger: Ledger, rules: FlushRules, joinable: bool) -> Expectati
         window=BatchingWindow(
             seconds=in_force.seconds,
             set_seconds=rules.seconds,
-            chosen=found.flush is not None,
+            chosen=in_force.seconds != rules.seconds,
             text=window_text(rules, found.flush, found.reason, joinable),
         ),
+        patience_seconds=found.patience,
         saving=PredictionSaving(
             runs=found.saving.runs,
             seconds=found.saving.seconds,

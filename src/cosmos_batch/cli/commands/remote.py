@@ -92,6 +92,8 @@ def status_command(client: Client, chosen: RunSelection, *, as_json: bool, all_r
 
 def _print_expected(expected: Mapping[str, Any]) -> None:
     """Print what is expected and what prediction does, where it has learnt something."""
+    if not expected["on"]:
+        print("prediction is off: the settings hold")
     if expected["at"] is None:
         return
     for kind in expected["kinds"][:EXPECTED_KINDS]:

@@ -24,8 +24,10 @@ from cosmos_batch.planning.traits import VideoInfo
 from cosmos_batch.service.expectations import expectations
 from cosmos_batch.service.http.errors import ApiError
 from cosmos_batch.service.http.json_body import StrictJsonRoute
+from cosmos_batch.service.prediction import PredictionSettings
 from cosmos_batch.service.queue_view import QueueView
 from cosmos_batch.service.runs.present import eta_seconds
+from cosmos_batch.service.schemas.expectations import Expectations
 from cosmos_batch.service.schemas.problems import field_problems
 from cosmos_batch.service.schemas.queue import (
     ActiveBatch,
@@ -104,8 +106,14 @@ def get_queue(app: AppStateDep) -> Queue:
         held_back=view.held_back,
         flushed=view.flushed or None,
         trouble=view.trouble or None,
-        expected=expectations(app.ledger, FlushRules(app.settings.flush_seconds), app.engine.traits.steppable),
+        expected=_expected(app),
     )
+
+
+def _expected(app: AppState) -> Expectations:
+    settings = app.settings
+    rules = PredictionSettings(settings.prediction, FlushRules(settings.flush_seconds, settings.flush_runs))
+    return expectations(app.ledger, rules, app.engine.traits.steppable)
 
 
 @router.post("/queue/pause", response_model=Queue)

@@ -37,8 +37,13 @@ class PredictionSaving(BaseModel):
 class Expectations(BaseModel):
     """What is expected of the queue."""
 
-    at: float | None = Field(description="when it was predicted; null: prediction is off, or knows too little")
+    on: bool = Field(description="whether the service predicts; else its settings hold")
+    at: float | None = Field(description="when it was predicted; null: not yet, or prediction is off")
     arrivals: int = Field(description="runs that it was learnt from")
     kinds: list[ExpectedRuns] = Field(description="the likeliest first")
     window: BatchingWindow
+    patience_seconds: float | None = Field(
+        description="chosen: for how much longer another kind waits before a device gives up what it holds; "
+        "null: as set"
+    )
     saving: PredictionSaving

@@ -117,10 +117,12 @@ export interface ErrorObject {
 }
 
 export interface Expectations {
+  on: boolean;
   at: number | null;
   arrivals: number;
   kinds: Array<ExpectedRuns>;
   window: BatchingWindow;
+  patience_seconds: number | null;
   saving: PredictionSaving;
 }
 
