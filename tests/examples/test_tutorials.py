@@ -20,7 +20,7 @@ BLOCK = re.compile(r"```console\n(.+?)```", re.S)
 
 def commands(page: str) -> list[list[str]]:
     """The commands of a tutorial's console blocks, without those that install."""
-    lines = "\n".join(BLOCK.findall((TUTORIALS / page).read_text())).splitlines()
+    lines = "\n".join(BLOCK.findall((TUTORIALS / page).read_text())).replace("\\\n", "").splitlines()
     return [words for line in lines if (words := shlex.split(line, comments=True)) and words[0] != "pip"]
 
 
