@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosmos_batch.addresses import copy_of
+
 _FRAMES = r"frames=(?P<start>[0-9]{1,12})\+(?P<count>[1-9][0-9]{0,11})?"
 _SECONDS = r"t=(?P<begin>[0-9]{1,9}(?:\.[0-9]{1,18})?)(?:,(?P<end>[0-9]{1,9}(?:\.[0-9]{1,18})?))?"
 _SPANNED = re.compile(rf"(?P<file>.+)#(?:{_FRAMES}|{_SECONDS})", re.DOTALL)
@@ -57,8 +59,14 @@ def split_span(video: str) -> tuple[str, Span | None]:
 
 
 def file_of(video: str | Path) -> Path:
-    """The file that holds a video, or the span of one."""
-    return Path(split_span(str(video))[0])
+    """The file that holds a video, or the span of one; of an address, its copy on this machine."""
+    path = split_span(str(video))[0]
+    return copy_of(path) or Path(path)
+
+
+def file_or_span(video: str) -> Path:
+    """The file of a video as `file_of` gives it; the path of a span with the span behind it."""
+    return Path(video) if has_span(video) else file_of(video)
 
 
 def with_file(video: str, rename: Callable[[str], str]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,7 +73,7 @@ def needs_models(run: Run) -> bool:
     return made or any(c.mask is None and c.mask_prompt is not None for c in run.active)
 
 
-def _input(run: Run, what: str) -> Path:
+def _input(run: Run, what: str) -> str:
     if run.video is None:
         raise MediaError(f"run {run.id}: no input video to make its {what} from; supply either video")
-    return Path(run.video)
+    return run.video

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from cosmos_batch.errors import MediaError
 from cosmos_batch.media.info import VideoInfo
+from cosmos_batch.spans import file_of
 
 MAX_SIDE = 8192
 """Pixels of a side; more count as a damaged header."""
@@ -95,7 +96,7 @@ def read_label_mask(
 def _opened(path: str | Path) -> Iterator[_Labels]:
     """Open a file of labels; errors inside the context become MediaError."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(_ARRAY) as stream:
+        with zipfile.ZipFile(file_of(path)) as archive, archive.open(_ARRAY) as stream:
             yield _labels(path, stream)
     except MediaError:
         raise

@@ -19,7 +19,7 @@ from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.media.video import frames_of, probe
 from cosmos_batch.planning.plan import Launch
 from cosmos_batch.run import ResolvedRun
-from cosmos_batch.spans import has_span
+from cosmos_batch.spans import file_of, has_span
 
 Stage = Callable[[Path], str]
 """Makes a local file available where the script runs, and returns its path there. Called once for every file,
@@ -58,7 +58,7 @@ class LaunchFolder:
     name: str  # stem of the files
     stage: Stage
     inputs: dict[Path, str] = field(default_factory=dict)  # files that the script reads, and their staged paths
-    _infos: dict[Path, VideoInfo] = field(default_factory=dict)
+    _infos: dict[str, VideoInfo] = field(default_factory=dict)
 
     @property
     def outputs(self) -> Path:
@@ -70,17 +70,17 @@ class LaunchFolder:
 
         Raises MediaError and StorageError where a span cannot be cut.
         """
-        local = self._cut(str(path)) if has_span(path) else Path(path).absolute()
+        local = self._cut(str(path)) if has_span(path) else file_of(path).absolute()
         if local not in self.inputs:
             self.inputs[local] = self.stage(local)
         return self.inputs[local]
 
     def info(self, path: str | Path) -> VideoInfo:
         """Size, frames and rate of a video, probed once. Raises MediaError."""
-        local = Path(path)
-        if local not in self._infos:
-            self._infos[local] = probe(local)
-        return self._infos[local]
+        video = str(path)
+        if video not in self._infos:
+            self._infos[video] = probe(video)
+        return self._infos[video]
 
     def _cut(self, video: str) -> Path:
         """Write the span of a video as a file of its own, without loss."""

@@ -21,7 +21,7 @@ from cosmos_batch.media.controls.estimators import TransformersEstimator
 from cosmos_batch.media.encode import write_video
 from cosmos_batch.media.video import probe
 from cosmos_batch.run import Control
-from cosmos_batch.spans import file_of
+from cosmos_batch.spans import file_of, split_span
 
 _GRACE = 600  # seconds that an entry is kept after its last use: a caller may not have read it yet
 
@@ -52,14 +52,14 @@ class ControlCache:
         MissingExtraError if that takes models that are not installed.
         """
         recipe = recipe_of(control, count=count, size=size, prompt=prompt, estimator=self._estimator)
-        return self._entry(Path(video), recipe)
+        return self._entry(str(video), recipe)
 
     def get_or_make_mask(self, video: str | Path, prompt: str, *, count: int, size: tuple[int, int]) -> Path:
         """A mask video, white on the things that `prompt` names. Raises as `get_or_make` does."""
         recipe = Recipe("mask", count, size, prompt=prompt, models=self._estimator.identity)
-        return self._entry(Path(video), recipe)
+        return self._entry(str(video), recipe)
 
-    def _entry(self, video: Path, recipe: Recipe) -> Path:
+    def _entry(self, video: str, recipe: Recipe) -> Path:
         path = self._folder / f"{self._key(video, recipe)}.mp4"
         with _locked(self._folder, path.name[:2]):
             if _intact(path):
@@ -73,10 +73,9 @@ class ControlCache:
         self._evict(path)
         return path
 
-    def _key(self, video: Path, recipe: Recipe) -> str:
-        file = file_of(video)
-        span = str(video)[len(str(file)) :]
-        content = self._content(file)
+    def _key(self, video: str, recipe: Recipe) -> str:
+        span = video[len(split_span(video)[0]) :]
+        content = self._content(file_of(video))
         text = json.dumps([VERSION, [content, span] if span else content, asdict(recipe)], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
 

@@ -26,6 +26,7 @@ from cosmos_batch.media.controls.cache import ControlCache
 from cosmos_batch.media.info import VideoInfo
 from cosmos_batch.planning.plan import Batch, Launch
 from cosmos_batch.run import Control, ResolvedRun
+from cosmos_batch.spans import file_or_span
 
 # Settings that no run chooses, written out so that no default of the script can change them.
 _FIXED: Mapping[str, Any] = {
@@ -165,7 +166,7 @@ def _sample(index: int, run: ResolvedRun, made: ResolvedRun, info: VideoInfo, ta
     name = f"video_{index}"
     own = target.outputs / name
     controls: dict[str, Path] = {
-        control.name: Path(control.video) if control.video else own / f"{control.name}_input_control_0.mp4"
+        control.name: file_or_span(control.video) if control.video else own / f"{control.name}_input_control_0.mp4"
         for control in made.active
         if control.name != "upscale"
     }
