@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cosmos_batch.addresses import is_address
 from cosmos_batch.dispatch.output.named_outputs import NamedOutputs
-from cosmos_batch.errors import CosmosBatchError, MediaError, Problem
+from cosmos_batch.errors import CosmosBatchError, MediaError, Problem, StorageError
 from cosmos_batch.formats import LoadedRuns, read_files
 from cosmos_batch.formats.problems import Location
 from cosmos_batch.formats.run_builder import BoundedCache
@@ -21,6 +22,7 @@ from cosmos_batch.planning.input_warnings import input_warnings
 from cosmos_batch.planning.resolve import Resolver, RunKinds
 from cosmos_batch.planning.traits import Traits
 from cosmos_batch.run import ResolvedRun, Run, Sampling
+from cosmos_batch.spans import split_span
 
 _NO_SETTINGS = Sampling()
 PROBES = 8  # videos whose headers are read at the same time
@@ -74,7 +76,8 @@ def gather(
     engine cannot make any run; with one of them, no run is left. `chosen`: whether the user named the engine, so
     that warnings are about it, too. `strict`: a warning counts as a problem of its run. `decode`: decode the
     videos too, which finds damage in their midst. `overrides`: settings in place of those of every run, each as
-    `num_steps=4`. Raises InputError for overrides that are no settings.
+    `num_steps=4`. Raises InputError for overrides that are no settings, and StorageError
+    where a store of inputs cannot be used.
     """
     settings = parse_overrides(overrides)
     with gc_paused():
@@ -115,17 +118,47 @@ def probe_videos(paths: Iterable[str], *, decode: bool = False) -> tuple[dict[st
     """Read the header of every video; returns the info of readable videos and the errors of others, by path."""
     from cosmos_batch.media.video import probe
 
+    ordered = sorted(paths)
+    missing = fetch_inputs(ordered)
+
     def probe_one(path: str) -> VideoInfo | str:
+        if fault := missing.get(split_span(path)[0]):
+            return fault
         try:
             return probe(path, to_end=decode)
         except MediaError as exc:
             return str(exc)
 
-    ordered = sorted(paths)
     with ThreadPoolExecutor(PROBES) as pool:
         found = dict(zip(ordered, pool.map(probe_one, ordered), strict=True))
     infos = {path: result for path, result in found.items() if isinstance(result, VideoInfo)}
     return infos, {path: result for path, result in found.items() if isinstance(result, str)}
+
+
+def fetch_inputs(paths: Iterable[str]) -> dict[str, str]:
+    """Fetch the files that paths name by addresses, or see that their copies are up to date.
+
+    Returns the errors of those that do not exist, by address. Raises StorageError where a store cannot be used.
+    """
+    addresses = sorted({split_span(path)[0] for path in paths if is_address(path)})
+    if not addresses:
+        return {}
+    from cosmos_batch.storage.copies import Copies
+
+    copies = Copies()
+
+    def fetch(address: str) -> str:
+        try:
+            copies.fetch(address, check=True)
+        except StorageError:
+            raise
+        except MediaError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(PROBES) as pool:
+        faults = dict(zip(addresses, pool.map(fetch, addresses), strict=True))
+    return {address: fault for address, fault in faults.items() if fault}
 
 
 class _Review:

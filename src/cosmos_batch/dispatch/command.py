@@ -15,6 +15,7 @@ from cosmos_batch.dispatch.execution.failure_streak import FailureStreak
 from cosmos_batch.dispatch.execution.measurements import MeasurementLog
 from cosmos_batch.dispatch.loop import Dispatcher
 from cosmos_batch.dispatch.output.directory import OutputDirectory, output_of
+from cosmos_batch.dispatch.output.inputs import InputDigests, InputFetcher
 from cosmos_batch.dispatch.output.manifest import write_manifest
 from cosmos_batch.dispatch.resume import ResumeContext, resume
 from cosmos_batch.dispatch.scheduler.static import StaticScheduler, Waiting
@@ -84,8 +85,9 @@ def execute(
 
     ledger = Ledger(folder.ledger)
     checks = checks or check_thread()
+    fetcher = InputFetcher()
     try:
-        resumed = ResumeContext(folder, ledger, command.source.identity, events)
+        resumed = ResumeContext(folder, ledger, command.source.identity, events, InputDigests(fetcher))
         if not resume(command.runs, resumed):
             return write_states(command.runs, ledger, folder)
         loaded = command.source.load()
@@ -109,6 +111,7 @@ def execute(
         return manifest.write()
     finally:
         checks.shutdown()
+        fetcher.close()
         ledger.close()
 
 

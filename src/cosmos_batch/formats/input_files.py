@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from cosmos_batch.addresses import BUCKETS, WEB, is_address, scheme_of
 from cosmos_batch.errors import Problem
 from cosmos_batch.formats.json_text import text_fault
 from cosmos_batch.formats.picture_folders import numbered_pictures
@@ -20,7 +21,7 @@ FileFaults = dict[str, str | None]
 
 
 _REDUNDANT = re.compile(r"//|/\.(?:/|$)|/$")  # parts that a Path drops
-_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
+_UNREAD = f"is an address of a kind that is not read; {', '.join((*BUCKETS, *WEB))} are"
 _PROMPT_BYTES = 100_000  # of a prompt's file; a prompt has at most as many characters
 
 
@@ -53,10 +54,10 @@ class PathResolver:
             return None
         path = self.resolve(text)
         if path not in self.faults:
-            self.faults[path] = _fault(split_span(path)[0])
+            self.faults[path] = None if is_address(path) else _fault(split_span(path)[0])
         fault = self.faults[path]
-        if fault and _ADDRESS.match(text):
-            fault = "is an address, and only files are read"
+        if fault and scheme_of(text):
+            fault = _UNREAD
         return location.problem(name, fault, self._remedy(text), text) if fault else None
 
     def prompt(self, text: str) -> str | PromptFault:
@@ -69,7 +70,7 @@ class PathResolver:
     def text(self, text: str) -> str | PromptFault:
         """The text of a small file, byte for byte."""
         path = Path(self.resolve(text))
-        fault = "is an address, and only files are read" if _ADDRESS.match(text) else _fault(str(path))
+        fault = "is an address, and only files are read here" if scheme_of(text) else _fault(str(path))
         if fault:
             return PromptFault(fault, self._remedy(text))
         if path.stat().st_size > _PROMPT_BYTES:
@@ -84,8 +85,8 @@ class PathResolver:
         return PromptFault(fault, "save it as UTF-8 text") if fault else read
 
     def _resolve(self, text: str) -> str:
-        if text.startswith("/") and not _REDUNDANT.search(text):
-            return text  # a Path would not change it
+        if (text.startswith("/") and not _REDUNDANT.search(text)) or is_address(text):
+            return text  # a Path would not change it, or would spoil it
         path = _expanded(text)
         if self.fallback and not path.is_absolute() and not exists(file_of(self.base / path)):
             second = self.fallback / path
@@ -94,7 +95,7 @@ class PathResolver:
         return str(self.base / path)
 
     def _remedy(self, text: str) -> str:
-        if _ADDRESS.match(text):
+        if scheme_of(text):
             return "download the file, and give its path"
         if pictures := numbered_pictures(Path(self.resolve(text))):
             return f"make a video of its pictures: {pictures}"

@@ -139,6 +139,7 @@ class BatchExecutor:
             return
         if decision.prefetch is not None:
             runs = [slot.run for slot in claimed.slots]
+            self._context.digest.fetcher.expect(decision.prefetch)
             session.prefetch([*runs, *decision.prefetch], certain=decision.certain)
         running = RunningBatch(session, claimed.number, self._finishing, self._checkpoints, self._context.clock)
         self._current = _Current(claimed, running, decision.closed)
@@ -201,6 +202,7 @@ class BatchExecutor:
             if joined < len(admit.runs):
                 break
         if decision.prefetch is not None and (session := self._session.current) is not None:
+            self._context.digest.fetcher.expect(decision.prefetch)
             session.prefetch(decision.prefetch, certain=decision.certain)
         if running.running:
             yield from running.advance()

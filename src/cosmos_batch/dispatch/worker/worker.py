@@ -130,6 +130,7 @@ class Worker:
         self._monitor.ended()
         self._context.checks.shutdown()
         self._context.scorers.close()
+        self._context.digest.fetcher.close()
         self._place.log("ended", why=exit_code.name.lower())
         return exit_code
 

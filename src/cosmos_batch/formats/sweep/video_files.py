@@ -6,8 +6,9 @@ import glob
 import re
 from collections.abc import Set
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from cosmos_batch.addresses import BUCKETS, is_address, name_of, scheme_of
 from cosmos_batch.formats.input_files import PathResolver, exists
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm"})
@@ -34,6 +35,10 @@ def find_videos(
     """
     if "\0" in text or not text:
         return "is no path"
+    if is_address(text):
+        if text.endswith("/") or (scheme_of(text) in BUCKETS and re.search(r"[*\[]", text)):
+            return "names many files by one address, and only files are; list their addresses one by one"
+        return [VideoFile(text, PurePosixPath(name_of(text)).stem, ".")]
     whole = Path(paths.resolve(text))
     there = exists(whole)
     if there and whole.is_dir():
