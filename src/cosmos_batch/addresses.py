@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 BUCKETS = ("s3", "gs", "az")
@@ -32,6 +31,12 @@ def is_address(text: str) -> bool:
     return _READ.match(text) is not None
 
 
+def address_of(text: str) -> str | None:
+    """An address as it was given, also where a Path has dropped one of its slashes; None for a path."""
+    found = _READ.match(text)
+    return f"{found[1]}://{text[found.end() :]}" if found else None
+
+
 def name_of(address: str) -> str:
     """The last part of an address, without what a web address has behind its path."""
     path = re.split(r"[?#]", address, maxsplit=1)[0] if scheme_of(address) in WEB else address
@@ -40,17 +45,15 @@ def name_of(address: str) -> str:
 
 def copy_of(text: str) -> Path | None:
     """The path of the copy of an address on this machine, whether it was fetched yet or not; None for a path."""
-    found = _READ.match(text)
-    if found is None:
+    address = address_of(text)
+    if address is None:
         return None
-    address = f"{found[1]}://{text[found.end() :]}"
     digest = hashlib.blake2b(address.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
     suffix = PurePosixPath(name_of(address)).suffix.lower()
     name = digest + (suffix if _SUFFIX.fullmatch(suffix) else "")
     return copies_folder() / digest[:2] / name
 
 
-@lru_cache(maxsize=1)
 def copies_folder() -> Path:
     """The folder of the copies, in the user's cache after the XDG base directory specification."""
     from platformdirs import user_cache_path

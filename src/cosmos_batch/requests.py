@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cosmos_batch.addresses import is_address
 from cosmos_batch.dispatch.output.named_outputs import NamedOutputs
+from cosmos_batch.dispatch.output.shard import Shard
 from cosmos_batch.errors import CosmosBatchError, MediaError, Problem, StorageError
 from cosmos_batch.formats import LoadedRuns, read_files
 from cosmos_batch.formats.problems import Location
@@ -69,6 +70,7 @@ def gather(
     strict: bool = False,
     decode: bool = False,
     overrides: Sequence[str] = (),
+    shard: Shard | None = None,
 ) -> Requests:
     """Read the files and every video's header, and collect all problems and warnings.
 
@@ -76,12 +78,15 @@ def gather(
     engine cannot make any run; with one of them, no run is left. `chosen`: whether the user named the engine, so
     that warnings are about it, too. `strict`: a warning counts as a problem of its run. `decode`: decode the
     videos too, which finds damage in their midst. `overrides`: settings in place of those of every run, each as
-    `num_steps=4`. Raises InputError for overrides that are no settings, and StorageError
-    where a store of inputs cannot be used.
+    `num_steps=4`. `shard`: the part of the runs that is
+    looked at; problems of files are reported by every shard. Raises InputError for overrides that are no settings,
+    and StorageError where a store of inputs cannot be used.
     """
     settings = parse_overrides(overrides)
     with gc_paused():
         reading, own = read_files(files).with_rules(settings), settings.sampling
+        if shard is not None:
+            reading = reading.only(shard.of(run.id for run in reading.runs))
         return examine(reading, traits, obstacles, chosen=chosen, strict=strict, decode=decode, settings=own)
 
 

@@ -76,6 +76,51 @@ def test_outputs_get_the_names_of_a_pattern_and_a_table(
     assert (out / "a" / "run.json").read_bytes() == made
 
 
+def test_shards_make_together_what_one_command_makes_and_nothing_twice(
+    tmp_path: Path, runs_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    shards = [f"{number}/4" for number in (1, 2, 3, 4)]
+
+    assert [call(monkeypatch, "run", runs_file, "-o", out, "--shard", shard) for shard in shards] == [0] * 4
+
+    printed = capsys.readouterr().out
+    assert printed.count("1 run: 1 succeeded") == 3
+    assert "shard 4/4 has no run to make" in printed
+    assert sorted(path.parent.name for path in out.glob("*/output.mp4")) == ["a", "b", "c"]
+    lines = [json.loads(path.read_text()) for path in sorted(out.glob("manifest.*.jsonl"))]
+    assert [line["id"] for line in lines] == ["a", "b", "c"]
+    assert call(monkeypatch, "status", out, "--json") == 0
+    assert [status["state"] for status in json.loads(capsys.readouterr().out)] == ["succeeded"] * 3
+    # what shards have made counts for a whole command, and for shards of another number
+    made = [(out / id_ / "run.json").read_bytes() for id_ in "abc"]
+    assert call(monkeypatch, "run", runs_file, "-o", out, "--shard", "1/2") == 0
+    assert call(monkeypatch, "run", runs_file, "-o", out) == 0
+    assert [(out / id_ / "run.json").read_bytes() for id_ in "abc"] == made
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            ("-o", "https://example.org/out"),
+            "--output = https://example.org/out: is read and never written; give a folder",
+        ),
+        (("-o", "s3://bucket/{id}.mp4"), "--output = s3://bucket/{id}.mp4: is a pattern in a bucket; give"),
+        (("-o", "out", "--shard", "3/2"), "--shard = 3/2: is no shard; write i/n with i from 1 to n"),
+    ],
+)
+def test_a_destination_that_is_none_is_refused(
+    option: tuple[str, ...],
+    message: str,
+    runs_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(monkeypatch, "run", runs_file, *option) == 2
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [

@@ -96,8 +96,8 @@ def test_bad_id_gets_a_valid_one(write: Write) -> None:
 
 
 def test_address_in_place_of_a_path_is_named(write: Write) -> None:
-    (problem,) = read_files([write("a.json", minimal(inputs={"video": "https://host/a.mp4"}))]).problems
+    (problem,) = read_files([write("a.json", minimal(inputs={"video": "ftp://host/a.mp4"}))]).problems
     assert (problem.message, problem.remedy) == (
-        "is an address, and only files are read",
+        "is an address of a kind that is not read; s3, gs, az, https, http are",
         "download the file, and give its path",
     )

@@ -170,6 +170,9 @@ def run(
     manifest: Manifest = None,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
     all_rows: AllRows = False,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Make the I-th of N equal parts of the runs, for N commands.")
+    ] = "",
     max_batch: Annotated[int | None, typer.Option(min=1, help="Maximum of runs in a batch.")] = None,
     max_failures: Annotated[
         int, typer.Option(min=1, help="Maximum of attempts at a run that a retry can help.")
@@ -185,6 +188,7 @@ def run(
 ) -> None:
     """Make the videos that are missing in DIR. The same command given again continues."""
     from cosmos_batch.cli.commands.run import RunRequest, run_command
+    from cosmos_batch.dispatch.output.shard import Shard
     from cosmos_batch.dispatch.settings import DispatchSettings
     from cosmos_batch.scoring.scorers import chosen_scorers
 
@@ -207,6 +211,7 @@ def run(
         all_rows=all_rows,
         overrides=overrides or (),
         manifest=manifest,
+        shard=Shard.parse(shard) if shard else None,
     )
     with unexpected_errors(output):
         code = run_command(_engines(context), request)

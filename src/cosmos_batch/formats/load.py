@@ -64,6 +64,10 @@ class LoadedRuns:
         """Whether a warning is about the record of a run."""
         return run.id.casefold() in self._warned
 
+    def only(self, ids: Set[str]) -> LoadedRuns:
+        """These runs, with the problems of all files."""
+        return replace(self, runs=tuple(run for run in self.runs if run.id in ids))
+
     def with_settings(self, settings: Sampling) -> LoadedRuns:
         """The same, with these sampling settings in place of those of every run."""
         return replace(self, runs=with_settings(self.runs, settings)) if settings != Sampling() else self

@@ -135,7 +135,7 @@ class BucketStore:
             try:
                 return self._patience(call)
             except FileNotFoundError as error:
-                if "bucket" in str(error).lower():
+                if "bucket does not exist" in str(error):
                     raise
                 return None
 

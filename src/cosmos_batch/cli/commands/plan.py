@@ -95,16 +95,15 @@ def _emit(plan: Plan, folder: Path) -> str:
 
 def _measured_cost(prior: CostModel, output: Path | None) -> CostModel:
     """The prior, fitted to the measurements of an output folder."""
-    from cosmos_batch.cli.commands.status import open_ledger
+    from cosmos_batch.cli.commands.status import ledgers_in
     from cosmos_batch.planning.cost.fit import fit
 
     if output is None:
         return prior
-    ledger = open_ledger(output)
-    try:
-        return fit(ledger.measurements.latest(prior.engine, prior.device), prior)
-    finally:
-        ledger.close()
+    measured = [
+        one for ledger in ledgers_in(output) for one in ledger.measurements.latest(prior.engine, prior.device)
+    ]
+    return fit(measured, prior)
 
 
 def _to_dict(warning: Problem) -> dict[str, object]:

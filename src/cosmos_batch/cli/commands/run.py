@@ -16,9 +16,10 @@ from cosmos_batch.cli.render.tables import SHOWN_RUNS, print_statuses
 from cosmos_batch.cli.render.text import duration
 from cosmos_batch.cli.signals import stop_on_signals
 from cosmos_batch.dispatch.command import Command, execute
-from cosmos_batch.dispatch.output.directory import MANIFEST, OutputDirectory
+from cosmos_batch.dispatch.output.destination import Destination
+from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.manifest_table import ManifestEntry, check_table, write_table
-from cosmos_batch.dispatch.output.named_outputs import NamedOutputs, root_of
+from cosmos_batch.dispatch.output.shard import Shard
 from cosmos_batch.dispatch.resume import obstacles_in
 from cosmos_batch.dispatch.settings import DispatchSettings, StopToken
 from cosmos_batch.engines.base import EngineSource
@@ -43,6 +44,7 @@ class RunRequest:
     all_rows: bool  # list every run at the end
     overrides: Sequence[str] = ()  # settings in place of those of every run: "num_steps=4"
     manifest: Path | None = None  # a table of the runs, CSV or Parquet
+    shard: Shard | None = None  # the part of the runs that is made; None: all
 
 
 def run_command(engines: Engines, request: RunRequest) -> int:
@@ -51,25 +53,39 @@ def run_command(engines: Engines, request: RunRequest) -> int:
         check_table(request.manifest)
     preview = engines.preview(request.choice, executes=True)
     requests = gather(
-        request.files, preview.traits, preview.problems, strict=request.strict, overrides=request.overrides
+        request.files,
+        preview.traits,
+        preview.problems,
+        strict=request.strict,
+        overrides=request.overrides,
+        shard=request.shard,
     )
-    outputs = NamedOutputs.of(request.output, lambda: requests.resolved(preview.traits))
-    requests = requests.named(outputs)
+    if request.shard and not (requests.runs or requests.problems):
+        print(f"shard {request.shard.number}/{request.shard.count} has no run to make")
+        return 0
+    destination = Destination.of(request.output, lambda: requests.resolved(preview.traits))
+    requests = requests.named(destination.outputs)
     try:
-        folder = OutputDirectory(outputs.root, place=outputs.place)
+        with OutputDirectory(destination.root, place=destination.place, shard=request.shard) as folder:
+            requests = requests.without(obstacles_in(folder, requests.runs))
+            if not usable(requests, request.skip_invalid):
+                return 2
+            destination.fetch(folder, [run.id for run in requests.runs])
+            controls = {name for run in requests.runs for name in run.signature}
+            source = engines.source(request.choice, controls)
+            return _dispatch(requests, source, folder, destination, request)
     except StorageError as exc:
         print_error(str(exc))
         return 2
-    with folder:
-        requests = requests.without(obstacles_in(folder, requests.runs))
-        if not usable(requests, request.skip_invalid):
-            return 2
-        controls = {name for run in requests.runs for name in run.signature}
-        source = engines.source(request.choice, controls)
-        return _dispatch(requests, source, folder, request)
 
 
-def _dispatch(requests: Requests, source: EngineSource, folder: OutputDirectory, request: RunRequest) -> int:
+def _dispatch(
+    requests: Requests,
+    source: EngineSource,
+    folder: OutputDirectory,
+    destination: Destination,
+    request: RunRequest,
+) -> int:
     stop, started = StopToken(), time.monotonic()
     progress_state = ProgressState(time.monotonic, len(requests.runs))
     runs = requests.resolved(source.traits)
@@ -78,6 +94,10 @@ def _dispatch(requests: Requests, source: EngineSource, folder: OutputDirectory,
     try:
         with _progress(progress_state, request.plain) as progress, stop_on_signals(stop, progress.noted):
             statuses = execute(command, folder, progress, stop)
+        draws = _manifest(folder) != before or not (folder.root / "contact_sheet.png").exists()
+        if draws and request.shard is None:
+            _draw(folder, runs, statuses)
+        destination.finish(folder)
     except (StorageError, LedgerError, EngineError) as exc:
         print_error(str(exc))
         print_error(
@@ -87,11 +107,9 @@ def _dispatch(requests: Requests, source: EngineSource, folder: OutputDirectory,
     if request.manifest is not None:
         entries = [_entry(run, status, folder) for run, status in zip(runs, statuses, strict=True)]
         write_table(request.manifest, entries)
-    if _manifest(folder) != before or not (folder.root / "contact_sheet.png").exists():
-        _draw(folder, runs, statuses)
     few = len(statuses) <= SHOWN_RUNS
     print_statuses(console(), statuses, all_rows=request.all_rows, with_successes=few)
-    print(f"{duration(time.monotonic() - started)}; videos and manifest.jsonl are in {root_of(request.output)}")
+    print(f"{duration(time.monotonic() - started)}; videos and {folder.manifest} are in {destination}")
     return _exit_code(statuses, stop)
 
 
@@ -110,7 +128,7 @@ def _progress(state: ProgressState, plain: bool) -> LiveProgress | PlainProgress
 
 def _manifest(folder: OutputDirectory) -> str:
     """The manifest of the last command: where it stays the same, nothing was made, and the contact sheet fits."""
-    file = folder.root / MANIFEST
+    file = folder.root / folder.manifest
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 

@@ -3,7 +3,9 @@
 DIR/<id>/                     a finished run: output.mp4 (a picture: output.png or output.jpg), controls, run.json
 DIR/manifest.jsonl            how every run of the latest command ended
 DIR/contact_sheet.png         input, controls and output of finished runs, side by side
-DIR/.cosmos-batch/            lock, ledger.sqlite, work/<attempt>/, state/<run>, kept/<run>/, replaced/<attempt>/
+DIR/manifest.2-of-8.jsonl     the same of the latest command with --shard 2/8
+DIR/.cosmos-batch/            lock, ledger.sqlite, work/<attempt>/, state/<run>, kept/<run>/, replaced/<attempt>/;
+                              of a shard in shard-2-of-8/
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from cosmos_batch.dispatch.output.lock_file import LockFile, is_locked
+from cosmos_batch.dispatch.output.shard import Shard
 from cosmos_batch.errors import OutputError, StorageError
 from cosmos_batch.media.atomic import describe_folder_error, flush
 
@@ -30,7 +33,8 @@ MANIFEST = "manifest.jsonl"
 RUN_FILE = "run.json"
 OUTPUT = "output.mp4"
 PICTURES = ("output.png", "output.jpg")  # the output of a run of one frame, by the kind of its input
-RESERVED = re.compile(r"manifest\.jsonl|contact_sheet(_[0-9]+)?\.png")
+RESERVED = re.compile(r"manifest(\.[0-9]+-of-[0-9]+)?\.jsonl|contact_sheet(_[0-9]+)?\.png")
+_SHARD = "shard-"  # how the names of the homes of shards begin
 _PROBE, _DRAFT = "probe-", ".new"  # how the names of files begin and end that live for a moment
 PROBE_BYTES = 64 * 1024  # more than a full file system still grants small files from its reserve
 
@@ -63,9 +67,18 @@ def output_of(folder: Path, frames: int | None = None) -> Path:
     return next((path for path in candidates if path.exists()), candidates[0])
 
 
+def ledgers_of(root: Path) -> list[Path]:
+    """The files of the ledgers of an output folder: of whole commands, and of every shard."""
+    return [path for path in _of_all_shards(root, LEDGER) if path.is_file()]
+
+
 def in_use(root: Path) -> bool:
-    """Whether a living process has locked the output folder."""
-    return is_locked(root / HOME / LOCK)
+    """Whether a living process has locked the output folder, or a shard of it."""
+    return any(map(is_locked, _of_all_shards(root, LOCK)))
+
+
+def _of_all_shards(root: Path, name: str) -> list[Path]:
+    return [root / HOME / name, *sorted((root / HOME).glob(f"{_SHARD}*/{name}"))]
 
 
 def discard(root: Path, attempt: int) -> None:
@@ -84,24 +97,28 @@ def kept_attempts(root: Path) -> set[int]:
 def kept_checkpoints(root: Path) -> set[str]:
     """Ids of the runs that have a checkpoint, or a kept video, in an output folder. Raises StorageError."""
     with folder_errors(root):
-        return {_run_id_of(path) for path in _kept_files(root)}
+        return {_run_id_of(path) for path in _kept_files(root / HOME)}
 
 
 def delete_checkpoints(root: Path, run_ids: Container[str]) -> None:
     """Delete every checkpoint and every kept video of these runs, of any request. Raises StorageError."""
     with folder_errors(root):
-        for path in _kept_files(root):
-            if _run_id_of(path) in run_ids:
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
+        _delete_checkpoints(root / HOME, run_ids)
 
 
-def _kept_files(root: Path) -> list[Path]:
+def _delete_checkpoints(home: Path, run_ids: Container[str]) -> None:
+    for path in _kept_files(home):
+        if _run_id_of(path) in run_ids:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _kept_files(home: Path) -> list[Path]:
     """What an output folder keeps of runs that have not ended: a file or a folder for each, named after it."""
-    kept = root / HOME / KEPT
-    return [*(root / HOME / "state").iterdir(), *(kept.iterdir() if kept.is_dir() else ())]
+    kept = home / KEPT
+    return [*(home / "state").iterdir(), *(kept.iterdir() if kept.is_dir() else ())]
 
 
 def _run_id_of(checkpoint: Path) -> str:
@@ -114,22 +131,32 @@ class OutputDirectory:
     Any thread may read its paths; only the main thread of the process calls its other methods.
     """
 
-    def __init__(self, root: Path, *, shared: bool = False, place: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        shared: bool = False,
+        place: Callable[[str], None] | None = None,
+        shard: Shard | None = None,
+    ) -> None:
         """Lock the folder. Raises StorageError, also where another process has locked it.
 
         `place` gives the output of a run, which is in its folder, a further name; it raises OSError.
 
         `shared`: beside other processes that share it; the folder must exist. An exclusive lock creates the folder
-        where it is missing, and deletes what dead processes left.
+        where it is missing, and deletes what dead processes left. `shard`: what is locked, and recorded, is that
+        shard alone; others may be made at the same time.
         """
         self.root = root.absolute()
-        self.home = self.root / HOME
+        self.home = self.root / HOME / f"{_SHARD}{shard.name}" if shard else self.root / HOME
+        self.manifest = f"manifest.{shard.name}.jsonl" if shard else MANIFEST  # the name of its file
         self._place = place
         with folder_errors(self.root, opening=True):
             if not shared:
                 for part in ("work", "state", "replaced"):
                     (self.home / part).mkdir(parents=True, exist_ok=True)
-            state = f"the output folder {self.root} is in use by"
+            part = f" (shard {shard.number}/{shard.count})" if shard else ""
+            state = f"the output folder {self.root}{part} is in use by"
             self._lock = LockFile(self.home / LOCK, state, "wait for it, or choose another", shared=shared)
         try:
             if not shared:
@@ -170,7 +197,8 @@ class OutputDirectory:
 
     def delete_checkpoints(self, run_ids: Container[str]) -> None:
         """Delete every checkpoint and kept video of these runs, of any request. Raises StorageError."""
-        delete_checkpoints(self.root, run_ids)
+        with folder_errors(self.root):
+            _delete_checkpoints(self.home, run_ids)
 
     def published(self, run_id: str) -> Path:
         """The folder of a finished run."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from cosmos_batch.dispatch.output.directory import MANIFEST, OutputDirectory, output_of
+from cosmos_batch.dispatch.output.directory import OutputDirectory, output_of
 from cosmos_batch.ledger import RunStatus, State
 from cosmos_batch.scoring.scores import flags_of
 
@@ -14,7 +14,7 @@ from cosmos_batch.scoring.scores import flags_of
 def write_manifest(folder: OutputDirectory, statuses: Iterable[RunStatus]) -> None:
     """Write the manifest, whole or not at all. Raises StorageError."""
     lines = [json.dumps(_line(folder, status), ensure_ascii=False) for status in statuses]
-    folder.write(MANIFEST, "".join(line + "\n" for line in lines))
+    folder.write(folder.manifest, "".join(line + "\n" for line in lines))
 
 
 def _line(folder: OutputDirectory, status: RunStatus) -> dict[str, Any]:
