@@ -9,7 +9,7 @@ BIN := .venv/bin
 PAGE := src/cosmos_batch/service/web
 PAGE_CHECKS := tests/service/web
 
-.PHONY: demo test test-postgres test-browser setup format clean
+.PHONY: demo test test-fleet test-postgres test-browser setup format clean
 
 setup: .venv/installed
 
@@ -36,6 +36,13 @@ test-postgres: setup .venv/installed-postgres
 
 .venv/installed-postgres: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --group postgres
+	touch $@
+
+test-fleet: setup .venv/installed-fleet
+	$(BIN)/pytest -m fleet
+
+.venv/installed-fleet: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --group fleet
 	touch $@
 
 docs: setup

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
 
+from cosmos_batch.addresses import address_of
 from cosmos_batch.api.result import RunResult, results_html
 from cosmos_batch.api.sources import NO_OPTIONS, NO_SETTINGS, checked, engine_choice
 from cosmos_batch.dispatch.command import Command, execute
@@ -54,6 +55,9 @@ def run(
     Raises InputError with all problems at once, PlanError and ModelError for an engine that cannot be, and
     StorageError for a folder that cannot be used; while iterating, errors that affect all runs.
     """
+    if address_of(str(out)):
+        remedy = "give a folder; cosmos-batch run -o writes to buckets"
+        raise InputError([Problem("", None, "out", str(out), "is an address", remedy)])
     engines = engines or BuiltInEngines()
     choice = engine_choice(engine, model, config, options)
     preview = engines.preview(choice, executes=True)
