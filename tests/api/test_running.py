@@ -59,6 +59,13 @@ def test_results_come_as_runs_end_and_again_from_the_folder(
     assert "4 of 4 runs have ended" in again._repr_html_()
 
 
+def test_an_address_is_no_folder(tmp_path: Path, video: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"out = s3://bucket/out: is an address; give a folder"):
+        cosmos_batch.run([request(video, id="a")], out="s3://bucket/out", engines=SimulatedEngines())
+    assert not (tmp_path / "s3:").exists()
+
+
 def test_closing_stops_and_keeps_what_is_made(tmp_path: Path, video: str) -> None:
     runs = [request(video, id=f"r{number}") for number in range(16)]
     engines = SimulatedEngines()
