@@ -155,6 +155,27 @@ def test_a_new_rule_judges_the_video_that_there_is(run: ResolvedRun, tmp_path: P
     assert record(out)["run"]["sampling"]["seed"] == 42  # type: ignore[index]
 
 
+def test_a_rule_has_an_own_scorer_measure_what_there_is(
+    run: ResolvedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "['sh', '-c', 'echo 7']"
+    (tmp_path / "dice.py").write_text(f"throw = {words}")
+    facts = tmp_path / "dice-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: dice\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[cosmos_batch.scorers]\ndice = dice:throw\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    out = tmp_path / "out"
+    dispatch([replace(run, acceptance=None)], out, write=Writer({42: 0.5}))
+
+    writer = Writer({43: 0.0})
+    wanted = replace(run, acceptance=Acceptance(scores={"dice": ">=7"}))
+    status = dispatch([wanted], out, write=writer)["a"]
+    assert (verdict(status), status.scores["dice"]) == ((True, 42, 1), 7.0)
+    assert not writer.seeds
+    assert record(out)["scores"]["dice"] == 7.0  # type: ignore[index]
+
+
 def test_a_later_attempt_that_fails_leaves_the_best(run: ResolvedRun, tmp_path: Path) -> None:
     writer = Writer({42: 1.0})  # it knows no other seed, so that the next attempts fail
     status = dispatch([run], tmp_path / "out", write=writer)["a"]

@@ -15,7 +15,7 @@ from cosmos_batch.dispatch.execution.leases import Leases
 from cosmos_batch.dispatch.observe.counters import Counters
 from cosmos_batch.dispatch.output.directory import OutputDirectory
 from cosmos_batch.dispatch.output.inputs import InputDigests, InputMeasures
-from cosmos_batch.dispatch.output.kept_video import as_published, published_tries
+from cosmos_batch.dispatch.output.kept_video import as_published, published_tries, unscored
 from cosmos_batch.dispatch.output.provenance import Identity, VideoSizes, check_published, request_key
 from cosmos_batch.dispatch.settings import DispatchSettings, EventSink
 from cosmos_batch.engines.base import Job
@@ -110,5 +110,7 @@ def output_flaw(run: ResolvedRun, context: OutputContext) -> str:
         check_published(published, request_key(as_published(run, published), context.identity, context.digest))
     except OutputError as exc:
         return str(exc)
+    if missing := unscored(run, published):
+        return f"its video was not scored yet: {', '.join(missing)}"
     tries = published_tries(run, published)
     return f"{tries.verdict}; it is made again" if tries and not tries.settled else ""

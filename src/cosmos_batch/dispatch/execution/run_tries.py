@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cosmos_batch.dispatch.contract import Slot
 from cosmos_batch.dispatch.execution.context import DispatchContext
-from cosmos_batch.dispatch.output.directory import folder_errors
+from cosmos_batch.dispatch.output.directory import folder_errors, output_of
 from cosmos_batch.dispatch.output.kept_video import (
     KeptVideo,
+    add_scores,
     as_published,
     find_kept,
     keep,
     keep_published,
     published_tries,
     record_tries,
+    unscored,
 )
 from cosmos_batch.dispatch.output.provenance import check_published, request_key
 from cosmos_batch.errors import OutputError
 from cosmos_batch.run import ResolvedRun, first_try, nth_try
+from cosmos_batch.score_names import scorers_of
 from cosmos_batch.scoring.acceptance import Tries, Try
 
 
@@ -92,7 +96,19 @@ class RunTries:
             return None
         with folder_errors(context.folder.root):
             keep_published(published, self._parent(run))
+            kept = self._kept(run)
+            if kept and (missing := unscored(run, kept.folder)):
+                add_scores(kept.folder, self._measured(run, kept.folder, missing))
         return self._kept(run)
+
+    def _measured(self, run: ResolvedRun, folder: Path, names: Sequence[str]) -> Mapping[str, float]:
+        """The scores that a rule newly names, of a video that was made before."""
+        context = self._context
+        output = output_of(folder, run.sampling.num_frames)
+        scores, warnings = context.scorers.measure(scorers_of(names), output, run)
+        for warning in warnings:
+            context.events.noted(f"{run.id}: {warning}")
+        return scores
 
     def _parent(self, run: ResolvedRun) -> Path:
         key = request_key(first_try(run), self._context.identity, self._context.digest)

@@ -18,6 +18,7 @@ from typing import Any
 from cosmos_batch.dispatch.output.directory import RUN_FILE, flush_files
 from cosmos_batch.media.atomic import flush, replacing
 from cosmos_batch.run import Acceptance, ResolvedRun, first_try
+from cosmos_batch.score_names import scorers_of
 from cosmos_batch.scoring.acceptance import Tries, Try, read_tries
 
 
@@ -60,9 +61,7 @@ def record_tries(folder: Path, tries: Tries) -> None:
     """Write the attempts and the verdict into the run.json of a kept video. Raises OSError and StorageError."""
     description = json.loads((folder / RUN_FILE).read_bytes())
     if description.get("acceptance") != tries.record:
-        text = json.dumps(description | {"acceptance": tries.record}, ensure_ascii=False, indent=2)
-        with replacing(folder / RUN_FILE) as part:
-            part.write_text(text + "\n", encoding="utf-8")
+        _write(folder, description | {"acceptance": tries.record})
 
 
 def recorded_tries(folder: Path, rule: Acceptance) -> Tries | None:
@@ -94,6 +93,32 @@ def as_published(run: ResolvedRun, folder: Path) -> ResolvedRun:
     if asked.acceptance is None or not made or not only or made[0].seed != asked.sampling.seed:
         return asked
     return replace(asked, sampling=replace(asked.sampling, seed=only[0].seed))
+
+
+def unscored(run: ResolvedRun, folder: Path) -> tuple[str, ...]:
+    """Scores of a run's rule that its published video was never asked for, and that a scorer may give it."""
+    if run.acceptance is None:
+        return ()
+    description = _description(folder)
+    asked = {*description.get("scores", {}), *(description.get("acceptance") or {}).get("accept", {})}
+    return tuple(name for name in run.acceptance.scores if name not in asked and scorers_of([name]))
+
+
+def add_scores(folder: Path, scores: Mapping[str, float]) -> None:
+    """Write more scores of a kept video into its run.json. Raises OSError and StorageError."""
+    description = dict(_description(folder))
+    seed = description["run"]["sampling"]["seed"]
+    description["scores"] = {**description.get("scores", {}), **scores}
+    for made in (description.get("acceptance") or {}).get("tries", ()):
+        if made["seed"] == seed:
+            made["scores"] |= scores
+    _write(folder, description)
+
+
+def _write(folder: Path, description: Mapping[str, Any]) -> None:
+    text = json.dumps(description, ensure_ascii=False, indent=2)
+    with replacing(folder / RUN_FILE) as part:
+        part.write_text(text + "\n", encoding="utf-8")
 
 
 def _description(folder: Path) -> Mapping[str, Any]:
