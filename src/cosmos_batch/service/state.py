@@ -162,7 +162,7 @@ class AppState:
             presenter,
             names,
             RunActions(ledger, self.files.videos),
-            Exports(ledger, presenter, self.files.videos),
+            Exports(ledger, presenter, names, self.files.videos),
         )
         self.batch_jobs = BatchJobs(
             ledger, self.files.uploads, self.runs.parser, self.runs.submitter, self.runs.presenter, limits, log

@@ -165,14 +165,14 @@ def test_a_table_has_a_row_for_each_run(three: TestClient, videos: Path) -> None
     rows = list(csv.DictReader(io.StringIO(export(three, "csv", "b", "c", "x").decode())))
     assert [row["id"] for row in rows] == ["b", "c"]
     first = rows[0]
-    assert (first["rating"], first["score:edge_f1"], first["tag:light"]) == ("4", "0.75", "night")
+    assert (first["rating"], first["edge_f1"], first["tags"]) == ("4", "0.75", '{"light": "night"}')
     assert (first["sweep"], first["prompt"], first["video"]) == ("weather", "fog", str(videos / "dock.mp4"))
-    assert (first["weight:edge"], first["setting:num_steps"]) == ("1.0", "4")
-    assert rows[1]["error"] == "cancelled"
+    assert (first["video_name"], first["edge_weight"], first["num_steps"]) == ("dock.mp4", "1.0", "4")
+    assert (rows[1]["state"], rows[1]["cause"]) == ("cancelled", "cancelled")
 
 
 def test_an_export_of_no_run_has_the_head_of_the_table(client: TestClient) -> None:
-    assert export(client, "csv", "x").decode().startswith("id,state,rating,")
+    assert export(client, "csv", "x").decode().startswith("id,state,cause,")
     assert export(client, "jsonl", "x") == b""
 
 

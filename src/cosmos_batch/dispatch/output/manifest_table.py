@@ -95,7 +95,7 @@ def write_table(path: Path, entries: Sequence[ManifestEntry]) -> None:
             with part.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow(COLUMNS)
-                writer.writerows([_cell(row.get(name)) for name in COLUMNS] for row in rows)
+                writer.writerows([cell(row.get(name)) for name in COLUMNS] for row in rows)
 
 
 def row_of(entry: ManifestEntry) -> Row:
@@ -173,7 +173,8 @@ def _json(value: Mapping[str, Any]) -> str | None:
     return json.dumps(dict(value), ensure_ascii=False, sort_keys=True) if value else None
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
+    """A value as CSV has it."""
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else value
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import secrets
 import threading
 import time
@@ -14,8 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosmos_batch.ledger import Ledger
+from cosmos_batch.dispatch.output.manifest_table import COLUMNS, ManifestEntry, cell, row_of
+from cosmos_batch.ledger import Ledger, RunRecord
 from cosmos_batch.score_names import DIRECTIONS
+from cosmos_batch.service.runs.input_names import InputNames
 from cosmos_batch.service.runs.present import VideoPresenter
 from cosmos_batch.service.schemas.videos import Video
 
@@ -27,8 +28,8 @@ PIECE = 1 << 20  # bytes that are read at once
 FORMATS: Mapping[str, str] = {"csv": "text/csv", "jsonl": "application/jsonl", "zip": "application/zip"}
 """Media types by format."""
 
-_FIELDS = ("id", "state", "rating", "sweep", "prompt", "video", "size", "seconds", "priority", "seconds_taken")
-_TIMES = ("created_at", "completed_at")
+TABLE = (*COLUMNS, "video_name", "rating")
+"""Columns of the table of an export: those of every table of runs, the input's name, and the rating."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,17 @@ class Exports:
     """The exports of a server. An export is asked for by its runs, and made while it is downloaded."""
 
     def __init__(
-        self, ledger: Ledger, presenter: VideoPresenter, videos: Path, clock: Callable[[], float] = time.time
+        self,
+        ledger: Ledger,
+        presenter: VideoPresenter,
+        names: InputNames,
+        videos: Path,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """`videos`: the folder of the finished runs."""
         self._ledger = ledger
         self._presenter = presenter
+        self._names = names
         self._videos = videos
         self._clock = clock
         self._orders: OrderedDict[str, ExportOrder] = OrderedDict()
@@ -88,22 +95,28 @@ class Exports:
             yield video.model_dump_json().encode() + b"\n"
 
     def _csv(self, ids: Sequence[str]) -> Iterator[bytes]:
-        settings: dict[str, None] = {}  # an ordered set
-        tags: dict[str, None] = {}
-        for video in self._shown(ids):
-            settings |= dict.fromkeys(_settings_of(video))
-            tags |= dict.fromkeys(f"tag:{name}" for name in video.tags)
-        scores = [f"score:{name}" for name in DIRECTIONS]
-        header = [*_FIELDS, *scores, "flags", *sorted(tags), *sorted(settings), *_TIMES, "error", "metadata"]
         buffer = io.StringIO()
-        table = csv.DictWriter(buffer, header, restval="", lineterminator="\n")
+        table = csv.DictWriter(buffer, TABLE, lineterminator="\n")
         table.writeheader()
-        for video in self._shown(ids):
-            row = _row(video)
-            table.writerow({name: row.get(name) for name in header})  # a run may have changed since the first pass
+        for start in range(0, len(ids), SLICE):
+            records = self._ledger.queries.records(ids[start : start + SLICE])
+            for id_ in ids[start : start + SLICE]:
+                if id_ in records:
+                    table.writerow(self._row(records[id_]))
             yield _taken(buffer).encode()
-        if text := _taken(buffer):  # of no run
-            yield text.encode()
+
+    def _row(self, record: RunRecord) -> dict[str, object]:
+        """The cells of a run, by column; paths of uploads begin with the id of the file."""
+        folder = self._videos / record.id
+        entry = ManifestEntry(record.run, record.state, record.cause, folder if folder.is_dir() else None)
+        scores = {name: record.scores[name] for name in DIRECTIONS if name in record.scores}
+        cells = {**row_of(entry), **scores}
+        row: dict[str, object] = {
+            name: self._presenter.shown_text(value) if isinstance(value, str) else cell(value)
+            for name, value in cells.items()
+        }
+        video = record.run.video
+        return row | {"video_name": self._names.of(video) if video else None, "rating": record.rating}
 
     def _zip(self, ids: Sequence[str]) -> Iterator[bytes]:
         stream = _Pieces()
@@ -170,23 +183,3 @@ def _taken(buffer: io.StringIO) -> str:
     buffer.seek(0)
     buffer.truncate()
     return text
-
-
-def _row(video: Video) -> dict[str, object]:
-    """The cells of a run, by column."""
-    shown = {name: getattr(video, name) for name in (*_FIELDS, *_TIMES) if name != "video"}
-    shown["video"] = video.inputs.get("video")
-    shown |= {f"score:{name}": value for name, value in video.scores.items()}
-    shown |= {f"tag:{name}": value for name, value in video.tags.items()}
-    shown |= {"flags": " ".join(video.flags), "error": video.error.message if video.error else None}
-    return shown | {"metadata": json.dumps(video.metadata) if video.metadata else None} | _settings_of(video)
-
-
-def _settings_of(video: Video) -> dict[str, object]:
-    """The settings of a run that are set, by column: weights by control, others by their name."""
-    weights = video.execution_config["weights"]
-    found: dict[str, object] = {f"weight:{name}": weight for name, weight in weights.items()}
-    for name, value in video.execution_config.items():
-        if name != "weights" and value is not None:
-            found[f"setting:{name}"] = value if isinstance(value, str | int | float) else json.dumps(value)
-    return found

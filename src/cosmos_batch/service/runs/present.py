@@ -66,7 +66,7 @@ class VideoPresenter:
         """Make the video object of a run and its latest attempt. Raises LedgerError."""
         record, attempt = found.record, found.attempt
         run, state = record.run, record.state
-        reason, eta = self._shown_text(record.cause), None
+        reason, eta = self.shown_text(record.cause), None
         if STATUS[state] == "queued":
             reason, eta = self._wait_of(record)
         elif STATUS[state] == "in_progress":
@@ -162,9 +162,9 @@ class VideoPresenter:
     def _error(self, record: RunRecord) -> VideoError | None:
         if STATUS[record.state] != "failed":
             return None
-        return VideoError(code=record.state, message=self._shown_text(record.cause) or record.state)
+        return VideoError(code=record.state, message=self.shown_text(record.cause) or record.state)
 
-    def _shown_text(self, text: str) -> str:
+    def shown_text(self, text: str) -> str:
         """Leave the folder of uploads out of a text: what is left of a path begins with the file's id."""
         return text.replace(f"{self._uploads}/", "")
 
