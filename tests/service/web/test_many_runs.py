@@ -152,7 +152,7 @@ def test_groups_are_closed_and_selected_as_a_whole(open_list: OpenList) -> None:
 def test_matrix_has_a_row_for_each_video_and_a_column_for_each_prompt(open_list: OpenList) -> None:
     page = open_list("?view=matrix")
     expect(page.locator(".matrix-head [role=columnheader]")).to_have_count(PROMPTS + 1)
-    expect(page.get_by_role("grid")).to_have_attribute("aria-rowcount", str(RUNS))
+    expect(page.get_by_role("grid")).to_have_attribute("aria-rowcount", str(CLIPS))
     first = page.locator(".run-row").first
     expect(first.get_by_role("rowheader")).to_contain_text("clip0.mp4")
     ids = first.locator("[data-run]").evaluate_all("(runs) => runs.map((run) => run.dataset.run)")

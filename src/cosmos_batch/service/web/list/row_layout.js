@@ -2,7 +2,8 @@
 
 /**
  * A row to draw: the head of a group, or the items from `first` on.
- * @typedef {{ key: string, head: boolean, group: number, first: number, count: number, top: number, height: number }} PlacedRow
+ * `number` counts the rows of the list from 1, `top` and `height` are in pixels.
+ * @typedef {{ key: string, head: boolean, group: number, first: number, count: number, number: number, top: number, height: number }} PlacedRow
  */
 
 /**
@@ -23,12 +24,17 @@ export class RowLayout {
     this.firsts = []; // the first item of each group
     /** @type {number[]} */
     this.tops = []; // the top of each group
+    /** @type {number[]} */
+    this.before = []; // rows before each group
+    this.rows = 0;
     this.height = 0;
     this.items = 0;
     for (const [group, count] of counts.entries()) {
       this.firsts.push(this.items);
       this.tops.push(this.height);
       this.height += headHeight + this.rowsOf(group) * rowHeight;
+      this.before.push(this.rows);
+      this.rows += this.rowsOf(group) + (headHeight ? 1 : 0);
       this.items += count;
     }
   }
@@ -66,7 +72,8 @@ export class RowLayout {
    */
   head(group) {
     const [first, count, top] = [this.firsts[group] ?? 0, this.counts[group] ?? 0, this.tops[group] ?? 0];
-    return { key: `head-${group}`, head: true, group, first, count, top, height: this.headHeight };
+    const number = (this.before[group] ?? 0) + 1;
+    return { key: `head-${group}`, head: true, group, first, count, number, top, height: this.headHeight };
   }
 
   /**
@@ -80,7 +87,8 @@ export class RowLayout {
     const count = Math.min(this.perRow, all - before);
     const top = (this.tops[group] ?? 0) + this.headHeight + n * this.rowHeight;
     const first = (this.firsts[group] ?? 0) + before;
-    return { key: `row-${first}`, head: false, group, first, count, top, height: this.rowHeight };
+    const number = (this.before[group] ?? 0) + (this.headHeight ? 1 : 0) + n + 1;
+    return { key: `row-${first}`, head: false, group, first, count, number, top, height: this.rowHeight };
   }
 
   /** @param {number} item */

@@ -157,9 +157,10 @@ const columnStyle = () => `--scores: ${columnsOfScores().length}`;
 /**
  * A row of the table.
  * @param {ListedRun} run
+ * @param {number} number
  * @param {() => void} refresh
  */
-export function tableRow(run, refresh) {
+export function tableRow(run, number, refresh) {
   const { id, state, video } = run;
   const took = video && isNumber(video.seconds_taken) && hasEnded(state) ? `took ${duration(video.seconds_taken)}` : "";
   return html`<div
@@ -167,6 +168,7 @@ export function tableRow(run, refresh) {
     id="run-${id}"
     data-run=${id}
     role="row"
+    aria-rowindex=${number}
     aria-selected=${selection.has(id)}
     .style=${columnStyle()}
   >

@@ -93,7 +93,7 @@ export class RunGrid {
     const closed = new Set(this.matrix ? [] : [...outline.groups.keys()].filter((n) => this.isClosed(n)));
     this.layout = new RowLayout({ counts, perRow, rowHeight, headHeight, closed });
     this.element.dataset.arrangement = this.arrangement;
-    this.element.ariaRowCount = String(this.layout.items);
+    this.element.ariaRowCount = String(this.layout.rows);
     this.body.style.height = `${this.layout.height}px`;
     if (this.active < 0) selection.active = this.source.id(0);
     this.draw();
@@ -122,6 +122,7 @@ export class RunGrid {
         (row) => html`<div
           class=${row.head ? "group-head" : "run-row"}
           role=${this.arrangement === "table" && !row.head ? "none" : "row"}
+          aria-rowindex=${this.arrangement === "table" && !row.head ? nothing : row.number}
           .style=${`top: ${row.top}px; height: ${row.height}px`}
         >${row.head ? this.groupHead(row) : this.row(row)}</div>`,
       ),
@@ -157,7 +158,7 @@ export class RunGrid {
       (at) => {
         const run = this.listed(at);
         return this.arrangement === "table"
-          ? tableRow(run, this.act.refresh)
+          ? tableRow(run, row.number, this.act.refresh)
           : runCard(run, this.cell, this.act.refresh);
       },
     );
