@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL
 
+from cosmos_batch.ledger import Ledger
 from cosmos_batch.run import Control, Run, Sampling
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.runs import MakeRun
@@ -50,11 +52,19 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a ledger without rows, to be copied: migrations take longer than most tests."""
+    path = tmp_path_factory.mktemp("ledger") / "ledger.sqlite"
+    Ledger(path).close()
+    return path
+
+
 @pytest.fixture
-def place(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | URL]:
+def place(store: str, request: pytest.FixtureRequest, tmp_path: Path, empty_ledger: Path) -> Iterator[Path | URL]:
     """The place of a ledger of this test: a file, or with `--store postgres` a database."""
     if store == "sqlite":
-        yield tmp_path / "ledger.sqlite"
+        yield Path(shutil.copy(empty_ledger, tmp_path / "ledger.sqlite"))
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     with server.database() as url:

@@ -29,14 +29,6 @@ def videos(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty ledger file, made once."""
-    path = tmp_path_factory.mktemp("ledger") / "empty.sqlite"
-    Ledger(path).close()
-    return path
-
-
 @pytest.fixture
 def ledger(tmp_path: Path, empty_ledger: Path) -> Iterator[Ledger]:
     home = ServiceHome(tmp_path / "home")
