@@ -25,6 +25,8 @@ def test_runs_end_one_after_the_other_where_a_batch_is_full() -> None:
     assert (one.waiting[-1], one.running[-1]) == (0, 8)
     two = outlook(runs, {str(VIDEO): FACTS}, 2, (TRAITS, COST), FLUSH)
     assert two.seconds == pytest.approx(12.0)
+    under_way = outlook(runs, {str(VIDEO): FACTS}, 1, (TRAITS, COST), FLUSH, running=8)
+    assert (under_way.waiting[0], under_way.running[0]) == (8, 8)
 
 
 def test_an_empty_queue_has_no_coming_hours() -> None:

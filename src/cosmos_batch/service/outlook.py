@@ -92,7 +92,8 @@ class OutlookReader:
         devices = max(1, sum(worker.state in READY for worker in ledger.workers.all()))
         measured = ledger.measurements.latest(self._prior.engine, self._prior.device, MEASUREMENTS)
         engine = self._traits, fit(measured, self._prior)
-        made = outlook(able, facts, devices, engine, self._rules)
+        begun = {run.id for run, _ in running}
+        made = outlook(able, facts, devices, engine, self._rules, sum(run.id in begun for run in able))
         errors = self._compare(now, able, made)
         left_out = len(entries) + len(running) - len(able)
         error = median(errors) if errors else None

@@ -56,8 +56,9 @@ def outlook(
     devices: int,
     engine: tuple[Traits, CostModel],
     rules: FlushRules,
+    running: int = 0,
 ) -> Outlook:
-    """Simulate runs that all wait now, as a service of so many devices makes them.
+    """Simulate runs, the first `running` of which are being made, as a service of so many devices makes them.
 
     `engine`: its traits and its costs, taken as exact; `rules`: by which runs wait for others.
     """
@@ -68,6 +69,7 @@ def outlook(
     times = fleet.run().times
     ends = np.nan_to_num(times.ended)
     begins = np.where(np.isnan(times.began), ends, times.began)
+    begins[:running] = 0.0
     return Outlook(tuple(begins.tolist()), tuple(ends.tolist()))
 
 

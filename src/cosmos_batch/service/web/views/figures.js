@@ -28,7 +28,8 @@ export async function view(root, { query }, signal) {
     paint(
       root,
       html`<div class="row spread"><h1>Figures</h1>${spanSelect(hours, setHours)}</div>
-        <div class="figures">${comingHours(outlook)}${figures(stats)}</div>`,
+        <section>${comingHours(outlook)}</section>
+        <div class="figures">${figures(stats)}</div>`,
     );
   };
   const refreshSoon = throttled(refresh, () => 5000);
