@@ -14,6 +14,8 @@ from starlette.testclient import TestClient
 from cosmos_batch.ledger import BatchFacts, Ledger, State
 from cosmos_batch.media.video import read_frames
 from cosmos_batch.planning.traits import Shape
+from cosmos_batch.run import Acceptance
+from cosmos_batch.scoring.acceptance import Tries, Try
 from tests.support.clips import clip
 from tests.support.http_server import request
 
@@ -312,6 +314,26 @@ def test_pages_have_every_video_once(client: TestClient) -> None:
         if not page["has_more"]:
             break
     assert seen == made
+
+
+def test_scores_to_be_reached_are_kept_and_the_verdict_is_shown(client: TestClient, ledger: Ledger) -> None:
+    rule = {"accept": {"edge_f1": "> 0.5", "black": False}, "attempts": 2}
+    made = client.post("/v1/videos", json=request(id="a", **rule)).json()
+    assert (made["accept"], made["attempts"]) == ({"edge_f1": ">0.5", "black": "<=0.5"}, 2)
+    assert made["acceptance"] is None
+
+    tries = Tries(Acceptance(scores={"edge_f1": ">0.5"}, attempts=2), (Try(42, {"edge_f1": 0.25}),))
+    ledger.runs.set_scores({"a": {"edge_f1": 0.25}}, {"a": tries})
+    assert client.get("/v1/videos/a").json()["acceptance"] == {
+        "accepted": False,
+        "seed": 42,
+        "missed": ["edge_f1 is 0.25, not >0.5"],
+        "tries": [{"seed": 42, "scores": {"edge_f1": 0.25}, "fault": ""}],
+    }
+    bad = client.post("/v1/videos", json=request(id="b", accept={"edge": ">0.5"}, attempts=0))
+    assert bad.status_code == 400
+    fields = [problem["field"] for problem in bad.json()["error"]["problems"]]
+    assert sorted(fields) == ["accept.edge", "attempts"]
 
 
 def test_list_is_filtered(client: TestClient) -> None:
