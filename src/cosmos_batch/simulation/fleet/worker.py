@@ -10,7 +10,6 @@ from cosmos_batch.dispatch.contract import (
     Close,
     Displace,
     Idle,
-    Preload,
     Refuse,
     Reserved,
     Snapshot,
@@ -167,9 +166,6 @@ class SimulatedWorker:
                 case Refuse(reasons=reasons):
                     for run_id in reasons:
                         fleet.refuse(run_id, now)
-                case Preload(launch=launch):
-                    self._preload(launch.kind, now)
-                    return
                 case Idle():
                     fleet.idles(self, now, decision.seconds)
                     return
@@ -205,13 +201,6 @@ class SimulatedWorker:
         self._loading = decision
         fleet.at(now + max(0.0, seconds - fleet.foreseen(self, now)), self)
         return True
-
-    def _preload(self, kind: Kind, now: float) -> None:
-        """Load what is expected to be needed next; no run waits."""
-        seconds = switch_seconds(self.holds, kind, self._fleet.cost)
-        self._fleet.loads(self, seconds)
-        self._fleet.at(now + seconds, self)
-        self.holds = kind
 
     def loaded(self, now: float) -> None:
         """Start the batch for which the device was loaded."""
