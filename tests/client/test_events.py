@@ -19,7 +19,7 @@ class FlakySource:
         self.away = away
         self.streams = list(streams)
 
-    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def events(self, _patience: float) -> Iterator[tuple[str, dict[str, Any]]]:
         if self.away:
             self.away -= 1
             raise ServerError("no server answers")

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from cosmos_batch.client.connection import Connection, ServerError, in_path
-from cosmos_batch.client.events import event_streams
+from cosmos_batch.client.connection import PATIENCE, Connection, ServerError, in_path
+from cosmos_batch.client.events import ServerEvent, event_streams
 from cosmos_batch.client.selection import RunSelection
 from cosmos_batch.client.server_run import ServerRun
 from cosmos_batch.client.uploaded_files import UploadedFiles
@@ -183,14 +183,17 @@ class Client:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         left = {run.id for run in self.runs(*ids, sweep=sweep, tags=tags)}
-        for events in event_streams(self.connection) if left else ():
+        patience = PATIENCE if timeout is None else max(0.1, min(PATIENCE, timeout))
+        for events in event_streams(self.connection, patience=patience) if left else ():
             ended = [run for run in map(self.run, sorted(left)) if run.ended]  # these send no event any more
             left.difference_update(run.id for run in ended)
             yield from ended
-            while left and (event := next(events, None)) is not None:
-                if event.ended in left:
-                    left.remove(event.ended)
-                    yield self.run(event.ended)
+            event: ServerEvent | None = ServerEvent("", {})
+            while left and event is not None:
+                if event.ended in left and (run := self.run(event.ended)).ended:  # it may wait again by now
+                    left.remove(run.id)
+                    yield run
+                event = next(events, None) if left else None
                 if left and deadline is not None and time.monotonic() > deadline:
                     raise ServerError(f"{len(left)} runs have not ended after {timeout:g} s")
             if not left:

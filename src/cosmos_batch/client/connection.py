@@ -16,7 +16,8 @@ from cosmos_batch.errors import CosmosBatchError, InputError, Problem, StorageEr
 from cosmos_batch.media.atomic import describe_folder_error, replacing
 
 CHUNK = 1 << 20  # bytes of a download in memory at a time
-_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+PATIENCE = 60.0  # seconds without a byte after which a server counts as unreachable
+_TIMEOUT = httpx.Timeout(PATIENCE, connect=10.0)
 
 
 class ServerError(CosmosBatchError):
@@ -96,9 +97,13 @@ class Connection:
                 return
             after = {"after": page["last_id"]}
 
-    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield server-sent events from now on, as (name, data); a sign of life of the server is ("", {})."""
-        with _reached(self._http), self._http.stream("GET", "/v1/events", timeout=_TIMEOUT) as response:
+    def events(self, patience: float = PATIENCE) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield server-sent events from now on, as (name, data); a sign of life of the server is ("", {}).
+
+        Raises ServerError after `patience` seconds without either; a server sends one every 15 seconds.
+        """
+        timeout = httpx.Timeout(patience, connect=10.0)
+        with _reached(self._http), self._http.stream("GET", "/v1/events", timeout=timeout) as response:
             _check(response)
             name = ""
             for line in response.iter_lines():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
 
-from cosmos_batch.client.connection import ServerError
+from cosmos_batch.client.connection import PATIENCE, ServerError
 from cosmos_batch.dispatch.worker.retry import FIRST_WAIT, retry_policy
 
 _ATTEMPTS = 6  # failures in a row after which no stream follows
@@ -31,26 +31,29 @@ class ServerEvent:
 class EventSource(Protocol):
     """Opens streams of events; `Connection` is one."""
 
-    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield events from now on, as (name, data). Raises ServerError."""
+    def events(self, patience: float) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield events from now on, as (name, data). Raises ServerError, also after so many silent seconds."""
 
 
 def event_streams(
-    source: EventSource, report: Callable[[BaseException], None] = lambda _error: None
+    source: EventSource,
+    report: Callable[[BaseException], None] = lambda _error: None,
+    patience: float = PATIENCE,
 ) -> Iterator[Iterator[ServerEvent]]:
     """Yield streams of events, the next one where one has ended; each is open when it is yielded.
 
-    `report` is called for each failure. Raises ServerError after 6 failures in a row.
+    `report` is called for each failure; a stream ends after `patience` seconds without a sign of life. Raises
+    ServerError after 6 failures in a row.
     """
     reconnecting = retry_policy((ServerError,), lambda error, _tries: report(error), attempts=_ATTEMPTS)
     while True:
-        yield _until_break(reconnecting(_open_stream, source), report)
+        yield _until_break(reconnecting(_open_stream, source, patience), report)
         time.sleep(FIRST_WAIT)
 
 
-def _open_stream(source: EventSource) -> Iterator[tuple[str, dict[str, Any]]]:
+def _open_stream(source: EventSource, patience: float) -> Iterator[tuple[str, dict[str, Any]]]:
     """Open a stream and wait for its first event. Raises ServerError."""
-    events = source.events()
+    events = source.events(patience)
     first = next(events, None)
     return events if first is None else chain([first], events)
 

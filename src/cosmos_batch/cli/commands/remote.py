@@ -136,7 +136,9 @@ def watch_command(client: Client, ids: Sequence[str]) -> int:
             run_id = event.data.get("video", "")
             if run_id and (not ids or run_id in ids):
                 print(_line(event.name, run_id, event.data), flush=True)
-            if event.ended:
+            if event.ended in left and (run := client.run(event.ended)).ended:  # it may wait again by now
+                end(run.id, run.status)
+            elif event.ended and not ids:
                 end(event.ended, event.data["status"])
         if (ids and not left) or not output_is_read():
             break
