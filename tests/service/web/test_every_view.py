@@ -20,6 +20,8 @@ ADDRESSES = (
     "queue",
     "new",
     "runs",
+    "runs?view=table&group=prompt",
+    "runs?view=matrix&scores=edge_f1",
     "run/waiting-1",
     "run/running-2",
     f"run/{FAILING[0]}",

@@ -31,6 +31,18 @@ def test_groups_show_with_the_reason_of_each_waiting_run(site: Site, visit: Visi
     expect(page.locator(f'.group [data-run="{preempted}"] .badge')).to_contain_text(word)
 
 
+def test_groups_of_a_long_queue_are_folded_with_count_and_time(site: Site, visit: Visit) -> None:
+    site.post("/v1/queue/pause")
+    for number in range(13):
+        site.submit(f"waiting-{number}")
+    page = visit("queue")
+    group = page.locator("details.group").first
+    expect(group.locator("> summary")).to_contain_text(re.compile(r"\d+ runs\s+.*takes"))
+    expect(group.locator(".why").first).to_be_hidden()
+    group.locator("> summary").click()
+    expect(group.locator('[data-run="waiting-0"]')).to_be_visible()
+
+
 @ON_BOTH_SIZES
 def test_a_run_of_a_paused_queue_shows_in_the_plan_with_the_reason_why_it_waits(site: Site, visit: Visit) -> None:
     site.post("/v1/queue/pause")
