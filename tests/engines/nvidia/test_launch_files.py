@@ -30,7 +30,7 @@ FEW = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 PROMPTS = st.sampled_from(["snow", "rain"]) | st.text(
-    st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20
 ).filter(lambda text: not text.isspace())
 SETS = {
     "transfer1": (("edge",), ("depth",), ("edge", "seg"), ("depth", "vis")),
